@@ -1,0 +1,1 @@
+"""The one room that imports fast-reid; importing it registers everything FED has."""

@@ -1,1 +1,27 @@
-"""Room under construction."""
+"""The maths of FED, in PyTorch alone: no config, no toolbox, no images on disk.
+
+A training step passes through the files in this order: ``vit`` (images to tokens), ``parts``
+(tokens to stripes), ``oem`` (visibility and erasing), ``memory`` (neighbours), ``fdm``
+(diffusion), ``losses``; ``visibility`` says what the OEM should answer, ``head`` wires them,
+``pretrained`` and ``convert`` read other people's weights.
+"""
+
+from fed_plugin.modeling.convert import convert_reference_state_dict
+from fed_plugin.modeling.fdm import FeatureDiffusionModule
+from fed_plugin.modeling.head import FEDHead, HeadOutputs
+from fed_plugin.modeling.memory import IdentityMemory
+from fed_plugin.modeling.oem import OcclusionErasingModule
+from fed_plugin.modeling.visibility import visibility_target
+from fed_plugin.modeling.vit import VIT_PRESETS, TokenViT
+
+__all__ = [
+    "VIT_PRESETS",
+    "FEDHead",
+    "FeatureDiffusionModule",
+    "HeadOutputs",
+    "IdentityMemory",
+    "OcclusionErasingModule",
+    "TokenViT",
+    "convert_reference_state_dict",
+    "visibility_target",
+]

@@ -1,0 +1,134 @@
+"""Feature Diffusion Module: fill what was erased from what other identities look like.
+
+Shape shorthand: ``B`` samples, ``P`` parts, ``C`` channels of a part, ``D = P*C``, ``K``
+neighbours.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SCALES = ("part", "head")
+HEAD_LAYOUTS = ("reference", "per_sample")
+FFN_EXPANSION = 4
+
+
+class NeighborAttention(nn.Module):
+    """Cross-attention of one query on K neighbours, over whole D-vectors.
+
+    Args:
+        dim: D.
+        num_parts: P; the reference takes its scale from the width of a part.
+        num_heads: heads, dividing D.
+        scale: ``"part"`` for ``(C / heads) ** -0.5``, ``"head"`` for ``(D / heads) ** -0.5``.
+        head_layout: how heads are joined, ``"reference"`` or ``"per_sample"``.
+    """
+
+    def __init__(
+        self, dim: int, num_parts: int, num_heads: int, scale: str, head_layout: str
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.head_layout = head_layout
+        # NOTE(reference): scales by the width of one part although a head has D / heads
+        # channels; MODEL.FED.FDM.SCALE "head" restores the usual factor.
+        width = dim // num_parts if scale == "part" else dim
+        self.scale = (width / num_heads) ** -0.5
+        self.q = nn.Linear(dim, dim, bias=False)
+        self.kv = nn.Linear(dim, 2 * dim, bias=False)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, query: Tensor, neighbors: Tensor) -> Tensor:
+        """Attend, (B, D) on (B, K, D) -> (B, D)."""
+        B, K, D = neighbors.shape
+        heads = self.num_heads
+        q = self.q(query).reshape(B, 1, heads, D // heads).transpose(1, 2)
+        kv = self.kv(neighbors).reshape(B, K, 2, heads, D // heads)
+        k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, K, D / heads)
+        out = F.scaled_dot_product_attention(q, k, v, scale=self.scale)  # (B, heads, 1, D / heads)
+        if self.head_layout == "reference":
+            # NOTE(reference): heads and samples change places before the heads are joined, so a
+            # row mixes head outputs of other samples; MODEL.FED.FDM.HEAD_LAYOUT "per_sample".
+            out = out.transpose(0, 1)  # (heads, B, 1, D / heads)
+        return self.proj(out.reshape(B, D))
+
+
+class GatedFeedForward(nn.Module):
+    """LayerNorm, Linear C -> 8C, GEGLU (value half first), Linear 4C -> C, no residual."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.expand = nn.Linear(dim, 2 * FFN_EXPANSION * dim)
+        self.contract = nn.Linear(FFN_EXPANSION * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map each part by the same weights, (B, P, C) -> (B, P, C)."""
+        value, gate = self.expand(self.norm(x)).chunk(2, dim=-1)
+        return self.contract(value * F.gelu(gate))
+
+
+class FeatureDiffusionModule(nn.Module):
+    """Diffuse neighbours from the memory into a sample: ``r_i = FFN_b(s_i FFN_a(o_i) + z_i)``.
+
+    Args:
+        num_parts: P.
+        embed_dim: C.
+        num_neighbors: K, slots that a sample attends to.
+        num_heads: attention heads, dividing ``P * C``.
+        scale: ``"part"`` (reference) or ``"head"``.
+        head_layout: ``"reference"`` or ``"per_sample"``.
+
+    Raises:
+        ValueError: an unknown ``scale`` or ``head_layout``, or heads that do not divide D.
+
+    Source: FED-Occluded-ReID@4a63184 (behaviour as described in the project's FED.md, 4).
+    """
+
+    def __init__(
+        self,
+        num_parts: int,
+        embed_dim: int,
+        num_neighbors: int = 8,
+        num_heads: int = 8,
+        scale: str = "part",
+        head_layout: str = "reference",
+    ) -> None:
+        super().__init__()
+        for key, value, allowed in (
+            ("SCALE", scale, SCALES),
+            ("HEAD_LAYOUT", head_layout, HEAD_LAYOUTS),
+        ):
+            if value not in allowed:
+                raise ValueError(
+                    f"MODEL.FED.FDM.{key}={value!r}: expected one of {', '.join(allowed)}"
+                )
+        dim = num_parts * embed_dim
+        if dim % num_heads:
+            raise ValueError(
+                f"MODEL.FED.FDM.NUM_HEADS={num_heads} does not divide the {dim} channels of "
+                f"{num_parts} parts of {embed_dim}"
+            )
+        self.num_parts = num_parts
+        self.num_neighbors = num_neighbors
+        self.attention = NeighborAttention(dim, num_parts, num_heads, scale, head_layout)
+        self.ffn_neighbors = GatedFeedForward(embed_dim)
+        self.ffn_fused = GatedFeedForward(embed_dim)
+
+    def forward(self, erased_features: Tensor, visibility: Tensor, neighbors: Tensor) -> Tensor:
+        """Diffuse neighbours into one view of a batch.
+
+        Args:
+            erased_features: ``z`` (B, D), after BatchNorm.
+            visibility: ``s`` (B, P) in (0, 1); gradients flow through it.
+            neighbors: (B, K, D) L2-normalised memory slots, no gradient.
+
+        Returns:
+            ``r`` (B, D), before BatchNorm.
+        """
+        B, D = erased_features.shape
+        parts = (B, self.num_parts, D // self.num_parts)
+        diffused = self.attention(erased_features, neighbors).reshape(parts)
+        diffused = visibility.unsqueeze(-1) * self.ffn_neighbors(diffused)
+        return self.ffn_fused(diffused + erased_features.reshape(parts)).reshape(B, D)

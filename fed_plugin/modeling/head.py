@@ -1,0 +1,221 @@
+"""The head that wires FED together: tokens in, descriptor or losses out.
+
+Shape shorthand: ``V = 2`` views (holistic first), ``B`` images, ``P`` parts, ``C`` channels,
+``D = P*C``, ``L`` patch tokens, ``M`` identities.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from fed_plugin.modeling import losses
+from fed_plugin.modeling.fdm import FeatureDiffusionModule
+from fed_plugin.modeling.memory import IdentityMemory
+from fed_plugin.modeling.oem import OcclusionErasingModule
+from fed_plugin.modeling.parts import pool_parts
+from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS
+
+NUM_VIEWS = 2
+GLOBAL_TOKENS = ("first_patch", "cls")
+
+
+class HeadOutputs(NamedTuple):
+    """What a training step computes from tokens; the leading axis holds the views."""
+
+    visibility: Tensor
+    """s (V, B, P) in (0, 1)."""
+    erased_features: Tensor
+    """z (V, B, D)."""
+    diffused_features: Tensor
+    """u (V, B, D)."""
+    erased_logits: Tensor
+    """(V, B, M)."""
+    diffused_logits: Tensor
+    """(V, B, M)."""
+    global_logits: Tensor
+    """(V, B, M)."""
+
+
+class FEDHead(nn.Module):
+    """Parts, OEM, BatchNorm, and while training neighbours, FDM and classifiers.
+
+    Args:
+        oem: ``OcclusionErasingModule`` or another module that is called alike.
+        fdm: ``FeatureDiffusionModule`` or another module that is called alike and has
+            ``num_neighbors``.
+        num_parts: stripes P.
+        embed_dim: channels C of a token.
+        num_classes: training identities M; 0 builds a head for evaluation only.
+        global_token: ``"first_patch"`` or ``"cls"``, the token of the global classifier.
+        share_bn: whether diffused features use the BatchNorm of the erased ones.
+        share_memory: whether the erased and the diffused memory are one.
+        memory_momentum: share of the old value that a memory update keeps.
+        temperature: divisor of the cosine in the contrast losses.
+
+    Raises:
+        ValueError: an unknown ``global_token``, or not fewer neighbours than identities.
+    """
+
+    def __init__(
+        self,
+        *,
+        oem: OcclusionErasingModule,
+        fdm: FeatureDiffusionModule,
+        num_parts: int,
+        embed_dim: int,
+        num_classes: int,
+        global_token: str = "first_patch",
+        share_bn: bool = True,
+        share_memory: bool = True,
+        memory_momentum: float = 0.2,
+        temperature: float = 0.05,
+    ) -> None:
+        super().__init__()
+        if global_token not in GLOBAL_TOKENS:
+            raise ValueError(
+                f"MODEL.FED.GLOBAL_TOKEN={global_token!r}: "
+                f"expected one of {', '.join(GLOBAL_TOKENS)}"
+            )
+        if num_classes and fdm.num_neighbors >= num_classes:
+            raise ValueError(
+                f"MODEL.FED.FDM.NUM_NEIGHBORS={fdm.num_neighbors}: expected fewer neighbours than "
+                f"the {num_classes} training identities; try {num_classes - 1} or less"
+            )
+        dim = num_parts * embed_dim
+        self.num_parts = num_parts
+        self.global_token = global_token
+        self.temperature = temperature
+        self.oem = oem
+        self.fdm = fdm
+        self.bottleneck = _batch_norm(dim)
+        # NOTE(reference): u passes the BatchNorm layers of z, whose running statistics so see
+        # four streams a step; MODEL.FED.FDM.SHARE_BN False gives u its own.
+        self.diffused_bottleneck = None if share_bn else _batch_norm(dim)
+        self.erased_classifier = _classifier(dim, num_classes)
+        self.diffused_classifier = _classifier(dim, num_classes)
+        self.global_classifier = _classifier(embed_dim, num_classes)
+        erased = IdentityMemory(num_classes, dim, memory_momentum)
+        # NOTE(reference): one tensor plays both memories, the paper's Figure 2 draws two;
+        # MODEL.FED.MEMORY.SHARED False separates them.
+        diffused = erased if share_memory else IdentityMemory(num_classes, dim, memory_momentum)
+        self.memories = nn.ModuleDict({"erased": erased, "diffused": diffused})
+
+    def part_features(self, tokens: Tensor) -> Tensor:
+        """Pool tokens (B, 1 + L, C) to ``f`` (B, P, C)."""
+        return pool_parts(tokens[:, NUM_PREFIX_TOKENS:], self.num_parts)
+
+    def global_features(self, tokens: Tensor) -> Tensor:
+        """Pick ``g`` (B, C) from tokens (B, 1 + L, C)."""
+        # NOTE(reference): takes patch token 0, an off-by-one for the cls token, which so gets no
+        # direct loss; MODEL.FED.GLOBAL_TOKEN "cls".
+        return tokens[:, NUM_PREFIX_TOKENS if self.global_token == "first_patch" else 0]
+
+    def memory_features(self, tokens: Tensor) -> Tensor:
+        """Return what a memory starts from: ``[BN_1(f_1)..BN_P(f_P)]`` (B, D), not erased."""
+        return self.bottleneck(self.part_features(tokens).flatten(1))
+
+    def erase(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``visibility`` (B, P) and the descriptor ``z`` (B, D) of one view."""
+        visibility, erased = self.oem(self.part_features(tokens))
+        return visibility, self.bottleneck(erased.flatten(1))
+
+    def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor | HeadOutputs:
+        """Describe images, or compute what the losses need.
+
+        Args:
+            tokens: (B, 1 + L, C) in evaluation; (V*B, 1 + L, C) in training, all holistic views
+                before all occluded ones.
+            targets: (B,) int64 in [0, M), in training.
+
+        Returns:
+            ``z`` (B, D) in evaluation, ``HeadOutputs`` in training. The memories are only read.
+        """
+        if not self.training:
+            return self.erase(tokens)[1]
+        assert targets is not None
+        views = tokens.chunk(NUM_VIEWS)
+        # BatchNorm sees the views one after the other: z_h, z_o, then u_h, u_o.
+        visibility, erased = zip(*(self.erase(view) for view in views), strict=True)
+        diffused = [self.diffuse(z, s, targets) for z, s in zip(erased, visibility, strict=True)]
+        global_features = torch.stack([self.global_features(view) for view in views])
+        return HeadOutputs(
+            visibility=torch.stack(visibility),
+            erased_features=torch.stack(erased),
+            diffused_features=torch.stack(diffused),
+            erased_logits=self.erased_classifier(torch.stack(erased)),
+            diffused_logits=self.diffused_classifier(torch.stack(diffused)),
+            global_logits=self.global_classifier(global_features),
+        )
+
+    def diffuse(self, erased_features: Tensor, visibility: Tensor, targets: Tensor) -> Tensor:
+        """Return ``u`` (B, D) of one view from its ``z`` (B, D) and ``s`` (B, P)."""
+        neighbors = self.memory("erased").neighbors(
+            erased_features, targets, self.fdm.num_neighbors
+        )
+        diffused = self.fdm(erased_features, visibility, neighbors)
+        return (self.diffused_bottleneck or self.bottleneck)(diffused)
+
+    def losses(
+        self, outputs: HeadOutputs, targets: Tensor, visibility_target: Tensor
+    ) -> dict[str, Tensor]:
+        """Weigh a step's outputs; the sum of the values is the training loss.
+
+        Args:
+            outputs: of ``forward`` in training.
+            targets: (B,) int64 in [0, M).
+            visibility_target: (B, P) in [0, 1] for the occluded view.
+
+        Returns:
+            Seven float32 scalars by name, each already weighted.
+        """
+        holistic_visibility, occluded_visibility = outputs.visibility
+        return {
+            "loss_visibility_holistic": losses.visibility_loss(holistic_visibility, 1.0),
+            "loss_visibility_occluded": losses.visibility_loss(
+                occluded_visibility, visibility_target
+            ),
+            "loss_id_erased": losses.identity_loss(outputs.erased_logits, targets),
+            "loss_id_diffused": losses.identity_loss(outputs.diffused_logits, targets),
+            "loss_id_global": losses.identity_loss(outputs.global_logits, targets),
+            "loss_contrast_erased": losses.erased_contrast_loss(
+                outputs.erased_features, self.memory("erased").features, targets, self.temperature
+            ),
+            "loss_contrast_diffused": losses.diffused_contrast_loss(
+                outputs.diffused_features,
+                self.memory("diffused").features,
+                targets,
+                self.temperature,
+            ),
+        }
+
+    def update_memories(self, erased: Tensor, diffused: Tensor, targets: Tensor) -> None:
+        """Write a step's holistic features into the memories; the losses must be computed before.
+
+        Args:
+            erased: ``z_h`` (B, D) of all ranks.
+            diffused: ``u_h`` (B, D) of all ranks.
+            targets: (B,) int64 of all ranks.
+        """
+        self.memory("diffused").update(diffused, targets)
+        self.memory("erased").update(erased, targets)
+
+    def memory(self, name: str) -> IdentityMemory:
+        """Return the memory ``"erased"`` or ``"diffused"``; one object when they are shared."""
+        return cast(IdentityMemory, self.memories[name])
+
+
+def _batch_norm(dim: int) -> nn.BatchNorm1d:
+    """A BatchNorm over all parts at once (they are independent), its shift frozen at 0."""
+    norm = nn.BatchNorm1d(dim)
+    norm.bias.requires_grad_(False)
+    return norm
+
+
+def _classifier(in_features: int, num_classes: int) -> nn.Linear:
+    classifier = nn.Linear(in_features, num_classes, bias=False)
+    if num_classes:
+        nn.init.normal_(classifier.weight, std=0.001)  # first losses close to ln M
+    return classifier

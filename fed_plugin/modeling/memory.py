@@ -1,0 +1,105 @@
+"""The identity memory: one slot per training identity, read by the FDM, written once a step.
+
+Shape shorthand: ``B`` samples, ``M`` slots, ``D`` channels of a slot, ``K`` neighbours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class IdentityMemory(nn.Module):
+    """A bank of one feature per identity that survives a checkpoint.
+
+    Args:
+        num_slots: identities M.
+        dim: channels D of a slot.
+        momentum: share of the **old** value that an update keeps, in [0, 1].
+    """
+
+    features: Tensor
+    initialized: Tensor
+    loaded: bool
+    """Whether the features came from a file and were not filled since."""
+
+    def __init__(self, num_slots: int, dim: int, momentum: float) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.loaded = False
+        self.register_buffer("features", torch.zeros(num_slots, dim))
+        self.register_buffer("initialized", torch.zeros((), dtype=torch.bool))
+
+    @torch.no_grad()
+    def fill(self, features: Tensor) -> None:
+        """Set every slot at once.
+
+        Args:
+            features: (M, D), un-normalised.
+
+        Raises:
+            ValueError: another shape than (M, D).
+        """
+        if features.shape != self.features.shape:
+            raise ValueError(
+                f"memory is {tuple(self.features.shape)}, got {tuple(features.shape)} to fill it"
+            )
+        self.features.copy_(features)
+        self.initialized.fill_(True)
+        self.loaded = False
+
+    @torch.no_grad()
+    def update(self, features: Tensor, targets: Tensor) -> None:
+        """Move the slots of ``targets``: ``m <- momentum m + (1 - momentum) q``, sample by sample.
+
+        Several samples of one identity act in batch order; done in closed form, without a loop.
+
+        Args:
+            features: (B, D), un-normalised.
+            targets: (B,) int64 in [0, M).
+        """
+        features = features.to(self.features.dtype)
+        same = targets[:, None] == targets[None, :]  # (B, B)
+        first = same.int().argmax(dim=1)  # each sample's first one of its identity
+        later = same.triu(diagonal=1).sum(dim=1).to(features.dtype)
+        share = (1 - self.momentum) * self.momentum**later
+        kept = self.momentum ** same.sum(dim=1, keepdim=True).to(features.dtype)
+        new = (same.to(features.dtype) * share) @ features + kept * self.features[targets]
+        self.features[targets] = new[first]  # one value per slot, whatever the rounding
+
+    @torch.no_grad()
+    def neighbors(self, queries: Tensor, targets: Tensor, num_neighbors: int) -> Tensor:
+        """Find the slots of *other* identities that look most like the queries.
+
+        The K + 1 most similar slots by cosine, less the own one; if the own is not among them,
+        less the last.
+
+        Args:
+            queries: (B, D).
+            targets: (B,) int64 in [0, M).
+            num_neighbors: K, at most M - 1.
+
+        Returns:
+            (B, K, D) L2-normalised slots, most similar first, without gradient.
+        """
+        with torch.autocast(queries.device.type, enabled=False):
+            slots = F.normalize(self.features, dim=1)  # (M, D)
+            similarity = F.normalize(queries.float(), dim=1) @ slots.t()  # (B, M)
+        nearest = similarity.topk(num_neighbors + 1, dim=1).indices  # (B, K + 1)
+        dropped = nearest == targets[:, None]
+        dropped[:, -1] |= ~dropped.any(dim=1)
+        kept = dropped.long().argsort(dim=1, stable=True)[:, :num_neighbors]
+        return slots[nearest.gather(1, kept)]
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        # A file without a memory (converted, or from before FED) leaves it as it is: the first
+        # training step fills it, evaluation does not read it.
+        self.loaded = prefix + "features" in state_dict
+        for name, buffer in (("features", self.features), ("initialized", self.initialized)):
+            state_dict.setdefault(prefix + name, buffer)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

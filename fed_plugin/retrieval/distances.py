@@ -1,0 +1,93 @@
+"""Distances between two sets of feature vectors, block by block, as float32 arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK_ELEMENTS = 4_000_000  # float64 numbers held at once beside input and result: 32 MB
+
+
+def cosine_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
+    """Compute one minus the cosine of the angle between every query and every gallery vector.
+
+    A vector of zeros is at distance 1 from everything, as with fast-reid.
+
+    Args:
+        query: (Q, D) features, NumPy array or torch tensor of any float type on any device.
+        gallery: (G, D) features. Neither is written to; no gradient flows.
+
+    Returns:
+        (Q, G) float32 in [0, 2].
+
+    Raises:
+        ValueError: An input is not two-dimensional, is empty or holds NaN, or the D differ.
+    """
+    query, gallery = _checked_pair(query, gallery)
+    query, gallery = _unit_rows(query), _unit_rows(gallery)
+    distances = query @ gallery.T  # (Q, G)
+    np.subtract(1, distances, out=distances)
+    return np.clip(distances, 0, 2, out=distances)
+
+
+def euclidean_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
+    """Compute the Euclidean distance between every query and every gallery vector.
+
+    Blocks are computed in float64: with float32 the expanded square loses the small distances.
+    fast-reid's ``TEST.METRIC: euclidean`` is the square of this; the ranking is the same.
+
+    Args:
+        query: (Q, D) features, NumPy array or torch tensor of any float type on any device.
+        gallery: (G, D) features. Neither is written to; no gradient flows.
+
+    Returns:
+        (Q, G) float32, not negative.
+
+    Raises:
+        ValueError: An input is not two-dimensional, is empty or holds NaN, or the D differ.
+    """
+    query, gallery = _checked_pair(query, gallery)
+    distances = np.empty((len(query), len(gallery)), dtype=np.float32)
+    columns = max(1, _BLOCK_ELEMENTS // query.shape[1])
+    for left in range(0, len(gallery), columns):
+        others = gallery[left : left + columns].astype(np.float64)
+        rows = max(1, _BLOCK_ELEMENTS // max(len(others), query.shape[1]))
+        for top in range(0, len(query), rows):
+            block = query[top : top + rows].astype(np.float64)
+            squared = block @ (-2 * others.T)
+            squared += np.square(block).sum(axis=1)[:, None] + np.square(others).sum(axis=1)
+            distances[top : top + rows, left : left + columns] = np.sqrt(squared.clip(min=0))
+    return distances
+
+
+def _unit_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    largest = np.abs(features).max(axis=1, keepdims=True)  # keeps the squares from overflowing
+    features = features / np.maximum(largest, np.finfo(np.float32).tiny)
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def _checked_pair(query: Any, gallery: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    query, gallery = _checked("query", query), _checked("gallery", gallery)
+    if query.shape[1] != gallery.shape[1]:
+        raise ValueError(
+            f"query features have {query.shape[1]} numbers each, gallery features "
+            f"{gallery.shape[1]}: expected the same; try extracting both with one model"
+        )
+    return query, gallery
+
+
+def _checked(name: str, features: Any) -> NDArray[np.float32]:
+    if hasattr(features, "detach"):  # a torch tensor, without importing torch for it
+        features = features.detach().float().cpu().numpy()
+    features = np.asarray(features, dtype=np.float32)
+    if features.ndim != 2 or 0 in features.shape:
+        raise ValueError(f"{name} features have shape {features.shape}: expected (images, D)")
+    broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if broken.size:
+        raise ValueError(
+            f"{name} features hold NaN or infinity in {broken.size} of {len(features)} rows, first "
+            f"in row {broken[0]}: expected finite numbers; try checking the model (a diverged run?)"
+        )
+    return features

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+
+import numpy as np
+import pytest
+
+
+def _slow_ranking(distmat, q_pids, g_pids, q_camids, g_camids, max_rank):
+    """Return (cmc, APs, INPs), written from the definitions with nothing but loops."""
+    cmc, average_precisions, penalties, valid = [0.0] * max_rank, [], [], 0
+    for q in range(len(q_pids)):
+        kept = [
+            g
+            for g in range(len(g_pids))
+            if not (g_pids[g] == q_pids[q] and g_camids[g] == q_camids[q])
+        ]
+        kept.sort(key=lambda g: (float(distmat[q][g]), g))
+        answers = [place for place, g in enumerate(kept, start=1) if g_pids[g] == q_pids[q]]
+        if not answers:
+            continue
+        valid += 1
+        for k in range(1, max_rank + 1):
+            cmc[k - 1] += any(place <= k for place in answers)
+        precisions = [found / place for found, place in enumerate(answers, start=1)]
+        average_precisions.append(sum(precisions) / len(answers))
+        penalties.append(len(answers) / answers[-1])
+    return np.array(cmc) / max(valid, 1), np.array(average_precisions), np.array(penalties)
+
+
+@pytest.fixture(scope="session")
+def slow_ranking():
+    return _slow_ranking
+
+
+@pytest.fixture(scope="session")
+def draw_case():
+    """Draw (distmat, q_pids, g_pids, q_camids, g_camids)."""
+
+    def draw(seed, queries, gallery, pids, cameras, dtype=np.float32, steps=0):
+        rng = np.random.default_rng(seed)
+        distmat = rng.random((queries, gallery))
+        if steps:
+            distmat = np.floor(distmat * steps) / steps  # few values, many ties
+        return (
+            distmat.astype(dtype),
+            rng.integers(0, pids, queries),
+            rng.integers(0, pids, gallery),
+            rng.integers(0, cameras, queries),
+            rng.integers(0, cameras, gallery),
+        )
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def host_rank():
+    """Load fast-reid's rank.py alone, as a file: its package does not import everywhere."""
+    spec = importlib.util.find_spec("fastreid")
+    assert spec is not None, "fast-reid must be installed to run the tests (make test does it)"
+    path = os.path.join(os.path.dirname(spec.origin), "evaluation", "rank.py")
+    spec = importlib.util.spec_from_file_location("stock_rank_alone", path)
+    module = importlib.util.module_from_spec(spec)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its C extension is not built: that is the point
+        spec.loader.exec_module(module)
+    return module

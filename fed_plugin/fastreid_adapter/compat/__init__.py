@@ -1,0 +1,28 @@
+"""Mend the host, one guarded function per defect; nothing of it is imported here.
+
+`MENDS` lists every mend by name: its row in the table of host defects, the host modules it works
+on, what goes wrong without it, and whether it was applied. The import hook of `projects_registry`
+calls them around the execution of those modules; where a defect is absent, the mend is a no-op.
+"""
+
+from __future__ import annotations
+
+from . import (  # noqa: F401 - importing a file registers its mends
+    evaluation,
+    files,
+    imports,
+    launch,
+    libraries,
+    loaders,
+    optimizer,
+    ranking,
+    samplers,
+    schedules,
+    training,
+    tripwire,
+)
+from .mending import MENDS, SKIP, Mend, arm
+
+__all__ = ["MENDS", "SKIP", "Mend"]
+
+arm()

@@ -1,0 +1,113 @@
+"""Rows 20 and 21: files that are refused, or looked for in the wrong place."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+from types import ModuleType
+from typing import Any
+
+from .mending import mend, mentions
+
+
+def numpy_is_refused() -> bool:
+    """Tell whether ``torch.load`` refuses a NumPy scalar in a checkpoint."""
+    import pickle
+
+    import numpy as np
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save({"metric": np.float64(0.5)}, buffer)
+    buffer.seek(0)
+    try:
+        torch.load(buffer)
+    except pickle.UnpicklingError:
+        return True
+    return False
+
+
+def numpy_globals() -> list[Any]:
+    """List what NumPy scalars and arrays are rebuilt from, under the names of NumPy 1 and 2.
+
+    They build numbers and nothing else; objects inside an array would need names of their own.
+    """
+    import numpy as np
+
+    core = getattr(np, "_core", None) or np.core
+    scalar, reconstruct = core.multiarray.scalar, core.multiarray._reconstruct
+    known: list[Any] = [np.ndarray, np.dtype]
+    for package in ("numpy.core", "numpy._core"):
+        known.append((scalar, f"{package}.multiarray.scalar"))
+        known.append((reconstruct, f"{package}.multiarray._reconstruct"))
+    dtypes = getattr(np, "dtypes", None)
+    for name in getattr(dtypes, "__all__", ()):
+        if name.startswith(("Int", "UInt", "Float", "Bool")):
+            known.append(getattr(dtypes, name))
+    return known
+
+
+@mend(
+    row=20,
+    after="fastreid.utils.checkpoint",
+    reason="torch >= 2.6 refuses checkpoints that hold NumPy numbers",
+)
+def checkpoints_may_hold_numpy(module: ModuleType) -> bool:
+    """Let ``Checkpointer`` load NumPy scalars and arrays; all else that is refused stays so."""
+    import torch
+
+    allow = getattr(torch.serialization, "safe_globals", None)
+    if allow is None or not numpy_is_refused():
+        return False
+    stock = module.Checkpointer._load_file
+
+    @functools.wraps(stock)
+    def _load_file(self: Any, f: str) -> Any:
+        with allow(numpy_globals()):
+            return stock(self, f)
+
+    module.Checkpointer._load_file = _load_file
+    return True
+
+
+@mend(
+    row=21,
+    after=(
+        "fastreid.modeling.backbones.regnet.regnet",
+        "fastreid.modeling.backbones.regnet.effnet",
+    ),
+    reason="RegNet and EffNet open their tables relative to the working directory",
+)
+def backbone_tables_lie_beside_the_package(module: ModuleType) -> bool:
+    """Open ``fastreid/modeling/...yaml`` beside the package unless the working directory has it."""
+    kind = "regnet" if hasattr(module, "regnet_cfg") else "effnet"
+    if not mentions(getattr(module, f"build_{kind}_backbone"), "'fastreid/modeling/"):
+        return False
+    cfg = getattr(module, f"{kind}_cfg")
+    if not getattr(type(cfg), "looks_beside_the_package", False):  # both may share one object
+        # The host's own assignment would make a config key of it.
+        object.__setattr__(cfg, "__class__", _that_looks_beside_the_package(type(cfg)))
+    return True
+
+
+def _that_looks_beside_the_package(stock: type) -> type:
+    class CfgNode(stock):  # type: ignore[misc, valid-type]
+        """Read a file named relative to the host's repository from wherever the host lies."""
+
+        looks_beside_the_package = True
+
+        def merge_from_file(self, cfg_filename: str) -> None:
+            super().merge_from_file(beside_the_package(cfg_filename))
+
+    return CfgNode
+
+
+def beside_the_package(path: str) -> str:
+    """Turn ``fastreid/...`` into a path beside the imported package, unless it exists as it is."""
+    import fastreid
+
+    if os.path.isabs(path) or os.path.exists(path):
+        return path
+    root = os.path.dirname(os.path.dirname(os.path.abspath(str(fastreid.__file__))))
+    return os.path.join(root, path)

@@ -1,1 +1,58 @@
-"""The one room that imports fast-reid; importing it registers everything FED has."""
+"""The one room that imports fast-reid; importing it registers everything FED has.
+
+Registered: ``BACKBONE_REGISTRY: build_fed_vit_backbone``; ``REID_HEADS_REGISTRY: FEDHead,
+OcclusionErasingModule, FeatureDiffusionModule``; ``META_ARCH_REGISTRY: FED``; the datasets of
+``datasets.py``; ``TRANSFORM_REGISTRY: NPOAugmentation``. The config keys of ``config.py`` are added
+to the host's defaults.
+
+If this package is imported while fast-reid itself is being imported (the import hook does so for
+the mends in ``compat``), registering waits until that import is done; the hook comes back for it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import projects_registry
+from fed_plugin.fastreid_adapter import compat  # noqa: F401 - before anything of the host runs
+
+_PUBLIC = {
+    "FED": "meta_arch",
+    "FEDHead": "heads",
+    "FeatureDiffusionModule": "heads",
+    "NPOAugmentation": "transforms",
+    "OcclusionErasingModule": "heads",
+    "TRANSFORM_REGISTRY": "transforms",
+    "add_fed_config": "config",
+    "build_fed_vit_backbone": "backbone",
+}
+__all__ = [*_PUBLIC, "register"]  # noqa: PLE0604 - names come from the modules on first use
+
+_REGISTERING = ("backbone", "heads", "meta_arch", "datasets", "transforms")
+_registered = False
+
+
+def register() -> None:
+    """Register everything with the host and add the config keys; a second call does nothing."""
+    global _registered
+    if _registered:
+        return
+    _registered = True
+    try:
+        import_module(f"{__name__}.stock_config").extend_defaults()
+        for name in _REGISTERING:
+            import_module(f"{__name__}.{name}")
+        import_module(f"{__name__}.transforms").extend_stock_pipeline()
+    except BaseException:
+        _registered = False
+        raise
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+
+
+if not projects_registry.host_import_in_progress():
+    register()

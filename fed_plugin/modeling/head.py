@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fed_plugin.modeling import losses
@@ -94,9 +95,9 @@ class FEDHead(nn.Module):
         # NOTE(reference): u passes the BatchNorm layers of z, whose running statistics so see
         # four streams a step; MODEL.FED.FDM.SHARE_BN False gives u its own.
         self.diffused_bottleneck = None if share_bn else _batch_norm(dim)
-        self.erased_classifier = _classifier(dim, num_classes)
-        self.diffused_classifier = _classifier(dim, num_classes)
-        self.global_classifier = _classifier(embed_dim, num_classes)
+        self.erased_classifier = Classifier(dim, num_classes)
+        self.diffused_classifier = Classifier(dim, num_classes)
+        self.global_classifier = Classifier(embed_dim, num_classes)
         erased = IdentityMemory(num_classes, dim, memory_momentum)
         # NOTE(reference): one tensor plays both memories, the paper's Figure 2 draws two;
         # MODEL.FED.MEMORY.SHARED False separates them.
@@ -214,8 +215,18 @@ def _batch_norm(dim: int) -> nn.BatchNorm1d:
     return norm
 
 
-def _classifier(in_features: int, num_classes: int) -> nn.Linear:
-    classifier = nn.Linear(in_features, num_classes, bias=False)
-    if num_classes:
-        nn.init.normal_(classifier.weight, std=0.001)  # first losses close to ln M
-    return classifier
+class Classifier(nn.Module):
+    """A bias-free linear classifier that starts near zero, so that first losses are near ln M.
+
+    Args:
+        in_features: channels of a feature.
+        num_classes: identities M; 0 for a head that only evaluates.
+    """
+
+    def __init__(self, in_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(0.001 * torch.randn(num_classes, in_features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Score identities, (..., in_features) -> (..., M)."""
+        return F.linear(features, self.weight)

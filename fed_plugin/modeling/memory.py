@@ -87,7 +87,7 @@ class IdentityMemory(nn.Module):
         """
         with torch.autocast(queries.device.type, enabled=False):
             slots = F.normalize(self.features, dim=1)  # (M, D)
-            similarity = F.normalize(queries.float(), dim=1) @ slots.t()  # (B, M)
+            similarity = F.normalize(queries.to(slots.dtype), dim=1) @ slots.t()  # (B, M)
         nearest = similarity.topk(num_neighbors + 1, dim=1).indices  # (B, K + 1)
         dropped = nearest == targets[:, None]
         dropped[:, -1] |= ~dropped.any(dim=1)

@@ -1,0 +1,138 @@
+"""Every config key the plugin adds, declared once.
+
+A value says the default; ``Base-FED.yml`` and its leaves say what a method uses. Letters are those
+of the maths: ``P`` parts, ``C`` channels of a token, ``K`` neighbours, ``M`` identities.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def add_fed_config(cfg: Any) -> None:
+    """Add the plugin's keys to a host config, in place; keys that are there already stay.
+
+    Args:
+        cfg: a ``fastreid.config.CfgNode``, usually the host's defaults.
+    """
+    declared = declare(type(cfg))
+    _add_missing(cfg, declared)
+
+
+def declare(node: Any) -> Any:
+    """Return a tree of the plugin's keys at their defaults, made of ``node`` (a CfgNode class)."""
+    cfg = node()
+    cfg.MODEL, cfg.INPUT = node(), node()
+
+    # Seed of every random stream, rank added; negative leaves a run unseeded, as the host does.
+    cfg.SEED = -1
+
+    # Registered names (TRANSFORM_REGISTRY) appended to the stock training pipeline, in order.
+    cfg.INPUT.EXTRA_TRANSFORMS = ()
+    cfg.INPUT.NPO = _npo(node)
+    cfg.MODEL.FED = _fed(node)
+    return cfg
+
+
+def _npo(node: Any) -> Any:
+    npo = node()
+    # Folder of occluder crops (*.jpg, *.png); empty takes the built-in set that is drawn.
+    npo.OCCLUDERS = ""
+    # Share of training images whose second view gets an occluder, in [0, 1]; reference: all.
+    npo.PROB = 1.0
+    return npo
+
+
+def _fed(node: Any) -> Any:
+    fed = node()
+    # "fp32", or "bf16" to autocast tokens and head; similarities, losses and memory stay fp32.
+    fed.PRECISION = "fp32"
+    # P, horizontal stripes; divides the rows of the token grid. Reference: 4.
+    fed.NUM_PARTS = 4
+    # Token of the global classifier: "first_patch" (reference, an off-by-one) or "cls".
+    fed.GLOBAL_TOKEN = "first_patch"
+    # Whether evaluation returns descriptors of unit length.
+    fed.NORMALIZE_OUTPUT = True
+
+    fed.VIT = node()
+    # Depth, width C, heads and patch side in pixels; 0 takes MODEL.BACKBONE.DEPTH's preset.
+    fed.VIT.NUM_LAYERS = 0
+    fed.VIT.EMBED_DIM = 0
+    fed.VIT.NUM_HEADS = 0
+    fed.VIT.PATCH_SIZE = 0
+    # "tokens" for FED, "cls" for the stock Baseline with an EmbeddingHead.
+    fed.VIT.OUTPUT = "tokens"
+    # (rows, columns) of the pretrained position embedding; (0, 0) infers a square or similar grid.
+    fed.VIT.PRETRAIN_GRID = (0, 0)
+
+    fed.OEM = node()
+    # Registered name (REID_HEADS_REGISTRY) of the module that estimates visibility.
+    fed.OEM.NAME = "OcclusionErasingModule"
+    # Visibility target: "reference" (hidden or not) or "coverage" (1 - share of changed pixels).
+    fed.OEM.TARGET = "reference"
+
+    fed.FDM = node()
+    # Registered name (REID_HEADS_REGISTRY) of the module that diffuses neighbours.
+    fed.FDM.NAME = "FeatureDiffusionModule"
+    # K, fewer than M. Reference: 8.
+    fed.FDM.NUM_NEIGHBORS = 8
+    # Attention heads, dividing P * C. Reference: 8.
+    fed.FDM.NUM_HEADS = 8
+    # Attention scale from a part's width ("part", reference) or from a whole head's ("head").
+    fed.FDM.SCALE = "part"
+    # How heads are joined: "reference" (mixes samples of a rank's batch) or "per_sample".
+    fed.FDM.HEAD_LAYOUT = "reference"
+    # Whether diffused features pass the BatchNorm of the erased ones (reference).
+    fed.FDM.SHARE_BN = True
+
+    fed.MEMORY = node()
+    # Whether the erased and the diffused memory are one tensor (reference).
+    fed.MEMORY.SHARED = True
+    # Share of the OLD slot that an update keeps, in [0, 1]. Reference: 0.2.
+    fed.MEMORY.MOMENTUM = 0.2
+    # First content: "centroids" (a pass over the training set, reference) or "zeros".
+    fed.MEMORY.INIT = "centroids"
+
+    fed.CONTRAST = node()
+    # Divisor of the cosine in the contrast losses, above 0. Reference: 0.05.
+    fed.CONTRAST.TEMPERATURE = 0.05
+    return fed
+
+
+def prune_defaults(cfg: Any) -> Any:
+    """Return ``cfg`` without the plugin's keys if all of them are at their defaults.
+
+    So a stock config dumps what it dumped before the plugin was installed, and the file loads
+    where the plugin is not. A config that changes one key keeps them all.
+    """
+    declared = declare(type(cfg))
+    if not _holds(cfg, declared):
+        return cfg
+    pruned = cfg.clone()
+    pruned.defrost()
+    _remove(pruned, declared)
+    return pruned
+
+
+def _add_missing(cfg: Any, declared: Any) -> None:
+    for key, value in declared.items():
+        if key not in cfg:
+            cfg[key] = value
+        elif isinstance(value, type(declared)):
+            _add_missing(cfg[key], value)
+
+
+def _holds(cfg: Any, declared: Any) -> bool:
+    return all(
+        key in cfg
+        and (_holds(cfg[key], value) if isinstance(value, type(declared)) else cfg[key] == value)
+        for key, value in declared.items()
+    )
+
+
+def _remove(cfg: Any, declared: Any) -> None:
+    for key, value in declared.items():
+        if isinstance(value, type(declared)):
+            _remove(cfg[key], value)
+        if not isinstance(value, type(declared)) or not cfg[key]:
+            del cfg[key]

@@ -1,0 +1,205 @@
+"""The FED meta-architecture: what the stock trainer and evaluator call.
+
+Shape shorthand: ``B`` images, ``P`` parts, ``C`` channels, ``D = P*C``, ``L`` patch tokens,
+``M`` identities, ``H, W`` image height and width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from fastreid.config import configurable
+from fastreid.modeling.backbones import build_backbone
+from fastreid.modeling.heads import build_heads
+from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
+from torch import Tensor, nn
+
+from fed_plugin.fastreid_adapter import event_log
+from fed_plugin.fastreid_adapter.config_checks import check_fed_config, check_targets
+from fed_plugin.fastreid_adapter.memory_init import training_centroids
+from fed_plugin.fastreid_adapter.ranks import gather_across_ranks
+from fed_plugin.modeling import HeadOutputs, visibility_target
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
+
+
+@META_ARCH_REGISTRY.register()
+class FED(nn.Module):
+    """Feature Erasing and Diffusion Network.
+
+    Training takes two views of each image and returns the loss dict; one memory update follows
+    the losses, outside autograd. Evaluation takes one view and returns descriptors.
+
+    Args:
+        backbone: images (B, 3, H, W) -> tokens (B, 1 + L, C).
+        heads: a ``FEDHead``.
+        pixel_mean: three values that are subtracted from images in [0, 255].
+        pixel_std: three values that they are then divided by.
+        visibility_rule: ``"reference"`` or ``"coverage"``, see ``visibility_target``.
+        precision: ``"fp32"`` or ``"bf16"``.
+        normalize_output: whether descriptors have unit length.
+        compute_centroids: ``model -> (M, D)``, called at the first training step of a fresh run;
+            None starts from zeros.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        heads: nn.Module,
+        pixel_mean: list[float],
+        pixel_std: list[float],
+        visibility_rule: str = "reference",
+        precision: str = "fp32",
+        normalize_output: bool = True,
+        compute_centroids: Callable[[FED], Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = heads
+        self.visibility_rule = visibility_rule
+        self.autocast_dtype = PRECISIONS[precision]
+        self.normalize_output = normalize_output
+        self._compute_centroids = compute_centroids
+        for name, values in (("pixel_mean", pixel_mean), ("pixel_std", pixel_std)):
+            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1), persistent=False)
+
+    @classmethod
+    def from_config(cls, cfg: Any) -> dict[str, Any]:
+        """Read the config, see ``config.py``.
+
+        Raises:
+            ValueError: keys that contradict each other or the method.
+        """
+        check_fed_config(cfg)
+        fed = cfg.MODEL.FED
+        return {
+            "backbone": build_backbone(cfg),
+            "heads": build_heads(cfg),
+            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
+            "pixel_std": cfg.MODEL.PIXEL_STD,
+            "visibility_rule": fed.OEM.TARGET,
+            "precision": fed.PRECISION,
+            "normalize_output": fed.NORMALIZE_OUTPUT,
+            "compute_centroids": (
+                training_centroids(cfg) if fed.MEMORY.INIT == "centroids" else None
+            ),
+        }
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives; the stock predictor asks."""
+        return self.pixel_mean.device
+
+    def forward(self, batched_inputs: dict[str, Any] | Tensor) -> dict[str, Tensor] | Tensor:
+        """Compute losses in training, descriptors in evaluation; the input is never written to.
+
+        Args:
+            batched_inputs: a batch of the host, or the bare images. ``images`` float in [0, 255]:
+                (B, 2, 3, H, W) in training, (B, 3, H, W) in evaluation. ``targets`` (B,) int64 in
+                [0, M) in training; negative ones (the host's PreciseBN) leave the memory alone.
+
+        Returns:
+            Seven weighted losses by name, or (B, D) descriptors.
+
+        Raises:
+            ValueError: images of another shape, or targets out of range.
+        """
+        if self.training:
+            return self._training_step(batched_inputs)
+        images = batched_inputs if torch.is_tensor(batched_inputs) else batched_inputs["images"]
+        if images.ndim != 4:
+            raise ValueError(f"images are {tuple(images.shape)}, expected (B, 3, H, W) to evaluate")
+        with self._autocast():
+            descriptors = self.heads(self.tokens(images)).float()  # (B, D)
+        return F.normalize(descriptors) if self.normalize_output else descriptors
+
+    def _training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        images = batch["images"].to(self.device)
+        if images.ndim != 5 or images.shape[1] != 2:
+            raise ValueError(
+                f"training images are {tuple(images.shape)}, expected two views (B, 2, 3, H, W): "
+                "add NPOAugmentation to INPUT.EXTRA_TRANSFORMS"
+            )
+        targets = batch["targets"].to(self.device)
+        remembered = bool((targets >= 0).all())
+        targets = check_targets(targets if remembered else targets.clamp(min=0), self.num_classes)
+        if remembered:
+            self._initialize_memories()
+        holistic, occluded = images.unbind(1)
+        target = visibility_target(holistic, occluded, self.heads.num_parts, self.visibility_rule)
+        with self._autocast():
+            outputs = self.heads(self.tokens(torch.cat((holistic, occluded))), targets)
+        losses = self.heads.losses(outputs, targets, target)
+        if remembered:
+            self._update_memories(outputs, targets)
+        event_log.log_step(outputs, targets, target)
+        return losses
+
+    def tokens(self, images: Tensor) -> Tensor:
+        """Normalise images (B, 3, H, W) out of place and encode them -> (B, 1 + L, C)."""
+        return self.backbone((images.to(self.device) - self.pixel_mean) / self.pixel_std)
+
+    @property
+    def num_classes(self) -> int:
+        """Training identities M."""
+        return self.heads.memory("erased").features.shape[0]
+
+    @torch.no_grad()
+    def _update_memories(self, outputs: HeadOutputs, targets: Tensor) -> None:
+        """Write the holistic view into the memories, all ranks' samples in rank order."""
+        erased, diffused, targets = (
+            gather_across_ranks(tensor.detach())
+            for tensor in (outputs.erased_features[0], outputs.diffused_features[0], targets)
+        )
+        self.heads.update_memories(erased.float(), diffused.float(), targets)
+
+    @torch.no_grad()
+    def _initialize_memories(self) -> None:
+        memories = [self.heads.memory("erased"), self.heads.memory("diffused")]
+        fresh_run = event_log.iteration() == 0
+        if all(m.initialized and not (m.loaded and fresh_run) for m in memories):
+            return
+        features = (
+            torch.zeros_like(memories[0].features)
+            if self._compute_centroids is None
+            else self._compute_centroids(self)
+        )
+        for memory in memories:
+            memory.fill(features)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.autocast_dtype is None:
+            return nullcontext()  # an autocast of the host's AMPTrainer stays in force
+        return torch.autocast(self.device.type, dtype=self.autocast_dtype)
+
+    def load_state_dict(
+        self, state_dict: dict[str, Any], strict: bool = True, **kwargs: Any
+    ) -> Any:
+        """Load weights; a file of another model is refused even when not strict.
+
+        The host loads non-strictly and only logs what did not fit, so a wrong file would train or
+        evaluate as noise.
+
+        Raises:
+            ValueError: weights that evaluation needs are missing.
+        """
+        result = super().load_state_dict(state_dict, strict=strict, **kwargs)
+        training_only = ("heads.memories.", "heads.fdm.", "heads.diffused_bottleneck.")
+        missing = [
+            name
+            for name in result.missing_keys
+            if not name.startswith(training_only) and "_classifier." not in name
+        ]
+        if missing:
+            raise ValueError(
+                f"MODEL.WEIGHTS: not a checkpoint of this FED model: {len(missing)} of its weights "
+                f"are missing or have another shape, first {missing[0]!r}; expected a file that "
+                "this config trained, or one made by `python -m fed_plugin convert`"
+            )
+        return result

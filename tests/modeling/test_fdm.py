@@ -1,0 +1,112 @@
+"""FDM against a slow loop written from FED.md, in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fed_plugin.modeling import FeatureDiffusionModule
+
+B, P, C, K, HEADS = 6, 2, 8, 3, 4
+D = P * C
+
+
+def random_fdm(**options):
+    torch.manual_seed(0)
+    fdm = FeatureDiffusionModule(P, C, num_neighbors=K, num_heads=HEADS, **options).double()
+    for parameter in fdm.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return fdm
+
+
+def random_inputs():
+    torch.manual_seed(1)
+    z = torch.randn(B, D, dtype=torch.float64)
+    visibility = torch.rand(B, P, dtype=torch.float64)
+    neighbors = F.normalize(torch.randn(B, K, D, dtype=torch.float64), dim=-1)
+    return z, visibility, neighbors
+
+
+def slow_feed_forward(x, ffn):
+    x = F.layer_norm(x, (C,), ffn.norm.weight, ffn.norm.bias, eps=1e-5)
+    x = ffn.expand.weight @ x + ffn.expand.bias
+    value, gate = x[: 4 * C], x[4 * C :]
+    return ffn.contract.weight @ (value * F.gelu(gate)) + ffn.contract.bias
+
+
+def slow_fdm(fdm, z, visibility, neighbors, scale, head_layout):
+    attention, d = fdm.attention, D // HEADS
+    chunks = []  # in the order of (heads, B)
+    for head in range(HEADS):
+        for b in range(B):
+            cut = slice(head * d, (head + 1) * d)
+            query = (attention.q.weight @ z[b])[cut]
+            projected = [attention.kv.weight @ n for n in neighbors[b]]
+            keys = torch.stack([p[:D][cut] for p in projected])
+            values = torch.stack([p[D:][cut] for p in projected])
+            chunks.append(torch.softmax(keys @ query * scale, dim=0) @ values)
+    result = torch.empty_like(z)
+    for b in range(B):
+        if head_layout == "reference":
+            joined = torch.cat(chunks[HEADS * b : HEADS * (b + 1)])
+        else:
+            joined = torch.cat([chunks[head * B + b] for head in range(HEADS)])
+        o = attention.proj.weight @ joined + attention.proj.bias
+        for i in range(P):
+            part = slice(i * C, (i + 1) * C)
+            h = slow_feed_forward(o[part], fdm.ffn_neighbors)
+            result[b, part] = slow_feed_forward(visibility[b, i] * h + z[b, part], fdm.ffn_fused)
+    return result
+
+
+@pytest.mark.parametrize("head_layout", ["reference", "per_sample"])
+@pytest.mark.parametrize(
+    ("scale", "factor"), [("part", (C / HEADS) ** -0.5), ("head", (D / HEADS) ** -0.5)]
+)
+def test_diffusion_equals_a_slow_loop(scale, factor, head_layout):
+    fdm, inputs = random_fdm(scale=scale, head_layout=head_layout), random_inputs()
+    expected = slow_fdm(fdm, *inputs, factor, head_layout)
+    torch.testing.assert_close(fdm(*inputs), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_the_reference_layout_mixes_samples_and_per_sample_does_not():
+    z, visibility, neighbors = random_inputs()
+    for head_layout, others_change in (("reference", True), ("per_sample", False)):
+        fdm = random_fdm(head_layout=head_layout)
+        before = fdm(z, visibility, neighbors)
+        touched = neighbors.clone()
+        touched[0] = -touched[0]
+        changed = (fdm(z, visibility, touched) != before).any(dim=1)
+        assert bool(changed[1:].any()) is others_change
+
+
+def test_gradients_flow_through_feature_and_visibility():
+    z, visibility, neighbors = random_inputs()
+    fdm = random_fdm()
+    assert torch.autograd.gradcheck(
+        lambda z, s: fdm(z, s, neighbors), (z.requires_grad_(), visibility.requires_grad_())
+    )
+
+
+def test_without_visibility_neighbors_do_not_matter():
+    z, visibility, neighbors = random_inputs()
+    fdm, nothing = random_fdm(), torch.zeros_like(visibility)
+    torch.testing.assert_close(fdm(z, nothing, neighbors), fdm(z, nothing, -neighbors))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale": "width"}, r"MODEL.FED.FDM.SCALE='width': expected one of part, head"),
+        ({"head_layout": "x"}, r"MODEL.FED.FDM.HEAD_LAYOUT='x': expected one of reference, per"),
+    ],
+)
+def test_an_unknown_option_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        random_fdm(**options)
+
+
+def test_heads_that_do_not_divide_the_channels_are_refused():
+    with pytest.raises(ValueError, match=r"NUM_HEADS=3 does not divide the 16 channels of 2 parts"):
+        FeatureDiffusionModule(P, C, num_heads=3)

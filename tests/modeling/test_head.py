@@ -1,0 +1,121 @@
+"""How the head wires its parts: who shares what, who gets a gradient, when memory moves."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+B, P, C, M = 4, 4, 8, 6
+D = P * C
+
+
+def tokens(batch=2 * B):
+    torch.manual_seed(3)
+    return torch.randn(batch, 1 + 16, C)
+
+
+def targets():
+    return torch.tensor([0, 0, 4, 4])
+
+
+def run_step(head):
+    head.train()
+    outputs = head(tokens(), targets())
+    return outputs, head.losses(outputs, targets(), torch.ones(B, P))
+
+
+@pytest.mark.parametrize("share_bn", [True, False])
+@pytest.mark.parametrize("share_memory", [True, False])
+def test_every_parameter_gets_a_gradient(make_head, share_bn, share_memory):
+    head = make_head(share_bn=share_bn, share_memory=share_memory)
+    _, losses = run_step(head)
+    sum(losses.values()).backward()
+    without = [n for n, p in head.named_parameters() if p.requires_grad and p.grad is None]
+    assert not without
+
+
+def test_the_shift_of_batchnorm_is_frozen_at_zero(make_head):
+    head = make_head(share_bn=False)
+    for norm in (head.bottleneck, head.diffused_bottleneck):
+        assert not norm.bias.requires_grad and not norm.bias.any()
+
+
+def test_losses_start_near_the_logarithm_of_the_identities(make_head):
+    head = make_head()
+    head.memory("erased").fill(torch.ones(M, D))
+    _, losses = run_step(head)
+    for name in ("loss_id_erased", "loss_id_diffused", "loss_id_global"):
+        assert losses[name].item() == pytest.approx(math.log(M), abs=0.05)
+    assert losses["loss_contrast_erased"].item() == pytest.approx(1.3 * math.log(M), abs=1e-4)
+
+
+def test_memories_are_one_object_when_shared_and_two_when_not(make_head):
+    shared, separate = make_head(share_memory=True), make_head(share_memory=False)
+    assert shared.memories["erased"] is shared.memories["diffused"]
+    assert separate.memories["erased"] is not separate.memories["diffused"]
+
+
+def test_forward_and_losses_only_read_the_memory(make_head):
+    head = make_head()
+    before = head.memory("erased").features.clone()
+    _, losses = run_step(head)
+    sum(losses.values()).backward()
+    assert torch.equal(head.memory("erased").features, before)
+
+
+def test_a_shared_memory_takes_the_diffused_features_first(make_head):
+    head = make_head()
+    expected = head.memory("erased").features[4].clone()
+    erased, diffused = torch.randn(2, 1, D)
+    for feature in (diffused[0], erased[0]):
+        expected = 0.2 * expected + 0.8 * feature
+    head.update_memories(erased, diffused, torch.tensor([4]))
+    torch.testing.assert_close(head.memory("erased").features[4], expected)
+
+
+def test_batchnorm_runs_per_view_and_not_on_the_joined_batch(make_head):
+    head = make_head(share_bn=False).train()
+    outputs = head(tokens(), targets())
+    for view in outputs.erased_features:
+        torch.testing.assert_close(view.mean(dim=0), torch.zeros(D), atol=1e-5, rtol=0)
+    assert head.bottleneck.num_batches_tracked == 2
+    assert head.diffused_bottleneck.num_batches_tracked == 2
+
+
+@pytest.mark.parametrize(("global_token", "index"), [("first_patch", 1), ("cls", 0)])
+def test_the_global_token_is_the_named_one(make_head, global_token, index):
+    head = make_head(global_token=global_token)
+    assert torch.equal(head.global_features(tokens()), tokens()[:, index])
+
+
+def test_evaluation_returns_one_descriptor_per_image_even_for_one(make_head):
+    head = make_head().eval()
+    assert head(tokens(1)).shape == (1, D)
+
+
+def test_evaluation_works_without_identities(make_head):
+    head = make_head(num_classes=0).eval()
+    assert head(tokens(3)).shape == (3, D)
+
+
+def test_a_checkpoint_continues_where_it_was_saved(make_head):
+    head, fresh = make_head(share_memory=False), make_head(share_memory=False)
+    run_step(head)
+    head.update_memories(torch.randn(2, D), torch.randn(2, D), torch.tensor([0, 5]))
+    fresh.load_state_dict(head.state_dict())
+    for (name, loss), (_, again) in zip(
+        run_step(head)[1].items(), run_step(fresh)[1].items(), strict=True
+    ):
+        assert torch.equal(loss, again), name
+
+
+def test_too_many_neighbors_are_refused(make_head):
+    with pytest.raises(ValueError, match=r"NUM_NEIGHBORS=6: expected fewer neighbours than the 6"):
+        make_head(num_neighbors=6)
+
+
+def test_an_unknown_global_token_is_refused(make_head):
+    with pytest.raises(ValueError, match=r"MODEL.FED.GLOBAL_TOKEN='mean': expected one of"):
+        make_head(global_token="mean")

@@ -1,0 +1,101 @@
+"""The memory against slow loops written from FED.md, and its life through checkpoints."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fed_plugin.modeling import IdentityMemory
+
+
+def filled(num_slots=7, dim=5, momentum=0.2):
+    memory = IdentityMemory(num_slots, dim, momentum).double()
+    memory.fill(torch.randn(num_slots, dim, dtype=torch.float64))
+    return memory
+
+
+@pytest.mark.parametrize("targets", [[0, 1, 2], [3, 3, 3, 3], [1, 0, 1, 6, 0, 1]])
+@pytest.mark.parametrize("momentum", [0.0, 0.2, 1.0])
+def test_an_update_equals_a_loop_over_the_batch(targets, momentum):
+    torch.manual_seed(0)
+    memory = filled(momentum=momentum)
+    features = torch.randn(len(targets), 5, dtype=torch.float64)
+    expected = memory.features.clone()
+    for feature, target in zip(features, targets, strict=True):
+        expected[target] = momentum * expected[target] + (1 - momentum) * feature
+    memory.update(features, torch.tensor(targets))
+    torch.testing.assert_close(memory.features, expected, rtol=0, atol=1e-12)
+
+
+def test_neighbors_equal_a_loop_that_sorts_and_drops_the_own_slot():
+    torch.manual_seed(1)
+    memory, K = filled(), 3
+    queries = torch.randn(4, 5, dtype=torch.float64)
+    targets = torch.tensor([0, 6, 2, 2])
+    queries[0] = memory.features[0]  # the own slot is surely the nearest
+    queries[1] = -memory.features[6]  # the own slot is surely the farthest
+    neighbors = memory.neighbors(queries, targets, K)
+    for query, target, found in zip(queries, targets, neighbors, strict=True):
+        cosines = [F.cosine_similarity(query, slot, dim=0) for slot in memory.features]
+        order = sorted(range(7), key=lambda slot: -cosines[slot])[: K + 1]
+        order = [slot for slot in order if slot != target][:K]
+        expected = torch.stack([F.normalize(memory.features[slot], dim=0) for slot in order])
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+def test_all_other_identities_are_neighbors_when_k_is_m_minus_one():
+    memory = filled(num_slots=4)
+    neighbors = memory.neighbors(torch.randn(2, 5).double(), torch.tensor([1, 3]), 3)
+    own = F.normalize(memory.features, dim=1)[torch.tensor([1, 3])]
+    assert neighbors.shape == (2, 3, 5)
+    assert not (neighbors == own[:, None]).all(dim=-1).any()
+
+
+def test_a_checkpoint_brings_the_memory_back_and_training_goes_on_alike():
+    torch.manual_seed(2)
+    memory, fresh = filled(), IdentityMemory(7, 5, 0.2).double()
+    first, second = torch.randn(2, 3, 5, dtype=torch.float64)
+    targets = torch.tensor([1, 1, 4])
+    memory.update(first, targets)
+    fresh.load_state_dict(memory.state_dict())
+    assert fresh.initialized and fresh.loaded
+    memory.update(second, targets)
+    fresh.update(second, targets)
+    assert torch.equal(fresh.features, memory.features)
+
+
+def test_a_file_without_a_memory_leaves_it_for_the_first_step_to_fill():
+    memory = IdentityMemory(3, 2, 0.2)
+    memory.load_state_dict({}, strict=True)
+    assert not memory.initialized and not memory.loaded
+
+
+def test_filling_a_loaded_memory_makes_it_fresh():
+    memory = IdentityMemory(7, 5, 0.2)
+    memory.load_state_dict(filled().float().state_dict())
+    memory.fill(torch.ones(7, 5))
+    assert memory.initialized and not memory.loaded
+
+
+def test_filling_with_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"memory is \(7, 5\), got \(7, 4\)"):
+        filled().fill(torch.zeros(7, 4))
+
+
+def test_updates_and_neighbors_carry_no_gradient():
+    memory = filled()
+    queries = torch.randn(2, 5, dtype=torch.float64, requires_grad=True)
+    memory.update(queries, torch.tensor([0, 1]))
+    assert not memory.features.requires_grad
+    assert not memory.neighbors(queries, torch.tensor([0, 1]), 2).requires_grad
+
+
+def test_autocast_does_not_touch_the_similarities():
+    torch.manual_seed(3)
+    memory = IdentityMemory(50, 64, 0.2)
+    memory.fill(torch.randn(50, 64))
+    queries, targets = torch.randn(8, 64), torch.arange(8)
+    expected = memory.neighbors(queries, targets, 5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(memory.neighbors(queries, targets, 5), expected)

@@ -1,0 +1,148 @@
+"""The token ViT: shapes, stochastic depth, and other people's weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fed_plugin.modeling import VIT_PRESETS, TokenViT
+from fed_plugin.modeling.pretrained import load_pretrained, resize_position_embedding
+from fed_plugin.modeling.vit import DropPath, ViTSize
+
+SMALL = ViTSize(num_layers=2, embed_dim=16, num_heads=2, patch_size=8)
+
+
+def small_vit(img_size=(32, 16), **options):
+    torch.manual_seed(0)
+    return TokenViT(img_size, SMALL, stride=(8, 8), **options)
+
+
+def test_tokens_and_cls_are_views_of_the_same_computation():
+    images = torch.randn(2, 3, 32, 16)
+    tokens = small_vit().eval()(images)
+    cls = small_vit(output="cls").eval()(images)
+    assert tokens.shape == (2, 1 + 4 * 2, 16) and cls.shape == (2, 16, 1, 1)
+    assert torch.equal(tokens[:, 0], cls[:, :, 0, 0])
+
+
+def test_a_smaller_stride_overlaps_the_patches():
+    vit = TokenViT((32, 16), SMALL, stride=(4, 8))
+    assert vit.grid == (7, 2) and vit(torch.zeros(1, 3, 32, 16)).shape == (1, 15, 16)
+
+
+def test_attention_equals_a_slow_loop():
+    vit = small_vit().double().eval()
+    attention, x = vit.blocks[0].attn, torch.randn(2, 5, 16, dtype=torch.float64)
+    q, k, v = attention.qkv(x).split(16, dim=-1)
+    heads = [
+        F.softmax(q[..., c] @ k[..., c].transpose(1, 2) / 8**0.5, dim=-1) @ v[..., c]
+        for c in (slice(0, 8), slice(8, 16))
+    ]
+    torch.testing.assert_close(attention(x), attention.proj(torch.cat(heads, dim=-1)))
+
+
+def test_presets_have_the_widths_that_timm_gives_them():
+    sizes = {name: (s.num_layers, s.embed_dim, s.num_heads) for name, s in VIT_PRESETS.items()}
+    assert sizes == {"base": (12, 768, 12), "small": (12, 384, 6), "tiny": (12, 192, 3)}
+
+
+def test_dropped_paths_keep_the_expectation_and_stop_in_evaluation():
+    torch.manual_seed(0)
+    drop, x = DropPath(0.25), torch.ones(4000, 1, 1)
+    assert drop(x).mean().item() == pytest.approx(1, abs=0.03)
+    assert drop(x).unique().tolist() == [0.0, pytest.approx(4 / 3)]
+    assert torch.equal(drop.eval()(x), x)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"output": "all"}, "output='all': expected 'tokens' or 'cls'"),
+        ({"img_size": (4, 16)}, "smaller than a patch"),
+        ({"size": ViTSize(1, 15, 2)}, "embed_dim=15 is not divisible by num_heads=2"),
+    ],
+)
+def test_impossible_shapes_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TokenViT(**{"img_size": (32, 16), "size": SMALL, "stride": (8, 8), **arguments})
+
+
+def test_images_of_another_size_are_refused_with_the_keys():
+    with pytest.raises(ValueError, match=r"images are \(16, 16\), expected \(32, 16\): INPUT.SIZE"):
+        small_vit()(torch.zeros(1, 3, 16, 16))
+
+
+@pytest.mark.parametrize("wrapper", [None, "model", "state_dict"])
+def test_timm_named_weights_load_with_or_without_a_wrapper(tmp_path, wrapper):
+    donor, path = small_vit(), tmp_path / "vit.pth"
+    torch.nn.init.normal_(donor.pos_embed)
+    weights = {
+        **donor.state_dict(),
+        "head.weight": torch.zeros(10, 16),
+        "head.bias": torch.zeros(10),
+    }
+    torch.save({wrapper: weights} if wrapper else weights, path)
+    torch.manual_seed(9)
+    vit = TokenViT((32, 16), SMALL, stride=(8, 8))
+    load_pretrained(vit, str(path))
+    for name, value in vit.state_dict().items():
+        assert torch.equal(value, donor.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("source", "grid"), [((4, 4), (6, 3)), ((6, 3), (4, 4)), ((6, 3), (3, 6)), ((8, 4), (16, 8))]
+)
+def test_position_embeddings_are_resized_bilinearly_between_any_grids(source, grid):
+    embedding = torch.randn(1, 1 + source[0] * source[1], 5)
+    resized = resize_position_embedding(embedding, grid, source)
+    image = embedding[:, 1:].transpose(1, 2).reshape(1, 5, *source)
+    expected = F.interpolate(image, grid, mode="bilinear").flatten(2).transpose(1, 2)
+    assert torch.equal(resized[:, :1], embedding[:, :1])
+    torch.testing.assert_close(resized[:, 1:], expected)
+
+
+def test_the_source_grid_is_inferred_square_or_like_the_target():
+    ramp = torch.arange(32.0).reshape(1, 32, 1)
+    embedding = torch.cat((torch.zeros(1, 1, 1), ramp), dim=1)
+    inferred = resize_position_embedding(embedding, (16, 8))
+    torch.testing.assert_close(inferred, resize_position_embedding(embedding, (16, 8), (8, 4)))
+    square = torch.randn(1, 1 + 16, 3)
+    torch.testing.assert_close(
+        resize_position_embedding(square, (8, 2)), resize_position_embedding(square, (8, 2), (4, 4))
+    )
+
+
+def test_a_grid_that_does_not_hold_the_tokens_is_refused():
+    with pytest.raises(ValueError, match=r"PRETRAIN_GRID=\(3, 3\).*holds 32 position embeddings"):
+        resize_position_embedding(torch.zeros(1, 33, 4), (16, 8), (3, 3), "vit.pth")
+
+
+def test_a_missing_file_names_the_key_and_the_file():
+    with pytest.raises(
+        FileNotFoundError, match=r"MODEL.BACKBONE.PRETRAIN_PATH='gone.pth': no such"
+    ):
+        load_pretrained(small_vit(), "gone.pth")
+
+
+def test_a_file_that_is_no_checkpoint_names_the_key_and_the_file(tmp_path):
+    path = tmp_path / "noise.pth"
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match=r"PRETRAIN_PATH='.*noise.pth': not a PyTorch checkpoint"):
+        load_pretrained(small_vit(), str(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"norm.weight": torch.zeros(3)}, r"norm.weight is \(3,\), expected \(16,\)"),
+        ({"blocks.2.norm1.weight": torch.zeros(16)}, r"unknown \['blocks.2.norm1.weight'\]"),
+        ({"cls_token": None}, r"missing \['cls_token'\]"),
+    ],
+)
+def test_weights_of_another_vit_name_what_does_not_fit(tmp_path, change, message):
+    weights = {**small_vit().state_dict(), **change}
+    path = tmp_path / "other.pth"
+    torch.save({name: value for name, value in weights.items() if value is not None}, path)
+    with pytest.raises(ValueError, match=message):
+        load_pretrained(small_vit(), str(path))

@@ -1,0 +1,63 @@
+"""Image files to RGB pixels: palettes, transparency, 16 bits, CMYK and EXIF rotation included."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+DECODED_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+_MID_GREY = (128, 128, 128)
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Decode one image file.
+
+    Args:
+        path: a file that PIL can decode.
+
+    Returns:
+        (H, W, 3) uint8 RGB; transparent pixels lie on mid grey.
+
+    Raises:
+        Exception: whatever the decoder raises for a broken file.
+    """
+    with Image.open(path) as opened:
+        image: Image.Image = ImageOps.exif_transpose(opened)
+        if image.mode.startswith("I"):
+            # PIL clips instead of scaling when it narrows 16 bits
+            image = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
+        if "A" in image.getbands() or "transparency" in image.info:
+            image = image.convert("RGBA")
+            background = Image.new("RGBA", image.size, (*_MID_GREY, 255))
+            image = Image.alpha_composite(background, image)
+        return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def shrink_to_side(image: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
+    """Shrink an image whose longer side exceeds ``max_side``; a crop over 2:1 high stays so.
+
+    Args:
+        image: (H, W, 3) uint8.
+        max_side: longest side allowed in pixels; 0 allows any.
+
+    Returns:
+        (H', W', 3) uint8, the same object where nothing had to be done.
+    """
+    height, width = image.shape[:2]
+    longest = max(height, width)
+    if not max_side or longest <= max_side:
+        return image
+    # rounding away from 2:1 keeps the side of NPO's "h/w > 2" on which the crop was
+    to_whole = math.floor if height > 2 * width else math.ceil
+    shrunk = Image.fromarray(image).resize(
+        (
+            max(1, to_whole(width * max_side / longest)),
+            max(1, round(height * max_side / longest)),
+        ),
+        Image.Resampling.BICUBIC,
+    )
+    return np.array(shrunk, dtype=np.uint8)

@@ -1,0 +1,148 @@
+"""Occluders: the crops of obstacles that NPO pastes over people.
+
+A set is decoded once, when it is made, and never changes; drawing a placement needs its sizes
+alone, pasting needs its pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fed_plugin.transforms.decoding import DECODED_SUFFIXES, read_rgb, shrink_to_side
+
+Pixels = NDArray[np.uint8]
+
+_EXPECTED = "*.jpg or *.png occluder crops (README, Occluders)"
+
+
+class OccluderSet:
+    """Hold RGB crops of obstacles, immutable, each with a name.
+
+    A sequence: ``len(occluders)``, ``occluders[3]`` (a read-only array), iteration. It pickles as
+    losslessly packed PNG bytes, so that a spawned loader worker reads no file.
+
+    Args:
+        images: crops, each (H, W, 3) uint8 RGB, at least one; sizes may differ. Copied.
+        names: one name per crop, for messages and cards; ``occluder-0000`` and so on by default.
+
+    Raises:
+        ValueError: no image, an image that is not (H, W, 3) uint8, or a wrong number of names.
+    """
+
+    def __init__(self, images: Sequence[Pixels], names: Sequence[str] | None = None) -> None:
+        if not len(images):
+            raise ValueError("an OccluderSet needs at least one image, got none")
+        if names is None:
+            names = [f"occluder-{index:04d}" for index in range(len(images))]
+        if len(names) != len(images):
+            raise ValueError(f"expected one name per image, got {len(names)} for {len(images)}")
+        for name, image in zip(names, images, strict=True):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+                raise ValueError(
+                    f"occluder {name}: expected an (H, W, 3) uint8 RGB array, "
+                    f"got shape {image.shape} of {image.dtype}"
+                )
+        self._names = tuple(names)
+        self._tensors = tuple(torch.from_numpy(np.array(image, order="C")) for image in images)
+        self._sizes = tuple((int(image.shape[0]), int(image.shape[1])) for image in images)
+
+    @classmethod
+    def from_folder(
+        cls, path: str | Path, key: str = "INPUT.NPO.OCCLUDERS", max_side: int = 512
+    ) -> OccluderSet:
+        """Decode every ``*.jpg``, ``*.jpeg``, ``*.png`` and ``*.bmp`` of a folder, in name order.
+
+        Palettes, grey levels, 16 bits and CMYK become RGB, transparency is laid on mid grey (zero
+        after the method's normalisation), EXIF rotation is applied. Hidden files and sub-folders
+        are passed over.
+
+        Args:
+            path: the folder; not searched recursively.
+            key: config key that errors name.
+            max_side: a crop with a longer side is shrunk to it; 0 keeps all as they are. Input
+                images are a few hundred pixels high, so more only costs memory and time.
+
+        Raises:
+            FileNotFoundError: the folder does not exist, is no folder, or holds no image.
+            ValueError: a file in it cannot be decoded; the message names it.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            found = "is a file" if folder.exists() else "no such folder"
+            raise FileNotFoundError(
+                f'{key}={path}: {found}; expected a folder of {_EXPECTED}, or "" for the drawn set'
+            )
+        files = sorted(
+            (
+                file
+                for file in folder.iterdir()
+                if file.suffix.lower() in DECODED_SUFFIXES
+                and not file.name.startswith(".")
+                and file.is_file()
+            ),
+            key=lambda file: file.name,
+        )
+        if not files:
+            raise FileNotFoundError(f"{key}={path}: found no image; expected {_EXPECTED}")
+        images = []
+        for file in files:
+            try:
+                image = read_rgb(file)
+            except Exception as error:  # every decoder raises its own kinds
+                raise ValueError(
+                    f"{key}={path}: cannot read {file} ({error}); "
+                    "remove it or save it again as JPEG or PNG"
+                ) from error
+            images.append(shrink_to_side(image, max_side))
+        return cls(images, [file.name for file in files])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the name of every crop, in order."""
+        return self._names
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Return (height, width) of every crop, in order."""
+        return self._sizes
+
+    def tensor(self, index: int) -> Tensor:
+        """Return crop ``index`` as (3, H, W) uint8; shared memory, not to be written to."""
+        return self._tensors[index].permute(2, 0, 1)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> Pixels:
+        view: Pixels = self._tensors[index].numpy()
+        view.flags.writeable = False
+        return view
+
+    def __iter__(self) -> Iterator[Pixels]:
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} crops: {self._names[0]} .. {self._names[-1]})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpack, (type(self), [_to_png(image) for image in self], self._names)
+
+
+def _to_png(image: Pixels) -> bytes:
+    """Pack losslessly; OpenCV reads the channels as BGR, and so again when it unpacks."""
+    return bytes(cv2.imencode(".png", image)[1])
+
+
+def _unpack(kind: type[OccluderSet], packed: list[bytes], names: tuple[str, ...]) -> OccluderSet:
+    images = [
+        cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) for data in packed
+    ]
+    return kind([np.asarray(image, dtype=np.uint8) for image in images], names)

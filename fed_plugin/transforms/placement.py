@@ -1,0 +1,108 @@
+"""Where an occluder goes: drawn from the sizes alone, before any pixel is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fed_plugin.transforms.color_jitter import ORDERS, ColorJitter
+
+_DRAWS = 9
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Say which occluder goes where, and how it is changed on the way.
+
+    Args:
+        occluder: index into the set.
+        flip: mirrored left to right.
+        top: first covered row.
+        left: first covered column.
+        height: covered rows.
+        width: covered columns.
+        jitter: colour change applied before the resize; None for high, narrow crops.
+    """
+
+    occluder: int
+    flip: bool
+    top: int
+    left: int
+    height: int
+    width: int
+    jitter: ColorJitter | None = None
+
+
+def draw_placement(
+    sizes: Sequence[tuple[int, int]],
+    image_height: int,
+    image_width: int,
+    generator: torch.Generator | None = None,
+) -> Placement:
+    """Draw an occluder and its place by the reference's rules.
+
+    A crop with height / width > 2 covers the full image height and U{W//4 .. W//2} columns, left
+    or right; any other covers the full width and U{H//4 .. H//2} rows, top or bottom, and its
+    colours are jittered by factors U[0.5, 1.5] in random order. Bounds are inclusive and at least
+    one pixel. The corner is uniform over four, which for either shape come in equal pairs.
+
+    One ``torch.rand`` of nine numbers is taken per call, whatever the outcome (occluder, flip,
+    extent, top or bottom, left or right, brightness, contrast, saturation, order), so that one
+    image's branch never shifts the next image's draws.
+
+    Args:
+        sizes: (height, width) of every occluder, at least one.
+        image_height: rows of the image to cover.
+        image_width: columns of the image to cover.
+        generator: source of randomness; torch's default one (seeded per loader worker) if None.
+
+    Raises:
+        ValueError: no occluder, or an image without pixels.
+    """
+    if not sizes or image_height < 1 or image_width < 1:
+        raise ValueError(
+            f"expected occluders and an image of at least 1 x 1, got {len(sizes)} occluders "
+            f"and {image_height} x {image_width}"
+        )
+    draws = torch.rand(_DRAWS, generator=generator, dtype=torch.float64).tolist()
+    occluder = int(draws[0] * len(sizes))
+    occluder_height, occluder_width = sizes[occluder]
+    height, width, jitter = image_height, image_width, None
+    if occluder_height > 2 * occluder_width:
+        width = _draw_extent(image_width, draws[2])
+    else:
+        height = _draw_extent(image_height, draws[2])
+        brightness, contrast, saturation = (0.5 + draw for draw in draws[5:8])
+        jitter = ColorJitter(brightness, contrast, saturation, ORDERS[int(draws[8] * len(ORDERS))])
+    return Placement(
+        occluder=occluder,
+        flip=draws[1] < 0.5,
+        top=0 if draws[3] < 0.5 else image_height - height,
+        left=0 if draws[4] < 0.5 else image_width - width,
+        height=height,
+        width=width,
+        jitter=jitter,
+    )
+
+
+def _draw_extent(side: int, draw: float) -> int:
+    low = max(1, side // 4)
+    high = max(low, side // 2)
+    return low + int(draw * (high - low + 1))
+
+
+def occlusion_mask(placement: Placement, image_height: int, image_width: int) -> Tensor:
+    """Mark the pixels that a placement covers.
+
+    Returns:
+        (H, W) bool, True exactly where ``paste`` may change the image.
+    """
+    mask = torch.zeros(image_height, image_width, dtype=torch.bool)
+    mask[
+        placement.top : placement.top + placement.height,
+        placement.left : placement.left + placement.width,
+    ] = True
+    return mask

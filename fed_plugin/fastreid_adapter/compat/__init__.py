@@ -21,8 +21,8 @@ from . import (  # noqa: F401 - importing a file registers its mends
     training,
     tripwire,
 )
-from .mending import MENDS, SKIP, Mend, arm
+from .mending import MENDS, SKIP, Mend, arm, rebind
 
-__all__ = ["MENDS", "SKIP", "Mend"]
+__all__ = ["MENDS", "SKIP", "Mend", "rebind"]
 
 arm()

@@ -119,11 +119,16 @@ def replace(module: ModuleType, attribute: str, new: Any) -> None:
     """Replace a name in a host module, and in every host module that had copied the very object."""
     old = getattr(module, attribute)
     setattr(module, attribute, new)
-    for name, other in list(sys.modules.items()):
-        if other is None or not (name == HOST or name.startswith(f"{HOST}.")):
+    rebind(old, new)
+
+
+def rebind(old: Any, new: Any) -> None:
+    """Exchange an object for another in every imported host module that holds the very object."""
+    for name, module in list(sys.modules.items()):
+        if module is None or not (name == HOST or name.startswith(f"{HOST}.")):
             continue
-        for key in [key for key, value in vars(other).items() if value is old]:
-            setattr(other, key, new)
+        for key in [key for key, value in vars(module).items() if value is old]:
+            setattr(module, key, new)
 
 
 class Overlay(ModuleType):

@@ -25,13 +25,14 @@ def missing_message(layout: Layout, root: str, dataset: str, split: str) -> str:
     Returns:
         A message of several lines.
     """
-    what = f"no {split} folder in {os.path.join(root, dataset)}" if dataset else f"not in {root}"
+    searched = os.path.join(root, dataset) if dataset else root
+    what = f"no {split} folder in {searched}" if dataset else f"not in {root}"
     lines = [
         f"{layout.name} (DATASETS.NAMES, DATASETS.TESTS): {what}",
         "expected:",
         *_expected_tree(layout, root),
         "found:",
-        *_found_tree(os.path.join(root, dataset)),
+        *_found_tree(searched),
         f"try: setting the environment variable FASTREID_DATASETS (now root={root!r}; without it: "
         f"'datasets') to the folder that holds {layout.folders[0]}/, before Python starts",
     ]
@@ -49,7 +50,7 @@ def empty_message(layout: Layout, folder: str, split: str) -> str:
         [
             f"{layout.name} (DATASETS.NAMES, DATASETS.TESTS): no {split} image in {folder}",
             "expected:",
-            f"  {folder}/",
+            f"  {os.path.join(folder, '')}",
             f"    {layout.names.example} and so on ({', '.join(IMAGE_SUFFIXES)})",
             "found:",
             *_found_tree(folder),
@@ -59,7 +60,7 @@ def empty_message(layout: Layout, folder: str, split: str) -> str:
 
 
 def _expected_tree(layout: Layout, root: str) -> list[str]:
-    lines = [f"  {root}/", f"    {_either(layout.folders)}"]
+    lines = [f"  {os.path.join(root, '')}", f"    {_either(layout.folders)}"]
     for split, spellings in layout.splits.items():
         lines.append(f"      {_either(spellings)}  ({split}: {layout.names.example} and so on)")
     return lines
@@ -72,11 +73,11 @@ def _either(spellings: tuple[str, ...]) -> str:
 def _found_tree(folder: str) -> list[str]:
     if not os.path.isdir(folder):
         return [f"  {folder} is {'a file' if os.path.exists(folder) else 'not there'}"]
-    entries = visible_entries(folder)
+    entries = sorted(visible_entries(folder), key=lambda entry: not entry.is_dir())
     lines = [f"    {_described(entry)}" for entry in entries[:_SHOWN]] or ["    (nothing)"]
     if len(entries) > _SHOWN:
         lines.append(f"    ... and {len(entries) - _SHOWN} more")
-    return [f"  {folder}/", *lines]
+    return [f"  {os.path.join(folder, '')}", *lines]
 
 
 def _described(entry: os.DirEntry[str]) -> str:
@@ -87,4 +88,4 @@ def _described(entry: os.DirEntry[str]) -> str:
     except OSError as error:
         return f"{entry.name}/  ({error.strerror})"
     folders = sum(inner.is_dir() for inner in inside)
-    return f"{entry.name}/  ({folders} folders, {len(inside) - folders} files)"
+    return f"{entry.name}/  (folders: {folders}, files: {len(inside) - folders})"

@@ -1,0 +1,150 @@
+"""The benchmarks under the names that ``DATASETS.NAMES`` and ``DATASETS.TESTS`` take.
+
+Every dataset is one row of ``fed_plugin.datasets.layouts`` and one subclass without a body; the
+names differ from those of fast-reid's ``projects/PartialReID``, so that both fit one process.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import logging
+import os
+from functools import partial
+from typing import Any
+
+from fastreid.data.datasets import DATASET_REGISTRY
+from fastreid.data.datasets.bases import ImageDataset
+
+from fed_plugin.datasets.layouts import (
+    OCCLUDED_DUKE,
+    OCCLUDED_REID,
+    PARTIAL_REID,
+    SYNTHOCC,
+    Item,
+    Layout,
+    list_split,
+)
+
+TrainItem = tuple[str, str, str]
+
+logger = logging.getLogger(__name__)
+
+
+class FolderDataset(ImageDataset):
+    """List a dataset as its layout says, each split at its first use.
+
+    Training identities and cameras are strings that begin with the dataset's name, as everywhere in
+    the host, so that several training sets never share one; those of queries and gallery are ints.
+
+    With ``combineall`` queries and gallery join the training images. A gallery file that is also a
+    query file (same name, same bytes) is taken once, and the log says how often that happened.
+
+    Args:
+        root: folder that holds the dataset's folder; the host passes ``FASTREID_DATASETS``.
+        mode: split behind ``data``: ``"train"``, ``"query"`` or ``"gallery"``.
+        combineall: train on queries and gallery, too.
+        queries: which query set, where the dataset has several (Partial-REID).
+        **kwargs: what the host's ``ImageDataset`` takes.
+
+    Raises:
+        FileNotFoundError: At the first use of a split that is not there.
+        ValueError: ``mode`` or ``queries`` is unknown, or the training images of a dataset that
+            has none are asked for.
+    """
+
+    layout: Layout
+    dataset_name: str  # the host's word for what training identities begin with
+
+    def __init__(
+        self,
+        root: str = "datasets",
+        mode: str = "train",
+        combineall: bool = False,
+        queries: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # The host's constructor lists the split that `mode` names: it is given empty ones.
+        super().__init__([], [], [], mode=mode, combineall=False, **kwargs)
+        if queries is not None:
+            self.layout = self.layout.with_queries(queries)
+        self.root = root
+        self.combineall = combineall
+        self._train = self._list_combined if combineall else self._list_train
+        self._query = partial(list_split, self.layout, root, "query")
+        self._gallery = partial(list_split, self.layout, root, "gallery")
+
+    @property
+    def data(self) -> list:
+        """The split that ``mode`` names."""
+        return getattr(self, self.mode)
+
+    @data.setter
+    def data(self, _: list) -> None:
+        """Ignore what the host's constructor lists too early."""
+
+    def combine_all(self) -> None:
+        """Have queries and gallery join the training images."""
+        self._train = self._list_combined
+
+    def _list_train(self) -> list[TrainItem]:
+        if "train" not in self.layout.splits:
+            raise ValueError(
+                f"DATASETS.NAMES={self.layout.name}: expected a dataset with training images, this "
+                "one is for testing only; try naming it in DATASETS.TESTS and training on another, "
+                "such as Market1501"
+            )
+        return self._prefixed(list_split(self.layout, self.root, "train"), self.dataset_name)
+
+    def _list_combined(self) -> list[TrainItem]:
+        train = self._list_train() if "train" in self.layout.splits else []
+        test = [*self.query, *self._gallery_files_that_are_no_query_files()]
+        test = [item for item in test if item[1] not in self.layout.distractor_pids]
+        return train + self._prefixed(test, f"{self.dataset_name}_test")
+
+    def _gallery_files_that_are_no_query_files(self) -> list[Item]:
+        queries = {os.path.basename(path): path for path, _, _ in self.query}
+
+        def is_query(path: str) -> bool:
+            twin = queries.get(os.path.basename(path))
+            return twin is not None and filecmp.cmp(path, twin, shallow=False)
+
+        kept = [item for item in self.gallery if not is_query(item[0])]
+        if len(kept) < len(self.gallery):
+            logger.info(
+                "%s: DATASETS.COMBINEALL takes %d of %d gallery files once, as queries only",
+                *(self.layout.name, len(self.gallery) - len(kept), len(self.gallery)),
+            )
+        return kept
+
+    @staticmethod
+    def _prefixed(items: list[Item], prefix: str) -> list[TrainItem]:
+        return [(path, f"{prefix}_{pid}", f"{prefix}_{camid}") for path, pid, camid in items]
+
+
+def _registered(layout: Layout) -> type[FolderDataset]:
+    """Return the registered class of a layout, registering it unless it is there already.
+
+    The host refuses a second registration of a name. A reload of this module finds its own class;
+    a class of somebody else's keeps the name, and a warning says so.
+    """
+    body = {"layout": layout, "dataset_name": layout.name.lower(), "__module__": __name__}
+    ours = type(layout.name, (FolderDataset,), body)
+    try:
+        there = DATASET_REGISTRY.get(layout.name)
+    except KeyError:
+        DATASET_REGISTRY.register(ours)
+        return ours
+    if there.__module__ == __name__:
+        return there
+    logger.warning(
+        "DATASET_REGISTRY: %s is already registered by %s, which keeps the name; the dataset of "
+        "fed_plugin is left out",
+        *(layout.name, there.__module__),
+    )
+    return ours
+
+
+Occluded_Duke = _registered(OCCLUDED_DUKE)
+Occluded_REID = _registered(OCCLUDED_REID)
+Partial_REID = _registered(PARTIAL_REID)
+SynthOcc = _registered(SYNTHOCC)

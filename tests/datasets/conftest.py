@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def draw_tree():
+    """Draw a tiny image at each of the paths below a folder; its colour follows from its name."""
+
+    def draw(root, *paths):
+        for path in paths:
+            target = root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            color = tuple(target.name.encode()[:3])
+            Image.new("RGB", (8, 16), color).save(target)
+        return str(root)
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def occluded_duke_files():
+    return (
+        "bounding_box_train/0001_c2_f0046182.jpg",
+        "bounding_box_train/0001_c6_f0000007.jpg",
+        "bounding_box_train/0702_c8_f0000009.jpg",
+        "query/0005_c1_f0000010.jpg",
+        "bounding_box_test/0005_c1_f0000010.jpg",
+        "bounding_box_test/0005_c4_f0000011.jpg",
+        "bounding_box_test/7139_c3_f0000012.jpg",
+    )
+
+
+@pytest.fixture(scope="session")
+def occluded_reid_files():
+    return (
+        "occluded_body_images/001/001_01.tif",
+        "occluded_body_images/002/002_01.tif",
+        "whole_body_images/001/001_01.tif",
+        "whole_body_images/002/002_02.tif",
+    )

@@ -26,7 +26,7 @@ _PUBLIC = {
     "add_fed_config": "config",
     "build_fed_vit_backbone": "backbone",
 }
-__all__ = [*_PUBLIC, "register"]  # noqa: PLE0604 - names come from the modules on first use
+__all__ = [*_PUBLIC, "register"]
 
 _REGISTERING = ("backbone", "heads", "meta_arch", "datasets", "transforms")
 _registered = False

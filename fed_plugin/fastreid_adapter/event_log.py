@@ -40,7 +40,7 @@ def log_step(outputs: HeadOutputs, targets: Tensor, visibility_target: Tensor) -
     storage.put_scalars(**dict(zip(scalars, values, strict=True)))
 
 
-def _open_storage():  # noqa: ANN202 - a class of the host
+def _open_storage():
     try:
         return get_event_storage()
     except AssertionError:  # the host's way to say that none is open

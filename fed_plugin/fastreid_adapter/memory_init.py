@@ -47,8 +47,8 @@ def _centroids(cfg: Any, model: nn.Module) -> Tensor:
     slots = model.heads.memory("erased").features
     if dataset.num_classes != len(slots):
         raise ValueError(
-            f"MODEL.HEADS.NUM_CLASSES={len(slots)}: DATASETS.NAMES={tuple(cfg.DATASETS.NAMES)} hold "
-            f"{dataset.num_classes} training identities; try 0 to have them counted"
+            f"MODEL.HEADS.NUM_CLASSES={len(slots)}: expected {dataset.num_classes}, the training "
+            f"identities of DATASETS.NAMES={tuple(cfg.DATASETS.NAMES)}; try 0 to have them counted"
         )
     sums = torch.zeros(slots.shape, dtype=torch.float64, device=slots.device)
     counts = torch.zeros(len(slots), dtype=torch.float64, device=slots.device)

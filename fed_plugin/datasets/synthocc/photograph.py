@@ -1,0 +1,122 @@
+"""One image: a place, a person in it, perhaps something in front, and the camera's view of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from fed_plugin.datasets.synthocc.brushes import as_floats, soft
+from fed_plugin.datasets.synthocc.cameras import CAMERAS, Camera
+from fed_plugin.datasets.synthocc.figure import Placement, draw_figure
+from fed_plugin.datasets.synthocc.identity import Identity
+from fed_plugin.datasets.synthocc.occluders import (
+    Occlusion,
+    hide_behind_person,
+    hide_behind_thing,
+)
+from fed_plugin.datasets.synthocc.scenes import draw_scene, window
+from fed_plugin.datasets.synthocc.streams import stream
+from fed_plugin.datasets.synthocc.surface import Array
+
+HEIGHT, WIDTH = 128, 64
+FINER = 3  # pictures are drawn this many times larger and averaged
+VARIANTS = 3  # different stretches of each camera's place
+VISIBLE = (0.25, 0.9)  # range of the visible share asked for in queries
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """Hold a finished image and what is known about it.
+
+    Args:
+        pixels: (128, 64, 3) uint8.
+        person: (384, 192) bool, the person's pixels as drawn, occluder taken away.
+        occlusion: what stands in front, or None.
+    """
+
+    pixels: Array
+    person: Array
+    occlusion: Occlusion | None
+
+
+def photograph(
+    seed: int,
+    who: Identity,
+    camid: int,
+    rng: np.random.Generator,
+    passer: Identity | None = None,
+    occluded: bool = False,
+) -> Photograph:
+    """Take one image.
+
+    Args:
+        seed: seed of the whole drawing; decides what the cameras' places look like.
+        who: the person.
+        camid: camera, counted from 0.
+        rng: the image's own random stream.
+        passer: who walks in front of the person; with None and ``occluded`` it is an object.
+        occluded: whether something stands in front.
+    """
+    camera = CAMERAS[camid]
+    place = _placement(who, camera, rng)
+    view = window(_scene(seed, camid, int(rng.integers(VARIANTS))), place.shape[::-1], rng)
+    picture = as_floats(view) * _ground_shadow(camera, place)[..., None]
+    colour, person = draw_figure(who, place, camera.light(), rng)
+    picture[person] = colour[person]
+    occlusion = None
+    if occluded:
+        wanted = float(rng.uniform(*VISIBLE))
+        occlusion = (
+            hide_behind_thing(person, wanted, rng)
+            if passer is None
+            else hide_behind_person(person, passer, camera, place.scale, wanted, rng)
+        )
+        cover = occlusion.cover
+        picture[cover.mask] = cover.colour[cover.mask]
+    small = picture.reshape(HEIGHT, FINER, WIDTH, FINER, 3).mean(axis=(1, 3))
+    return Photograph(camera.expose(small, rng), person, occlusion)
+
+
+def _placement(who: Identity, camera: Camera, rng: np.random.Generator) -> Placement:
+    rows, cols = HEIGHT * FINER, WIDTH * FINER
+    fill = float(rng.uniform(*camera.fill))
+    spare = 1 - fill
+    forth = 0.0 if rng.random() < 0.5 else np.pi
+    return Placement(
+        shape=(rows, cols),
+        scale=rows * fill / (who.height * 1.02),
+        foot=(
+            cols * (0.5 + float(np.clip(rng.normal(0, 0.04), -0.09, 0.09))),
+            rows * (1 - spare * float(rng.uniform(0.3, 0.7)) - 0.012),
+        ),
+        yaw=camera.path + forth + float(rng.normal(0, 0.5)),
+        pitch=camera.pitch + float(rng.normal(0, 0.02)),
+        stretch=float(rng.uniform(1.0, 1.2)),
+    )
+
+
+def _ground_shadow(camera: Camera, place: Placement) -> Array:
+    """Return (H, W) factors that darken the floor around the feet, away from the lamp."""
+    rows, cols = place.shape
+    board = Image.new("L", (cols // 2, rows // 2), 255)
+    pen = ImageDraw.Draw(board)
+    x, y = place.foot[0] / 2, place.foot[1] / 2 - 3
+    lamp = np.asarray(camera.lamp) / np.linalg.norm(camera.lamp)
+    reach = 0.16 * place.scale
+    drift = (-lamp[0] * reach, lamp[2] * reach * -0.25)
+    dark = int(255 * (1 - 0.5 * camera.key))
+    for part, tone in ((1.0, (255 + dark) // 2), (0.5, dark), (0.0, max(dark - 40, 60))):
+        wide, deep = reach * (1.0 + 0.5 * part), reach * 0.3
+        cx, cy = x + drift[0] * part, y + drift[1] * part
+        pen.ellipse((cx - wide, cy - deep, cx + wide, cy + deep), fill=tone)
+    full = soft(board, 3.0).resize((cols, rows))
+    return np.asarray(full, dtype=np.float32) / 255
+
+
+@lru_cache(maxsize=len(CAMERAS) * VARIANTS)
+def _scene(seed: int, camid: int, variant: int) -> Image.Image:
+    camera = CAMERAS[camid]
+    return draw_scene(camera.scene, camera.floor, stream(seed, "scene", camid, variant))

@@ -1,0 +1,123 @@
+"""Which images a SynthOcc of a given size has: identities, cameras, names. Nothing is drawn here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from fed_plugin.datasets.synthocc.cameras import CAMERAS
+from fed_plugin.datasets.synthocc.identity import Identity, draw_identities
+from fed_plugin.datasets.synthocc.streams import stream
+
+TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
+SPLITS = (TRAIN, QUERY, GALLERY)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Count what a size consists of.
+
+    Args:
+        train_ids: identities of the training set.
+        train_images: images of each.
+        test_ids: identities with queries.
+        queries: occluded query images of each.
+        gallery: whole gallery images of each.
+        extra_ids: identities that are in the gallery only.
+        extra_images: images of each.
+        cameras: how many of the cameras are used.
+    """
+
+    train_ids: int
+    train_images: int
+    test_ids: int
+    queries: int
+    gallery: int
+    extra_ids: int
+    extra_images: int
+    cameras: int
+
+    @property
+    def images(self) -> int:
+        """Return how many images there are in all."""
+        return (
+            self.train_ids * self.train_images
+            + self.test_ids * (self.queries + self.gallery)
+            + self.extra_ids * self.extra_images
+        )
+
+
+SIZES: dict[str, Size] = {
+    "tiny": Size(8, 8, 6, 1, 3, 2, 2, cameras=3),
+    "small": Size(64, 14, 48, 2, 5, 24, 2, cameras=len(CAMERAS)),
+    "medium": Size(300, 16, 200, 3, 8, 200, 2, cameras=len(CAMERAS)),
+}
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Name one image to be taken.
+
+    Args:
+        split: one of ``SPLITS``.
+        pid: identity, from 1.
+        camid: camera, from 0.
+        index: running number among the identity's images of the split.
+        cover: "" for a whole person, else "object" or "person".
+        name: file name.
+    """
+
+    split: str
+    pid: int
+    camid: int
+    index: int
+    cover: str
+    name: str
+
+
+def plan(size: Size, seed: int) -> list[Shot]:
+    """List every image, in a fixed order.
+
+    Args:
+        size: the counts.
+        seed: decides which cameras see whom.
+    """
+    first_test = size.train_ids + 1
+    first_extra = first_test + size.test_ids
+    wanted = [(TRAIN, first, size.train_images) for first in range(1, first_test)]
+    wanted += [(QUERY, pid, size.queries) for pid in range(first_test, first_extra)]
+    wanted += [(GALLERY, pid, size.gallery) for pid in range(first_test, first_extra)]
+    last = first_extra + size.extra_ids
+    wanted += [(GALLERY, pid, size.extra_images) for pid in range(first_extra, last)]
+    shots: list[Shot] = []
+    for split, pid, count in wanted:
+        seen_by = _cameras_of(pid, size, seed)
+        for index in range(count):
+            # Queries start where the gallery's round of cameras ends, so that both mix.
+            turn = index if split != QUERY else index + 1
+            camid = seen_by[turn % len(seen_by)]
+            cover = ("person" if (pid + 2 * index) % 5 < 2 else "object") if split == QUERY else ""
+            name = f"{pid:04d}_c{camid + 1}s1_{len(shots) + 1:06d}_00.jpg"
+            shots.append(Shot(split, pid, camid, index, cover, name))
+    return shots
+
+
+def _cameras_of(pid: int, size: Size, seed: int) -> list[int]:
+    rng = stream(seed, "route", pid)
+    least = min(4, size.cameras)
+    count = int(rng.integers(least, size.cameras + 1))
+    return [int(c) for c in rng.permutation(size.cameras)[:count]]
+
+
+@lru_cache(maxsize=4)
+def cast(size: Size, seed: int) -> dict[int, Identity]:
+    """Return who has which pid; training, test and extra people come from different families."""
+    groups = [("train", size.train_ids), ("test", size.test_ids), ("extra", size.extra_ids)]
+    people = [who for group, count in groups for who in draw_identities(seed, group, count)]
+    return dict(enumerate(people, start=1))
+
+
+def passers_by(size: Size, seed: int) -> list[Identity]:
+    """Return the people who may walk in front of somebody: those who are in the gallery only."""
+    first = size.train_ids + size.test_ids + 1
+    return [who for pid, who in cast(size, seed).items() if pid >= first]

@@ -1,0 +1,182 @@
+"""From shapes to pixels: a small renderer that paints surface points, the nearest last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fed_plugin.datasets.synthocc.surface import Array, Part, Rings, Spots
+
+_DENSITY = 1.2  # surface points per pixel along each direction; much below 1 the cloth has holes
+_DEPTH_STEPS = 65535
+_HIDDEN = -0.5  # columns that lie further than this share of the radius behind are never seen
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Hold what every covered pixel shows.
+
+    Args:
+        pixel: (N,) flat index into the picture.
+        part: (N,) index of the part.
+        spots: where on its part each pixel lies.
+        normal: (N, 3) unit outward normals, z towards the viewer.
+        depth: (N,) metres towards the viewer.
+    """
+
+    pixel: Array
+    part: Array
+    spots: Spots
+    normal: Array
+    depth: Array
+
+
+@dataclass(frozen=True)
+class _Mesh:
+    rows: Array  # (R, 9) centre, side, front at dense rows, camera frame
+    down: Array  # (R, 9) their differences along the path
+    place: Array  # (R, 3) u, metres along the path, half width
+    turns: Array  # (5, C) cos, sin, their differences, angle
+    radius: float
+
+
+def rasterise(
+    parts: Sequence[Part],
+    matrix: Array,
+    shape: tuple[int, int],
+    scale: float,
+    origin: tuple[float, float],
+) -> Hits:
+    """Find the nearest surface point of every pixel.
+
+    Args:
+        parts: what to draw.
+        matrix: (3, 3) rotation from the person's frame to the camera's (x right, y up, z near).
+        shape: picture height and width in pixels.
+        scale: pixels per metre.
+        origin: pixel (x, y) of the person's ground point.
+    """
+    meshes = [_mesh(part, matrix, scale) for part in parts]
+    points = [_points(p, m, shape, scale, origin) for p, m in zip(parts, meshes, strict=True)]
+    pixel = np.concatenate([p for p, _ in points])
+    depth = np.concatenate([d for _, d in points])
+    floor, span = float(depth.min()), max(float(np.ptp(depth)), 1e-6)
+    # A stable sort of 16-bit keys is a radix sort: quick, and the same on every processor.
+    key = ((depth - np.float32(floor)) * np.float32(_DEPTH_STEPS / span)).astype(np.uint16)
+    order = np.argsort(key, kind="stable")
+    board = np.full(shape[0] * shape[1] + 1, -1, dtype=np.int64)
+    board[pixel[order]] = order  # of several points on one pixel, the last one stays
+    board = _close_holes(board[:-1].reshape(shape)).ravel()
+    covered = np.flatnonzero(board >= 0)
+    return _gather(meshes, covered, board[covered], depth)
+
+
+def _mesh(part: Part, matrix: Array, scale: float) -> _Mesh:
+    rings: Rings = part.rings
+    table = np.concatenate([r @ matrix.T for r in (rings.centre, rings.side, rings.front)], axis=1)
+    wide = np.sqrt((rings.side**2).sum(1))
+    deep = np.sqrt((rings.front**2).sum(1))
+    travel = np.sqrt((np.diff(rings.centre, axis=0) ** 2).sum(1))
+    growth = np.maximum(np.abs(np.diff(wide)), np.abs(np.diff(deep)))
+    reach = np.concatenate([[0.0], np.cumsum(np.hypot(travel, growth))])
+    count = int(np.clip(reach[-1] * scale * _DENSITY, 3, 900))
+    at = np.linspace(0.0, reach[-1], count)
+    left = np.clip(np.searchsorted(reach, at, side="right") - 1, 0, len(reach) - 2)
+    weight = ((at - reach[left]) / np.maximum(reach[left + 1] - reach[left], 1e-9))[:, None]
+    length = np.concatenate([[0.0], np.cumsum(travel)])
+    table = np.concatenate([table, length[:, None], wide[:, None]], axis=1)
+    dense = (table[left] * (1 - weight) + table[left + 1] * weight).astype(np.float32)
+    rows, along = dense[:, :9], dense[:, 9]
+    down = np.empty_like(rows)
+    down[1:-1], down[0], down[-1] = rows[2:] - rows[:-2], rows[1] - rows[0], rows[-1] - rows[-2]
+    place = np.stack([along / max(length[-1], 1e-9), along, dense[:, 10]], axis=1)
+    radius = float(np.mean(wide + deep)) / 2
+    turns = _turns(max(wide.max(), deep.max()) * scale, part.roundness)
+    if part.keep is None:
+        turns = turns[:, _seen_columns(rows, turns)]
+    return _Mesh(rows, down, place, turns.astype(np.float32), radius)
+
+
+def _turns(radius: float, roundness: float) -> Array:
+    """Return cos, sin, their differences and the angle, evenly spread around a section."""
+    count = int(np.clip(2 * np.pi * radius * _DENSITY, 8, 1500))
+    angle = np.linspace(-np.pi, np.pi, count, endpoint=False)
+    if roundness != 1.0:
+        fine = np.linspace(-np.pi, np.pi, 721)
+        steps = np.hypot(
+            np.diff(_squared(np.cos(fine), roundness)), np.diff(_squared(np.sin(fine), roundness))
+        )
+        reach = np.concatenate([[0.0], np.cumsum(steps)])
+        count = int(count * reach[-1] / (2 * np.pi))
+        angle = np.interp(np.linspace(0, reach[-1], count, endpoint=False), reach, fine)
+    cos, sin = _squared(np.cos(angle), roundness), _squared(np.sin(angle), roundness)
+    ahead = [np.roll(v, -1) - np.roll(v, 1) for v in (cos, sin)]
+    return np.stack([cos, sin, *ahead, angle])
+
+
+def _squared(values: Array, roundness: float) -> Array:
+    return values if roundness == 1.0 else np.sign(values) * np.abs(values) ** roundness
+
+
+def _seen_columns(rows: Array, turns: Array) -> Array:
+    near = rows[::4, 5, None] * turns[1] + rows[::4, 8, None] * turns[0]
+    size = np.sqrt(rows[::4, 5] ** 2 + rows[::4, 8] ** 2)[:, None] + 1e-6
+    return (near / size).max(axis=0) > _HIDDEN
+
+
+def _points(
+    part: Part, mesh: _Mesh, shape: tuple[int, int], scale: float, origin: tuple[float, float]
+) -> tuple[Array, Array]:
+    rows, cos, sin, angle = mesh.rows, mesh.turns[0], mesh.turns[1], mesh.turns[4]
+    if part.bump:
+        u = mesh.place[:, :1]
+        lumps = np.sin(u * 23 + angle * 2) * np.sin(angle * 9 + 5 * np.sin(u * 11))
+        cos, sin = cos * (1 + part.bump * lumps), sin * (1 + part.bump * lumps)
+    x, y, z = (
+        rows[:, k, None] + rows[:, 3 + k, None] * sin + rows[:, 6 + k, None] * cos for k in range(3)
+    )
+    px = (x * np.float32(scale) + np.float32(origin[0] + 512)).astype(np.int32) - 512
+    py = (y * np.float32(-scale) + np.float32(origin[1] + 512)).astype(np.int32) - 512
+    pixel = py * shape[1] + px
+    outside = (px < 0) | (px >= shape[1]) | (py < 0) | (py >= shape[0])
+    if part.keep is not None:
+        outside |= ~part.keep(mesh.place[:, :1], angle[None, :])
+    pixel[outside] = shape[0] * shape[1]
+    return pixel.ravel(), (z + np.float32(part.layer)).ravel()
+
+
+def _close_holes(board: Array) -> Array:
+    # A pixel whose left and right (or upper and lower) neighbours are covered is covered too.
+    middle, out = board[1:-1, 1:-1], board.copy()
+    left, right = board[1:-1, :-2], board[1:-1, 2:]
+    above, below = board[:-2, 1:-1], board[2:, 1:-1]
+    flat = (middle < 0) & (left >= 0) & (right >= 0)
+    steep = (middle < 0) & ~flat & (above >= 0) & (below >= 0)
+    out[1:-1, 1:-1] = np.where(flat, left, np.where(steep, above, middle))
+    return out
+
+
+def _gather(meshes: Sequence[_Mesh], pixel: Array, point: Array, depth: Array) -> Hits:
+    starts = np.cumsum([0] + [len(m.rows) * m.turns.shape[1] for m in meshes])
+    owner = np.searchsorted(starts, point, side="right") - 1
+    width = np.array([m.turns.shape[1] for m in meshes])
+    row, col = np.divmod(point - starts[owner], width[owner])
+    row += np.cumsum([0] + [len(m.rows) for m in meshes])[owner]
+    col += np.cumsum([0] + list(width))[owner]
+    rows = np.concatenate([m.rows[:, 3:] for m in meshes])[row]
+    down = np.concatenate([m.down for m in meshes])[row]
+    u, along, wide = np.concatenate([m.place for m in meshes])[row].T
+    cos, sin, dcos, dsin, angle = np.concatenate([m.turns for m in meshes], axis=1)[:, col]
+    a = [down[:, k] + down[:, 3 + k] * sin + down[:, 6 + k] * cos for k in range(3)]
+    b = [rows[:, k] * dsin + rows[:, 3 + k] * dcos for k in range(3)]
+    normal = np.stack(
+        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], axis=1
+    )
+    # Seen from inside (an open jacket's lining), a surface shows its other face.
+    normal *= np.where(normal[:, 2:] < 0, -1, 1)
+    normal /= np.sqrt((normal**2).sum(1, keepdims=True)) + 1e-12
+    radius = np.array([m.radius for m in meshes], dtype=np.float32)[owner]
+    spots = Spots(u=u, angle=angle, along=along, across=wide * sin, arc=angle * radius)
+    return Hits(pixel, owner, spots, normal, depth[point])

@@ -1,0 +1,138 @@
+"""Shapes: every body part, garment and bag is a stack of ellipses along a path, in metres.
+
+The person's frame is right-handed: x to the person's left, y up, z forward; a person who faces
+the viewer shows the person's left hand on the right of the picture. Paths run downwards (or
+forwards, for feet), which puts angle 0 of every ellipse on the front of the part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Rings:
+    """Hold a stack of R ellipses.
+
+    Args:
+        centre: (R, 3) centres.
+        side: (R, 3) half axes towards the person's left.
+        front: (R, 3) half axes towards the front.
+    """
+
+    centre: Array
+    side: Array
+    front: Array
+
+
+@dataclass(frozen=True)
+class Part:
+    """Join a shape with what it looks like.
+
+    Args:
+        rings: the shape.
+        paint: maps ``Spots`` (visible surface points of this part) to (N, 3) colours in [0, 1].
+        keep: maps (ring position u in [0, 1], angle in [-pi, pi]) to True where there is cloth.
+        roundness: 1 gives ellipses, smaller values boxes with rounded corners.
+        bump: relative height of random lumps, for curls and fur.
+        gloss: strength of the highlight in [0, 1].
+        folds: strength of the folds in [0, 1].
+        layer: metres by which the part is moved towards the viewer when depths are compared, for
+            thin things that lie on others.
+    """
+
+    rings: Rings
+    paint: Callable[[Spots], Array]
+    keep: Callable[[Array, Array], Array] | None = None
+    roundness: float = 1.0
+    bump: float = 0.0
+    gloss: float = 0.0
+    folds: float = 0.0
+    layer: float = 0.0
+
+
+@dataclass(frozen=True)
+class Spots:
+    """Name the places of N surface points on their part.
+
+    Args:
+        u: (N,) position along the path in [0, 1].
+        angle: (N,) in [-pi, pi]; 0 is the front, positive the person's left.
+        along: (N,) metres along the path.
+        across: (N,) metres from the front (or back) middle line, positive to the left.
+        arc: (N,) metres around the part from the front middle line.
+    """
+
+    u: Array
+    angle: Array
+    along: Array
+    across: Array
+    arc: Array
+
+    def where(self, mask: Array) -> Spots:
+        """Return only the points that ``mask`` selects."""
+        return replace(
+            self,
+            u=self.u[mask],
+            angle=self.angle[mask],
+            along=self.along[mask],
+            across=self.across[mask],
+            arc=self.arc[mask],
+        )
+
+
+def tube(
+    path: Sequence[Array],
+    profile: Sequence[tuple[float, float, float]],
+    across: Array,
+    count: int = 20,
+    soft: int = 0,
+) -> Rings:
+    """Lay ellipses along a path.
+
+    Args:
+        path: corner points, (3,) each.
+        profile: (u, half width, half depth) knots with u rising from 0 to 1 along the path.
+        across: (3,) direction of the half width; made perpendicular to the path everywhere.
+        count: number of ellipses.
+        soft: how many rounds of smoothing the corners of the path get.
+    """
+    corners = np.asarray(path, dtype=np.float64)
+    steps = np.linalg.norm(np.diff(corners, axis=0), axis=1)
+    reach = np.concatenate([[0.0], np.cumsum(steps)]) / max(steps.sum(), 1e-9)
+    u = np.linspace(0.0, 1.0, count)
+    centre = np.stack([np.interp(u, reach, corners[:, axis]) for axis in range(3)], axis=1)
+    for _ in range(soft):
+        centre[1:-1] = (centre[:-2] + 2 * centre[1:-1] + centre[2:]) / 4
+    tangent = np.gradient(centre, axis=0)
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-9
+    side = across - tangent * (tangent @ across)[:, None]
+    side /= np.linalg.norm(side, axis=1, keepdims=True) + 1e-9
+    front = np.cross(tangent, side)
+    knots = np.asarray(profile, dtype=np.float64)
+    wide = np.interp(u, knots[:, 0], knots[:, 1])[:, None]
+    deep = np.interp(u, knots[:, 0], knots[:, 2])[:, None]
+    return Rings(centre, side * wide, front * deep)
+
+
+def ball(centre: Array, wide: float, high: float, deep: float, frame: Array | None = None) -> Rings:
+    """Return an ellipsoid; ``frame`` (3, 3) holds its left, up and front directions as rows."""
+    left, up, front = np.eye(3) if frame is None else frame
+    turn = np.linspace(0.02, np.pi - 0.02, 14)[:, None]
+    return Rings(
+        centre + up * np.cos(turn) * high,
+        left * np.sin(turn) * wide,
+        front * np.sin(turn) * deep,
+    )
+
+
+def slab(path: Sequence[Array], wide: float, deep: float, across: Array, count: int = 14) -> Rings:
+    """Return a closed box along a path, for bags and shoes' soles."""
+    profile = [(0.0, wide * 0.05, deep * 0.05), (0.04, wide * 0.9, deep * 0.9), (0.12, wide, deep)]
+    profile += [(0.88, wide, deep), (0.96, wide * 0.95, deep * 0.95), (1.0, 0.01, 0.01)]
+    return tube(path, profile, across, count=max(count, 26))

@@ -8,7 +8,7 @@ import os
 from types import ModuleType
 from typing import Any
 
-from .mending import mend, mentions
+from .mending import Overlay, mend, mentions
 
 
 def numpy_is_refused() -> bool:
@@ -85,22 +85,12 @@ def backbone_tables_lie_beside_the_package(module: ModuleType) -> bool:
     if not mentions(getattr(module, f"build_{kind}_backbone"), "'fastreid/modeling/"):
         return False
     cfg = getattr(module, f"{kind}_cfg")
-    if not getattr(type(cfg), "looks_beside_the_package", False):  # both may share one object
-        # The host's own assignment would make a config key of it.
-        object.__setattr__(cfg, "__class__", _that_looks_beside_the_package(type(cfg)))
+
+    def merge_from_file(cfg_filename: str) -> None:
+        cfg.merge_from_file(beside_the_package(cfg_filename))
+
+    setattr(module, f"{kind}_cfg", Overlay(cfg, merge_from_file=merge_from_file))
     return True
-
-
-def _that_looks_beside_the_package(stock: type) -> type:
-    class CfgNode(stock):  # type: ignore[misc, valid-type]
-        """Read a file named relative to the host's repository from wherever the host lies."""
-
-        looks_beside_the_package = True
-
-        def merge_from_file(self, cfg_filename: str) -> None:
-            super().merge_from_file(beside_the_package(cfg_filename))
-
-    return CfgNode
 
 
 def beside_the_package(path: str) -> str:

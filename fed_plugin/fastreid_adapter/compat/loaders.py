@@ -39,22 +39,33 @@ def _plain(stock: type) -> type:
                 kwargs.setdefault("multiprocessing_context", _worker_context())
             DataLoader.__init__(self, **kwargs)
             self.local_rank = local_rank
-            self.iter = None
+            self.iter = iter(())
 
         def __iter__(self) -> Any:
             self.iter = DataLoader.__iter__(self)
-            return self.iter
+            return self
 
         def __next__(self) -> Any:
-            return next(self.iter)
+            try:
+                return next(self.iter)
+            except StopIteration:
+                raise
+            except BaseException:
+                self.shutdown()
+                raise
 
         def shutdown(self) -> None:
             """Stop the workers of the running iteration."""
-            running, self.iter = self.iter, None
-            if hasattr(running, "_shutdown_workers"):
-                running._shutdown_workers()
+            running, self.iter = self.iter, iter(())
+            _stop_workers(running)
 
     return DataLoaderX
+
+
+def _stop_workers(iteration: Any) -> None:
+    """Stop an iteration's workers now; a garbage collector would wait 5 seconds for each."""
+    if hasattr(iteration, "_shutdown_workers"):
+        iteration._shutdown_workers()
 
 
 @mend(
@@ -106,6 +117,7 @@ def reading_thread_hands_errors_over(module: ModuleType) -> bool:
             stock_run(self)
         except Exception as error:
             self.error = error
+            _stop_workers(self.generator)
             self.queue.put(None)
 
     def next_item(self: Any) -> Any:

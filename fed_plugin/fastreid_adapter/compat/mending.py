@@ -132,18 +132,18 @@ def rebind(old: Any, new: Any) -> None:
 
 
 class Overlay(ModuleType):
-    """Look like a module, but for some of its names.
+    """Look like a module, or another object, but for some of its names.
 
     It lets a host module go on saying ``np.bool`` or ``T.RandomAffine(resample=...)`` without
     anything being changed in the library itself.
 
     Args:
-        base: The module everything else is read from.
+        base: The object everything else is read from.
         names: The names that differ.
     """
 
     def __init__(self, base: Any, **names: Any) -> None:
-        super().__init__(base.__name__)
+        super().__init__(getattr(base, "__name__", type(base).__name__))
         self.__dict__.update(names)
         self.__dict__["_base"] = base
 

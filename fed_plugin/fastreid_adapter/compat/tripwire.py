@@ -70,10 +70,11 @@ class WeightsMustMove:
             return
         self.idle_steps += self._something_had_to_move(optimizer, before)
         if self.idle_steps >= STEPS:
+            why = _why(self.weights, optimizer)
             self.disarm()
             raise RuntimeError(
                 f"Training does nothing: in {STEPS} steps with gradients and a learning rate no "
-                f"weight of the model has moved, because {_why(self.weights, optimizer)}"
+                f"weight of the model has moved, because {why}"
             )
 
     def disarm(self) -> None:

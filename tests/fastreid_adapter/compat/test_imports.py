@@ -1,0 +1,105 @@
+"""Rows 2, 3 and 18."""
+
+from __future__ import annotations
+
+import collections
+import collections.abc
+import importlib
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from fed_plugin.fastreid_adapter.compat import imports
+
+
+def host_module(source):
+    module = ModuleType("fastreid.data.build")
+    module.__spec__ = SimpleNamespace(loader=SimpleNamespace(get_source=lambda name: source))
+    return module
+
+
+WITH_MAPPING = host_module("from collections import Mapping")
+WITH_SIX = host_module("from torch._six import string_classes")
+WITHOUT = host_module("import collections.abc")
+
+
+def test_collections_mapping_exists_while_the_host_module_runs_and_not_after():
+    assert not hasattr(collections, "Mapping")
+    take_back = imports.collections_mapping_exists(WITH_MAPPING)
+    assert collections.Mapping is collections.abc.Mapping
+    take_back(WITH_MAPPING)
+    assert not hasattr(collections, "Mapping")
+
+
+def test_a_host_module_that_needs_no_mapping_gets_none():
+    assert not imports.collections_mapping_exists(WITHOUT)
+
+
+def test_a_python_that_has_mapping_keeps_it(monkeypatch):
+    monkeypatch.setattr(collections, "Mapping", collections.abc.Mapping, raising=False)
+    assert not imports.collections_mapping_exists(WITH_MAPPING)
+    assert collections.Mapping is collections.abc.Mapping
+
+
+def test_nested_borrowers_keep_a_lent_name_until_the_last_one_is_done():
+    outer = imports.collections_mapping_exists(WITH_MAPPING)
+    inner = imports.collections_mapping_exists(WITH_MAPPING)
+    inner()
+    assert hasattr(collections, "Mapping")
+    outer()
+    assert not hasattr(collections, "Mapping")
+
+
+def test_torch_six_exists_while_the_host_module_runs_and_not_after():
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("torch._six")
+    take_back = imports.torch_six_exists(WITH_SIX)
+    from torch._six import string_classes
+
+    assert isinstance("a path", string_classes)
+    take_back(WITH_SIX)
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("torch._six")
+
+
+def test_a_host_module_that_guards_its_import_gets_no_torch_six():
+    assert not imports.torch_six_exists(WITHOUT)
+
+
+def test_a_torch_that_has_six_keeps_its_own(monkeypatch):
+    monkeypatch.setattr(imports.importlib.util, "find_spec", lambda name: object())
+    assert not imports.torch_six_exists(WITH_SIX)
+    assert "torch._six" not in sys.modules
+
+
+def test_the_stock_modules_cannot_be_imported_without_the_lent_names(stock):
+    for name in ("fastreid.data.build", "fastreid.evaluation.testing"):
+        with pytest.raises(ImportError):
+            stock(name)
+
+
+def test_the_collator_of_the_mended_host_still_takes_mappings_and_strings():
+    from fastreid.data.build import fast_batch_collator
+
+    batch = fast_batch_collator([{"img_paths": "a", "targets": 1}, {"img_paths": "b", "targets": 2}])
+    assert batch["img_paths"] == ["a", "b"]
+    assert batch["targets"].tolist() == [1, 2]
+
+
+def test_evaluate_rank_is_exported_by_the_evaluation_package_when_it_is_asked_for():
+    package = ModuleType("fastreid.evaluation")
+    assert not hasattr(package, "evaluate_rank")
+    assert imports.evaluation_exports_evaluate_rank(package)
+    from fastreid.evaluation.rank import evaluate_rank
+
+    assert package.evaluate_rank is evaluate_rank
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = package.no_such_name
+
+
+def test_a_package_that_exports_evaluate_rank_keeps_its_own():
+    package = ModuleType("fastreid.evaluation")
+    package.evaluate_rank = len
+    assert imports.evaluation_exports_evaluate_rank(package) is False
+    assert package.evaluate_rank is len

@@ -1,0 +1,294 @@
+"""Row 4."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
+
+from fed_plugin.fastreid_adapter.compat import loaders
+
+SECONDS = 20
+
+
+class Numbers(torch.utils.data.Dataset):
+    """Items 0..9 as one-element dicts; item ``broken`` raises."""
+
+    def __init__(self, broken=None):
+        self.broken = broken
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        if index == self.broken:
+            raise OSError(f"no item {index}")
+        return {"images": torch.tensor([float(index)])}
+
+
+def arguments(dataset, workers=0):
+    return {
+        "dataset": dataset,
+        "num_workers": workers,
+        "batch_sampler": BatchSampler(SequentialSampler(dataset), 4, False),
+        "pin_memory": True,
+    }
+
+
+def in_time(function):
+    """Run a function in a thread, so that a hang is a failure and not the end of the tests."""
+    outcome = []
+
+    def run():
+        try:
+            outcome.append(("returned", function()))
+        except BaseException as error:
+            outcome.append(("raised", error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    assert outcome, f"still running after {SECONDS} seconds"
+    return outcome[0]
+
+
+def values(loader):
+    return [batch["images"].flatten().tolist() for batch in loader]
+
+
+@pytest.fixture
+def plain(stock):
+    module = stock("fastreid.data.data_utils")
+    assert loaders.loader_works_without_cuda(module)
+    return module.DataLoaderX
+
+
+def test_the_stock_loader_cannot_be_built_without_cuda(stock):
+    with pytest.raises((AssertionError, RuntimeError)):
+        stock("fastreid.data.data_utils").DataLoaderX(0, **arguments(Numbers()))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_plain_loader_gives_every_item_in_order_and_starts_again(plain, workers, recwarn):
+    loader = plain(0, **arguments(Numbers(), workers))
+    expected = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert values(loader) == expected
+    assert values(loader) == expected
+    assert len(loader) == 3
+    assert loader.local_rank == 0
+    assert not [w for w in recwarn if "pin_memory" in str(w.message)]
+
+
+def test_the_plain_loader_stands_in_for_the_stock_class(plain, stock):
+    assert issubclass(plain, DataLoader)
+    assert plain.__name__ == "DataLoaderX"
+    assert plain.__mro__[1].__name__ == "DataLoaderX"
+
+
+def test_shutdown_stops_the_workers_of_the_running_iteration(plain):
+    loader = plain(0, **arguments(Numbers(), 2))
+    iter(loader)
+    assert next(loader)["images"].flatten().tolist() == [0, 1, 2, 3]
+    workers = loader.iter._workers
+    assert all(worker.is_alive() for worker in workers)
+    loader.shutdown()
+    assert not any(worker.is_alive() for worker in workers)
+    loader.shutdown()
+    assert len(values(loader)) == 3
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_of_a_worker_reaches_the_user_and_nothing_hangs(plain, workers):
+    loader = plain(0, **arguments(Numbers(broken=5), workers))
+    how, error = in_time(lambda: values(loader))
+    assert how == "raised"
+    assert "no item 5" in str(error)
+    assert multiprocessing.active_children() == []
+
+
+def test_with_cuda_the_stock_loader_stays(stock, monkeypatch):
+    module = stock("fastreid.data.data_utils")
+    before = module.DataLoaderX
+    monkeypatch.setattr(loaders, "cuda_is_available", lambda: True)
+    assert loaders.loader_works_without_cuda(module) is False
+    assert module.DataLoaderX is before
+
+
+def test_only_workers_of_spawned_ranks_are_forked(monkeypatch):
+    monkeypatch.setattr(loaders.multiprocessing, "get_start_method", lambda allow_none: "spawn")
+    assert loaders._worker_context() is None
+    monkeypatch.setattr(loaders.multiprocessing, "parent_process", lambda: object())
+    monkeypatch.setattr(loaders.sys, "platform", "linux")
+    assert loaders._worker_context() == "fork"
+    monkeypatch.setattr(loaders.sys, "platform", "win32")
+    assert loaders._worker_context() is None
+
+
+class TestReadingThread:
+    @pytest.fixture
+    def reader(self, stock, monkeypatch):
+        """The stock reading thread, with nothing to select a CUDA device on."""
+        monkeypatch.setattr(torch.cuda, "set_device", lambda rank: None)
+        return stock("fastreid.data.data_utils")
+
+    @staticmethod
+    def broken():
+        yield 1
+        yield 2
+        raise OSError("the disk is gone")
+
+    def test_the_stock_thread_keeps_an_error_to_itself_and_its_consumer_waits(
+        self, reader, monkeypatch
+    ):
+        monkeypatch.setattr(threading, "excepthook", lambda details: None)
+        stream = reader.BackgroundGenerator(self.broken(), 0)
+        stream.join(SECONDS)
+        assert [next(stream), next(stream)] == [1, 2]
+        assert stream.queue.empty()
+        assert not stream.is_alive()
+
+    def test_the_mended_thread_raises_its_error_where_the_next_batch_is_asked_for(self, reader):
+        assert loaders.reading_thread_hands_errors_over(reader)
+        stream = reader.BackgroundGenerator(self.broken(), 0)
+        how, error = in_time(lambda: list(stream))
+        assert how == "raised"
+        assert isinstance(error, OSError)
+        assert "the disk is gone" in str(error)
+
+    def test_a_stream_without_errors_is_as_it_was(self, reader):
+        assert loaders.reading_thread_hands_errors_over(reader)
+        assert in_time(lambda: list(reader.BackgroundGenerator(iter(range(30)), 0)))[1] == list(
+            range(30)
+        )
+
+    def test_shutting_down_a_broken_stream_raises_nothing(self, reader):
+        assert loaders.reading_thread_hands_errors_over(reader)
+        stream = reader.BackgroundGenerator(self.broken(), 0)
+        stream.join(SECONDS)
+        stream.exit_event.set()
+        assert in_time(lambda: list(stream)) == ("returned", [1, 2])
+
+    def test_the_whole_stock_loader_hands_a_workers_error_over(self, reader, monkeypatch):
+        from contextlib import nullcontext
+        from types import SimpleNamespace
+
+        class Stream(SimpleNamespace):
+            def wait_stream(self, other):
+                pass
+
+        monkeypatch.setattr(torch.cuda, "Stream", lambda rank: Stream())
+        monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+        monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+        monkeypatch.setattr(torch.Tensor, "to", lambda self, **kwargs: self)
+        assert loaders.reading_thread_hands_errors_over(reader)
+        loader = reader.DataLoaderX(0, **{**arguments(Numbers(9), 1), "pin_memory": False})
+        how, error = in_time(lambda: values(loader))
+        assert (how, "no item 9" in str(error)) == ("raised", True)
+        assert multiprocessing.active_children() == []
+
+    def test_a_thread_that_hands_errors_over_is_left_alone(self, reader):
+        class Careful:
+            def run(self):
+                try:
+                    list(self.generator)
+                except OSError as error:
+                    self.queue.put(error)
+
+        reader.BackgroundGenerator = Careful
+        assert loaders.reading_thread_hands_errors_over(reader) is False
+
+
+class TestUnreadableImages:
+    @pytest.fixture
+    def broken_image(self, tmp_path):
+        path = tmp_path / "0001_c1s1_000001_00.jpg"
+        path.write_bytes(b"no image")
+        return str(path)
+
+    def test_the_stock_reader_does_not_name_a_truncated_file(self, stock, tmp_path):
+        path = tmp_path / "half.jpg"
+        Image.new("RGB", (64, 128), "red").save(path)
+        path.write_bytes(path.read_bytes()[:400])
+        with pytest.raises(OSError, match="(?i)truncated") as stock_error:
+            stock("fastreid.data.data_utils").read_image(str(path))
+        assert "half.jpg" not in str(stock_error.value)
+        module = stock("fastreid.data.data_utils")
+        assert loaders.unreadable_image_names_its_file(module)
+        with pytest.raises(RuntimeError, match=r"(?i)cannot read image .*half\.jpg: .*truncated"):
+            module.read_image(str(path))
+
+    def test_a_missing_file_is_named_too_and_a_good_one_is_read(self, stock, market):
+        module = stock("fastreid.data.data_utils")
+        assert loaders.unreadable_image_names_its_file(module)
+        with pytest.raises(RuntimeError, match="cannot read image /no/where.jpg"):
+            module.read_image("/no/where.jpg")
+        path = next((market / "Market-1501-v15.09.15" / "query").iterdir())
+        assert module.read_image(str(path)).size == (32, 64)
+
+    def test_a_reader_that_names_its_file_is_left_alone(self, stock):
+        module = stock("fastreid.data.data_utils")
+        module.read_image = lambda path: f"cannot read image {path}"
+        assert loaders.unreadable_image_names_its_file(module) is False
+
+    def test_a_failing_transform_names_the_image(self, stock, market):
+        def fail(image):
+            raise ValueError("4 channels")
+
+        module = stock("fastreid.data.common")
+        path = str(next((market / "Market-1501-v15.09.15" / "query").iterdir()))
+        with pytest.raises(ValueError, match="^4 channels$"):
+            module.CommDataset([(path, 1, 1)], fail)[0]
+        assert loaders.failing_transform_names_its_file(module)
+        with pytest.raises(RuntimeError, match=r"cannot prepare image .*jpg: ValueError: 4"):
+            module.CommDataset([(path, 1, 1)], fail)[0]
+        assert module.CommDataset([(path, 1, 1)])[0]["targets"] == 0
+        with pytest.raises(IndexError):
+            module.CommDataset([(path, 1, 1)])[1]
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_one_unreadable_image_stops_the_stock_loader_with_its_name(
+        self, market_root, tiny_cfg, broken_image, workers
+    ):
+        from fastreid.data import CommDataset, build_reid_test_loader
+        from fastreid.data.transforms import build_transforms
+
+        cfg = tiny_cfg()
+        dataset = CommDataset([(broken_image, 1, 1)] * 3, build_transforms(cfg, False), False)
+        loader, _ = build_reid_test_loader(dataset, 2, 1, num_workers=workers)
+        how, error = in_time(lambda: list(loader))
+        assert how == "raised"
+        assert f"cannot read image {broken_image}" in str(error)
+
+
+class TestTestLoader:
+    @pytest.mark.parametrize(("asked", "given"), [(0, 0), (2, 2), (8, 4)])
+    def test_the_test_loader_takes_the_configured_workers_four_at_most(
+        self, market_root, tiny_cfg, asked, given
+    ):
+        from fastreid.data import build_reid_test_loader
+
+        cfg = tiny_cfg(**{"DATALOADER.NUM_WORKERS": asked})
+        loader, num_query = build_reid_test_loader(cfg, dataset_name="Market1501")
+        assert loader.num_workers == given
+        assert num_query == 6
+        assert len(loader.dataset) == 6 + 24
+
+    def test_a_loader_built_without_a_config_keeps_the_stock_default(self, market_root, tiny_cfg):
+        from fastreid.data import build_reid_test_loader
+
+        loader, _ = build_reid_test_loader(Numbers(), 2, 1)
+        assert loader.num_workers == 4
+        loader, _ = build_reid_test_loader(test_set=Numbers(), test_batch_size=2, num_query=1)
+        assert loader.num_workers == 4
+
+    def test_a_host_that_configures_its_workers_is_left_alone(self):
+        from types import ModuleType
+
+        module = ModuleType("fastreid.data.build")
+        module.build_reid_test_loader = len
+        module._test_loader_from_config = lambda cfg: {"num_workers": cfg.DATALOADER.NUM_WORKERS}
+        assert loaders.test_loader_takes_the_configured_workers(module) is False

@@ -1,0 +1,61 @@
+# From a bare checkout, `make test` and `make demo` do everything; a second call installs nothing.
+#   make test  [ARGS="tests/modeling -x"]    the tests
+#   make demo                                draws data, trains, evaluates, prints a table
+#   make lint                                ruff and mypy
+#   make clean                               removes .venv and what was built, never results
+# PYTHON=python3.12 chooses the interpreter (3.10 to 3.13) that .venv is made with.
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --disable-pip-version-check --quiet
+
+# The stamp's name holds a checksum of all that decides what is installed, and of where.
+INPUTS := setup.py pyproject.toml fed_plugin/__init__.py requirements/pins.txt requirements/host.txt
+STAMP := $(VENV)/installed-$(shell { echo '$(CURDIR)'; cat $(INPUTS); } | cksum | tr ' ' '-')
+VERSION := import sys; print(*sys.version_info[:2], sep=".")
+
+.PHONY: help test demo lint clean ready
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# \{0,1\}//; 1,6p' Makefile
+
+test: ready
+	$(RUN) -m pytest $(ARGS)
+
+demo: ready
+	$(RUN) -m fed_plugin demo $(ARGS)
+
+lint: ready
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+ready: $(STAMP)
+ifneq ($(origin PYTHON),file)
+	@have="$$($(RUN) -c '$(VERSION)')"; want="$$($(PYTHON) -c '$(VERSION)')"; \
+	test "$$have" = "$$want" || { \
+	  echo "PYTHON=$(PYTHON): expected Python $$want, $(VENV) holds $$have; run 'make clean' first"; \
+	  exit 1; }
+endif
+
+$(STAMP):
+	@$(PYTHON) -c '$(VERSION)' | grep -qE '^3\.1[0-3]$$' || { \
+	  echo "PYTHON=$(PYTHON): expected Python 3.10 to 3.13, got $$($(PYTHON) --version 2>&1);" \
+	    "try PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu install" \
+	    "python$$($(PYTHON) -c '$(VERSION)')-venv with apt"; exit 1; }
+	@$(RUN) -m pip --version >/dev/null 2>&1 || { \
+	  echo "Making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "Installing pinned packages into $(VENV); PyTorch alone is 5 GB, so minutes the first time"
+	@$(PIP) install -r requirements/pins.txt
+	@$(PIP) install --no-deps -r requirements/host.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/installed-*
+	@touch $@

@@ -113,11 +113,28 @@ class FED(nn.Module):
         if self.training:
             return self._training_step(batched_inputs)
         images = batched_inputs if torch.is_tensor(batched_inputs) else batched_inputs["images"]
+        return self.describe(images)[0]
+
+    def describe(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the descriptor and the visibility of whole images, in evaluation mode.
+
+        Args:
+            images: (B, 3, H, W) float in [0, 255].
+
+        Returns:
+            Descriptors (B, D), of unit length if the config says so, and visibility (B, P).
+
+        Raises:
+            ValueError: images of another shape.
+        """
         if images.ndim != 4:
             raise ValueError(f"images are {tuple(images.shape)}, expected (B, 3, H, W) to evaluate")
         with self._autocast():
-            descriptors = self.heads(self.tokens(images)).float()  # (B, D)
-        return F.normalize(descriptors) if self.normalize_output else descriptors
+            visibility, descriptors = self.heads.erase(self.tokens(images))
+        descriptors = descriptors.float()  # (B, D)
+        return F.normalize(
+            descriptors
+        ) if self.normalize_output else descriptors, visibility.float()
 
     def _training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         images = batch["images"].to(self.device)

@@ -13,8 +13,8 @@ from fed_plugin.fastreid_adapter.compat import rebind
 
 TRANSFORM_REGISTRY = Registry("TRANSFORM")
 TRANSFORM_REGISTRY.__doc__ = """
-Registry of training transforms. A registered object is called as ``obj(cfg)`` and returns a function
-that takes what the stock pipeline ends with, a (3, H, W) float tensor in [0, 255].
+Registry of training transforms. A registered object is called as ``obj(cfg)``; what it returns
+takes what the stock pipeline ends with, a (3, H, W) float tensor in [0, 255].
 """
 
 

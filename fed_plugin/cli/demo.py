@@ -1,0 +1,197 @@
+"""``demo``: draw people, train the ViT baseline and FED alike, compare and picture them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tabulate import tabulate
+
+from fed_plugin.cli.configs import find_config
+from fed_plugin.cli.progress import ProgressLine
+from fed_plugin.cli.training_process import train_in_process
+
+if TYPE_CHECKING:
+    from fed_plugin.fastreid_adapter.description import Description
+    from fed_plugin.retrieval import RankingResult
+
+CONFIG = "synthocc_vit_tiny"
+METHODS = {"ViT baseline": f"{CONFIG}_baseline", "FED": CONFIG, "FED plus": f"{CONFIG}_fed_plus"}
+DATASET = "SynthOcc"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the demo's table: percentages, millions of parameters, seconds."""
+
+    method: str
+    seed: int
+    rank1: float
+    rank1_low: float
+    rank1_high: float
+    rank5: float
+    rank10: float
+    mAP: float  # noqa: N815 - the field's spelling
+    mINP: float  # noqa: N815
+    parameters: float
+    seconds: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument("--out", default="demo_output", help="folder; default: demo_output")
+    parser.add_argument("--size", default="small", help="of SynthOcc: tiny, small or medium")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], help="a training per seed and method"
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=sorted(METHODS),
+        default=["ViT baseline", "FED"],
+        help="default: the ViT baseline and FED",
+    )
+    parser.add_argument(
+        "opts", nargs=argparse.REMAINDER, help="config overrides for every training: KEY VALUE ..."
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw, train, compare; leave the pictures and ``results.json`` in the folder."""
+    out = Path(args.out).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    os.environ["FASTREID_DATASETS"] = str(out / "datasets")  # fast-reid reads it when imported
+    _draw(out / "datasets" / DATASET, args.size)
+
+    from fed_plugin.cli import demo_pictures  # imports fast-reid
+
+    overrides = [*args.opts]
+    rows, described = [], {}
+    for seed in args.seeds:
+        rows.append(_untrained(seed, overrides))
+        for method in args.methods:
+            folder = out / method.replace(" ", "_").lower() / f"seed{seed}"
+            start = time.perf_counter()
+            _train(method, seed, folder, overrides)
+            seconds = time.perf_counter() - start
+            description = _describe(METHODS[method], [*overrides, *_weights(folder)])
+            rows.append(_row(method, seed, description, seconds))
+            _check_against_the_stock_evaluator(rows[-1], folder)
+            described.setdefault(method, description)
+    _report(rows, out / "results.json", args.size)
+    cfg = _config(CONFIG, overrides)
+    for path in demo_pictures.draw_all(cfg, described, out / "datasets" / DATASET, out):
+        print(f"picture: {path}")
+
+
+def _draw(folder: Path, size: str) -> None:
+    from fed_plugin.datasets.synthocc import build_synthocc
+
+    with ProgressLine(f"drawing SynthOcc {size}") as progress:
+        build_synthocc(folder, size, progress=progress)
+
+
+def _train(method: str, seed: int, folder: Path, overrides: list[str]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    train_in_process(
+        find_config(METHODS[method]),
+        [*overrides, "SEED", str(seed), "OUTPUT_DIR", str(folder)],
+        folder,
+        what=f"training {method}, seed {seed}",
+    )
+
+
+def _weights(folder: Path) -> list[str]:
+    return ["MODEL.WEIGHTS", str(folder / "model_final.pth")]
+
+
+def _config(name: str, overrides: list[str]) -> Any:
+    from fed_plugin.fastreid_adapter.description import read_config
+
+    return read_config(find_config(name), overrides)
+
+
+def _describe(name: str, overrides: list[str]) -> Description:
+    from fed_plugin.fastreid_adapter.description import describe_test_set
+
+    return describe_test_set(_config(name, overrides), DATASET)
+
+
+def _untrained(seed: int, overrides: list[str]) -> Row:
+    import torch
+
+    torch.manual_seed(seed)
+    description = _describe(METHODS["ViT baseline"], overrides)
+    return _row("untrained ViT", seed, description, 0.0)
+
+
+def _row(method: str, seed: int, description: Description, seconds: float) -> Row:
+    from fed_plugin.retrieval import bootstrap_interval
+
+    ranking = rank_description(description)
+    rank1 = bootstrap_interval(100.0 * (ranking.first_hits == 0))
+    return Row(
+        method=method,
+        seed=seed,
+        rank1=100 * ranking.rank1,
+        rank1_low=rank1.low,
+        rank1_high=rank1.high,
+        rank5=100 * ranking.rank5,
+        rank10=100 * ranking.rank10,
+        mAP=100 * ranking.mAP,
+        mINP=100 * ranking.mINP,
+        parameters=description.num_parameters / 1e6,
+        seconds=seconds,
+    )
+
+
+def rank_description(description: Description) -> RankingResult:
+    """Rank the gallery of a described data set for its queries, by cosine."""
+    from fed_plugin.retrieval import cosine_distance, rank
+
+    query, gallery = slice(None, description.num_query), slice(description.num_query, None)
+    return rank(
+        cosine_distance(description.features[query], description.features[gallery]),
+        description.pids[query],
+        description.pids[gallery],
+        description.camids[query],
+        description.camids[gallery],
+    )
+
+
+def _check_against_the_stock_evaluator(row: Row, folder: Path) -> None:
+    """Refuse to print numbers that fast-reid's own evaluation of the same weights contradicts."""
+    lines = (folder / "metrics.json").read_text().splitlines()
+    stock = [line for line in map(json.loads, lines) if "Rank-1" in line][-1]
+    for name, ours in (("Rank-1", row.rank1), ("mAP", row.mAP)):
+        if abs(stock[name] - ours) > 0.1:
+            raise RuntimeError(
+                f"{row.method}: fast-reid's evaluator found {name} {stock[name]:.2f}, this table "
+                f"{ours:.2f}; expected the same (log in {folder})"
+            )
+
+
+def _report(rows: list[Row], path: Path, size: str) -> None:
+    header = ["method", "seed", "Rank-1 [95 %]", "Rank-5", "Rank-10", "mAP", "mINP", "M", "s"]
+    table = [
+        [
+            row.method,
+            row.seed,
+            f"{row.rank1:.1f} [{row.rank1_low:.1f}, {row.rank1_high:.1f}]",
+            *(f"{value:.1f}" for value in (row.rank5, row.rank10, row.mAP, row.mINP)),
+            f"{row.parameters:.2f}",
+            f"{row.seconds:.0f}",
+        ]
+        for row in rows
+    ]
+    print(f"\nSynthOcc {size}, occluded queries against whole people of other cameras")
+    print(tabulate(table, headers=header, tablefmt="github", disable_numparse=True))
+    print("M: million parameters; s: seconds of training; intervals: bootstrap over queries\n")
+    path.write_text(json.dumps({"size": size, "rows": [asdict(row) for row in rows]}, indent=1))
+    print(f"numbers: {path}")

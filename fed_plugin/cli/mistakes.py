@@ -1,0 +1,63 @@
+"""One sentence and exit status 1 for what a user can get wrong; a traceback for our own bugs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+DEBUG = "FED_PLUGIN_DEBUG"
+"""Environment variable that brings tracebacks back."""
+
+MISTAKES = (ValueError, KeyError, OSError, RuntimeError, AssertionError, FloatingPointError)
+"""What wrong paths, keys, values and files end in, here and in the host; a bare assert is a bug."""
+
+
+@dataclass
+class Outcome:
+    """Exit status of a command."""
+
+    status: int = 0
+
+
+@contextmanager
+def one_sentence_for_mistakes() -> Iterator[Outcome]:
+    """Turn an input mistake into a line on stderr and status 1, Ctrl-C into status 130."""
+    outcome = Outcome()
+    try:
+        yield outcome
+    except KeyboardInterrupt:
+        outcome.status = 130
+        print("\ninterrupted; `train --resume` goes on from the last checkpoint", file=sys.stderr)
+    except MISTAKES as error:
+        if os.environ.get(DEBUG) or not str(error):
+            raise
+        outcome.status = 1
+        print(f"error: {sentence(error)}", file=sys.stderr)
+        print(f"({DEBUG}=1 shows where it was raised)", file=sys.stderr)
+
+
+def sentence(error: BaseException) -> str:
+    """Say what went wrong, without the traceback that a spawned rank's error carries."""
+    text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
+    text = str(text).strip()
+    if "Traceback (most recent call last)" in text:
+        lines = text.split("\n")
+        start = max(i for i, line in enumerate(lines) if line and not line.startswith((" ", "\t")))
+        text = "\n".join(lines[start:]).partition(": ")[2] or lines[start]
+    return text
+
+
+class WithoutTraceback(logging.Filter):
+    """Shorten the trainer's record of a mistake to one sentence."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record; cut the traceback off one about a mistake."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, MISTAKES) and str(error) and not os.environ.get(DEBUG):
+            record.msg, record.args = "%s %s", (record.getMessage(), sentence(error))
+            record.exc_info = None
+        return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fed_plugin.datasets.synthocc.identity import COLOURS, SKIN, Identity
@@ -58,7 +60,7 @@ def trunk_rings(
     )
     centre = bones.pelvis + up * heights[:, None] * k
     side = left * ((wide * belly * broad + ease + spread) * k)[:, None]
-    front = ahead * ((deep * belly + ease + spread * 0.8 + step * 0.8) * k)[:, None]
+    front = ahead * ((deep * belly + ease + spread * 0.8 + step * 0.9) * k)[:, None]
     return Rings(centre, side, front)
 
 
@@ -98,7 +100,8 @@ def leg_parts(bones: Skeleton, who: Identity) -> list[Part]:
     cloth = leg_cloth(who)
     left = bones.hips_frame[0]
     seat = trunk_rings(bones, who, -0.09, 0.004, hem=-0.03, top=0.12)
-    parts = [Part(seat, cloth if who.upper != "dress" else Flat(COLOURS[who.upper_colour]))]
+    plain = COLOURS[who.lower_colour if who.upper != "dress" else who.upper_colour]
+    parts = [Part(seat, Flat(plain) if who.upper == "dress" else replace(cloth, trim=0.0))]
     for hip, knee, ankle, toe in zip(
         bones.hips, bones.knees, bones.ankles, bones.toes, strict=True
     ):
@@ -106,7 +109,10 @@ def leg_parts(bones: Skeleton, who: Identity) -> list[Part]:
         reach, knots = _trouser(who.lower if who.upper != "dress" else "skirt")
         if reach < 0.9:
             bare = [(0, 0.07, 0.08), (0.25, 0.072, 0.08), (0.53, 0.05, 0.055), (0.7, 0.052, 0.06)]
-            bare += [(1, 0.032, 0.038)]
+            if reach == 0:  # a skirt hides the thigh, which would only pierce it
+                path = [hip + (knee - hip) * 0.62, *path[1:]]
+                bare = [(0, 0.058, 0.064), (0.3, 0.05, 0.055), (0.55, 0.052, 0.06)]
+            bare.append((1, 0.032, 0.038))
             parts.append(Part(_limb(path, bare, left, k * girth), Flat(SKIN[who.skin])))
         if reach:
             parts.append(Part(_limb(_cut(path, reach), knots, left, k * girth), cloth, folds=1.0))
@@ -135,12 +141,16 @@ def skirt(bones: Skeleton, who: Identity, cloth: Cloth | Flat, length: float, fl
     k = bones.size
     top = bones.pelvis + np.array([0, 0.1, 0]) * k
     end = bones.pelvis - np.array([0, length, 0]) * k
-    joints = [*bones.knees, *bones.ankles] if length > 0.5 else bones.knees
-    step = max(abs(joint[2]) for joint in joints) / k
+    thighs = max(abs(joint[2]) for joint in bones.knees) / k
+    shins = max(abs(joint[2]) for joint in (*bones.ankles, *bones.knees)) / k
     wide, deep = 0.160 * who.girth, 0.118 * who.girth
-    spread = flare * length / 0.6
-    knots = [(0, wide, deep + 0.002), (0.22, wide + 0.018, deep + 0.02)]
-    knots += [(1, wide + spread, deep + max(spread, step * min(1, length / 0.43) * 0.85))]
+    knots = [(0.0, wide, deep + 0.002)]
+    for below in np.linspace(0.0, length, 7):
+        # As wide as the cut makes it, and never narrower than the legs inside.
+        flared = flare * (below + 0.05) / 0.6
+        legs = np.interp(below, [0, 0.435, 0.8], [0, thighs, max(shins, thighs)]) + 0.085 * who.girth
+        u = (below + 0.1) / (length + 0.1)
+        knots.append((u, wide + 0.014 + flared, max(deep + 0.014 + flared, legs + 0.01)))
     rings = tube([top, end], _scaled(knots, k), bones.hips_frame[0], 24)
     return Part(rings, cloth, folds=1.6)
 

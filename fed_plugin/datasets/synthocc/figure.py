@@ -107,12 +107,13 @@ def _shade(
         shine[mine] = part.gloss
         if part.folds:
             crease[mine] = 1 + part.folds * _folds(spots.along, spots.angle, phase)
-    facing = hits.normal @ light.direction
+    facing = hits.normal @ light.direction.astype(np.float32)
     diffuse = np.clip(0.18 + 0.82 * facing, 0, None)
     sky = 0.86 + 0.14 * hits.normal[:, 1]
     level = (light.ambient * sky + light.key * diffuse) * crease * _hollows(hits, place)
     half = light.direction + np.array([0.0, 0.0, 1.0])
-    spark = np.clip(hits.normal @ (half / np.linalg.norm(half)), 0, 1) ** 18 * shine * light.key
+    half = (half / np.linalg.norm(half)).astype(np.float32)
+    spark = np.clip(hits.normal @ half, 0, 1) ** 18 * shine * light.key
     return np.clip(colour * level[:, None] + spark[:, None], 0, 1).astype(np.float32)
 
 

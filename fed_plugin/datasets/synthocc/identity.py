@@ -143,6 +143,7 @@ def _member(rng: np.random.Generator, upper: str, accent: str, lower: str) -> Id
     hat = pick(HATS)
     hair = pick(HAIR if hat == "none" else ("short", "bob", "long", "ponytail"))
     garment = pick(UPPERS)
+    legs = LOWERS if garment != "coat" else ("trousers", "wide_trousers", "leggings")
     pattern = pick(PATTERNS) if rng.random() < 0.72 else "plain"
     return Identity(
         height=float(rng.uniform(1.56, 1.92)),
@@ -159,7 +160,7 @@ def _member(rng: np.random.Generator, upper: str, accent: str, lower: str) -> Id
         pattern=pattern,
         logo=pick(LOGOS[1:]) if pattern == "plain" else "none",
         sleeves=pick(("short", "long")) if garment in ("tshirt", "dress") else "long",
-        lower=pick(LOWERS),
+        lower=pick(legs),
         lower_colour=lower,
         lower_pattern=pick(LEG_PATTERNS),
         shoes=pick(SHOES),

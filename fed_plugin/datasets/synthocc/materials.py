@@ -153,7 +153,7 @@ def logo_mask(logo: str, x: Array, y: Array) -> Array:
         "triangle": lambda: (y > -0.75) & (np.abs(x) < (0.95 - y) * 0.58),
         "ring": lambda: (r < 1.05) & (r > 0.58),
         "cross": lambda: (box < 1.0) & (np.minimum(np.abs(x), np.abs(y)) < 0.3),
-        "star": lambda: r < 0.62 + 0.5 * np.cos(5 * turn),
+        "star": lambda: _star(r, turn),
         "heart": lambda: (x**2 + (y * 1.05 - 0.62 * np.sqrt(np.abs(x))) ** 2) < 0.72,
         "bars": lambda: (
             (np.abs(x) < 1.15) & (np.abs(y) < 0.95) & (np.floor(y * 2.6 + 0.5) % 2 == 0)
@@ -161,6 +161,14 @@ def logo_mask(logo: str, x: Array, y: Array) -> Array:
         "bolt": lambda: (np.abs(x + 0.5 * y - 0.45 * np.sign(y)) < 0.36) & (np.abs(y) < 1.1),
     }
     return masks[logo]()
+
+
+def _star(r: Array, turn: Array) -> Array:
+    tip, dent, fold = 1.15, 0.5, np.pi / 5
+    angle = np.abs((turn + fold) % (2 * fold) - fold)
+    x, y = r * np.cos(angle), r * np.sin(angle)
+    edge = dent * np.cos(fold) - tip, dent * np.sin(fold)
+    return edge[0] * y - edge[1] * (x - tip) > 0
 
 
 def shaded(colour: RGB, factor: float) -> RGB:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from fed_plugin.datasets.synthocc.surface import Array, Part, Rings, Spots
 
 _DENSITY = 1.2  # surface points per pixel along each direction; much below 1 the cloth has holes
 _DEPTH_STEPS = 65535
-_HIDDEN = -0.5  # columns that lie further than this share of the radius behind are never seen
+_HIDDEN = -0.3  # columns that lie further than this share of the radius behind are never seen
 
 
 @dataclass(frozen=True)
@@ -75,49 +76,49 @@ def rasterise(
 
 def _mesh(part: Part, matrix: Array, scale: float) -> _Mesh:
     rings: Rings = part.rings
-    table = np.concatenate([r @ matrix.T for r in (rings.centre, rings.side, rings.front)], axis=1)
-    wide = np.sqrt((rings.side**2).sum(1))
-    deep = np.sqrt((rings.front**2).sum(1))
-    travel = np.sqrt((np.diff(rings.centre, axis=0) ** 2).sum(1))
-    growth = np.maximum(np.abs(np.diff(wide)), np.abs(np.diff(deep)))
-    reach = np.concatenate([[0.0], np.cumsum(np.hypot(travel, growth))])
-    count = int(np.clip(reach[-1] * scale * _DENSITY, 3, 900))
+    corner = np.concatenate([rings.centre, rings.side, rings.front]) @ matrix.T
+    wide = np.sqrt(np.einsum("ij,ij->i", rings.side, rings.side))
+    deep = np.sqrt(np.einsum("ij,ij->i", rings.front, rings.front))
+    step = rings.centre[1:] - rings.centre[:-1]
+    travel = np.sqrt(np.einsum("ij,ij->i", step, step))
+    growth = np.maximum(np.abs(wide[1:] - wide[:-1]), np.abs(deep[1:] - deep[:-1]))
+    reach, length = np.zeros(len(wide)), np.zeros(len(wide))
+    np.cumsum(np.hypot(travel, growth), out=reach[1:])
+    np.cumsum(travel, out=length[1:])
+    count = int(min(max(reach[-1] * scale * _DENSITY, 3), 900))
     at = np.linspace(0.0, reach[-1], count)
     left = np.clip(np.searchsorted(reach, at, side="right") - 1, 0, len(reach) - 2)
     weight = ((at - reach[left]) / np.maximum(reach[left + 1] - reach[left], 1e-9))[:, None]
-    length = np.concatenate([[0.0], np.cumsum(travel)])
-    table = np.concatenate([table, length[:, None], wide[:, None]], axis=1)
+    table = np.column_stack([*np.split(corner, 3), length, wide])
     dense = (table[left] * (1 - weight) + table[left + 1] * weight).astype(np.float32)
     rows, along = dense[:, :9], dense[:, 9]
     down = np.empty_like(rows)
     down[1:-1], down[0], down[-1] = rows[2:] - rows[:-2], rows[1] - rows[0], rows[-1] - rows[-2]
-    place = np.stack([along / max(length[-1], 1e-9), along, dense[:, 10]], axis=1)
-    radius = float(np.mean(wide + deep)) / 2
-    turns = _turns(max(wide.max(), deep.max()) * scale, part.roundness)
+    place = np.column_stack([along / max(length[-1], 1e-9), along, dense[:, 10]])
+    turns = _turns(int(max(wide.max(), deep.max()) * scale) + 1, part.roundness)
     if part.keep is None:
         turns = turns[:, _seen_columns(rows, turns)]
-    return _Mesh(rows, down, place, turns.astype(np.float32), radius)
+    return _Mesh(rows, down, place.astype(np.float32), turns, float(np.mean(wide + deep)) / 2)
 
 
-def _turns(radius: float, roundness: float) -> Array:
+@lru_cache(maxsize=512)
+def _turns(radius: int, roundness: float) -> Array:
     """Return cos, sin, their differences and the angle, evenly spread around a section."""
     count = int(np.clip(2 * np.pi * radius * _DENSITY, 8, 1500))
     angle = np.linspace(-np.pi, np.pi, count, endpoint=False)
+    cos, sin = np.cos(angle), np.sin(angle)
     if roundness != 1.0:
         fine = np.linspace(-np.pi, np.pi, 721)
-        steps = np.hypot(
-            np.diff(_squared(np.cos(fine), roundness)), np.diff(_squared(np.sin(fine), roundness))
-        )
-        reach = np.concatenate([[0.0], np.cumsum(steps)])
-        count = int(count * reach[-1] / (2 * np.pi))
-        angle = np.interp(np.linspace(0, reach[-1], count, endpoint=False), reach, fine)
-    cos, sin = _squared(np.cos(angle), roundness), _squared(np.sin(angle), roundness)
+        box = _squared(np.cos(fine), roundness), _squared(np.sin(fine), roundness)
+        reach = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(box[0]), np.diff(box[1])))])
+        at = np.linspace(0, reach[-1], int(count * reach[-1] / (2 * np.pi)), endpoint=False)
+        angle, cos, sin = (np.interp(at, reach, v) for v in (fine, *box))
     ahead = [np.roll(v, -1) - np.roll(v, 1) for v in (cos, sin)]
-    return np.stack([cos, sin, *ahead, angle])
+    return np.stack([cos, sin, *ahead, angle]).astype(np.float32)
 
 
 def _squared(values: Array, roundness: float) -> Array:
-    return values if roundness == 1.0 else np.sign(values) * np.abs(values) ** roundness
+    return np.sign(values) * np.abs(values) ** roundness
 
 
 def _seen_columns(rows: Array, turns: Array) -> Array:
@@ -165,18 +166,20 @@ def _gather(meshes: Sequence[_Mesh], pixel: Array, point: Array, depth: Array) -
     row, col = np.divmod(point - starts[owner], width[owner])
     row += np.cumsum([0] + [len(m.rows) for m in meshes])[owner]
     col += np.cumsum([0] + list(width))[owner]
-    rows = np.concatenate([m.rows[:, 3:] for m in meshes])[row]
-    down = np.concatenate([m.down for m in meshes])[row]
-    u, along, wide = np.concatenate([m.place for m in meshes])[row].T
-    cos, sin, dcos, dsin, angle = np.concatenate([m.turns for m in meshes], axis=1)[:, col]
-    a = [down[:, k] + down[:, 3 + k] * sin + down[:, 6 + k] * cos for k in range(3)]
-    b = [rows[:, k] * dsin + rows[:, 3 + k] * dcos for k in range(3)]
+    table = np.concatenate([np.column_stack([m.rows[:, 3:], m.down, m.place]) for m in meshes])
+    r = np.take(np.ascontiguousarray(table.T), row, axis=1)
+    side, front, slope, (u, along, wide) = r[0:3], r[3:6], r[6:15], r[15:]
+    cos, sin, dcos, dsin, angle = np.take(
+        np.concatenate([m.turns for m in meshes], axis=1), col, axis=1
+    )
+    a = slope[0:3] + slope[3:6] * sin + slope[6:9] * cos
+    b = side * dsin + front * dcos
     normal = np.stack(
         [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], axis=1
     )
     # Seen from inside (an open jacket's lining), a surface shows its other face.
-    normal *= np.where(normal[:, 2:] < 0, -1, 1)
-    normal /= np.sqrt((normal**2).sum(1, keepdims=True)) + 1e-12
+    normal *= np.where(normal[:, 2:] < 0, np.float32(-1), np.float32(1))
+    normal /= np.sqrt(np.einsum("ij,ij->i", normal, normal))[:, None] + np.float32(1e-20)
     radius = np.array([m.radius for m in meshes], dtype=np.float32)[owner]
     spots = Spots(u=u, angle=angle, along=along, across=wide * sin, arc=angle * radius)
     return Hits(pixel, owner, spots, normal, depth[point])

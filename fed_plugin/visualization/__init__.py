@@ -1,1 +1,17 @@
-"""Room under construction."""
+"""Pictures of what a model sees and answers; every function gets arrays and a path, no model.
+
+All sheets are PNG, written whole or not at all, in colours that readers with any colour vision can
+tell apart, and say on the sheet itself what they show.
+"""
+
+from fed_plugin.visualization.ranking_rows import RankingLists
+from fed_plugin.visualization.rankings import compare_ranking_sheet, ranking_sheet
+from fed_plugin.visualization.sheets import pair_sheet, visibility_sheet
+
+__all__ = [
+    "RankingLists",
+    "compare_ranking_sheet",
+    "pair_sheet",
+    "ranking_sheet",
+    "visibility_sheet",
+]

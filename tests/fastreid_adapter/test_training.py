@@ -1,0 +1,149 @@
+"""FED through the stock trainer: weights move, memory survives, ranks agree."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+from fastreid.engine import DefaultTrainer
+
+ROOT = Path(__file__).parents[2]
+
+
+def tiny_overrides(folder):
+    return [
+        *("MODEL.DEVICE", "cpu", "MODEL.BACKBONE.FEAT_DIM", "32"),
+        *("MODEL.FED.VIT.NUM_LAYERS", "1", "MODEL.FED.VIT.EMBED_DIM", "32"),
+        *("MODEL.FED.VIT.NUM_HEADS", "2", "MODEL.FED.FDM.NUM_NEIGHBORS", "3"),
+        *("MODEL.FED.VIT.PATCH_SIZE", "8", "MODEL.BACKBONE.STRIDE_SIZE", "(8, 8)"),
+        *("INPUT.SIZE_TRAIN", "[64, 32]", "INPUT.SIZE_TEST", "[64, 32]"),
+        *("SOLVER.IMS_PER_BATCH", "8", "SOLVER.WARMUP_ITERS", "2", "SOLVER.MAX_EPOCH", "2"),
+        *("SOLVER.CHECKPOINT_PERIOD", "1", "TEST.EVAL_PERIOD", "1"),
+        *("OUTPUT_DIR", str(folder)),
+    ]
+
+
+def run_cli(*words, root, check=True, timeout=300):
+    environment = {
+        **os.environ,
+        "FASTREID_DATASETS": str(root),
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+    }
+    result = subprocess.run(
+        [sys.executable, "-m", "fed_plugin", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert not check or result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    return result
+
+
+def test_the_stock_trainer_moves_weights_and_memory_and_saves_both(tiny_cfg, on_synthocc):
+    cfg = tiny_cfg("MODEL.HEADS.NUM_CLASSES", 0)
+    Path(cfg.OUTPUT_DIR).mkdir()  # default_setup does so in a script
+    trainer = DefaultTrainer(cfg)
+    model = trainer.model
+    before = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+    trainer.resume_or_load(resume=False)
+    results = trainer.train()
+    assert {"Rank-1", "mAP", "mINP"} <= results.keys()
+    still = [n for n, p in model.named_parameters() if n in before and torch.equal(p, before[n])]
+    assert still == []
+    saved = torch.load(Path(cfg.OUTPUT_DIR) / "model_final.pth", weights_only=False)
+    assert len(saved["optimizer"]["state"]) > 0
+    assert saved["model"]["heads.memories.erased.initialized"]
+    assert torch.equal(
+        saved["model"]["heads.memories.erased.features"], model.heads.memory("erased").features
+    )
+
+    cfg.SOLVER.MAX_EPOCH = 3
+    resumed = DefaultTrainer(cfg)
+    resumed.model._compute_centroids = pytest.fail  # a resumed run keeps its memory
+    resumed.resume_or_load(resume=True)
+    assert resumed.start_epoch == 2
+    assert torch.equal(
+        resumed.model.heads.memory("erased").features, model.heads.memory("erased").features
+    )
+    resumed.train()
+
+
+def test_train_resume_and_evaluate_from_the_command_line(synthocc_root, tmp_path):
+    config = ["--config-file", "configs/FED/synthocc_vit_tiny.yml"]
+    overrides = tiny_overrides(tmp_path / "run")
+    run_cli("train", *config, *overrides, "DATALOADER.NUM_WORKERS", "1", root=synthocc_root)
+    resumed = run_cli(
+        "train", *config, "--resume", *overrides, "SOLVER.MAX_EPOCH", "3", root=synthocc_root
+    )
+    assert "Starting training from epoch 2" in resumed.stdout
+    weights = str(tmp_path / "run" / "model_final.pth")
+    evaluated = run_cli(
+        *("train", *config, "--eval-only", *overrides, "MODEL.WEIGHTS", weights),
+        root=synthocc_root,
+    )
+    table = [line for line in resumed.stdout.splitlines() if line.startswith("| SynthOcc  |")]
+    assert table[-1] in evaluated.stdout
+
+
+TWO_RANKS = """
+    import sys
+
+    import projects_registry
+    import torch
+    from fastreid.config import get_cfg
+    from fastreid.engine import DefaultTrainer, default_setup, launch
+    from fastreid.utils import comm
+
+
+    def main(config_file, overrides):
+        torch.set_num_threads(1)
+        cfg = get_cfg()
+        cfg.merge_from_file(config_file)
+        cfg.merge_from_list(overrides)
+        default_setup(cfg, None)
+        trainer = DefaultTrainer(cfg)
+        model = trainer.model.module
+        before = model.backbone.cls_token.detach().clone()
+        trainer.train()
+        assert not torch.equal(model.backbone.cls_token, before), "nothing was trained"
+        state = {n: t for n, t in model.state_dict().items() if "running" not in n}
+        for rank, other in enumerate(comm.all_gather(state)):
+            for name, tensor in state.items():
+                assert torch.equal(tensor, other[name]), f"{name} differs on rank {rank}"
+        if comm.is_main_process():
+            print(f"{comm.get_world_size()} ranks agree on {len(state)} tensors")
+
+
+    if __name__ == "__main__":
+        launch(main, 2, dist_url="auto", args=(sys.argv[1], sys.argv[2:]))
+"""
+
+
+def test_two_gloo_processes_train_and_hold_the_same_bits(synthocc_root, tmp_path):
+    script = tmp_path / "two_ranks.py"
+    script.write_text(textwrap.dedent(TWO_RANKS))
+    result = subprocess.run(
+        [
+            *(sys.executable, str(script), str(ROOT / "configs/FED/synthocc_vit_tiny.yml")),
+            *tiny_overrides(tmp_path / "run"),
+            *("DATALOADER.NUM_WORKERS", "0"),
+        ],
+        env={
+            **os.environ,
+            "FASTREID_DATASETS": str(synthocc_root),
+            "PYTHONPATH": str(ROOT),
+            "CUDA_VISIBLE_DEVICES": "",
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stdout[-1000:] + result.stderr[-3000:]
+    assert "2 ranks agree on" in result.stdout

@@ -38,16 +38,16 @@ clean:
 
 ready: $(STAMP)
 ifneq ($(origin PYTHON),file)
-	@have="$$($(RUN) -c '$(VERSION)')"; want="$$($(PYTHON) -c '$(VERSION)')"; \
+	@have="$$($(RUN) -c '$(VERSION)')"; want="$$($(PYTHON) -c '$(VERSION)' 2>/dev/null)"; \
 	test "$$have" = "$$want" || { \
-	  echo "PYTHON=$(PYTHON): expected Python $$want, $(VENV) holds $$have; run 'make clean' first"; \
-	  exit 1; }
+	  echo "PYTHON=$(PYTHON) is Python $${want:-(it does not run)}, $(VENV) holds $$have;" \
+	    "leave PYTHON out to use that, or run 'make clean' first"; exit 1; }
 endif
 
 $(STAMP):
-	@$(PYTHON) -c '$(VERSION)' | grep -qE '^3\.1[0-3]$$' || { \
-	  echo "PYTHON=$(PYTHON): expected Python 3.10 to 3.13, got $$($(PYTHON) --version 2>&1);" \
-	    "try PYTHON=python3.11"; exit 1; }
+	@is="$$($(PYTHON) -c '$(VERSION)' 2>/dev/null)"; case "$$is" in 3.1[0-3]) ;; *) \
+	  echo "PYTHON=$(PYTHON): expected Python 3.10 to 3.13, got $${is:-none that runs};" \
+	    "try PYTHON=python3.11"; exit 1;; esac
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu install" \
 	    "python$$($(PYTHON) -c '$(VERSION)')-venv with apt"; exit 1; }

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import importlib.util
+import logging
 from types import SimpleNamespace
 
 import numpy as np
-import projects_registry
 import pytest
 import torch
 from PIL import Image
+
+import projects_registry
 
 assert projects_registry  # imported first: it arms the mends before anything imports the host
 
@@ -98,18 +100,37 @@ TINY = {
 
 
 @pytest.fixture
-def tiny_cfg(tmp_path):
+def tiny_options():
+    """Return a function that lists the options of a stock ResNet-18 run as a command line does."""
+
+    def make(**overrides):
+        return [str(item) for pair in {**TINY, **overrides}.items() for item in pair]
+
+    return make
+
+
+@pytest.fixture
+def tiny_cfg(tmp_path, tiny_options):
     """Return a function that makes the config of a stock ResNet-18 run on the drawn data set."""
     from fastreid.config import get_cfg
 
     def make(**overrides):
-        cfg = get_cfg()
-        values = {**TINY, "OUTPUT_DIR": str(tmp_path / "run"), **overrides}
         (tmp_path / "run").mkdir(exist_ok=True)
-        cfg.merge_from_list([item for pair in values.items() for item in pair])
+        cfg = get_cfg()
+        cfg.merge_from_list(tiny_options(**{"OUTPUT_DIR": str(tmp_path / "run"), **overrides}))
         return cfg
 
     return make
+
+
+@pytest.fixture
+def log(caplog):
+    """Catch what the mends log, whatever the host does to its loggers meanwhile."""
+    logger = logging.getLogger("fastreid.compat")
+    logger.addHandler(caplog.handler)
+    caplog.set_level(logging.INFO, logger="fastreid.compat")
+    yield caplog
+    logger.removeHandler(caplog.handler)
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 import torch
 from torch import nn
@@ -52,13 +50,6 @@ def batches():
     return lambda: Loader([{"images": images.clone()}, {"images": images.clone() + 1}])
 
 
-@pytest.fixture
-def log(caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("fastreid"), "propagate", True)
-    caplog.set_level(logging.INFO, logger="fastreid.compat")
-    return caplog
-
-
 def expected(batch):
     once = batch["images"] - 100
     return ((once + once.flip(dims=[3])) / 2).flatten(1)
@@ -78,9 +69,7 @@ def test_the_mended_flip_test_hands_each_pass_a_fresh_batch_and_says_so(stock, b
     results = module.inference_on_dataset(model, batches(), Evaluator(), flip_test=True)
     first, second = batches()
     torch.testing.assert_close(model.seen[1], first["images"].flip(dims=[3]) - 100)
-    torch.testing.assert_close(
-        results["features"], torch.cat([expected(first), expected(second)])
-    )
+    torch.testing.assert_close(results["features"], torch.cat([expected(first), expected(second)]))
     assert "Flip test: Stub writes into its batch" in log.text
     assert not model._forward_pre_hooks
 

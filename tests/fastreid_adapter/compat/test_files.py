@@ -42,7 +42,7 @@ NUMBERS = {
 
 def test_the_stock_checkpointer_is_refused_numpy_numbers(stock, checkpoint):
     module = stock("fastreid.utils.checkpoint")
-    with pytest.raises(pickle.UnpicklingError, match="[Ww]eights"):
+    with pytest.raises(pickle.UnpicklingError, match=r"[Ww]eights"):
         module.Checkpointer(nn.Linear(2, 1)).load(checkpoint(metric=np.float64(0.25)))
 
 

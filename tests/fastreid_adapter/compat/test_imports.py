@@ -82,7 +82,9 @@ def test_the_stock_modules_cannot_be_imported_without_the_lent_names(stock):
 def test_the_collator_of_the_mended_host_still_takes_mappings_and_strings():
     from fastreid.data.build import fast_batch_collator
 
-    batch = fast_batch_collator([{"img_paths": "a", "targets": 1}, {"img_paths": "b", "targets": 2}])
+    batch = fast_batch_collator(
+        [{"img_paths": "a", "targets": 1}, {"img_paths": "b", "targets": 2}]
+    )
     assert batch["img_paths"] == ["a", "b"]
     assert batch["targets"].tolist() == [1, 2]
 

@@ -213,7 +213,7 @@ class TestUnreadableImages:
         path = tmp_path / "half.jpg"
         Image.new("RGB", (64, 128), "red").save(path)
         path.write_bytes(path.read_bytes()[:400])
-        with pytest.raises(OSError, match="(?i)truncated") as stock_error:
+        with pytest.raises(OSError, match=r"(?i)truncated") as stock_error:
             stock("fastreid.data.data_utils").read_image(str(path))
         assert "half.jpg" not in str(stock_error.value)
         module = stock("fastreid.data.data_utils")
@@ -224,7 +224,7 @@ class TestUnreadableImages:
     def test_a_missing_file_is_named_too_and_a_good_one_is_read(self, stock, market):
         module = stock("fastreid.data.data_utils")
         assert loaders.unreadable_image_names_its_file(module)
-        with pytest.raises(RuntimeError, match="cannot read image /no/where.jpg"):
+        with pytest.raises(RuntimeError, match=r"cannot read image /no/where\.jpg"):
             module.read_image("/no/where.jpg")
         path = next((market / "Market-1501-v15.09.15" / "query").iterdir())
         assert module.read_image(str(path)).size == (32, 64)
@@ -240,7 +240,7 @@ class TestUnreadableImages:
 
         module = stock("fastreid.data.common")
         path = str(next((market / "Market-1501-v15.09.15" / "query").iterdir()))
-        with pytest.raises(ValueError, match="^4 channels$"):
+        with pytest.raises(ValueError, match=r"^4 channels$"):
             module.CommDataset([(path, 1, 1)], fail)[0]
         assert loaders.failing_transform_names_its_file(module)
         with pytest.raises(RuntimeError, match=r"cannot prepare image .*jpg: ValueError: 4"):

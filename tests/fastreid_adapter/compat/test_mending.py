@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 from types import ModuleType
 
 import numpy as np
-import projects_registry
 import pytest
 
+import projects_registry
 from fed_plugin.fastreid_adapter import compat
 from fed_plugin.fastreid_adapter.compat import mending
 
@@ -61,14 +60,13 @@ def test_a_skipped_mend_is_not_even_asked(mends, monkeypatch):
     assert calls == []
 
 
-def test_unknown_names_to_skip_are_warned_about(mends, monkeypatch, caplog):
+def test_unknown_names_to_skip_are_warned_about(mends, monkeypatch, log):
     register()
     monkeypatch.setenv("FASTREID_COMPAT_SKIP", "a_mend,tpyo")
-    monkeypatch.setattr(logging.getLogger("fastreid"), "propagate", True)
     monkeypatch.setattr(projects_registry, "after", lambda name, function: None)
     monkeypatch.setattr(projects_registry, "before", lambda name, function: None)
     mending.arm()
-    assert "got tpyo" in caplog.text
+    assert "got tpyo" in log.text
 
 
 def test_every_mend_is_handed_to_the_import_hook_at_its_moment(mends, monkeypatch):

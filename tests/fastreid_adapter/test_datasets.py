@@ -167,6 +167,7 @@ def test_combining_all_takes_a_file_that_is_query_and_gallery_once_and_says_so(r
         ("0005_c4_f0000012.jpg", "occluded_duke_test_5", "occluded_duke_test_3"),
     ]
     assert "takes 1 of 2 gallery files once" in caplog.text
+    assert dataset.combineall and not build("Occluded_Duke", root).combineall
     assert len(dataset.query) == 2 and len(dataset.gallery) == 2  # evaluation is as before
 
 

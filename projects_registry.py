@@ -345,7 +345,8 @@ class _Finder:
         asked.add(name)
         try:
             for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
-                spec: Any = finder.find_spec(name, path, target)
+                find: Any = getattr(finder, "find_spec", None)  # very old finders have none
+                spec = find(name, path, target) if find else None
                 if spec is not None:
                     if hasattr(spec.loader, "exec_module"):
                         spec.loader = _Loader(spec.loader)

@@ -37,7 +37,7 @@ class ProjectsRegistryHook:
     def find_spec(self, name, path=None, target=None):
         if name == "fastreid" and self in sys.meta_path:
             for finder in sys.meta_path[sys.meta_path.index(self) + 1:]:
-                spec = finder.find_spec(name, path, target)
+                spec = hasattr(finder, "find_spec") and finder.find_spec(name, path, target)
                 if spec:
                     if hasattr(spec.loader, "exec_module"):
                         spec.loader = ProjectsRegistryHook(spec.loader)

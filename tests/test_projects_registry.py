@@ -389,6 +389,19 @@ def test_two_threads_that_import_the_host_at_once_get_each_project_once(says):
     assert says(script) == "False ['FED', 'Other']"
 
 
+def test_a_finder_of_the_old_kind_is_passed_over(says):
+    script = """
+        import sys
+        class Old:
+            def find_module(self, name, path=None):
+                return None
+        sys.meta_path.insert(1, Old())
+        import fastreid.config
+        print("in")
+    """
+    assert says(script) == "in"
+
+
 def test_a_finder_that_asks_the_whole_import_system_does_not_loop(says):
     script = """
         import importlib.util, sys

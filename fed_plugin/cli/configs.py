@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
+
+import fed_plugin
 
 
 def find_config(path: str) -> str:
@@ -30,8 +31,7 @@ def find_config(path: str) -> str:
 
 
 def installed_configs() -> Path:
-    """Return the folder of the plugin's configs: in the checkout, or in the installed package."""
-    checkout = Path(__file__).parents[2] / "configs" / "FED"
-    if checkout.is_dir():
-        return checkout
-    return Path(str(resources.files("fed_plugin.configs")))
+    """Return the folder of the plugin's configs: in the installed package, or in the checkout."""
+    package = Path(fed_plugin.__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs" / "FED"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
+import shlex
 import shutil
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,8 +87,9 @@ def run(args: argparse.Namespace) -> None:
             rows.append(_row(method, seed, description, seconds))
             _check_against_the_stock_evaluator(rows[-1], folder)
             described.setdefault(method, description)
-    _report(rows, out / "results.json", args.size)
     cfg = _config(CONFIG, overrides)
+    about = _about(cfg, next(iter(described.values())))
+    _report(rows, out / "results.json", {"size": args.size, "about": about})
     for path in demo_pictures.draw_all(cfg, described, out / "datasets" / DATASET, out):
         print(f"picture: {path}")
 
@@ -177,7 +181,24 @@ def _check_against_the_stock_evaluator(row: Row, folder: Path) -> None:
             )
 
 
-def _report(rows: list[Row], path: Path, size: str) -> None:
+def _about(cfg: Any, description: Description) -> dict[str, Any]:
+    """Return what a reader needs to judge and repeat the numbers."""
+    import torch
+
+    from fed_plugin import __version__
+
+    return {
+        "num_query": description.num_query,
+        "num_gallery": len(description.paths) - description.num_query,
+        "epochs": cfg.SOLVER.MAX_EPOCH,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "torch": torch.__version__,
+        "fed_plugin": __version__,
+        "command": shlex.join(["python", "-m", "fed_plugin", *sys.argv[1:]]),
+    }
+
+
+def _report(rows: list[Row], path: Path, context: dict[str, Any]) -> None:
     header = ["method", "seed", "Rank-1 [95 %]", "Rank-5", "Rank-10", "mAP", "mINP", "M", "s"]
     table = [
         [
@@ -190,8 +211,8 @@ def _report(rows: list[Row], path: Path, size: str) -> None:
         ]
         for row in rows
     ]
-    print(f"\nSynthOcc {size}, occluded queries against whole people of other cameras")
+    print(f"\nSynthOcc {context['size']}, occluded queries against whole people of other cameras")
     print(tabulate(table, headers=header, tablefmt="github", disable_numparse=True))
     print("M: million parameters; s: seconds of training; intervals: bootstrap over queries\n")
-    path.write_text(json.dumps({"size": size, "rows": [asdict(row) for row in rows]}, indent=1))
+    path.write_text(json.dumps({**context, "rows": [asdict(row) for row in rows]}, indent=1))
     print(f"numbers: {path}")

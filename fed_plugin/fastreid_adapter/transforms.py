@@ -23,13 +23,15 @@ class NPOAugmentation(transforms.NPOAugmentation):
     """``transforms.NPOAugmentation`` with the occluders that ``INPUT.NPO.OCCLUDERS`` names."""
 
     def __init__(self, cfg: Any) -> None:
-        folder = cfg.INPUT.NPO.OCCLUDERS
+        folder, probability = cfg.INPUT.NPO.OCCLUDERS, cfg.INPUT.NPO.PROB
+        if not 0 <= probability <= 1:
+            raise ValueError(f"INPUT.NPO.PROB={probability!r}: expected a share in [0, 1]")
         occluders = (
             transforms.OccluderSet.from_folder(folder, key="INPUT.NPO.OCCLUDERS")
             if folder
             else transforms.drawn_occluders()
         )
-        super().__init__(occluders, probability=cfg.INPUT.NPO.PROB)
+        super().__init__(occluders, probability=probability)
 
 
 def extend_stock_pipeline() -> None:

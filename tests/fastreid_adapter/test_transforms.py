@@ -57,6 +57,11 @@ def test_extending_twice_appends_once_and_the_loader_sees_it(tiny_cfg):
     assert names.count("NPOAugmentation") == 1
 
 
+def test_a_probability_outside_0_to_1_is_refused_with_the_key(tiny_cfg):
+    with pytest.raises(ValueError, match=r"INPUT.NPO.PROB=1.5: expected a share in \[0, 1\]"):
+        build_transforms(tiny_cfg("INPUT.NPO.PROB", 1.5))
+
+
 def test_an_empty_occluder_folder_is_refused_with_the_key(tiny_cfg, tmp_path):
     (tmp_path / "npo").mkdir()
     with pytest.raises(

@@ -1,0 +1,83 @@
+"""Write the README's table from the committed results of ``make demo``.
+
+``python benchmarks/readme_results.py`` rewrites the README, ``--check`` only tells whether it is
+current.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "demo_small.json"
+PLACE = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
+COLUMNS = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "mAP": "mAP", "mINP": "mINP"}
+
+
+def table() -> str:
+    """Render mean and range over seeds as Markdown, with what is needed to repeat it."""
+    results = json.loads(RESULTS.read_text())
+    methods: dict[str, list[dict]] = {}
+    for row in results["rows"]:
+        methods.setdefault(row["method"], []).append(row)
+    header = ["method", *COLUMNS.values(), "M parameters", "training, s"]
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    for method, rows in methods.items():
+        cells = [method]
+        for column in COLUMNS:
+            values = [row[column] for row in rows]
+            cells.append(f"{statistics.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})")
+        cells.append(f"{rows[0]['parameters']:.2f}")
+        cells.append(f"{statistics.median(row['seconds'] for row in rows):.0f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    seeds = sorted({row["seed"] for row in results["rows"]})
+    about = results["about"]
+    return (
+        f"SynthOcc `{results['size']}`: {about['num_query']} occluded queries against "
+        f"{about['num_gallery']} whole images; mean and range over seeds "
+        f"{', '.join(map(str, seeds))}, epoch {about['epochs']}, the last (not "
+        f"the best), no re-ranking, no flip test. Machine: {about['machine']}; PyTorch "
+        f"{about['torch']}. Repeat: `{about['command']}`. Raw numbers: "
+        f"`benchmarks/results/{RESULTS.name}`.\n\n"
+        + "\n".join(lines)
+        + "\n\n"
+        + verdict(methods, about["num_query"])
+    )
+
+
+def verdict(methods: dict[str, list[dict]], num_query: int) -> str:
+    """Say in words which method wins, seed by seed."""
+    baseline = {row["seed"]: row for row in methods["ViT baseline"]}
+    sentences = []
+    for method, rows in methods.items():
+        if method in ("ViT baseline", "untrained ViT"):
+            continue
+        gains = [row["rank1"] - baseline[row["seed"]]["rank1"] for row in rows]
+        above = sum(gain > 0 for gain in gains)
+        sentences.append(
+            f"{method} is above the ViT baseline in Rank-1 on {above} of {len(gains)} seeds, by "
+            f"{statistics.mean(gains):+.1f} points in the mean (one query is "
+            f"{100 / num_query:.1f})."
+        )
+    return " ".join(sentences) + "\n"
+
+
+def main() -> int:
+    """Rewrite or check the README."""
+    readme = ROOT / "README.md"
+    old = readme.read_text(encoding="utf-8")
+    new = PLACE.sub(lambda match: match[1] + table() + match[2], old)
+    if "--check" in sys.argv:
+        if new != old:
+            print("README.md: the results differ; run python benchmarks/readme_results.py")
+        return int(new != old)
+    readme.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

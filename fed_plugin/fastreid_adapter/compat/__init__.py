@@ -8,6 +8,7 @@ calls them around the execution of those modules; where a defect is absent, the 
 from __future__ import annotations
 
 from . import (  # noqa: F401 - importing a file registers its mends
+    device,
     evaluation,
     files,
     imports,

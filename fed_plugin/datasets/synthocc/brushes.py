@@ -8,6 +8,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from fed_plugin.datasets.synthocc.materials import RGB
 from fed_plugin.datasets.synthocc.surface import Array
 
+SCENE_SIZE = (840, 460)  # width and height in pixels; a window of 192 x 384 is cut out
+
 
 def ink(colour: RGB, factor: float = 1.0) -> tuple[int, int, int]:
     """Return a colour in [0, 1] as 8-bit RGB, darkened or lightened by ``factor``."""
@@ -40,12 +42,6 @@ def textured(
     grey = Image.blend(flat, noise, amount)
     layer = Image.merge("RGB", (grey, grey, grey))
     return ImageChops.overlay(picture, layer)
-
-
-def gradient(size: tuple[int, int], top: float, bottom: float) -> Image.Image:
-    """Return an ``L`` picture that runs from ``top`` to ``bottom`` (both in [0, 1])."""
-    ramp = np.linspace(top * 255, bottom * 255, size[1]).astype(np.uint8)
-    return Image.fromarray(np.repeat(ramp[:, None], size[0], axis=1))
 
 
 def leaves(
@@ -90,3 +86,36 @@ def soft(picture: Image.Image, radius: float) -> Image.Image:
 def as_floats(picture: Image.Image) -> Array:
     """Return an RGB picture as (H, W, 3) float32 in [0, 1]."""
     return np.asarray(picture, dtype=np.float32) / 255
+
+
+def paving(
+    draw: ImageDraw.ImageDraw,
+    line: int,
+    rng: np.random.Generator,
+    colour: tuple[float, float, float],
+    cell: int,
+) -> None:
+    """Pave the floor: rows grow towards the viewer, joints run to a vanishing point."""
+    width, height = SCENE_SIZE
+    draw.rectangle((0, line, width, height), fill=ink(colour))
+    y, deep, row = float(line), cell * 0.22, 0
+    while y < height:
+        for x in range(-2 * width, 3 * width, cell):
+            if rng.random() < 0.3:
+                near, far = (y + deep - line) / 300 + 1, (y - line) / 300 + 1
+                corners = [
+                    _away(x, far, y),
+                    _away(x + cell, far, y),
+                    _away(x + cell, near, y + deep),
+                    _away(x, near, y + deep),
+                ]
+                draw.polygon(corners, fill=ink(colour, float(rng.uniform(0.9, 1.07))))
+        draw.line((0, y, width, y), fill=ink(colour, 0.72))
+        y, deep, row = y + deep, deep * 1.28, row + 1
+    for x in range(-2 * width, 3 * width, cell):
+        near = (height - line) / 300 + 1
+        draw.line((*_away(x, 1.0, line), *_away(x, near, height)), fill=ink(colour, 0.72))
+
+
+def _away(x: float, factor: float, y: float) -> tuple[float, float]:
+    return (SCENE_SIZE[0] / 2 + (x - SCENE_SIZE[0] / 2) * factor, y)

@@ -1,4 +1,4 @@
-"""Writing SynthOcc to disk: in parallel, atomically, and so that a second call completes a first."""
+"""Writing SynthOcc to disk: in parallel, atomically; a second call completes a first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from fed_plugin.datasets.synthocc import records
-from fed_plugin.datasets.synthocc.cameras import CAMERAS
+from fed_plugin.datasets.synthocc.locations import CAMERAS
 from fed_plugin.datasets.synthocc.photograph import Photograph, photograph
 from fed_plugin.datasets.synthocc.placing import visible_shares
 from fed_plugin.datasets.synthocc.plan import QUERY, SIZES, SPLITS, Shot, cast, passers_by, plan
@@ -91,10 +91,7 @@ def _missing(folder: Path, shots: list[Shot]) -> list[Shot]:
         (s.split, s.name) in kept for s in shots if s.split == QUERY
     )
     # The visible shares are known only while drawing: queries are drawn together or not at all.
-    return [
-        s for s in shots
-        if (s.split, s.name) not in kept or (s.split == QUERY and not whole)
-    ]
+    return [s for s in shots if (s.split, s.name) not in kept or (s.split == QUERY and not whole)]
 
 
 def _names(folder: Path) -> list[str]:

@@ -93,21 +93,5 @@ def _blurred(picture: Array, sigma: float) -> Array:
         wide = np.pad(picture, pad, mode="edge")
         length = picture.shape[axis]
         slices = (wide.take(range(i, i + length), axis=axis) for i in range(2 * reach + 1))
-        picture = sum(w * s for w, s in zip(weights, slices, strict=True))  # type: ignore[assignment]
+        picture = sum(w * s for w, s in zip(weights, slices, strict=True))
     return picture
-
-
-CAMERAS: tuple[Camera, ...] = (
-    Camera("street", 0.66, 0.12, (-0.7, 0.8, 0.6), 0.55, 0.6, (1.12, 1.0, 0.84), 1.0, 1.0,
-           0.0, 0.45, 0.012, (0.86, 0.96), 0.0, 92),
-    Camera("corridor", 0.68, 0.22, (0.0, 1.0, 0.3), 0.7, 0.3, (0.62, 0.92, 0.62), 1.05, 0.85,
-           0.08, 0.6, 0.022, (0.88, 0.98), 0.0, 86),
-    Camera("park", 0.62, 0.08, (0.9, 0.35, 0.3), 0.42, 0.8, (1.3, 0.86, 0.46), 0.95, 1.05,
-           0.03, 0.5, 0.014, (0.82, 0.93), 1.57, 90),
-    Camera("shops", 0.70, 0.16, (-0.3, 0.3, 0.9), 0.5, 0.55, (0.6, 0.82, 1.35), 0.95, 1.0,
-           0.0, 0.55, 0.016, (0.86, 0.96), 1.57, 90),
-    Camera("garage", 0.64, 0.28, (0.5, 0.9, -0.2), 0.5, 0.5, (0.72, 0.46, 0.16), 0.95, 0.85,
-           0.05, 0.8, 0.03, (0.84, 0.96), 0.6, 80),
-    Camera("plaza", 0.58, 0.3, (0.2, 1.0, 0.5), 0.75, 0.3, (1.1, 1.3, 1.6), 1.1, 0.6,
-           0.2, 0.6, 0.012, (0.8, 0.92), 0.8, 88),
-)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from fed_plugin.datasets.synthocc.body import arm_parts, skirt, trunk_rings
+from fed_plugin.datasets.synthocc.body import arm_parts, trunk_rings
 from fed_plugin.datasets.synthocc.identity import COLOURS, Identity
+from fed_plugin.datasets.synthocc.legs import skirt
 from fed_plugin.datasets.synthocc.materials import Cloth, Flat, shaded
 from fed_plugin.datasets.synthocc.skeleton import Skeleton
-from fed_plugin.datasets.synthocc.surface import Array, Part, tube
+from fed_plugin.datasets.synthocc.surface import Array, Keep, Part, tube
 
 # Lower edge over the hip joints, ease and extra width of the hem, all in metres.
 _CUTS = {
@@ -84,7 +85,7 @@ def _shirt(who: Identity) -> tuple[float, float, float]:
     return COLOURS[who.accent]
 
 
-def _opening(who: Identity):  # noqa: ANN202 - a closure for Part.keep
+def _opening(who: Identity) -> Keep:
     start, end = (0.2, 0.75) if who.upper != "coat" else (0.25, 0.5)
 
     def keep(u: Array, angle: Array) -> Array:

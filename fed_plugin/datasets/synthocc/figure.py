@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from fed_plugin.datasets.synthocc.bags import bag_parts, carrying_side
-from fed_plugin.datasets.synthocc.body import leg_parts
 from fed_plugin.datasets.synthocc.clothes import upper_parts
 from fed_plugin.datasets.synthocc.head import head_parts
 from fed_plugin.datasets.synthocc.identity import Identity
+from fed_plugin.datasets.synthocc.legs import leg_parts
 from fed_plugin.datasets.synthocc.raster import Hits, rasterise
 from fed_plugin.datasets.synthocc.skeleton import Pose, draw_pose, skeleton, view_matrix
 from fed_plugin.datasets.synthocc.surface import Array, Part

@@ -1,4 +1,4 @@
-"""Occluders of the street and the house: bins, benches, boards, boxes, fences, pillars, trolleys."""
+"""Occluders of street and house: bins, benches, boards, boxes, fences, pillars, trolleys."""
 
 from __future__ import annotations
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fed_plugin.datasets.synthocc.brushes import any_colour, gradient, ink, leaves
+from fed_plugin.datasets.synthocc.brushes import any_colour, ink, leaves
 from fed_plugin.datasets.synthocc.materials import shaded
 
 CLEAR = (0, 0, 0, 0)
@@ -31,11 +33,14 @@ def bush(rng: np.random.Generator) -> Image.Image:
     width, height = int(rng.integers(250, 340)), int(rng.integers(250, 330))
     picture, draw = sheet(width, height)
     green = (float(rng.uniform(0.16, 0.4)), float(rng.uniform(0.38, 0.58)), 0.18)
-    draw.ellipse((16, 30, width - 16, height + 60), fill=ink(green, 0.5))
-    for _ in range(9):
-        x, y = rng.uniform(0, width * 0.6), rng.uniform(0, height * 0.62)
-        side = float(rng.uniform(0.36, 0.52)) * width
-        leaves(draw, rng, (x, y, x + side, y + side), green, 110, 10)
+    for column in np.linspace(0.0, 1.0, 7):
+        side = float(rng.uniform(0.34, 0.44)) * width
+        x = column * (width - side)
+        top = (float(rng.uniform(0.0, 0.12)) + 1.6 * (column - 0.5) ** 2) * height
+        draw.ellipse((x + 10, top + 14, x + side - 10, height + 60), fill=ink(green, 0.5))
+        for y in np.linspace(height - side * 0.6, top, 4):
+            tone = shaded(green, 0.8 + 0.35 * (1 - y / height))
+            leaves(draw, rng, (x, y, x + side, y + side), tone, 62, 10)
     if rng.random() < 0.4:
         petal = ink(any_colour(rng, 0.5, 1.0))
         for _ in range(26):
@@ -165,7 +170,7 @@ def umbrella(rng: np.random.Generator) -> Image.Image:
     draw.line((210, 40, 210, height), fill=(60, 60, 64), width=7)
     ribs = np.linspace(10, width - 10, 7)
     two = rng.random() < 0.5
-    for left, right in zip(ribs, ribs[1:], strict=False):
+    for left, right in pairwise(ribs):
         middle = (left + right) / 2
         light = 1.1 - 0.55 * abs(middle - 150) / width
         panel = [
@@ -182,6 +187,3 @@ def umbrella(rng: np.random.Generator) -> Image.Image:
         draw.line(panel, fill=ink(paint, 0.45), width=2)
     draw.rectangle((206, 14, 214, 34), fill=(60, 60, 64))
     return picture
-
-
-__all__ = ["branch", "bush", "car", "gradient", "hedge", "sheet", "tree", "umbrella", "van"]

@@ -9,7 +9,7 @@ import numpy as np
 from fed_plugin.datasets.synthocc.identity import COLOURS, HAIR_COLOURS, SKIN, Identity
 from fed_plugin.datasets.synthocc.materials import RGB, Flat, shaded
 from fed_plugin.datasets.synthocc.skeleton import Skeleton
-from fed_plugin.datasets.synthocc.surface import Array, Part, Rings, Spots, ball, tube
+from fed_plugin.datasets.synthocc.surface import Array, Keep, Part, Rings, Spots, ball, tube
 
 _WIDE, _HIGH, _DEEP = 0.078, 0.122, 0.098
 
@@ -110,7 +110,7 @@ def _hair(bones: Skeleton, who: Identity) -> list[Part]:
     return parts
 
 
-def _hairline(front: float, side: float, back: float):  # noqa: ANN202 - a closure for Part.keep
+def _hairline(front: float, side: float, back: float) -> Keep:
     def keep(u: Array, angle: Array) -> Array:
         knots = [0.0, 0.75, 1.05, 1.5, 2.1, np.pi]
         edge = [front, front - 0.08, 0.2 + side * 0.6, side, (side + back) / 2 - 0.05, back]

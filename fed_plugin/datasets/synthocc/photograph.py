@@ -9,9 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fed_plugin.datasets.synthocc.brushes import as_floats, soft
-from fed_plugin.datasets.synthocc.cameras import CAMERAS, Camera
+from fed_plugin.datasets.synthocc.cameras import Camera
 from fed_plugin.datasets.synthocc.figure import Placement, draw_figure
 from fed_plugin.datasets.synthocc.identity import Identity
+from fed_plugin.datasets.synthocc.locations import CAMERAS
 from fed_plugin.datasets.synthocc.occluders import (
     Occlusion,
     hide_behind_person,
@@ -24,7 +25,7 @@ from fed_plugin.datasets.synthocc.surface import Array
 HEIGHT, WIDTH = 128, 64
 FINER = 3  # pictures are drawn this many times larger and averaged
 VARIANTS = 3  # different stretches of each camera's place
-VISIBLE = (0.25, 0.9)  # range of the visible share asked for in queries
+VISIBLE = {"object": (0.25, 0.9), "person": (0.4, 0.9)}  # visible shares asked for in queries
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def photograph(
     picture[person] = colour[person]
     occlusion = None
     if occluded:
-        wanted = float(rng.uniform(*VISIBLE))
+        wanted = float(rng.uniform(*VISIBLE["object" if passer is None else "person"]))
         occlusion = (
             hide_behind_thing(person, wanted, rng)
             if passer is None

@@ -85,7 +85,9 @@ def _ways(
     steps = np.linspace(0.02, 1.0, _STEPS)
     if side in ("bottom", "top"):
         # Wider than the picture: any part of it may stand in front; narrower: about the middle.
-        left = int((cols - wide) * slack) if wide > cols else int((cols - wide) * (0.2 + 0.6 * slack))
+        left = (
+            int((cols - wide) * slack) if wide > cols else int((cols - wide) * (0.2 + 0.6 * slack))
+        )
         into = [int(s * min(high, rows)) for s in steps]
         return [(left, rows - i if side == "bottom" else i - high) for i in into]
     top = rows - high if high <= rows else -int((high - rows) * slack)

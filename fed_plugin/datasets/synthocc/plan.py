@@ -1,12 +1,12 @@
-"""Which images a SynthOcc of a given size has: identities, cameras, names. Nothing is drawn here."""
+"""Which images SynthOcc has: identities, cameras, names. Nothing is drawn here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fed_plugin.datasets.synthocc.cameras import CAMERAS
 from fed_plugin.datasets.synthocc.identity import Identity, draw_identities
+from fed_plugin.datasets.synthocc.locations import CAMERAS
 from fed_plugin.datasets.synthocc.streams import stream
 
 TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"

@@ -1,4 +1,4 @@
-"""SynthOcc's side files: the manifest that says what a folder holds, and the queries' visibility."""
+"""SynthOcc's side files: what a folder holds, and how much of every query is visible."""
 
 from __future__ import annotations
 
@@ -118,9 +118,7 @@ def write_visibility(folder: Path, rows: Sequence[Row]) -> None:
     writer.writerow(["name", "pid", "camera", "kind", "occluder", "side", "visible", *stripes])
     for row in sorted(rows, key=lambda r: r.name):
         shares = ["" if math.isnan(s) else f"{s:.4f}" for s in row.shares]
-        writer.writerow(
-            [row.name, row.pid, row.camera, row.kind, row.occluder, row.side, *shares]
-        )
+        writer.writerow([row.name, row.pid, row.camera, row.kind, row.occluder, row.side, *shares])
     write_atomically(folder / VISIBILITY, text.getvalue().encode())
 
 

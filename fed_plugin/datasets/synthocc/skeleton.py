@@ -149,7 +149,7 @@ def _arm(
     local.append(local[0] + 0.285 * k * _forward(raise_, out))
     bend = -side * inward if inward else out * 0.4
     local.append(local[1] + 0.255 * k * _forward(raise_ + flex, bend))
-    return tuple(neck + point @ trunk for point in local)  # type: ignore[return-value]
+    return tuple(neck + point @ trunk for point in local)
 
 
 def _forward(angle: float, out: float) -> Array:

@@ -1,4 +1,4 @@
-"""Random streams: every drawn thing has its own, so that who draws it, and when, does not matter."""
+"""Random streams: every drawn thing has its own, so who draws it, and when, does not matter."""
 
 from __future__ import annotations
 

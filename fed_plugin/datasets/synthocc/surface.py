@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 Array = np.ndarray
+Keep = Callable[[Array, Array], Array]
+Knot = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Part:
 
     rings: Rings
     paint: Callable[[Spots], Array]
-    keep: Callable[[Array, Array], Array] | None = None
+    keep: Keep | None = None
     roundness: float = 1.0
     bump: float = 0.0
     gloss: float = 0.0
@@ -88,7 +91,7 @@ class Spots:
 
 def tube(
     path: Sequence[Array],
-    profile: Sequence[tuple[float, float, float]],
+    profile: Sequence[Knot],
     across: Array,
     count: int = 20,
     soft: int = 0,
@@ -136,3 +139,22 @@ def slab(path: Sequence[Array], wide: float, deep: float, across: Array, count: 
     profile = [(0.0, wide * 0.05, deep * 0.05), (0.04, wide * 0.9, deep * 0.9), (0.12, wide, deep)]
     profile += [(0.88, wide, deep), (0.96, wide * 0.95, deep * 0.95), (1.0, 0.01, 0.01)]
     return tube(path, profile, across, count=max(count, 26))
+
+
+def limb(path: list[Array], profile: Sequence[Knot], across: Array, size: float) -> Rings:
+    """Return a limb along a bent path; ``profile`` is in metres for ``size`` 1."""
+    return tube(path, scaled(profile, size), across, count=28, soft=3)
+
+
+def scaled(profile: Sequence[Knot], size: float) -> list[Knot]:
+    """Return the profile of a larger or smaller part."""
+    return [(u, a * size, b * size) for u, a, b in profile]
+
+
+def cut_limb(path: list[Array], reach: float) -> list[Array]:
+    """Return the first ``reach`` (by length) of a two-bone path."""
+    upper, lower = (np.linalg.norm(b - a) for a, b in pairwise(path))
+    want = reach * (upper + lower)
+    if want <= upper:
+        return [path[0], path[0] + (path[1] - path[0]) * (want / upper)]
+    return [path[0], path[1], path[1] + (path[2] - path[1]) * ((want - upper) / lower)]

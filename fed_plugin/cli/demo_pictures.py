@@ -68,7 +68,8 @@ def _visibility(method: str, description: Description, dataset: Path, path: Path
     truth = _true_shares(dataset)
     queries = range(description.num_query)
     overall = [truth[Path(description.paths[i]).name][0] for i in queries]
-    order = np.argsort(overall)[np.linspace(0, len(overall) - 1, NUM_QUERIES).astype(int)]
+    shown = np.linspace(0, len(overall) - 1, min(NUM_QUERIES, len(overall))).astype(int)
+    order = np.argsort(overall)[shown]
     shares = np.array([truth[Path(description.paths[i]).name][1:] for i in order])
     return visibility_sheet(
         np.stack([_read(description.paths[i]) for i in order]),

@@ -19,13 +19,16 @@ class ProgressLine:
         self.what = what
         self.start = time.perf_counter()
         self.printed = 0.0
+        self.finished = False
         self.on_terminal = sys.stderr.isatty()
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Say that ``done`` of ``total`` steps are done; lines are a while apart."""
         now = time.perf_counter()
-        if done < total and now - self.printed < (0.2 if self.on_terminal else 15):
+        early = done < total and now - self.printed < (0.2 if self.on_terminal else 15)
+        if early or self.finished:
             return
+        self.finished = done >= total
         self.printed = now
         elapsed = now - self.start
         eta = "?" if not done else _clock(elapsed / done * (total - done))

@@ -10,11 +10,13 @@ from __future__ import annotations
 from . import (  # noqa: F401 - importing a file registers its mends
     device,
     evaluation,
+    export,
     files,
     imports,
     launch,
     libraries,
     loaders,
+    noise,
     optimizer,
     ranking,
     samplers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import collections.abc
 import importlib.util
+import re
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -29,11 +30,11 @@ def _lend(name: str, give: Callable[[], Any], take: Callable[[], Any]) -> Callab
     return take_back
 
 
-def _mentions(module: ModuleType, text: str) -> bool:
-    """Tell whether a module's source contains a text; without a source, suppose that it does."""
+def _imports(module: ModuleType, pattern: str) -> bool:
+    """Tell whether a module has an unconditional import; without a source, suppose so."""
     loader = getattr(getattr(module, "__spec__", None), "loader", None)
     source = loader.get_source(module.__name__) if hasattr(loader, "get_source") else None
-    return source is None or text in source
+    return source is None or re.search(rf"^{pattern}", source, re.MULTILINE) is not None
 
 
 @mend(
@@ -45,7 +46,7 @@ def collections_mapping_exists(module: ModuleType) -> Callable[..., None] | None
     """Let ``collections.Mapping`` exist while the body of a host module runs."""
     if not _borrowers.get("Mapping") and hasattr(collections, "Mapping"):
         return None
-    if not _mentions(module, "from collections import Mapping"):
+    if not _imports(module, r"from collections import .*\bMapping\b"):
         return None
     return _lend(
         "Mapping",
@@ -63,7 +64,7 @@ def torch_six_exists(module: ModuleType) -> Callable[..., None] | None:
     """Let ``torch._six.string_classes`` exist while the body of a host module runs."""
     if not _borrowers.get("torch._six") and importlib.util.find_spec("torch._six") is not None:
         return None
-    if not _mentions(module, "torch._six"):
+    if not _imports(module, r"from torch\._six import"):
         return None
     six = ModuleType("torch._six")
     six.string_classes = (str, bytes)  # type: ignore[attr-defined]

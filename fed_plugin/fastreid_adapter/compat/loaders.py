@@ -150,7 +150,8 @@ def unreadable_image_names_its_file(module: ModuleType) -> bool:
         try:
             return stock(file_name, format)
         except Exception as error:
-            why = str(error) or type(error).__name__
+            # Most errors of a whole file repeat its path; their name says as much.
+            why = str(error) if str(file_name) not in str(error) else type(error).__name__
             raise RuntimeError(f"cannot read image {file_name}: {why}") from error
 
     replace(module, "read_image", read_image)

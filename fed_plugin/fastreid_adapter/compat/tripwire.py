@@ -92,7 +92,7 @@ class WeightsMustMove:
             for p in group["params"]
         }
         for weight, old in zip(self.weights, before, strict=True):
-            if weight.grad is None:
+            if weight.grad is None or weight.grad.is_sparse:
                 continue
             slope = _sample(weight.grad).abs()
             change = slope * rates.get(_storage(weight), max(rates.values()))

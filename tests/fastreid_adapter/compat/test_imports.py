@@ -19,9 +19,10 @@ def host_module(source):
     return module
 
 
-WITH_MAPPING = host_module("from collections import Mapping")
+WITH_MAPPING = host_module("import sys\nfrom collections import OrderedDict, Mapping")
 WITH_SIX = host_module("from torch._six import string_classes")
-WITHOUT = host_module("import collections.abc")
+GUARDED = "if OLD:\n    from torch._six import string_classes\nelse:\n    string_classes = str"
+WITHOUT = host_module(f"from collections.abc import Mapping\n{GUARDED}")
 
 
 def test_collections_mapping_exists_while_the_host_module_runs_and_not_after():

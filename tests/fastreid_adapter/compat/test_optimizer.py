@@ -55,6 +55,20 @@ def test_the_mended_optimizer_trains_and_fills_its_state(stock, tiny_cfg):
     assert params.buffer_is_valid()
 
 
+def test_the_flat_layout_is_the_stock_one_so_that_old_checkpoints_resume(stock, tiny_cfg):
+    mended = stock("fastreid.solver.build")
+    assert mends.flat_buffers_keep_their_gradient(mended)
+    built = [
+        module.build_optimizer(tiny_cfg(), small_model())[0]
+        for module in (stock("fastreid.solver.build"), mended)
+    ]
+    groups = [optimizer.state_dict()["param_groups"] for optimizer in built]
+    assert groups[0] == groups[1]
+    shapes = [[p.shape for g in optimizer.param_groups for p in g["params"]] for optimizer in built]
+    assert shapes[0] == shapes[1]
+    assert [type(optimizer).__name__ for optimizer in built] == ["SGD", "SGD"]
+
+
 def test_the_mend_applies_once_and_is_absent_where_zero_grad_keeps_zeros(stock, monkeypatch):
     build = stock("fastreid.solver.build")
     assert mends.flat_buffers_keep_their_gradient(build)

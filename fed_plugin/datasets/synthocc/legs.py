@@ -10,7 +10,16 @@ from fed_plugin.datasets.synthocc.body import trunk_rings
 from fed_plugin.datasets.synthocc.identity import COLOURS, SKIN, Identity
 from fed_plugin.datasets.synthocc.materials import RGB, Cloth, Flat, shaded
 from fed_plugin.datasets.synthocc.skeleton import Skeleton
-from fed_plugin.datasets.synthocc.surface import Array, Knot, Part, cut_limb, limb, scaled, tube
+from fed_plugin.datasets.synthocc.surface import (
+    Array,
+    Knot,
+    Part,
+    cross,
+    cut_limb,
+    limb,
+    scaled,
+    tube,
+)
 
 
 def leg_parts(bones: Skeleton, who: Identity) -> list[Part]:
@@ -100,9 +109,9 @@ def _shoe(who: Identity, bones: Skeleton, knee: Array, ankle: Array, toe: Array)
     k, colour = bones.size, COLOURS[who.shoe_colour]
     ahead = toe - ankle
     ahead = ahead / np.linalg.norm(ahead)
-    left = np.cross([0.0, 1.0, 0.0], ahead)
+    left = cross(np.array([0.0, 1.0, 0.0]), ahead)
     left /= np.linalg.norm(left)
-    down = np.cross(ahead, left) * -1
+    down = cross(left, ahead)
     heel = ankle - ahead * 0.075 * k + down * 0.045 * k
     tip = ankle + ahead * 0.185 * k + down * 0.055 * k
     knots = [(0, 0.008, 0.008), (0.06, 0.034, 0.04), (0.3, 0.04, 0.052), (0.6, 0.046, 0.04)]

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from fed_plugin.datasets.synthocc.surface import Array, Part, Rings, Spots
+from fed_plugin.datasets.synthocc.surface import Array, Part, Rings, Spots, lengths
 
 _DENSITY = 1.2  # surface points per pixel along each direction; much below 1 the cloth has holes
 _DEPTH_STEPS = 65535
@@ -75,30 +75,41 @@ def rasterise(
 
 
 def _mesh(part: Part, matrix: Array, scale: float) -> _Mesh:
-    rings: Rings = part.rings
-    corner = np.concatenate([rings.centre, rings.side, rings.front]) @ matrix.T
-    wide = np.sqrt(np.einsum("ij,ij->i", rings.side, rings.side))
-    deep = np.sqrt(np.einsum("ij,ij->i", rings.front, rings.front))
-    step = rings.centre[1:] - rings.centre[:-1]
-    travel = np.sqrt(np.einsum("ij,ij->i", step, step))
-    growth = np.maximum(np.abs(wide[1:] - wide[:-1]), np.abs(deep[1:] - deep[:-1]))
-    reach, length = np.zeros(len(wide)), np.zeros(len(wide))
-    np.cumsum(np.hypot(travel, growth), out=reach[1:])
-    np.cumsum(travel, out=length[1:])
+    rings = part.rings
+    table, reach = _table(rings, matrix)
     count = int(min(max(reach[-1] * scale * _DENSITY, 3), 900))
-    at = np.linspace(0.0, reach[-1], count)
-    left = np.clip(np.searchsorted(reach, at, side="right") - 1, 0, len(reach) - 2)
-    weight = ((at - reach[left]) / np.maximum(reach[left + 1] - reach[left], 1e-9))[:, None]
-    table = np.column_stack([*np.split(corner, 3), length, wide])
-    dense = (table[left] * (1 - weight) + table[left + 1] * weight).astype(np.float32)
-    rows, along = dense[:, :9], dense[:, 9]
+    at = np.arange(count) * (reach[-1] / (count - 1))
+    left = np.minimum(np.searchsorted(reach, at, side="right") - 1, len(reach) - 2)
+    gap = reach[left + 1] - reach[left]
+    weight = ((at - reach[left]) / (gap + 1e-12))[:, None]
+    before = table[left]
+    dense = (before + (table[left + 1] - before) * weight).astype(np.float32)
+    rows = dense[:, :9]
     down = np.empty_like(rows)
     down[1:-1], down[0], down[-1] = rows[2:] - rows[:-2], rows[1] - rows[0], rows[-1] - rows[-2]
-    place = np.column_stack([along / max(length[-1], 1e-9), along, dense[:, 10]])
-    turns = _turns(int(max(wide.max(), deep.max()) * scale) + 1, part.roundness)
+    turns = _turns(int(table[:, 11:].max() * scale) + 1, part.roundness)
     if part.keep is None:
         turns = turns[:, _seen_columns(rows, turns)]
-    return _Mesh(rows, down, place.astype(np.float32), turns, float(np.mean(wide + deep)) / 2)
+    return _Mesh(rows, down, dense[:, 9:12], turns, float(table[:, 11:].mean()))
+
+
+def _table(rings: Rings, matrix: Array) -> tuple[Array, Array]:
+    """Return (R, 13) rings in the camera's frame, and the way (R,) along their surface.
+
+    The columns are centre, side, front, u, metres along the path, half width, half depth.
+    """
+    table = np.zeros((len(rings.centre), 13))
+    table[:, 0:3] = rings.centre @ matrix.T
+    table[:, 3:6] = rings.side @ matrix.T
+    table[:, 6:9] = rings.front @ matrix.T
+    table[:, 11], table[:, 12] = lengths(rings.side), lengths(rings.front)
+    travel = lengths(rings.centre[1:] - rings.centre[:-1])
+    np.cumsum(travel, out=table[1:, 10])
+    table[:, 9] = table[:, 10] / max(table[-1, 10], 1e-9)
+    growth = np.abs(table[1:, 11:] - table[:-1, 11:]).max(axis=1)
+    reach = np.zeros(len(table))
+    np.cumsum(np.hypot(travel, growth), out=reach[1:])
+    return table, reach
 
 
 @lru_cache(maxsize=512)
@@ -166,7 +177,9 @@ def _gather(meshes: Sequence[_Mesh], pixel: Array, point: Array, depth: Array) -
     row, col = np.divmod(point - starts[owner], width[owner])
     row += np.cumsum([0] + [len(m.rows) for m in meshes])[owner]
     col += np.cumsum([0] + list(width))[owner]
-    table = np.concatenate([np.column_stack([m.rows[:, 3:], m.down, m.place]) for m in meshes])
+    table = np.concatenate(
+        [np.concatenate([m.rows[:, 3:], m.down, m.place], axis=1) for m in meshes]
+    )
     r = np.take(np.ascontiguousarray(table.T), row, axis=1)
     side, front, slope, (u, along, wide) = r[0:3], r[3:6], r[6:15], r[15:]
     cos, sin, dcos, dsin, angle = np.take(

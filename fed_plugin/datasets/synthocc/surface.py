@@ -105,28 +105,50 @@ def tube(
         count: number of ellipses.
         soft: how many rounds of smoothing the corners of the path get.
     """
-    corners = np.asarray(path, dtype=np.float64)
-    steps = np.linalg.norm(np.diff(corners, axis=0), axis=1)
-    reach = np.concatenate([[0.0], np.cumsum(steps)]) / max(steps.sum(), 1e-9)
-    u = np.linspace(0.0, 1.0, count)
-    centre = np.stack([np.interp(u, reach, corners[:, axis]) for axis in range(3)], axis=1)
+    corners = np.array(path, dtype=np.float64)
+    reach = np.zeros(len(corners))
+    np.cumsum(lengths(corners[1:] - corners[:-1]), out=reach[1:])
+    u = _EVEN.setdefault(count, np.linspace(0.0, 1.0, count))
+    at = u * reach[-1]
+    centre = np.empty((count, 3))
+    for axis in range(3):
+        centre[:, axis] = np.interp(at, reach, corners[:, axis])
     for _ in range(soft):
         centre[1:-1] = (centre[:-2] + 2 * centre[1:-1] + centre[2:]) / 4
-    tangent = np.gradient(centre, axis=0)
-    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-9
+    tangent = np.empty_like(centre)
+    tangent[1:-1] = centre[2:] - centre[:-2]
+    tangent[0], tangent[-1] = centre[1] - centre[0], centre[-1] - centre[-2]
+    tangent /= lengths(tangent)[:, None] + 1e-9
     side = across - tangent * (tangent @ across)[:, None]
-    side /= np.linalg.norm(side, axis=1, keepdims=True) + 1e-9
-    front = np.cross(tangent, side)
-    knots = np.asarray(profile, dtype=np.float64)
+    side /= lengths(side)[:, None] + 1e-9
+    knots = np.array(profile, dtype=np.float64)
     wide = np.interp(u, knots[:, 0], knots[:, 1])[:, None]
     deep = np.interp(u, knots[:, 0], knots[:, 2])[:, None]
-    return Rings(centre, side * wide, front * deep)
+    return Rings(centre, side * wide, cross(tangent, side) * deep)
+
+
+_EVEN: dict[int, Array] = {}
+_BALL = np.linspace(0.02, np.pi - 0.02, 14)[:, None]
+
+
+def lengths(vectors: Array) -> Array:
+    """Return the lengths of (N, 3) vectors."""
+    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+
+
+def cross(a: Array, b: Array) -> Array:
+    """Return cross products along the last axis; for few vectors much quicker than NumPy's."""
+    out = np.empty_like(a)
+    out[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
+    out[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
+    out[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return out
 
 
 def ball(centre: Array, wide: float, high: float, deep: float, frame: Array | None = None) -> Rings:
     """Return an ellipsoid; ``frame`` (3, 3) holds its left, up and front directions as rows."""
     left, up, front = np.eye(3) if frame is None else frame
-    turn = np.linspace(0.02, np.pi - 0.02, 14)[:, None]
+    turn = _BALL
     return Rings(
         centre + up * np.cos(turn) * high,
         left * np.sin(turn) * wide,

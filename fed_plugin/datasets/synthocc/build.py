@@ -97,11 +97,12 @@ def _missing(folder: Path, shots: list[Shot]) -> list[Shot]:
 def _names(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
-    names = os.listdir(folder)
-    for name in names:
+    with os.scandir(folder) as entries:
+        found = [(entry.name, entry.stat().st_size) for entry in entries]
+    for name, _ in found:
         if name.endswith(records.UNFINISHED):
             (folder / name).unlink()
-    return names
+    return [name for name, size in found if size > 0]
 
 
 def _draw_all(
@@ -135,12 +136,15 @@ def _spread(
     try:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            for row in pool.map(draw, shots, chunksize=8):
-                yield row
-                done += 1
+            try:
+                for row in pool.map(draw, shots, chunksize=8):
+                    yield row
+                    done += 1
+            finally:
+                pool.shutdown(cancel_futures=True)
     except BrokenProcessPool:
         # A script without `if __name__ == "__main__"`, or a shell's stdin, cannot be spawned.
-        _log.warning("SynthOcc: worker processes did not start; drawing in this process")
+        _log.warning("SynthOcc: worker processes ended early; drawing the rest in this process")
         yield from map(draw, shots[done:])
 
 

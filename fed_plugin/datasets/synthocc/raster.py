@@ -177,10 +177,8 @@ def _gather(meshes: Sequence[_Mesh], pixel: Array, point: Array, depth: Array) -
     row, col = np.divmod(point - starts[owner], width[owner])
     row += np.cumsum([0] + [len(m.rows) for m in meshes])[owner]
     col += np.cumsum([0] + list(width))[owner]
-    table = np.concatenate(
-        [np.concatenate([m.rows[:, 3:], m.down, m.place], axis=1) for m in meshes]
-    )
-    r = np.take(np.ascontiguousarray(table.T), row, axis=1)
+    tables = [np.concatenate([m.rows[:, 3:], m.down, m.place], axis=1) for m in meshes]
+    r = np.take(np.ascontiguousarray(np.concatenate(tables).T), row, axis=1)
     side, front, slope, (u, along, wide) = r[0:3], r[3:6], r[6:15], r[15:]
     cos, sin, dcos, dsin, angle = np.take(
         np.concatenate([m.turns for m in meshes], axis=1), col, axis=1

@@ -122,6 +122,40 @@ def write_visibility(folder: Path, rows: Sequence[Row]) -> None:
     write_atomically(folder / VISIBILITY, text.getvalue().encode())
 
 
+def read_visibility(folder: str | Path) -> dict[str, Row]:
+    """Read ``visibility.csv`` of a drawn folder.
+
+    Args:
+        folder: what ``build_synthocc`` returned.
+
+    Returns:
+        One row for each query's file name.
+
+    Raises:
+        FileNotFoundError: the folder has no such file.
+    """
+    path = Path(folder) / VISIBILITY
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: expected the side file of a drawn SynthOcc; got nothing; try build_synthocc"
+        )
+    with path.open(newline="") as lines:
+        table = list(csv.DictReader(lines))
+    shares = [key for key in table[0] if key.startswith("visible")] if table else []
+    return {
+        line["name"]: Row(
+            name=line["name"],
+            pid=int(line["pid"]),
+            camera=int(line["camera"]),
+            kind=line["kind"],
+            occluder=line["occluder"],
+            side=line["side"],
+            shares=tuple(float(line[key] or "nan") for key in shares),
+        )
+        for line in table
+    }
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that it is there as a whole or not at all."""
     draft = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")

@@ -12,6 +12,7 @@ from . import (  # noqa: F401 - importing a file registers its mends
     evaluation,
     export,
     files,
+    images,
     imports,
     launch,
     libraries,

@@ -6,6 +6,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import logging
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -131,6 +132,28 @@ def log(caplog):
     caplog.set_level(logging.INFO, logger="fastreid.compat")
     yield caplog
     logger.removeHandler(caplog.handler)
+
+
+@pytest.fixture
+def in_time():
+    """Return a function that runs another in a thread: a hang is a failure, not the tests' end."""
+
+    def run_in_time(function, seconds=20):
+        outcome = []
+
+        def run():
+            try:
+                outcome.append(("returned", function()))
+            except BaseException as error:
+                outcome.append(("raised", error))
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(seconds)
+        assert outcome, f"still running after {seconds} seconds"
+        return outcome[0]
+
+    return run_in_time
 
 
 @pytest.fixture

@@ -7,12 +7,9 @@ import threading
 
 import pytest
 import torch
-from PIL import Image
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
 from fed_plugin.fastreid_adapter.compat import loaders
-
-SECONDS = 20
 
 
 class Numbers(torch.utils.data.Dataset):
@@ -37,23 +34,6 @@ def arguments(dataset, workers=0):
         "batch_sampler": BatchSampler(SequentialSampler(dataset), 4, False),
         "pin_memory": True,
     }
-
-
-def in_time(function):
-    """Run a function in a thread, so that a hang is a failure and not the end of the tests."""
-    outcome = []
-
-    def run():
-        try:
-            outcome.append(("returned", function()))
-        except BaseException as error:
-            outcome.append(("raised", error))
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(SECONDS)
-    assert outcome, f"still running after {SECONDS} seconds"
-    return outcome[0]
 
 
 def values(loader):
@@ -102,7 +82,7 @@ def test_shutdown_stops_the_workers_of_the_running_iteration(plain):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_error_of_a_worker_reaches_the_user_and_nothing_hangs(plain, workers):
+def test_an_error_of_a_worker_reaches_the_user_and_nothing_hangs(plain, workers, in_time):
     loader = plain(0, **arguments(Numbers(broken=5), workers))
     how, error = in_time(lambda: values(loader))
     assert how == "raised"
@@ -146,12 +126,12 @@ class TestReadingThread:
     ):
         monkeypatch.setattr(threading, "excepthook", lambda details: None)
         stream = reader.BackgroundGenerator(self.broken(), 0)
-        stream.join(SECONDS)
+        stream.join(20)
         assert [next(stream), next(stream)] == [1, 2]
         assert stream.queue.empty()
         assert not stream.is_alive()
 
-    def test_the_mended_thread_raises_its_error_where_the_next_batch_is_asked_for(self, reader):
+    def test_the_mended_thread_raises_its_error_at_the_next_batch(self, reader, in_time):
         assert loaders.reading_thread_hands_errors_over(reader)
         stream = reader.BackgroundGenerator(self.broken(), 0)
         how, error = in_time(lambda: list(stream))
@@ -159,20 +139,20 @@ class TestReadingThread:
         assert isinstance(error, OSError)
         assert "the disk is gone" in str(error)
 
-    def test_a_stream_without_errors_is_as_it_was(self, reader):
+    def test_a_stream_without_errors_is_as_it_was(self, reader, in_time):
         assert loaders.reading_thread_hands_errors_over(reader)
         assert in_time(lambda: list(reader.BackgroundGenerator(iter(range(30)), 0)))[1] == list(
             range(30)
         )
 
-    def test_shutting_down_a_broken_stream_raises_nothing(self, reader):
+    def test_shutting_down_a_broken_stream_raises_nothing(self, reader, in_time):
         assert loaders.reading_thread_hands_errors_over(reader)
         stream = reader.BackgroundGenerator(self.broken(), 0)
-        stream.join(SECONDS)
+        stream.join(20)
         stream.exit_event.set()
         assert in_time(lambda: list(stream)) == ("returned", [1, 2])
 
-    def test_the_whole_stock_loader_hands_a_workers_error_over(self, reader, monkeypatch):
+    def test_the_whole_stock_loader_hands_a_workers_error_over(self, reader, monkeypatch, in_time):
         from contextlib import nullcontext
         from types import SimpleNamespace
 
@@ -200,70 +180,6 @@ class TestReadingThread:
 
         reader.BackgroundGenerator = Careful
         assert loaders.reading_thread_hands_errors_over(reader) is False
-
-
-class TestUnreadableImages:
-    @pytest.fixture
-    def broken_image(self, tmp_path):
-        path = tmp_path / "0001_c1s1_000001_00.jpg"
-        path.write_bytes(b"no image")
-        return str(path)
-
-    def test_the_stock_reader_does_not_name_a_truncated_file(self, stock, tmp_path):
-        path = tmp_path / "half.jpg"
-        Image.new("RGB", (64, 128), "red").save(path)
-        path.write_bytes(path.read_bytes()[:400])
-        with pytest.raises(OSError, match=r"(?i)truncated") as stock_error:
-            stock("fastreid.data.data_utils").read_image(str(path))
-        assert "half.jpg" not in str(stock_error.value)
-        module = stock("fastreid.data.data_utils")
-        assert loaders.unreadable_image_names_its_file(module)
-        with pytest.raises(RuntimeError, match=r"(?i)cannot read image .*half\.jpg: .*truncated"):
-            module.read_image(str(path))
-
-    def test_a_missing_file_is_named_too_and_a_good_one_is_read(self, stock, market):
-        module = stock("fastreid.data.data_utils")
-        assert loaders.unreadable_image_names_its_file(module)
-        with pytest.raises(
-            RuntimeError, match=r"^cannot read image /no/where\.jpg: FileNotFoundError$"
-        ):
-            module.read_image("/no/where.jpg")
-        path = next((market / "Market-1501-v15.09.15" / "query").iterdir())
-        assert module.read_image(str(path)).size == (32, 64)
-
-    def test_a_reader_that_names_its_file_is_left_alone(self, stock):
-        module = stock("fastreid.data.data_utils")
-        module.read_image = lambda path: f"cannot read image {path}"
-        assert loaders.unreadable_image_names_its_file(module) is False
-
-    def test_a_failing_transform_names_the_image(self, stock, market):
-        def fail(image):
-            raise ValueError("4 channels")
-
-        module = stock("fastreid.data.common")
-        path = str(next((market / "Market-1501-v15.09.15" / "query").iterdir()))
-        with pytest.raises(ValueError, match=r"^4 channels$"):
-            module.CommDataset([(path, 1, 1)], fail)[0]
-        assert loaders.failing_transform_names_its_file(module)
-        with pytest.raises(RuntimeError, match=r"cannot prepare image .*jpg: ValueError: 4"):
-            module.CommDataset([(path, 1, 1)], fail)[0]
-        assert module.CommDataset([(path, 1, 1)])[0]["targets"] == 0
-        with pytest.raises(IndexError):
-            module.CommDataset([(path, 1, 1)])[1]
-
-    @pytest.mark.parametrize("workers", [0, 2])
-    def test_one_unreadable_image_stops_the_stock_loader_with_its_name(
-        self, market_root, tiny_cfg, broken_image, workers
-    ):
-        from fastreid.data import CommDataset, build_reid_test_loader
-        from fastreid.data.transforms import build_transforms
-
-        cfg = tiny_cfg()
-        dataset = CommDataset([(broken_image, 1, 1)] * 3, build_transforms(cfg, False), False)
-        loader, _ = build_reid_test_loader(dataset, 2, 1, num_workers=workers)
-        how, error = in_time(lambda: list(loader))
-        assert how == "raised"
-        assert f"cannot read image {broken_image}" in str(error)
 
 
 class TestTestLoader:

@@ -47,7 +47,9 @@ def main() -> None:
 def report(folder: Path, seed: int) -> None:
     """Print Rank-1 and mAP of every baseline on one drawing."""
     query, gallery = read(folder / "query"), read(folder / "bounding_box_test")
-    print(f"\n{folder.name} (seed {seed}): {len(query[1])} queries, {len(gallery[1])} gallery images")
+    print(
+        f"\n{folder.name} (seed {seed}): {len(query[1])} queries, {len(gallery[1])} gallery images"
+    )
     print(f"{'descriptor':34s} {'Rank-1 %':>18s} {'mAP %':>18s}")
     for name, describers in baselines():
         scores = [score(describe, query, gallery) for describe in describers]
@@ -97,7 +99,9 @@ def histogram(pixels: np.ndarray, stripes: int) -> np.ndarray:
     bins = pixels.astype(int) // 32
     codes = bins[..., 0] * 64 + bins[..., 1] * 8 + bins[..., 2]
     parts = np.array_split(codes, stripes, axis=1)
-    rows = [[np.bincount(part[i].ravel(), minlength=512) for part in parts] for i in range(len(codes))]
+    rows = [
+        [np.bincount(part[i].ravel(), minlength=512) for part in parts] for i in range(len(codes))
+    ]
     return np.sqrt(np.asarray(rows, dtype=np.float32).reshape(len(codes), -1))
 
 
@@ -145,7 +149,9 @@ class TinyViT(nn.Module):
         super().__init__()
         self.patches = nn.Conv2d(3, 192, 16, 16)
         self.position = nn.Parameter(torch.randn(1, 32, 192) * 0.02)
-        layer = nn.TransformerEncoderLayer(192, 3, 768, 0.0, "gelu", batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(
+            192, 3, 768, 0.0, "gelu", batch_first=True, norm_first=True
+        )
         self.layers = nn.TransformerEncoder(layer, 4, enable_nested_tensor=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

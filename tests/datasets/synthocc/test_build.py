@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fed_plugin.datasets.synthocc import SIZES, build_synthocc
+from fed_plugin.datasets.synthocc.plan import QUERY, SPLITS, Size
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_every_number_of_workers_draws_the_same_bits(tiny, tmp_path, hashes):
+    other = build_synthocc(tmp_path / "other", "tiny", 0, workers=2)
+
+    assert hashes(other) == hashes(tiny)
+
+
+def test_another_seed_draws_another_picture_for_every_name(tmp_path, monkeypatch, hashes):
+    monkeypatch.setitem(SIZES, "tiny", Size(2, 2, 2, 1, 2, 1, 1, cameras=2))
+    one = hashes(build_synthocc(tmp_path / "one", "tiny", 0))
+    two = hashes(build_synthocc(tmp_path / "two", "tiny", 1))
+
+    pictures = [digest for name, digest in one.items() if name.endswith(".jpg")]
+    assert len(pictures) == 11
+    assert not set(pictures) & set(two.values())
+
+
+def test_the_folders_are_those_of_market1501_with_the_counts_of_the_size(tiny):
+    counts = {split: len(list((tiny / split).iterdir())) for split in SPLITS}
+
+    assert counts == {"bounding_box_train": 8 * 8, "query": 6, "bounding_box_test": 6 * 3 + 2 * 2}
+    assert sum(counts.values()) == SIZES["tiny"].images
+    assert {path.name for path in tiny.iterdir()} == {*SPLITS, "synthocc.json", "visibility.csv"}
+
+
+def test_every_image_is_64_pixels_wide_and_128_high_and_shows_something(tiny):
+    for path in tiny.rglob("*.jpg"):
+        with Image.open(path) as image:
+            assert (image.size, image.mode, image.format) == ((64, 128), "RGB", "JPEG")
+            assert np.asarray(image).std() > 10
+
+
+def test_names_parse_to_identity_and_camera_and_no_name_occurs_twice(tiny):
+    names = [path.name for path in tiny.rglob("*.jpg")]
+    pattern = re.compile(r"([-\d]+)_c(\d+)")
+    keys = {tuple(map(int, pattern.match(name).groups())) for name in names}
+
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"\d{4}_c\ds1_\d{6}_00\.jpg", name) for name in names)
+    assert {pid for pid, _ in keys} == set(range(1, 17))
+    assert {camera for _, camera in keys} == {1, 2, 3}
+
+
+def test_the_manifest_says_what_the_folder_holds(tiny, hashes):
+    manifest = json.loads((tiny / "synthocc.json").read_text())
+
+    assert (manifest["size"], manifest["seed"], manifest["version"]) == ("tiny", 0, 1)
+    assert manifest["images"] == {"bounding_box_train": 64, "query": 6, "bounding_box_test": 22}
+    assert manifest["identities"] == {"bounding_box_train": 8, "query": 6, "bounding_box_test": 8}
+    held = sorted(f"{h}  {name}" for name, h in hashes(tiny).items() if name != "synthocc.json")
+    assert manifest["sha256"] == hashlib.sha256("\n".join(held).encode()).hexdigest()
+
+
+def test_a_second_call_on_a_complete_folder_does_nothing(tiny, hashes):
+    times = {path: path.stat().st_mtime_ns for path in tiny.rglob("*")}
+
+    again = build_synthocc(tiny, "tiny", 0, progress=lambda *_: pytest.fail("something was drawn"))
+
+    assert again == tiny
+    assert {path: path.stat().st_mtime_ns for path in tiny.rglob("*")} == times
+
+
+def test_a_build_that_was_killed_has_no_manifest_and_is_completed_by_the_next(
+    tiny, tmp_path, hashes
+):
+    class PowerCutError(Exception):
+        pass
+
+    def cut(done, total):
+        if done == 20:
+            raise PowerCutError
+
+    folder = tmp_path / "cut"
+    with pytest.raises(PowerCutError):
+        build_synthocc(folder, "tiny", 0, workers=1, progress=cut)
+    assert not (folder / "synthocc.json").exists()
+    assert len(list(folder.rglob("*.jpg"))) == 20
+
+    steps = []
+    build_synthocc(folder, "tiny", 0, workers=1, progress=lambda *step: steps.append(step))
+
+    assert steps[0] == (21, 92) and steps[-1] == (92, 92) and len(steps) == 72
+    assert hashes(folder) == hashes(tiny)
+
+
+def test_lost_spoiled_and_half_written_files_are_drawn_again(copied, tiny, hashes):
+    train = sorted((copied / "bounding_box_train").iterdir())
+    train[3].unlink()
+    train[5].write_bytes(b"")
+    (copied / "query" / "0009_c1s1_000065_00.jpg.77.part").write_bytes(b"half")
+
+    steps = []
+    build_synthocc(copied, "tiny", 0, progress=lambda *step: steps.append(step))
+
+    assert len(steps) == 2
+    assert hashes(copied) == hashes(tiny)
+
+
+def test_queries_are_drawn_again_when_their_visible_shares_are_lost(copied, tiny, hashes):
+    (copied / "visibility.csv").unlink()
+
+    steps = []
+    build_synthocc(copied, "tiny", 0, progress=lambda *step: steps.append(step))
+
+    assert len(steps) == len(list((tiny / QUERY).iterdir()))
+    assert hashes(copied) == hashes(tiny)
+
+
+@pytest.mark.parametrize(
+    ("size", "seed", "held"), [("small", 0, "size tiny, seed 0"), ("tiny", 7, "seed 0")]
+)
+def test_a_folder_of_another_size_or_seed_is_refused_and_left_alone(tiny, hashes, size, seed, held):
+    before = hashes(tiny)
+
+    with pytest.raises(ValueError, match=f"{held}.*try another folder"):
+        build_synthocc(tiny, size, seed)
+
+    assert hashes(tiny) == before
+
+
+def test_a_begun_folder_of_another_seed_is_refused(tmp_path):
+    begun = {"size": "tiny", "seed": 3, "version": 1}
+    (tmp_path / "synthocc.started.json").write_text(json.dumps(begun))
+
+    with pytest.raises(ValueError, match="it holds size tiny, seed 3"):
+        build_synthocc(tmp_path, "tiny", 0)
+
+
+def test_a_folder_with_somebody_elses_files_is_refused_and_left_alone(tmp_path, hashes):
+    (tmp_path / "query").mkdir()
+    (tmp_path / "query" / "0001_c1s1_000151_01.jpg").write_bytes(b"Market-1501")
+    before = hashes(tmp_path)
+
+    with pytest.raises(ValueError, match=r"files of another kind \(query"):
+        build_synthocc(tmp_path, "tiny", 0)
+
+    assert hashes(tmp_path) == before
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+
+    with pytest.raises(ValueError, match="expected a folder; got the file"):
+        build_synthocc(tmp_path / "file", "tiny", 0)
+
+
+def test_an_unknown_size_names_the_known_ones(tmp_path):
+    with pytest.raises(ValueError, match=r"expected one of tiny, small, medium; got 'huge'"):
+        build_synthocc(tmp_path / "new", "huge")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_negative_seed_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"expected a number >= 0; got -1"):
+        build_synthocc(tmp_path / "new", "tiny", -1)
+
+
+def test_a_script_that_cannot_start_workers_still_gets_its_folder(tmp_path):
+    script = (
+        "from fed_plugin.datasets.synthocc import SIZES, build_synthocc\n"
+        "from fed_plugin.datasets.synthocc.plan import Size\n"
+        "SIZES['tiny'] = Size(1, 2, 1, 1, 2, 1, 1, cameras=2)\n"
+        f"build_synthocc({str(tmp_path / 'new')!r}, 'tiny', 0, workers=2)\n"
+    )
+
+    run = subprocess.run(
+        [sys.executable, "-"], input=script, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert "drawing the rest in this process" in run.stderr
+    assert (tmp_path / "new" / "synthocc.json").is_file()

@@ -83,6 +83,11 @@ def check_targets(targets: Tensor, num_classes: int) -> Tensor:
     Raises:
         ValueError: one does not.
     """
+    if not num_classes:
+        raise ValueError(
+            "MODEL.HEADS.NUM_CLASSES=0: expected the number of training identities; fast-reid's "
+            "DefaultTrainer counts them, another loop (tools/plain_train_net.py) has to be told"
+        )
     if int(targets.max()) >= num_classes:
         raise ValueError(
             f"MODEL.HEADS.NUM_CLASSES={num_classes}: a batch holds target {int(targets.max())}; "

@@ -97,6 +97,11 @@ def test_targets_out_of_range_are_refused_with_the_key(make_model, batch):
         make_model().train()({**batch, "targets": torch.tensor([0, 0, 6, 6])})
 
 
+def test_training_without_a_number_of_identities_says_who_counts_them(make_model, batch):
+    with pytest.raises(ValueError, match=r"NUM_CLASSES=0: expected the number of training ident"):
+        make_model("MODEL.HEADS.NUM_CLASSES", 0, fill=False).train()(batch)
+
+
 def test_one_view_is_refused_in_training_with_the_key_that_adds_the_second(make_model, batch):
     with pytest.raises(ValueError, match=r"expected two views.*INPUT.EXTRA_TRANSFORMS"):
         make_model().train()({**batch, "images": batch["images"][:, 0]})

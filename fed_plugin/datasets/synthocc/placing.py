@@ -46,7 +46,12 @@ def visible_shares(person: Array, cover: Array) -> list[float]:
 
 
 def slide_in(
-    cutout: Image.Image, side: str, person: Array, wanted: float, rng: np.random.Generator
+    cutout: Image.Image,
+    side: str,
+    person: Array,
+    wanted: float,
+    rng: np.random.Generator,
+    deepest: float = 1.0,
 ) -> Cover:
     """Push a cut-out into the picture until about ``wanted`` of the person is visible.
 
@@ -56,12 +61,14 @@ def slide_in(
         person: (H, W) bool, the person's pixels.
         wanted: visible share to reach.
         rng: source of the place along the other direction.
+        deepest: share of the picture's width that the middle of a thing from the left or right
+            may reach.
     """
     data = np.asarray(cutout)
     solid = data[..., 3] > 127
     best, best_gap = (0, 0), np.inf
     total = max(int(person.sum()), 1)
-    for left, top in _ways(solid.shape, person.shape, side, rng):
+    for left, top in _ways(solid.shape, person.shape, side, rng, deepest):
         rows, cols, inner_rows, inner_cols = _overlap(solid.shape, person.shape, left, top)
         covered = (person[rows, cols] & solid[inner_rows, inner_cols]).sum()
         gap = abs(1 - covered / total - wanted)
@@ -76,7 +83,11 @@ def slide_in(
 
 
 def _ways(
-    thing: tuple[int, ...], frame: tuple[int, ...], side: str, rng: np.random.Generator
+    thing: tuple[int, ...],
+    frame: tuple[int, ...],
+    side: str,
+    rng: np.random.Generator,
+    deepest: float,
 ) -> list[tuple[int, int]]:
     """Return places (left, top) from just outside to as far in as the thing can go."""
     high, wide = thing
@@ -91,7 +102,7 @@ def _ways(
         into = [int(s * min(high, rows)) for s in steps]
         return [(left, rows - i if side == "bottom" else i - high) for i in into]
     top = rows - high if high <= rows else -int((high - rows) * slack)
-    into = [int(s * min(wide, cols)) for s in steps]
+    into = [int(s * min(wide, cols, deepest * cols + wide / 2)) for s in steps]
     return [(i - wide if side == "left" else cols - i, top) for i in into]
 
 

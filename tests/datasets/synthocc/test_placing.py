@@ -54,6 +54,16 @@ def test_a_large_thing_slides_in_from_its_side_until_the_wanted_share_is_left(pe
     np.testing.assert_allclose(cover.colour[cover.mask][0], np.array([200, 30, 30]) / 255, 1e-6)
 
 
+@pytest.mark.parametrize(("side", "middle"), [("left", 0.25), ("right", 0.75)])
+def test_a_thing_that_must_stay_aside_keeps_its_middle_there(person, side, middle):
+    thing = Image.new("RGBA", (100, 500), (200, 30, 30, 255))
+
+    cover = slide_in(thing, side, person, 0.0, np.random.default_rng(0), deepest=0.25)
+    inner = np.flatnonzero(cover.mask.any(axis=0))[[-1, 0][side == "right"]]
+
+    assert inner == pytest.approx(192 * middle + (50 if side == "left" else -50), abs=2)
+
+
 def test_transparent_parts_cover_nothing(person):
     thing = Image.new("RGBA", (400, 500), (0, 0, 0, 0))
 

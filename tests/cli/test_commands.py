@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from fed_plugin.cli import main
 from fed_plugin.cli.configs import find_config
+from fed_plugin.datasets.synthocc import build_synthocc
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,27 +94,83 @@ def test_installed_configs_are_found_by_name(name, tmp_path, monkeypatch):
     assert Path(find_config(name)).is_file()
 
 
-def run_train(*words, root="."):
+TINY = [
+    *("SOLVER.IMS_PER_BATCH", "8", "SOLVER.WARMUP_ITERS", "2", "SOLVER.MAX_EPOCH", "2"),
+    *("SOLVER.CHECKPOINT_PERIOD", "1", "TEST.EVAL_PERIOD", "1", "MODEL.FED.VIT.NUM_LAYERS", "1"),
+    *("MODEL.FED.FDM.NUM_NEIGHBORS", "3"),
+]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A folder that holds SynthOcc tiny."""
+    root = tmp_path_factory.mktemp("drawn")
+    build_synthocc(root / "SynthOcc", "tiny", workers=1)
+    return root
+
+
+def run_train(*words, root):
     return subprocess.run(
         [sys.executable, "-m", "fed_plugin", "train", *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "FASTREID_DATASETS": str(root)},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "FASTREID_DATASETS": str(root),
+            "OMP_NUM_THREADS": "1",
+        },
         capture_output=True,
         text=True,
         timeout=120,
     )
 
 
+def assert_one_sentence(result, message, folder):
+    assert result.returncode == 1, result.stdout[-500:] + result.stderr[-500:]
+    assert message in result.stderr, result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    assert not list(folder.rglob("*.pth"))
+
+
+def test_a_missing_data_set_is_explained_with_status_1(tmp_path):
+    words = ["--config-file", "synthocc_vit_tiny", "OUTPUT_DIR", str(tmp_path / "run")]
+    assert_one_sentence(run_train(*words, root=tmp_path), "bounding_box_train", tmp_path)
+
+
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
-        (["--config-file", "nowhere.yml"], "installed configs: Base-FED"),
-        (["--config-file", "synthocc_vit_tiny", "MODEL.FED.NUM_PART", "3"], "NUM_PART"),
-        (["--config-file", "synthocc_vit_tiny"], "SynthOcc"),
+        (["MODEL.FED.NUM_PART", "3"], "MODEL.FED.NUM_PART"),
+        (["SOLVER.IMS_PER_BATCH", "6"], "DATALOADER.NUM_INSTANCE"),
+        (["MODEL.FED.NUM_PARTS", "3"], "MODEL.FED.NUM_PARTS=3: expected a divisor of the 8 rows"),
+        (["MODEL.FED.FDM.NUM_NEIGHBORS", "8"], "NUM_NEIGHBORS=8: expected fewer than the 8"),
+        (["MODEL.WEIGHTS", "gone.pth"], "gone.pth"),
     ],
 )
-def test_a_mistake_is_one_sentence_with_status_1(tmp_path, words, message):
-    overrides = [] if "nowhere.yml" in words else ["OUTPUT_DIR", str(tmp_path / "run")]
-    result = run_train(*words, *overrides, root=tmp_path)
-    assert result.returncode == 1, result.stderr
-    assert message in result.stderr and "Traceback" not in result.stdout + result.stderr
-    assert not list(tmp_path.rglob("*.pth"))
+def test_a_value_that_cannot_work_is_refused_with_its_key(
+    drawn, tmp_path, overrides, message, monkeypatch, capfd
+):
+    from fastreid.data import build
+    from fastreid.utils.logger import setup_logger
+
+    setup_logger.cache_clear()  # its handlers write to the captured streams of an earlier test
+    logging.getLogger("fastreid").handlers.clear()
+    monkeypatch.setattr(build, "_root", str(drawn))
+    words = ["train", "--config-file", "synthocc_vit_tiny", *TINY, *overrides]
+    status = main([*words, "OUTPUT_DIR", str(tmp_path / "run")])
+    output = capfd.readouterr()
+    result = SimpleNamespace(returncode=status, stdout=output.out, stderr=output.err)
+    assert_one_sentence(result, message, tmp_path)
+
+
+def test_an_unknown_config_lists_the_installed_ones(capsys):
+    assert main(["train", "--config-file", "nowhere.yml"]) == 1
+    assert "installed configs: Base-FED" in capsys.readouterr().err
+
+
+def test_an_unreadable_image_in_a_worker_is_named_and_ends_the_run(drawn, tmp_path):
+    folder = tmp_path / "datasets"
+    shutil.copytree(drawn, folder)
+    broken = sorted((folder / "SynthOcc" / "bounding_box_train").iterdir())[3]
+    broken.write_bytes(b"not a picture")
+    words = ["--config-file", "synthocc_vit_tiny", *TINY, "OUTPUT_DIR", str(tmp_path / "run")]
+    assert_one_sentence(run_train(*words, root=folder), f"cannot read image {broken}", tmp_path)

@@ -150,9 +150,8 @@ def test_a_value_that_cannot_work_is_refused_with_its_key(
     drawn, tmp_path, overrides, message, monkeypatch, capfd
 ):
     from fastreid.data import build
-    from fastreid.utils.logger import setup_logger
 
-    setup_logger.cache_clear()  # its handlers write to the captured streams of an earlier test
+    # Handlers write to the captured streams of an earlier test.
     logging.getLogger("fastreid").handlers.clear()
     monkeypatch.setattr(build, "_root", str(drawn))
     words = ["train", "--config-file", "synthocc_vit_tiny", *TINY, *overrides]

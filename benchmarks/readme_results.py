@@ -1,7 +1,8 @@
 """Write the README's table from the committed results of ``make demo``.
 
 ``python benchmarks/readme_results.py`` rewrites the README, ``--check`` only tells whether it is
-current.
+current, ``--collect A/results.json B/results.json`` first replaces the committed results by those
+of one or several demos that differ in nothing but seeds and methods.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def table() -> str:
     methods: dict[str, list[dict]] = {}
     for row in results["rows"]:
         methods.setdefault(row["method"], []).append(row)
-    header = ["method", *COLUMNS.values(), "M parameters", "training, s"]
+    header = ["method", *COLUMNS.values(), "M parameters"]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for method, rows in methods.items():
         cells = [method]
@@ -32,7 +33,6 @@ def table() -> str:
             values = [row[column] for row in rows]
             cells.append(f"{statistics.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})")
         cells.append(f"{rows[0]['parameters']:.2f}")
-        cells.append(f"{statistics.median(row['seconds'] for row in rows):.0f}")
         lines.append("| " + " | ".join(cells) + " |")
     seeds = sorted({row["seed"] for row in results["rows"]})
     about = results["about"]
@@ -41,7 +41,7 @@ def table() -> str:
         f"{about['num_gallery']} whole images; mean and range over seeds "
         f"{', '.join(map(str, seeds))}, epoch {about['epochs']}, the last (not "
         f"the best), no re-ranking, no flip test. Machine: {about['machine']}; PyTorch "
-        f"{about['torch']}. Repeat: `{about['command']}`. Raw numbers: "
+        f"{about['torch']}. Repeat: {', '.join(f'`{c}`' for c in about['commands'])}. Raw numbers: "
         f"`benchmarks/results/{RESULTS.name}`.\n\n"
         + "\n".join(lines)
         + "\n\n"
@@ -66,8 +66,32 @@ def verdict(methods: dict[str, list[dict]], num_query: int) -> str:
     return " ".join(sentences) + "\n"
 
 
+def collect(paths: list[str]) -> None:
+    """Join results of demos on the same data, machine and epochs into the committed file.
+
+    Raises:
+        ValueError: they differ in more than their command and rows.
+    """
+    demos = [json.loads(Path(path).read_text()) for path in paths]
+    commands = [demo["about"].pop("command") for demo in demos]
+    rows = {}
+    for path, demo in zip(paths, demos, strict=True):
+        if (demo["size"], demo["about"]) != (demos[0]["size"], demos[0]["about"]):
+            raise ValueError(f"{path}: another size or setting than {paths[0]}")
+        rows.update({(row["method"], row["seed"]): row for row in demo["rows"]})
+    order = ["untrained ViT", "ViT baseline", "FED", "FED plus"]
+    joined = {
+        "size": demos[0]["size"],
+        "about": {**demos[0]["about"], "commands": commands},
+        "rows": sorted(rows.values(), key=lambda row: (order.index(row["method"]), row["seed"])),
+    }
+    RESULTS.write_text(json.dumps(joined, indent=1) + "\n")
+
+
 def main() -> int:
     """Rewrite or check the README."""
+    if "--collect" in sys.argv:
+        collect(sys.argv[sys.argv.index("--collect") + 1 :])
     readme = ROOT / "README.md"
     old = readme.read_text(encoding="utf-8")
     new = PLACE.sub(lambda match: match[1] + table() + match[2], old)

@@ -72,6 +72,40 @@ def checkpoints_may_hold_numpy(module: ModuleType) -> bool:
 
 
 @mend(
+    row=20,
+    after="fastreid.utils.checkpoint",
+    reason="a file that is no checkpoint of the host ends in an error that does not name it",
+)
+def wrong_checkpoint_is_named(module: ModuleType) -> bool:
+    """Let ``Checkpointer`` refuse a file that is no checkpoint in one sentence with its path."""
+    import pickle
+
+    stock = module.Checkpointer._load_file
+    if mentions(stock, "top-level"):
+        return False
+
+    @functools.wraps(stock)
+    def _load_file(self: Any, f: str) -> Any:
+        try:
+            content = stock(self, f)
+        except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ValueError(
+                f"MODEL.WEIGHTS or last_checkpoint names {f}: not a PyTorch checkpoint that can be "
+                f"loaded safely ({why})"
+            ) from error
+        if not isinstance(content, dict) or "model" not in content:
+            raise ValueError(
+                f"MODEL.WEIGHTS={f}: expected a checkpoint with a top-level 'model', as fast-reid "
+                "writes it; try `python -m fed_plugin convert` for one of the released FED code"
+            )
+        return content
+
+    module.Checkpointer._load_file = _load_file
+    return True
+
+
+@mend(
     row=21,
     after=(
         "fastreid.modeling.backbones.regnet.regnet",

@@ -135,3 +135,34 @@ class TestBackboneTables:
         module = backbone("fastreid.modeling.backbones.regnet.regnet")
         module.build_regnet_backbone = lambda cfg: "tables/RegNetX.yaml"
         assert files.backbone_tables_lie_beside_the_package(module) is False
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"noise", "not a PyTorch checkpoint that can be loaded safely"),
+        ({"state_dict": {}}, "expected a checkpoint with a top-level 'model'"),
+        ([1], "expected a checkpoint with a top-level 'model'"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_refused_by_name(stock, tmp_path, content, message):
+    module = stock("fastreid.utils.checkpoint")
+    assert files.wrong_checkpoint_is_named(module)
+    path = tmp_path / "weights.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(ValueError, match=message) as caught:
+        module.Checkpointer(torch.nn.Linear(1, 1)).load(str(path))
+    assert str(path) in str(caught.value)
+
+
+def test_a_whole_checkpoint_still_loads(stock, tmp_path):
+    module = stock("fastreid.utils.checkpoint")
+    files.wrong_checkpoint_is_named(module)
+    assert not files.wrong_checkpoint_is_named(module)
+    saved, loaded = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    torch.save({"model": saved.state_dict()}, tmp_path / "model.pth")
+    module.Checkpointer(loaded).load(str(tmp_path / "model.pth"))
+    assert torch.equal(loaded.weight, saved.weight)

@@ -11,7 +11,6 @@ import re
 import shlex
 import shutil
 import sys
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default: the ViT baseline and FED",
     )
     parser.add_argument(
+        "--reuse", action="store_true", help="do not repeat trainings that are finished in --out"
+    )
+    parser.add_argument(
         "opts", nargs=argparse.REMAINDER, help="config overrides for every training: KEY VALUE ..."
     )
 
@@ -84,11 +86,10 @@ def run(args: argparse.Namespace) -> None:
         rows.append(_untrained(seed, overrides))
         for method in args.methods:
             folder = out / method.replace(" ", "_").lower() / f"seed{seed}"
-            start = time.perf_counter()
-            _train(method, seed, folder, overrides)
-            seconds = time.perf_counter() - start
+            if not (args.reuse and (folder / "model_final.pth").is_file()):
+                _train(method, seed, folder, overrides)
             description = _describe(METHODS[method], [*overrides, *_weights(folder)])
-            rows.append(_row(method, seed, description, seconds))
+            rows.append(_row(method, seed, description, _seconds(folder)))
             _check_against_the_stock_evaluator(rows[-1], folder)
             described.setdefault(method, description)
     cfg = _config(CONFIG, overrides)
@@ -113,6 +114,17 @@ def _train(method: str, seed: int, folder: Path, overrides: list[str]) -> None:
         folder,
         what=f"training {method}, seed {seed}",
     )
+
+
+def _seconds(folder: Path) -> float:
+    """Read how long the host says the training took."""
+    found = re.findall(r"Total training time: (\d+):(\d+):(\d+)", _log(folder))
+    hours, minutes, seconds = map(int, found[-1])
+    return 3600.0 * hours + 60 * minutes + seconds
+
+
+def _log(folder: Path) -> str:
+    return (folder / "train.log").read_text(errors="replace")
 
 
 def _weights(folder: Path) -> list[str]:
@@ -175,9 +187,8 @@ def rank_description(description: Description) -> RankingResult:
 
 def _check_against_the_stock_evaluator(row: Row, folder: Path) -> None:
     """Refuse to print numbers that fast-reid's own evaluation of the same weights contradicts."""
-    log = (folder / "train.log").read_text(errors="replace")
     names, values = (
-        re.findall(rf"^\| {first} .*$", log, re.MULTILINE)[-1].strip("| ").split("|")
+        re.findall(rf"^\| {first} .*$", _log(folder), re.MULTILINE)[-1].strip("| ").split("|")
         for first in ("Dataset", DATASET)
     )
     stock = {name.strip(): value for name, value in zip(names, values, strict=True)}

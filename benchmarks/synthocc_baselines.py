@@ -5,6 +5,21 @@ histograms, by colour means per stripe and by networks with random weights. A da
 these do well would prove nothing about a trained model.
 
     python benchmarks/synthocc_baselines.py --size small --drawings 0 1 2
+
+Measured on `small` (192 occluded queries, 288 gallery images), Rank-1 / mAP in per cent, means over
+the drawings 0, 1, 2 (networks: and over five seeds of their weights, range of the Rank-1 behind):
+
+    chance                              1.5 /  3.2   (0.5-3.1)
+    colour histogram 8x8x8              0.0 /  1.8
+    colour histogram, 3 stripes         0.0 /  1.9
+    colour means, 4 stripes             0.8 /  3.0
+    colour means, 8 x 4 cells           2.6 /  3.5
+    the same after grey world           3.1 /  5.2
+    ResNet-18, random weights           1.8 /  3.3   (0.0-3.1)
+    tiny ViT, random weights            0.6 /  2.4   (0.0-1.6)
+
+Histograms fall below chance because the nearest image by colour is one of the same camera, and the
+right answers are never of that camera.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Size:
 
 SIZES: dict[str, Size] = {
     "tiny": Size(8, 8, 6, 1, 3, 2, 2, cameras=3),
-    "small": Size(64, 14, 48, 2, 5, 24, 2, cameras=len(CAMERAS)),
+    "small": Size(64, 14, 48, 4, 5, 24, 2, cameras=len(CAMERAS)),
     "medium": Size(300, 16, 200, 3, 8, 200, 2, cameras=len(CAMERAS)),
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fed_plugin.datasets.synthocc.brushes import any_colour, ink, leaves
-from fed_plugin.datasets.synthocc.materials import shaded
+from fed_plugin.datasets.synthocc.materials import RGB, shaded
 
 CLEAR = (0, 0, 0, 0)
 
@@ -133,6 +133,12 @@ def car(rng: np.random.Generator) -> Image.Image:
     draw.rectangle((roof + 150, 146, roof + 184, 153), fill=ink((0.85, 0.85, 0.85)))
     draw.rectangle((8, 140, 30, 160), fill=(248, 240, 200))
     draw.rectangle((596, 140, 612, 164), fill=(190, 30, 30))
+    _wheels(draw, paint)
+    flipped = rng.random() < 0.5
+    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flipped else picture
+
+
+def _wheels(draw: ImageDraw.ImageDraw, paint: RGB) -> None:
     for x in (126, 498):
         draw.pieslice((x - 58, 152, x + 58, 268), 180, 360, fill=ink(paint, 0.3))
         draw.ellipse((x - 48, 164, x + 48, 260), fill=(26, 26, 28))
@@ -141,8 +147,6 @@ def car(rng: np.random.Generator) -> Image.Image:
             turn = spoke * 2 * np.pi / 5
             tip = (x + 24 * np.cos(turn), 212 + 24 * np.sin(turn))
             draw.line((x, 212, *tip), fill=(90, 92, 96), width=6)
-    flipped = rng.random() < 0.5
-    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flipped else picture
 
 
 def van(rng: np.random.Generator) -> Image.Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fed_plugin.cli.demo import rank_description
+from fed_plugin.datasets.synthocc import read_visibility
 from fed_plugin.fastreid_adapter.description import Description
 from fed_plugin.modeling import visibility_target
 from fed_plugin.retrieval import cosine_distance
@@ -65,7 +65,7 @@ def _pairs(cfg: Any, path: Path) -> Path:
 
 def _visibility(method: str, description: Description, dataset: Path, path: Path) -> Path:
     """Show queries with predicted and true visibility, from the least to the most visible."""
-    truth = _true_shares(dataset)
+    truth = {name: row.shares for name, row in read_visibility(dataset).items()}
     queries = range(description.num_query)
     overall = [truth[Path(description.paths[i]).name][0] for i in queries]
     shown = np.linspace(0, len(overall) - 1, min(NUM_QUERIES, len(overall))).astype(int)
@@ -105,15 +105,6 @@ def _lists(description: Description, queries: NDArray[np.int64]) -> RankingLists
         np.take_along_axis(same_pid, order, axis=1),
         1 - np.take_along_axis(distances, order, axis=1),
     )
-
-
-def _true_shares(dataset: Path) -> dict[str, list[float]]:
-    """Read SynthOcc's side file: by file name, the visible share, overall and per stripe."""
-    columns = ("visible", "visible_1", "visible_2", "visible_3", "visible_4")
-    with (dataset / "visibility.csv").open(newline="") as lines:
-        return {
-            row["name"]: [float(row[c] or "nan") for c in columns] for row in csv.DictReader(lines)
-        }
 
 
 def _to_pictures(images: torch.Tensor) -> NDArray[np.uint8]:

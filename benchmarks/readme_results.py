@@ -25,13 +25,15 @@ def table() -> str:
     methods: dict[str, list[dict]] = {}
     for row in results["rows"]:
         methods.setdefault(row["method"], []).append(row)
-    header = ["method", *COLUMNS.values(), "M parameters"]
+    header = ["method", *COLUMNS.values(), "visibility r", "M parameters"]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for method, rows in methods.items():
         cells = [method]
         for column in COLUMNS:
             values = [row[column] for row in rows]
             cells.append(f"{statistics.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})")
+        correlations = [row["visibility"] for row in rows if row["visibility"] is not None]
+        cells.append(f"{statistics.mean(correlations):.2f}" if correlations else "-")
         cells.append(f"{rows[0]['parameters']:.2f}")
         lines.append("| " + " | ".join(cells) + " |")
     seeds = sorted({row["seed"] for row in results["rows"]})

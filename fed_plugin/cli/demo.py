@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import platform
@@ -11,40 +10,20 @@ import re
 import shlex
 import shutil
 import sys
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabulate import tabulate
-
 from fed_plugin.cli.configs import find_config
+from fed_plugin.cli.demo_table import Row, make_row, report
 from fed_plugin.cli.progress import ProgressLine
 from fed_plugin.cli.training_process import train_in_process
 
 if TYPE_CHECKING:
     from fed_plugin.fastreid_adapter.description import Description
-    from fed_plugin.retrieval import RankingResult
 
 CONFIG = "synthocc_vit_tiny"
 METHODS = {"ViT baseline": f"{CONFIG}_baseline", "FED": CONFIG, "FED plus": f"{CONFIG}_fed_plus"}
 DATASET = "SynthOcc"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the demo's table: percentages, millions of parameters, seconds."""
-
-    method: str
-    seed: int
-    rank1: float
-    rank1_low: float
-    rank1_high: float
-    rank5: float
-    rank10: float
-    mAP: float  # noqa: N815 - the field's spelling
-    mINP: float  # noqa: N815
-    parameters: float
-    seconds: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,12 +68,12 @@ def run(args: argparse.Namespace) -> None:
             if not (args.reuse and (folder / "model_final.pth").is_file()):
                 _train(method, seed, folder, overrides)
             description = _describe(METHODS[method], [*overrides, *_weights(folder)])
-            rows.append(_row(method, seed, description, _seconds(folder)))
+            rows.append(make_row(method, seed, description, _seconds(folder)))
             _check_against_the_stock_evaluator(rows[-1], folder)
             described.setdefault(method, description)
     cfg = _config(CONFIG, overrides)
     about = _about(cfg, next(iter(described.values())))
-    _report(rows, out / "results.json", {"size": args.size, "about": about})
+    report(rows, out / "results.json", {"size": args.size, "about": about})
     for path in demo_pictures.draw_all(cfg, described, out / "datasets" / DATASET, out):
         print(f"picture: {path}")
 
@@ -148,41 +127,7 @@ def _untrained(seed: int, overrides: list[str]) -> Row:
 
     torch.manual_seed(seed)
     description = _describe(METHODS["ViT baseline"], overrides)
-    return _row("untrained ViT", seed, description, 0.0)
-
-
-def _row(method: str, seed: int, description: Description, seconds: float) -> Row:
-    from fed_plugin.retrieval import bootstrap_interval
-
-    ranking = rank_description(description)
-    rank1 = bootstrap_interval(100.0 * (ranking.first_hits == 0))
-    return Row(
-        method=method,
-        seed=seed,
-        rank1=100 * ranking.rank1,
-        rank1_low=rank1.low,
-        rank1_high=rank1.high,
-        rank5=100 * ranking.rank5,
-        rank10=100 * ranking.rank10,
-        mAP=100 * ranking.mAP,
-        mINP=100 * ranking.mINP,
-        parameters=description.num_parameters / 1e6,
-        seconds=seconds,
-    )
-
-
-def rank_description(description: Description) -> RankingResult:
-    """Rank the gallery of a described data set for its queries, by cosine."""
-    from fed_plugin.retrieval import cosine_distance, rank
-
-    query, gallery = slice(None, description.num_query), slice(description.num_query, None)
-    return rank(
-        cosine_distance(description.features[query], description.features[gallery]),
-        description.pids[query],
-        description.pids[gallery],
-        description.camids[query],
-        description.camids[gallery],
-    )
+    return make_row("untrained ViT", seed, description, 0.0)
 
 
 def _check_against_the_stock_evaluator(row: Row, folder: Path) -> None:
@@ -215,23 +160,3 @@ def _about(cfg: Any, description: Description) -> dict[str, Any]:
         "fed_plugin": __version__,
         "command": shlex.join(["python", "-m", "fed_plugin", *sys.argv[1:]]),
     }
-
-
-def _report(rows: list[Row], path: Path, context: dict[str, Any]) -> None:
-    header = ["method", "seed", "Rank-1 [95 %]", "Rank-5", "Rank-10", "mAP", "mINP", "M", "s"]
-    table = [
-        [
-            row.method,
-            row.seed,
-            f"{row.rank1:.1f} [{row.rank1_low:.1f}, {row.rank1_high:.1f}]",
-            *(f"{value:.1f}" for value in (row.rank5, row.rank10, row.mAP, row.mINP)),
-            f"{row.parameters:.2f}",
-            f"{row.seconds:.0f}",
-        ]
-        for row in rows
-    ]
-    print(f"\nSynthOcc {context['size']}, occluded queries against whole people of other cameras")
-    print(tabulate(table, headers=header, tablefmt="github", disable_numparse=True))
-    print("M: million parameters; s: seconds of training; intervals: bootstrap over queries\n")
-    path.write_text(json.dumps({**context, "rows": [asdict(row) for row in rows]}, indent=1))
-    print(f"numbers: {path}")

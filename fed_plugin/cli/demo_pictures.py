@@ -11,7 +11,7 @@ from fastreid.data import build_reid_train_loader
 from numpy.typing import NDArray
 from PIL import Image
 
-from fed_plugin.cli.demo import rank_description
+from fed_plugin.cli.demo_table import rank_description
 from fed_plugin.datasets.synthocc import read_visibility
 from fed_plugin.fastreid_adapter.description import Description
 from fed_plugin.modeling import visibility_target

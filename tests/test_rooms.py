@@ -58,12 +58,10 @@ def test_a_room_imports_only_what_it_may(room):
                 assert top in THIRD_PARTY[room], where
 
 
-def test_only_the_adapter_and_the_stand_in_script_import_the_host():
+def test_only_the_adapter_imports_the_host():
     for path in PACKAGE.rglob("*.py"):
         if "fastreid" in {name.split(".")[0] for name in imports_of(path)}:
-            room = path.relative_to(PACKAGE).parts[0]
-            allowed = room == "fastreid_adapter" or path.name in ("train.py", "demo_pictures.py")
-            assert allowed, path
+            assert path.relative_to(PACKAGE).parts[0] == "fastreid_adapter", path
 
 
 def test_no_file_is_a_drawer_without_a_name():

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastreid.data import build_reid_train_loader
 from numpy.typing import NDArray
 from PIL import Image
 
 from fed_plugin.cli.demo_table import rank_description
 from fed_plugin.datasets.synthocc import read_visibility
-from fed_plugin.fastreid_adapter.description import Description
+from fed_plugin.fastreid_adapter.description import Description, first_training_images
 from fed_plugin.modeling import visibility_target
 from fed_plugin.retrieval import cosine_distance
 from fed_plugin.visualization import (
@@ -50,8 +49,7 @@ def draw_all(cfg: Any, described: dict[str, Description], dataset: Path, out: Pa
 
 def _pairs(cfg: Any, path: Path) -> Path:
     """Show what the training pipeline of the config yields, through the stock loader."""
-    batch = next(iter(build_reid_train_loader(cfg)))
-    holistic, occluded = batch["images"][:NUM_PAIRS].unbind(1)
+    holistic, occluded = first_training_images(cfg)[:NUM_PAIRS].unbind(1)
     rule = cfg.MODEL.FED.OEM.TARGET
     targets = visibility_target(holistic, occluded, cfg.MODEL.FED.NUM_PARTS, rule)
     return pair_sheet(

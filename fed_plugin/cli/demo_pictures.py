@@ -17,8 +17,8 @@ from fed_plugin.modeling import visibility_target
 from fed_plugin.retrieval import cosine_distance
 from fed_plugin.visualization import (
     RankingLists,
-    compare_ranking_sheet,
     pair_sheet,
+    ranking_sheet,
     visibility_sheet,
 )
 
@@ -83,7 +83,7 @@ def _rankings(described: dict[str, Description], path: Path) -> Path:
     first = next(iter(described.values()))
     precisions = np.stack([rank_description(d).average_precisions for d in described.values()])
     queries = np.argsort(-np.ptp(precisions, axis=0), kind="stable")[:NUM_LISTS]
-    return compare_ranking_sheet(
+    return ranking_sheet(
         np.stack([_read(first.paths[i]) for i in queries]),
         {method: _lists(description, queries) for method, description in described.items()},
         path,

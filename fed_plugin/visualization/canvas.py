@@ -151,13 +151,8 @@ class Canvas:
         if target.suffix.lower() != ".png":
             raise ValueError(f"expected a path that ends in .png, got {path}")
         target.parent.mkdir(parents=True, exist_ok=True)
-        self._axes.imshow(
-            self._pixels,
-            extent=(0, self.width, self.height, 0),
-            interpolation="nearest",
-            aspect="auto",
-            zorder=0,
-        )
+        # behind everything and without resampling: matplotlib 3.10's imshow is a pixel off here
+        self._figure.figimage(self._pixels, origin="upper", zorder=-1)
         self._axes.set_xlim(0, self.width)
         self._axes.set_ylim(self.height, 0)
         self._agg.draw()

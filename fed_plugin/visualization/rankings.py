@@ -26,9 +26,7 @@ _EXPLANATION = (
 
 def ranking_sheet(
     query_images: NDArray[np.uint8],
-    gallery_images: NDArray[np.uint8],
-    matches: NDArray[np.bool_],
-    scores: NDArray[np.floating],
+    lists: RankingLists | Mapping[str, RankingLists],
     path: str | Path,
     titles: Sequence[str] | None = None,
     *,
@@ -39,9 +37,8 @@ def ranking_sheet(
 
     Args:
         query_images: (Nq, H, W, 3) uint8 RGB.
-        gallery_images: (Nq, K, H, W, 3) uint8 RGB, best first.
-        matches: (Nq, K) bool, true where the person is the query's.
-        scores: (Nq, K), printed under the images.
+        lists: what is ranked first; of several methods a mapping from their names, which are
+            drawn under each other, top to bottom.
         path: where the PNG goes; folders are made.
         titles: one line above every query's list.
         title: heading of the sheet; a general one if empty.
@@ -51,44 +48,27 @@ def ranking_sheet(
         The path of the PNG.
 
     Raises:
-        ValueError: shapes that do not belong together, other types, or a path that is no
-            ``.png``.
+        ValueError: a mapping without methods or with one that has no name, shapes that do not
+            belong together, other types, or a path that is no ``.png``.
     """
-    lists = {"": RankingLists(gallery_images, matches, scores)}
-    title = title or "What the gallery search returns"
-    return _draw_lists(query_images, lists, path, titles, title, score_name)
-
-
-def compare_ranking_sheet(
-    query_images: NDArray[np.uint8],
-    lists: Mapping[str, RankingLists],
-    path: str | Path,
-    titles: Sequence[str] | None = None,
-    *,
-    title: str = "",
-    score_name: str = "cosine similarity",
-) -> Path:
-    """Draw several methods' ranking lists of the same queries under each other.
-
-    Args:
-        query_images: (Nq, H, W, 3) uint8 RGB.
-        lists: the name of every method and what it ranks first, top to bottom.
-        path: where the PNG goes; folders are made.
-        titles: one line above every query.
-        title: heading of the sheet; a general one if empty.
-        score_name: what the printed scores are, with the unit if there is one.
-
-    Returns:
-        The path of the PNG.
-
-    Raises:
-        ValueError: no method or one without a name, shapes that do not belong together, other
-            types, or a path that is no ``.png``.
-    """
-    if not lists or not all(lists):
+    if isinstance(lists, RankingLists):
+        named, general = {"": lists}, "What the gallery search returns"
+    elif lists and all(lists):
+        named = dict(lists)
+        general = "The same queries, searched with " + " and with ".join(named)
+    else:
         raise ValueError(f"lists: expected named methods, got {list(lists)}")
-    title = title or "The same queries, searched with " + " and with ".join(lists)
-    return _draw_lists(query_images, lists, path, titles, title, score_name)
+    queries = check_images("query_images", query_images, ("Nq", "H", "W", 3))
+    checked = _check_lists(len(queries), named)
+    captions = check_titles(titles, len(queries))
+    layout = RowLayout.fit(queries, checked, any(captions))
+    heading = Heading.fit(title or general, f"{_EXPLANATION} {score_name}.", layout.width)
+    canvas = Canvas(heading.height + 24 + len(queries) * layout.height, layout.width)
+    canvas.heading(heading)
+    for index, query in enumerate(queries):
+        top = heading.height + 12 + index * layout.height
+        draw_row(canvas, layout, top, query, checked, index, captions[index])
+    return canvas.save(path)
 
 
 def _check_lists(count: int, lists: Mapping[str, RankingLists]) -> dict[str, RankingLists]:
@@ -102,24 +82,3 @@ def _check_lists(count: int, lists: Mapping[str, RankingLists]) -> dict[str, Ran
         scores = check_scores(f"scores{of}", ranked.scores, gallery.shape[:2])
         checked[name] = RankingLists(gallery, matches, scores)
     return checked
-
-
-def _draw_lists(
-    query_images: NDArray[np.uint8],
-    lists: Mapping[str, RankingLists],
-    path: str | Path,
-    titles: Sequence[str] | None,
-    title: str,
-    score_name: str,
-) -> Path:
-    queries = check_images("query_images", query_images, ("Nq", "H", "W", 3))
-    checked = _check_lists(len(queries), lists)
-    captions = check_titles(titles, len(queries))
-    layout = RowLayout.fit(queries, checked, any(captions))
-    heading = Heading.fit(title, f"{_EXPLANATION} {score_name}.", layout.width)
-    canvas = Canvas(heading.height + 24 + len(queries) * layout.height, layout.width)
-    canvas.heading(heading)
-    for index, query in enumerate(queries):
-        top = heading.height + 12 + index * layout.height
-        draw_row(canvas, layout, top, query, checked, index, captions[index])
-    return canvas.save(path)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -109,19 +106,15 @@ def drawn(tmp_path_factory):
     return root
 
 
-def run_train(*words, root):
-    return subprocess.run(
-        [sys.executable, "-m", "fed_plugin", "train", *words],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "FASTREID_DATASETS": str(root),
-            "OMP_NUM_THREADS": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+@pytest.fixture
+def run_train(run_python):
+    """Run ``train`` in a process of its own."""
+
+    def run(*words, root):
+        command = ("-m", "fed_plugin", "train", *words)
+        return run_python(*command, root=root, check=False, timeout=120)
+
+    return run
 
 
 def assert_one_sentence(result, message, folder):
@@ -131,7 +124,7 @@ def assert_one_sentence(result, message, folder):
     assert not list(folder.rglob("*.pth"))
 
 
-def test_a_missing_data_set_is_explained_with_status_1(tmp_path):
+def test_a_missing_data_set_is_explained_with_status_1(run_train, tmp_path):
     words = ["--config-file", "synthocc_vit_tiny", "OUTPUT_DIR", str(tmp_path / "run")]
     assert_one_sentence(run_train(*words, root=tmp_path), "bounding_box_train", tmp_path)
 
@@ -166,7 +159,7 @@ def test_an_unknown_config_lists_the_installed_ones(capsys):
     assert "installed configs: Base-FED" in capsys.readouterr().err
 
 
-def test_an_unreadable_image_in_a_worker_is_named_and_ends_the_run(drawn, tmp_path):
+def test_an_unreadable_image_in_a_worker_is_named_and_ends_the_run(drawn, run_train, tmp_path):
     folder = tmp_path / "datasets"
     shutil.copytree(drawn, folder)
     broken = sorted((folder / "SynthOcc" / "bounding_box_train").iterdir())[3]

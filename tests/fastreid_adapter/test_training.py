@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,22 +26,10 @@ def tiny_overrides(folder):
     ]
 
 
-def run_cli(*words, root, check=True, timeout=300):
-    environment = {
-        **os.environ,
-        "FASTREID_DATASETS": str(root),
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-    }
-    result = subprocess.run(
-        [sys.executable, "-m", "fed_plugin", *words],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    assert not check or result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
-    return result
+@pytest.fixture
+def run_cli(run_python, synthocc_root):
+    """Run ``python -m fed_plugin``, which has to end well."""
+    return partial(run_python, "-m", "fed_plugin", root=synthocc_root)
 
 
 def test_the_stock_trainer_moves_weights_and_memory_and_saves_both(tiny_cfg, on_synthocc):
@@ -75,18 +61,15 @@ def test_the_stock_trainer_moves_weights_and_memory_and_saves_both(tiny_cfg, on_
     resumed.train()
 
 
-def test_train_resume_and_evaluate_from_the_command_line(synthocc_root, tmp_path):
+def test_train_resume_and_evaluate_from_the_command_line(run_cli, tmp_path):
     config = ["--config-file", "configs/FED/synthocc_vit_tiny.yml"]
     overrides = tiny_overrides(tmp_path / "run")
-    run_cli("train", *config, *overrides, "DATALOADER.NUM_WORKERS", "1", root=synthocc_root)
-    resumed = run_cli(
-        "train", *config, "--resume", *overrides, "SOLVER.MAX_EPOCH", "3", root=synthocc_root
-    )
+    run_cli("train", *config, *overrides, "DATALOADER.NUM_WORKERS", "1")
+    resumed = run_cli("train", *config, "--resume", *overrides, "SOLVER.MAX_EPOCH", "3")
     assert "Starting training from epoch 2" in resumed.stdout
     weights = str(tmp_path / "run" / "model_final.pth")
     evaluated = run_cli(
         *("train", *config, "--eval-only", *overrides, "MODEL.WEIGHTS", weights),
-        root=synthocc_root,
     )
     table = [line for line in resumed.stdout.splitlines() if line.startswith("| SynthOcc  |")]
     assert table[-1] in evaluated.stdout
@@ -126,24 +109,13 @@ TWO_RANKS = """
 """
 
 
-def test_two_gloo_processes_train_and_hold_the_same_bits(synthocc_root, tmp_path):
+def test_two_gloo_processes_train_and_hold_the_same_bits(run_python, synthocc_root, tmp_path):
     script = tmp_path / "two_ranks.py"
     script.write_text(textwrap.dedent(TWO_RANKS))
-    result = subprocess.run(
-        [
-            *(sys.executable, str(script), str(ROOT / "configs/FED/synthocc_vit_tiny.yml")),
-            *tiny_overrides(tmp_path / "run"),
-            *("DATALOADER.NUM_WORKERS", "0"),
-        ],
-        env={
-            **os.environ,
-            "FASTREID_DATASETS": str(synthocc_root),
-            "PYTHONPATH": str(ROOT),
-            "CUDA_VISIBLE_DEVICES": "",
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
+    result = run_python(
+        *(script, ROOT / "configs/FED/synthocc_vit_tiny.yml", *tiny_overrides(tmp_path / "run")),
+        *("DATALOADER.NUM_WORKERS", "0"),
+        root=synthocc_root,
+        env={"CUDA_VISIBLE_DEVICES": ""},
     )
-    assert result.returncode == 0, result.stdout[-1000:] + result.stderr[-3000:]
     assert "2 ranks agree on" in result.stdout

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from fed_plugin.visualization import RankingLists, compare_ranking_sheet, ranking_sheet
+from fed_plugin.visualization import RankingLists, ranking_sheet
 from fed_plugin.visualization.palette import BLUE, VERMILLION
 
 # 176 rows is the size at which lists are drawn: such images are not resized
@@ -23,12 +25,8 @@ def lists(noise):
     )
 
 
-def fields(lists):
-    return lists.gallery_images, lists.matches, lists.scores
-
-
 def test_every_query_and_gallery_image_is_shown(tmp_path, queries, lists, read, shows):
-    path = ranking_sheet(queries, *fields(lists), tmp_path / "lists.png")
+    path = ranking_sheet(queries, lists, tmp_path / "lists.png")
     assert path == tmp_path / "lists.png"
     sheet = read(path)
     for image in (*queries, *lists.gallery_images.reshape(-1, 176, 88, 3)):
@@ -39,7 +37,7 @@ def test_right_is_blue_and_wrong_is_orange(tmp_path, queries, lists, read, count
     counts = []
     for right in (np.ones((2, 4), bool), lists.matches, np.zeros((2, 4), bool)):
         path = tmp_path / "lists.png"
-        sheet = read(ranking_sheet(queries, lists.gallery_images, right, lists.scores, path))
+        sheet = read(ranking_sheet(queries, replace(lists, matches=right), path))
         counts.append((count_color(sheet, BLUE), count_color(sheet, VERMILLION)))
     assert counts[0][1] == counts[2][0] == 0
     assert counts[0][0] > counts[1][0] > 0 and counts[2][1] > counts[1][1] > 0
@@ -51,9 +49,7 @@ def test_right_is_blue_and_wrong_is_orange(tmp_path, queries, lists, read, count
 
 def test_the_score_is_printed(tmp_path, queries, lists, read):
     sheets = [
-        read(
-            ranking_sheet(queries, lists.gallery_images, lists.matches, scores, tmp_path / "s.png")
-        )
+        read(ranking_sheet(queries, replace(lists, scores=scores), tmp_path / "s.png"))
         for scores in (lists.scores, lists.scores + 0.11, lists.scores * 12345)
     ]
     assert (sheets[0] != sheets[1]).any() and (sheets[1] != sheets[2]).any()
@@ -62,9 +58,7 @@ def test_the_score_is_printed(tmp_path, queries, lists, read):
 def test_one_query_with_one_answer_is_a_sheet(tmp_path, queries, lists, read):
     one = ranking_sheet(
         queries[:1],
-        lists.gallery_images[:1, :1],
-        lists.matches[:1, :1],
-        lists.scores[:1, :1],
+        RankingLists(lists.gallery_images[:1, :1], lists.matches[:1, :1], lists.scores[:1, :1]),
         tmp_path / "one.png",
     )
     height, width, channels = read(one).shape
@@ -76,9 +70,7 @@ def test_crops_of_any_size_are_brought_to_a_legible_one(tmp_path, noise, read, s
     sheet = read(
         ranking_sheet(
             noise(1, *shape, 3),
-            noise(1, 10, *shape, 3),
-            np.ones((1, 10), bool),
-            np.ones((1, 10)),
+            RankingLists(noise(1, 10, *shape, 3), np.ones((1, 10), bool), np.ones((1, 10))),
             tmp_path / "list.png",
         )
     )
@@ -87,13 +79,13 @@ def test_crops_of_any_size_are_brought_to_a_legible_one(tmp_path, noise, read, s
 
 
 def test_queries_and_gallery_may_differ_in_size(tmp_path, noise, lists, read, shows):
-    path = ranking_sheet(noise(2, 60, 40, 3), *fields(lists), tmp_path / "lists.png")
+    path = ranking_sheet(noise(2, 60, 40, 3), lists, tmp_path / "lists.png")
     assert shows(read(path), lists.gallery_images[1, 3])
 
 
 def test_titles_make_room_for_themselves(tmp_path, queries, lists, read):
-    plain = read(ranking_sheet(queries, *fields(lists), tmp_path / "a.png"))
-    titled = read(ranking_sheet(queries, *fields(lists), tmp_path / "b.png", ["one", "two"]))
+    plain = read(ranking_sheet(queries, lists, tmp_path / "a.png"))
+    titled = read(ranking_sheet(queries, lists, tmp_path / "b.png", ["one", "two"]))
     assert titled.shape[0] == plain.shape[0] + 2 * 24
 
 
@@ -101,9 +93,9 @@ def test_a_comparison_shows_all_methods_lists_under_each_other(
     tmp_path, queries, lists, noise, read, shows
 ):
     other = RankingLists(noise(2, 3, 176, 88, 3, seed=5), lists.matches[:, :3], lists.scores[:, :3])
-    path = compare_ranking_sheet(queries, {"baseline": other, "FED": lists}, tmp_path / "c.png")
+    path = ranking_sheet(queries, {"baseline": other, "FED": lists}, tmp_path / "c.png")
     sheet = read(path)
-    single = read(ranking_sheet(queries, *fields(lists), tmp_path / "s.png"))
+    single = read(ranking_sheet(queries, lists, tmp_path / "s.png"))
     assert sheet.shape[0] > 1.6 * single.shape[0]
     for ranked in (other, lists):
         for image in ranked.gallery_images.reshape(-1, 176, 88, 3):
@@ -115,7 +107,7 @@ def test_a_comparison_shows_all_methods_lists_under_each_other(
 
 def test_the_longest_name_has_room(tmp_path, queries, lists, read):
     widths = [
-        read(compare_ranking_sheet(queries, {name: lists}, tmp_path / "c.png")).shape[1]
+        read(ranking_sheet(queries, {name: lists}, tmp_path / "c.png")).shape[1]
         for name in ("FED", "a baseline with a long name")
     ]
     assert widths[1] > widths[0]
@@ -136,18 +128,18 @@ def test_the_longest_name_has_room(tmp_path, queries, lists, read):
 def test_lists_that_do_not_fit_are_refused_by_name(tmp_path, queries, lists, change, message):
     bad = RankingLists(**{**vars(lists), **change})
     with pytest.raises(ValueError, match=message):
-        ranking_sheet(queries, *fields(bad), tmp_path / "x.png")
+        ranking_sheet(queries, bad, tmp_path / "x.png")
     with pytest.raises(ValueError, match=f" of FED: .*{message.split(': ')[-1]}"):
-        compare_ranking_sheet(queries, {"FED": bad}, tmp_path / "x.png")
+        ranking_sheet(queries, {"FED": bad}, tmp_path / "x.png")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("names", [[], [""], ["FED", ""]])
 def test_a_comparison_needs_named_methods(tmp_path, queries, lists, names):
     with pytest.raises(ValueError, match="lists: expected named methods, got"):
-        compare_ranking_sheet(queries, dict.fromkeys(names, lists), tmp_path / "x.png")
+        ranking_sheet(queries, dict.fromkeys(names, lists), tmp_path / "x.png")
 
 
 def test_titles_must_be_one_per_query(tmp_path, queries, lists):
     with pytest.raises(ValueError, match="titles: expected 2, one per row of images, got 3"):
-        ranking_sheet(queries, *fields(lists), tmp_path / "x.png", ["a", "b", "c"])
+        ranking_sheet(queries, lists, tmp_path / "x.png", ["a", "b", "c"])

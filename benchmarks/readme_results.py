@@ -1,4 +1,6 @@
-"""Write the README's table from the committed results of ``make demo``.
+"""Write the README's tables from the committed results.
+
+The trained methods are those of ``make demo``, the untrained ones of ``synthocc_baselines.py``.
 
 ``python benchmarks/readme_results.py`` rewrites the README, ``--check`` only tells whether it is
 current, ``--collect A/results.json B/results.json`` first replaces the committed results by those
@@ -15,7 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "demo_small.json"
-PLACE = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
+UNTRAINED = ROOT / "benchmarks" / "results" / "synthocc_baselines.json"
+PLACE = re.compile(r"(<!-- (results|untrained) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 COLUMNS = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "mAP": "mAP", "mINP": "mINP"}
 
 
@@ -68,6 +71,29 @@ def verdict(methods: dict[str, list[dict]], num_query: int) -> str:
     return " ".join(sentences) + "\n"
 
 
+def untrained_table() -> str:
+    """Render what descriptors that learned nothing reach: means over drawings and seeds."""
+    results = json.loads(UNTRAINED.read_text())
+    about = results["about"]
+    names = dict.fromkeys(row["descriptor"] for row in results["rows"])
+    lines = ["| descriptor, nothing learned | Rank-1 | mAP |", "|---|---|---|"]
+    best = 0.0
+    for name in names:
+        cells = [name]
+        for column in ("rank1", "mAP"):
+            rows = [row[column] for row in results["rows"] if row["descriptor"] == name]
+            values = [value for row in rows for value in row]
+            best = max(best, statistics.mean(values)) if column == "rank1" else best
+            cells.append(f"{statistics.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})")
+        lines.append("| " + " | ".join(cells) + " |")
+    return (
+        f"That the data set is not solved by colour or by chance: on `{about['size']}`, nothing "
+        f"below passes {best:.1f} % Rank-1 in the mean (range) over {len(about['drawings'])} "
+        f"drawings, networks also over {about['network_seeds']} seeds of their weights. Repeat: "
+        f"`{about['command']}`.\n\n" + "\n".join(lines) + "\n"
+    )
+
+
 def collect(paths: list[str]) -> None:
     """Join results of demos on the same data, machine and epochs into the committed file.
 
@@ -96,7 +122,8 @@ def main() -> int:
         collect(sys.argv[sys.argv.index("--collect") + 1 :])
     readme = ROOT / "README.md"
     old = readme.read_text(encoding="utf-8")
-    new = PLACE.sub(lambda match: match[1] + table() + match[2], old)
+    tables = {"results": table, "untrained": untrained_table}
+    new = PLACE.sub(lambda match: match[1] + tables[match[2]]() + match[3], old)
     if "--check" in sys.argv:
         if new != old:
             print("README.md: the results differ; run python benchmarks/readme_results.py")

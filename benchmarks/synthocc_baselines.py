@@ -6,29 +6,20 @@ these do well would prove nothing about a trained model.
 
     python benchmarks/synthocc_baselines.py --size small --drawings 0 1 2
 
-Measured on `small` (192 occluded queries, 288 gallery images), Rank-1 / mAP in per cent, means over
-the drawings 0, 1, 2 (networks: and over five seeds of their weights, range of the Rank-1 behind):
-
-    chance                              1.5 /  3.2   (0.5-3.1)
-    colour histogram 8x8x8              0.0 /  1.8
-    colour histogram, 3 stripes         0.0 /  1.9
-    colour means, 4 stripes             0.8 /  3.0
-    colour means, 8 x 4 cells           2.6 /  3.5
-    the same after grey world           3.1 /  5.2
-    ResNet-18, random weights           1.8 /  3.3   (0.0-3.1)
-    tiny ViT, random weights            0.6 /  2.4   (0.0-1.6)
-
-Histograms fall below chance because the nearest image by colour is one of the same camera, and the
-right answers are never of that camera.
+writes ``benchmarks/results/synthocc_baselines.json``, from which ``readme_results.py`` makes the
+README's table. Histograms fall below chance because the nearest image by colour is one of the same
+camera, and the right answers are never of that camera.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,35 +32,53 @@ from fed_plugin.retrieval import cosine_distance, rank
 
 NAME = re.compile(r"([-\d]+)_c(\d+)")
 NETWORK_SEEDS = range(5)
+RESULTS = Path(__file__).parent / "results" / "synthocc_baselines.json"
 
+Row = dict[str, Any]
 Split = tuple[np.ndarray, np.ndarray, np.ndarray]  # (N, 128, 64, 3) uint8, pids, camids
 
 
 def main() -> None:
-    """Print one table per drawing."""
+    """Print one table per drawing, and write all scores."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="small", choices=list(SIZES))
     parser.add_argument("--drawings", type=int, nargs="+", default=[0], help="seeds to draw")
     parser.add_argument("--folder", type=Path, help="where to keep the drawings")
+    parser.add_argument("--out", type=Path, default=RESULTS, help=f"default: {RESULTS.name}")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
         for seed in args.drawings:
             folder = (args.folder or Path(scratch)) / f"{args.size}_{seed}"
-            report(build_synthocc(folder, args.size, seed), seed)
+            rows += report(build_synthocc(folder, args.size, seed), seed)
+    words = f"--size {args.size} --drawings {' '.join(map(str, args.drawings))}"
+    about = {
+        "size": args.size,
+        "drawings": args.drawings,
+        "network_seeds": len(NETWORK_SEEDS),
+        "torch": torch.__version__,
+        "command": f"python benchmarks/synthocc_baselines.py {words}",
+    }
+    args.out.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
+    print(f"\n{args.out}")
 
 
-def report(folder: Path, seed: int) -> None:
-    """Print Rank-1 and mAP of every baseline on one drawing."""
+def report(folder: Path, seed: int) -> list[Row]:
+    """Print and return Rank-1 and mAP in per cent of every baseline on one drawing."""
     query, gallery = read(folder / "query"), read(folder / "bounding_box_test")
     print(
         f"\n{folder.name} (seed {seed}): {len(query[1])} queries, {len(gallery[1])} gallery images"
     )
     print(f"{'descriptor':34s} {'Rank-1 %':>18s} {'mAP %':>18s}")
+    rows = []
     for name, describers in baselines():
         scores = [score(describe, query, gallery) for describe in describers]
         rank1, mean_ap = (100 * np.asarray(column) for column in zip(*scores, strict=True))
         print(f"{name:34s} {spread(rank1):>18s} {spread(mean_ap):>18s}", flush=True)
+        values = {"rank1": rank1.round(3).tolist(), "mAP": mean_ap.round(3).tolist()}
+        rows.append({"descriptor": name, "drawing": seed, **values})
+    return rows
 
 
 def spread(values: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""``data``: data sets that are drawn."""
+"""``data synth``: the drawn data set."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from fed_plugin.datasets.synthocc import SIZES, build_synthocc
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    synth = actions.add_parser("synth", help="draw SynthOcc: people, whole and occluded")
-    synth.add_argument("--size", choices=sorted(SIZES), default="small", help="default: small")
-    synth.add_argument(
+    parser.add_argument("--size", choices=sorted(SIZES), default="small", help="default: small")
+    parser.add_argument(
         "--out", required=True, metavar="DIR/SynthOcc", help="DIR is what FASTREID_DATASETS names"
     )
-    synth.add_argument("--seed", type=int, default=0, help="another seed draws other people")
-    synth.add_argument("--workers", type=int, default=None, help="processes; default: all cores")
+    parser.add_argument("--seed", type=int, default=0, help="another seed draws other people")
+    parser.add_argument("--workers", type=int, default=None, help="processes; default: all cores")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,0 +1,1 @@
+"""``data``: data sets and occluder sets, drawn, checked and built; a module per command."""

@@ -83,11 +83,12 @@ def test_shutdown_stops_the_workers_of_the_running_iteration(plain):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_error_of_a_worker_reaches_the_user_and_nothing_hangs(plain, workers, in_time):
+    others = multiprocessing.active_children()  # of earlier tests, until they are collected
     loader = plain(0, **arguments(Numbers(broken=5), workers))
     how, error = in_time(lambda: values(loader))
     assert how == "raised"
     assert "no item 5" in str(error)
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= set(others)
 
 
 def test_with_cuda_the_stock_loader_stays(stock, monkeypatch):
@@ -165,10 +166,11 @@ class TestReadingThread:
         monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
         monkeypatch.setattr(torch.Tensor, "to", lambda self, **kwargs: self)
         assert loaders.reading_thread_hands_errors_over(reader)
+        others = multiprocessing.active_children()
         loader = reader.DataLoaderX(0, **{**arguments(Numbers(9), 1), "pin_memory": False})
         how, error = in_time(lambda: values(loader))
         assert (how, "no item 9" in str(error)) == ("raised", True)
-        assert multiprocessing.active_children() == []
+        assert set(multiprocessing.active_children()) <= set(others)
 
     def test_a_thread_that_hands_errors_over_is_left_alone(self, reader):
         class Careful:

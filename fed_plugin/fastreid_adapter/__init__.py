@@ -43,6 +43,8 @@ def register() -> None:
         for name in _REGISTERING:
             import_module(f"{__name__}.{name}")
         import_module(f"{__name__}.transforms").extend_stock_pipeline()
+        import_module(f"{__name__}.items").tell_transforms_their_item()
+        import_module(f"{__name__}.loader_config").extend_stock_loaders()
     except BaseException:
         _registered = False
         raise

@@ -23,6 +23,7 @@ def declare(node: Any) -> Any:
     """Return a tree of the plugin's keys at their defaults, made of ``node`` (a CfgNode class)."""
     cfg = node()
     cfg.MODEL, cfg.INPUT = node(), node()
+    cfg.DATASETS = _datasets(node)
 
     # Seed of every random stream, rank added; negative leaves a run unseeded, as the host does.
     cfg.SEED = -1
@@ -32,6 +33,27 @@ def declare(node: Any) -> Any:
     cfg.INPUT.NPO = _npo(node)
     cfg.MODEL.FED = _fed(node)
     return cfg
+
+
+def _datasets(node: Any) -> Any:
+    datasets = node()
+    datasets.P_DUKEMTMC = node()
+    # "supervised" (trained on its own training images), "transfer" (on another set, as in most
+    # papers on Market-1501), or "auto": what DATASETS.NAMES says. Their numbers do not compare.
+    datasets.P_DUKEMTMC.PROTOCOL = "auto"
+
+    own = datasets.FOLDER_REID = node()
+    # What FolderReID is called in logs and training identities.
+    own.NAME = "FolderReID"
+    # Folder of images, or a .csv file of path,pid,camid,split; empty: FASTREID_DATASETS/NAME.
+    own.ROOT = ""
+    # Share of identities that are tested on, in (0, 1), where the data tell no split.
+    own.TEST_SHARE = 0.5
+    # Queries of a test identity, in each camera where there are cameras; 1 or more.
+    own.QUERIES = 1
+    # Chooses another split, 0 or more.
+    own.SPLIT_SEED = 0
+    return datasets
 
 
 def _npo(node: Any) -> Any:

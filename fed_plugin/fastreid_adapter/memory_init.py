@@ -22,6 +22,7 @@ from fastreid.utils import comm
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from fed_plugin.fastreid_adapter.loader_config import as_current
 from fed_plugin.fastreid_adapter.ranks import sum_across_ranks
 
 logger = logging.getLogger("fastreid.fed_plugin.memory")
@@ -65,9 +66,10 @@ def _centroids(cfg: Any, model: nn.Module) -> Tensor:
 def _training_set(cfg: Any) -> CommDataset:
     """Build what the stock train loader builds, with test-time preprocessing."""
     items = []
-    for name in cfg.DATASETS.NAMES:
-        dataset = DATASET_REGISTRY.get(name)(root=_root, combineall=cfg.DATASETS.COMBINEALL)
-        items.extend(dataset.train)
+    with as_current(cfg):
+        for name in cfg.DATASETS.NAMES:
+            dataset = DATASET_REGISTRY.get(name)(root=_root, combineall=cfg.DATASETS.COMBINEALL)
+            items.extend(dataset.train)
     return CommDataset(items, build_transforms(cfg, is_train=False), relabel=True)
 
 

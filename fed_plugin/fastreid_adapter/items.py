@@ -1,0 +1,151 @@
+"""The image under way: whose it is, and random numbers that are its own.
+
+The host hands a transform pixels and nothing else, and seeds each loader worker once, so that what
+an image gets depends on how many workers there are. Here a transform can ask whose image it works
+on, and a run with a ``SEED`` draws the same for every place in the sampler's stream, whoever loads
+it.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from fastreid.data.common import CommDataset
+from torch.utils.data import Sampler
+
+_CHUNK = 64  # indices drawn between two exchanges of the random states
+
+
+@dataclass(frozen=True)
+class CurrentItem:
+    """Name the image whose transforms run.
+
+    Args:
+        path: of the file.
+        pid: identity as the data set lists it: a string in training, an int in tests.
+        camid: camera, likewise.
+    """
+
+    path: str
+    pid: int | str
+    camid: int | str
+
+
+_current: ContextVar[CurrentItem | None] = ContextVar("current_item", default=None)
+
+
+def current_item() -> CurrentItem | None:
+    """Return the item whose transforms run in this process, None outside of them."""
+    return _current.get()
+
+
+class SeededIndex(int):
+    """An index into a data set that carries the seed of all that is drawn for it.
+
+    Args:
+        index: of the item.
+        entropy: non-negative integers, from which ``numpy.random.SeedSequence`` makes the seeds.
+    """
+
+    entropy: tuple[int, ...]
+
+    def __new__(cls, index: int, entropy: tuple[int, ...]) -> SeededIndex:  # noqa: D102
+        self = super().__new__(cls, index)
+        self.entropy = entropy
+        return self
+
+    def __getnewargs__(self) -> tuple[int, tuple[int, ...]]:
+        return int(self), self.entropy
+
+
+class SeededSampler(Sampler):
+    """Yield what a sampler yields, each index with a seed made of its place in the stream.
+
+    The sampler draws from random states of its own, which start where the process's are when the
+    iteration starts; nobody else's draws change its order.
+
+    Args:
+        sampler: of the host; it may be endless.
+        entropy: what distinguishes this stream: seed and rank.
+    """
+
+    def __init__(self, sampler: Iterable[int], entropy: tuple[int, ...]) -> None:
+        self.sampler = sampler
+        self.entropy = entropy
+
+    def __iter__(self) -> Iterator[SeededIndex]:
+        stream = iter(self.sampler)
+        own = _random_states()
+        position = 0
+        while True:
+            with _restored_random_states():
+                _set_random_states(own)
+                chunk = list(itertools.islice(stream, _CHUNK))
+                own = _random_states()
+            if not chunk:
+                return
+            for index in chunk:
+                yield SeededIndex(index, (*self.entropy, position))
+                position += 1
+
+    def __len__(self) -> int:
+        return len(self.sampler)  # type: ignore[arg-type] - as the host's sampler has it
+
+
+def tell_transforms_their_item() -> None:
+    """Let ``CommDataset`` note the item under way and honour a seeded index; twice is once."""
+    stock = CommDataset.__getitem__
+    if getattr(stock, "tells_its_item", False):
+        return
+
+    @functools.wraps(stock)
+    def __getitem__(self: CommDataset, index: int) -> Any:  # noqa: N807
+        token = _current.set(CurrentItem(*self.img_items[index][:3]))
+        try:
+            if not isinstance(index, SeededIndex):
+                return stock(self, index)
+            with _restored_random_states():
+                _seed(index.entropy)
+                return stock(self, index)
+        finally:
+            _current.reset(token)
+
+    __getitem__.tells_its_item = True  # type: ignore[attr-defined]
+    CommDataset.__getitem__ = __getitem__
+
+
+def _seed(entropy: tuple[int, ...]) -> None:
+    python, numpy, low, high = np.random.SeedSequence(entropy).generate_state(4).tolist()
+    random.seed(python)
+    np.random.seed(numpy)
+    # not torch.manual_seed, which would reach for the accelerator
+    torch.default_generator.manual_seed(low + (high << 32))
+
+
+def _random_states() -> tuple[Any, ...]:
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()
+
+
+def _set_random_states(states: tuple[Any, ...]) -> None:
+    python, numpy, pytorch = states
+    random.setstate(python)
+    np.random.set_state(numpy)
+    torch.set_rng_state(pytorch)
+
+
+@contextmanager
+def _restored_random_states() -> Iterator[None]:
+    states = _random_states()
+    try:
+        yield
+    finally:
+        _set_random_states(states)

@@ -4,16 +4,40 @@
 package is the room that draws it.
 """
 
-from fed_plugin.datasets.benchmarks import occluded_duke, occluded_reid, partial_reid
-from fed_plugin.datasets.layouts import LAYOUTS, Layout, Splits, list_split, read_splits
+from fed_plugin.datasets.benchmarks import (
+    occluded_duke,
+    occluded_posetrack,
+    occluded_reid,
+    p_dukemtmc,
+    partial_ilids,
+    partial_reid,
+)
+from fed_plugin.datasets.layouts import (
+    LAYOUTS,
+    Layout,
+    Published,
+    Splits,
+    SplitScan,
+    find_split_folders,
+    list_split,
+    read_splits,
+    scan_split,
+)
 
 __all__ = [
     "LAYOUTS",
     "Layout",
+    "Published",
+    "SplitScan",
     "Splits",
+    "find_split_folders",
     "list_split",
     "occluded_duke",
+    "occluded_posetrack",
     "occluded_reid",
+    "p_dukemtmc",
+    "partial_ilids",
     "partial_reid",
     "read_splits",
+    "scan_split",
 ]

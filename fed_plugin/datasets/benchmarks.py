@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from fed_plugin.datasets.layouts import (
     OCCLUDED_DUKE,
+    OCCLUDED_POSETRACK,
     OCCLUDED_REID,
+    P_DUKEMTMC,
+    PARTIAL_ILIDS,
     PARTIAL_REID,
     SYNTHOCC,
     Splits,
@@ -26,6 +29,19 @@ def occluded_duke(root: str) -> Splits:
         root: folder that holds ``Occluded_Duke/`` or another spelling of it.
     """
     return read_splits(OCCLUDED_DUKE, root)
+
+
+def p_dukemtmc(root: str) -> Splits:
+    """List P-DukeMTMC-reID: 12,927 / 2,163 occluded / 9,053 whole images.
+
+    Its training split is the occluded and the whole images of ``train`` together. It has no
+    cameras: queries get camera 0 and gallery images camera 1. Numbers of a model trained on its
+    training split (supervised) and of one trained on Market-1501 (transfer) do not compare.
+
+    Args:
+        root: folder that holds ``P-DukeMTMC-reID/`` or another spelling of it.
+    """
+    return read_splits(P_DUKEMTMC, root)
 
 
 def occluded_reid(root: str) -> Splits:
@@ -53,6 +69,29 @@ def partial_reid(root: str, queries: str = PARTIAL_REID.query_sets[0]) -> Splits
         ValueError: ``queries`` is neither of the two.
     """
     return read_splits(PARTIAL_REID.with_queries(queries), root)
+
+
+def partial_ilids(root: str) -> Splits:
+    """List Partial-iLIDS: 119 partial queries, 119 whole gallery images, no training split.
+
+    It has no cameras: queries get camera 0 and gallery images camera 1.
+
+    Args:
+        root: folder that holds ``Partial_iLIDS/`` or ``PartialiLIDS/``.
+    """
+    return read_splits(PARTIAL_ILIDS, root)
+
+
+def occluded_posetrack(root: str) -> Splits:
+    """List Occluded-PoseTrack-ReID: crops of PoseTrack21 that its published lists name.
+
+    The queries are the fifth of a person's crops in which others cover most of it. Nothing is
+    removed from the gallery, videos are no cameras: queries get camera 0, gallery images camera 1.
+
+    Args:
+        root: folder that holds ``PoseTrack21/``, with the crops cut (``posetrack_crops``).
+    """
+    return read_splits(OCCLUDED_POSETRACK, root)
 
 
 def synthocc(root: str) -> Splits:

@@ -1,91 +1,80 @@
-"""How the benchmarks lie on disk, and the splits read from there.
+"""How the benchmarks lie on disk: every spelling of their folders that is seen in the wild.
 
-One :class:`Layout` per dataset holds every spelling of its folders that is seen in the wild; what
-reads them is the same for all.
+One :class:`Layout` per dataset; what reads them is the same for all (``splits.py``).
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from fed_plugin.datasets.listing import list_images
-from fed_plugin.datasets.missing import empty_message, missing_message
-from fed_plugin.datasets.names import DUKE_NAMES, MARKET_NAMES, NUMBERED_NAMES, NameRule
+from fed_plugin.datasets import published
+from fed_plugin.datasets.names import (
+    DUKE_NAMES,
+    ILIDS_NAMES,
+    MARKET_NAMES,
+    NUMBERED_NAMES,
+    P_DUKE_NAMES,
+    POSETRACK_NAMES,
+)
+from fed_plugin.datasets.posetrack import CROPS, select_crops
+from fed_plugin.datasets.published import Published
+from fed_plugin.datasets.splits import (
+    Item,
+    Layout,
+    Splits,
+    SplitScan,
+    find_split_folders,
+    list_split,
+    read_splits,
+    scan_split,
+)
 
-Item = tuple[str, int, int]
+__all__ = [
+    "CHECKED_ONLY",
+    "LAYOUTS",
+    "Item",
+    "Layout",
+    "Published",
+    "SplitScan",
+    "Splits",
+    "find_split_folders",
+    "list_split",
+    "read_splits",
+    "scan_split",
+]
 
-# Where names tell no camera, queries and gallery images get different ones, so that the rule that
-# removes images of the query's camera never fires.
-_CAMERA_OF_SPLIT = {"train": 0, "query": 0, "gallery": 1}
-_JUNK_PID = -1  # Market-1501's mark for a detection that is nobody
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Hold the three lists of a dataset, each of (path, pid, camid) with Python ints.
-
-    Attributes:
-        train: training images; empty for a dataset that is for testing only.
-        query: images that are searched for.
-        gallery: images that are searched.
-    """
-
-    train: list[Item]
-    query: list[Item]
-    gallery: list[Item]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Describe where a dataset's images lie and how they are named.
-
-    Attributes:
-        name: the dataset's registered name.
-        folders: spellings of its folder, the preferred one first.
-        splits: per split, in the order train, query, gallery, the spellings of its subfolder.
-        names: how its files are named.
-        nested: whether a split may hold a folder per identity.
-        query_sets: subfolders that are different query sets, the default first; empty where there
-            is only one. ``splits["query"]`` names the one in use.
-        distractor_pids: identities of the gallery that are nobody's.
-        note: what somebody who lacks the dataset should know.
-    """
-
-    name: str
-    folders: tuple[str, ...]
-    splits: Mapping[str, tuple[str, ...]]
-    names: NameRule
-    nested: bool = False
-    query_sets: tuple[str, ...] = ()
-    distractor_pids: tuple[int, ...] = ()
-    note: str = field(default="", repr=False)
-
-    def with_queries(self, queries: str) -> Layout:
-        """Return this layout with another of its query sets.
-
-        Raises:
-            ValueError: It has no such query set.
-        """
-        if queries not in self.query_sets:
-            expected = " or ".join(self.query_sets) or "none: there is only one query set"
-            raise ValueError(f"{self.name}: queries={queries!r}: expected {expected}")
-        return replace(self, splits={**self.splits, "query": (queries,)})
-
-
+_WITHDRAWN = (
+    "DukeMTMC-reID, which this set is made of, was withdrawn by its university in April 2019: "
+    "nothing here downloads it. Market-1501 with Occluded_REID, and SynthOcc, need no Duke image."
+)
 _MARKET_FOLDERS = {
     "train": ("bounding_box_train",),
     "query": ("query",),
     "gallery": ("bounding_box_test",),
 }
+
 OCCLUDED_DUKE = Layout(
     name="Occluded_Duke",
     folders=("Occluded_Duke", "Occluded-DukeMTMC-reID", "Occluded_DukeMTMC"),
     splits=_MARKET_FOLDERS,
     names=DUKE_NAMES,
-    note="DukeMTMC-reID, which this set is made of, was withdrawn by its university in April 2019: "
-    "nothing here downloads it. Market-1501 with Occluded_REID, and SynthOcc, need no Duke image.",
+    published=published.OCCLUDED_DUKE_COUNTS,
+    cameras=8,
+    note=_WITHDRAWN,
+)
+P_DUKEMTMC = Layout(
+    name="P_DukeMTMC",
+    folders=("P-DukeMTMC-reID", "P-DukeMTMC-reid"),
+    splits={
+        "train": ("train/occluded_body_images", "train/whole_body_images"),
+        "query": ("test/occluded_body_images",),
+        "gallery": ("test/whole_body_images",),
+    },
+    names=P_DUKE_NAMES,
+    nested=True,
+    joined=frozenset({"train"}),
+    published=published.P_DUKE_COUNTS,
+    note=_WITHDRAWN,
 )
 OCCLUDED_REID = Layout(
     name="Occluded_REID",
@@ -96,6 +85,7 @@ OCCLUDED_REID = Layout(
     },
     names=NUMBERED_NAMES,
     nested=True,
+    published=published.OCCLUDED_REID_COUNTS,
 )
 PARTIAL_REID = Layout(
     name="Partial_REID",
@@ -103,6 +93,37 @@ PARTIAL_REID = Layout(
     splits={"query": ("partial_body_images",), "gallery": ("whole_body_images",)},
     names=NUMBERED_NAMES,
     query_sets=("partial_body_images", "occluded_body_images"),
+    published=published.PARTIAL_REID_COUNTS,
+)
+PARTIAL_REID_OCCLUDED = replace(
+    PARTIAL_REID.with_queries("occluded_body_images"), name="Partial_REID_Occluded", query_sets=()
+)
+PARTIAL_ILIDS = Layout(
+    name="Partial_iLIDS",
+    folders=("Partial_iLIDS", "PartialiLIDS"),
+    splits={
+        "query": ("partial_body_images", "query"),
+        "gallery": ("whole_body_images", "gallery"),
+    },
+    names=ILIDS_NAMES,
+    nested=True,
+    published=published.PARTIAL_ILIDS_COUNTS,
+)
+OCCLUDED_POSETRACK = Layout(
+    name="Occluded_PoseTrack",
+    folders=("PoseTrack21",),
+    splits={
+        "train": (f"{CROPS}/train",),
+        "query": (f"{CROPS}/val",),
+        "gallery": (f"{CROPS}/val",),
+    },
+    names=POSETRACK_NAMES,
+    nested=True,
+    select=select_crops,
+    note="it is cut out of PoseTrack21 by two published lists, "
+    "occluded_posetrack_reid/{train,val}_dataset_sampling.json: python -m fed_plugin data "
+    "build-occluded-posetrack --posetrack DIR/PoseTrack21 does so, with DIR the folder that "
+    "FASTREID_DATASETS names.",
 )
 SYNTHOCC = Layout(
     name="SynthOcc",
@@ -113,50 +134,39 @@ SYNTHOCC = Layout(
     note="SynthOcc is drawn, not downloaded: python -m fed_plugin data synth --size small "
     "--out DIR/SynthOcc, with DIR the folder that FASTREID_DATASETS names.",
 )
-LAYOUTS = {lay.name: lay for lay in (OCCLUDED_DUKE, OCCLUDED_REID, PARTIAL_REID, SYNTHOCC)}
-
-
-def list_split(layout: Layout, root: str, split: str) -> list[Item]:
-    """List one split, sorted by base name.
-
-    Args:
-        layout: of the dataset.
-        root: folder that holds the dataset's folder.
-        split: a key of ``layout.splits``.
-
-    Raises:
-        FileNotFoundError: The dataset or the split is not there or holds no image; the message
-            shows the tree that was expected and what was found.
-        ValueError: A file's name does not parse, or an image is there twice.
-    """
-    folder = _find_split(layout, root, split)
-    items = []
-    for path in list_images(folder, nested=layout.nested):
-        pid, camid = layout.names.parse(path)
-        if pid != _JUNK_PID:
-            items.append((path, pid, _CAMERA_OF_SPLIT[split] if camid is None else camid))
-    if not items:
-        raise FileNotFoundError(empty_message(layout, folder, split))
-    return items
-
-
-def read_splits(layout: Layout, root: str) -> Splits:
-    """List all splits of a dataset; see :func:`list_split`."""
-    lists = {split: list_split(layout, root, split) for split in layout.splits}
-    return Splits(lists.get("train", []), lists["query"], lists["gallery"])
-
-
-def _find_split(layout: Layout, root: str, split: str) -> str:
-    """Return the split's folder, from that spelling of the dataset which has most splits."""
-
-    def find(dataset: str, split: str) -> str | None:
-        paths = (os.path.join(root, dataset, spelling) for spelling in layout.splits[split])
-        return next(filter(os.path.isdir, paths), None)
-
-    there = [dataset for dataset in layout.folders if os.path.isdir(os.path.join(root, dataset))]
-    # max keeps the first among equals; splits of two spellings are never mixed.
-    best = max(there, key=lambda d: sum(find(d, s) is not None for s in layout.splits), default="")
-    folder = find(best, split) if best else None
-    if folder is None:
-        raise FileNotFoundError(missing_message(layout, root, best, split))
-    return folder
+MARKET1501 = Layout(
+    name="Market1501",
+    folders=("Market-1501-v15.09.15", "Market1501", "market1501"),
+    splits=_MARKET_FOLDERS,
+    names=MARKET_NAMES,
+    distractor_pids=(0,),
+    published=published.MARKET_COUNTS,
+    cameras=6,
+    note="fast-reid itself reads Market1501 from Market-1501-v15.09.15 alone.",
+)
+DUKEMTMC = Layout(
+    name="DukeMTMC",
+    folders=("DukeMTMC-reID",),
+    splits=_MARKET_FOLDERS,
+    names=DUKE_NAMES,
+    published=published.DUKE_COUNTS,
+    cameras=8,
+    note=_WITHDRAWN.replace(", which this set is made of,", ""),
+)
+# fast-reid registers these itself: here they are described, so that a copy can be checked
+CHECKED_ONLY = ("Market1501", "DukeMTMC")
+LAYOUTS = {
+    layout.name: layout
+    for layout in (
+        OCCLUDED_DUKE,
+        P_DUKEMTMC,
+        OCCLUDED_REID,
+        PARTIAL_REID,
+        PARTIAL_REID_OCCLUDED,
+        PARTIAL_ILIDS,
+        OCCLUDED_POSETRACK,
+        SYNTHOCC,
+        MARKET1501,
+        DUKEMTMC,
+    )
+}

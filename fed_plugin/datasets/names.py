@@ -6,6 +6,8 @@ import os
 import re
 from dataclasses import dataclass
 
+from fed_plugin.datasets.listing import printable
+
 
 @dataclass(frozen=True)
 class NameRule:
@@ -40,8 +42,8 @@ class NameRule:
         camera = groups.get("camera")
         if match is None or (camera is not None and int(camera) < 1):
             raise ValueError(
-                f"{path}: cannot read an identity{' and a camera' if self.tells_camera else ''} "
-                f"from this name: expected one like {self.example}; try moving the file elsewhere"
+                f"{printable(path)}: cannot read an identity"
+                f"{' and a camera' if self.tells_camera else ''} from this name: expected one like {self.example}; try moving the file elsewhere"
             )
         return int(groups["pid"]), None if camera is None else int(camera) - 1
 
@@ -56,3 +58,10 @@ MARKET_NAMES = NameRule(
     re.compile(r"(?P<pid>-1|\d+)_c(?P<camera>\d+)s\d+_\d+_\d+.*"), "0002_c1s1_000451_03.jpg"
 )
 NUMBERED_NAMES = NameRule(re.compile(r"(?P<pid>\d+)_\d+"), "001_01.jpg")
+# Partial-iLIDS has one image per identity and split; a copy that counts them has the count behind.
+ILIDS_NAMES = NameRule(re.compile(r"(?P<pid>\d+)(_\d+)?"), "001.jpg")
+# P-DukeMTMC-reID: nothing behind the identity is promised, cameras least of all.
+P_DUKE_NAMES = NameRule(re.compile(r"(?P<pid>\d+)_.+"), "0001_c2_f0046182.jpg")
+POSETRACK_NAMES = NameRule(
+    re.compile(r"(?P<pid>\d+)_[^_]+_[^_]+"), "1024_000342_10003420000.jpg"
+)  # person, video, frame

@@ -62,6 +62,28 @@ def _npo(node: Any) -> Any:
     npo.OCCLUDERS = ""
     # Share of training images whose second view gets an occluder, in [0, 1]; reference: all.
     npo.PROB = 1.0
+    # "reference" (in a corner, one side covered, sizes fixed) or "free" (anywhere inside).
+    npo.PLACEMENT = "reference"
+    # (low, high) shares of the image's height and width that an obstacle covers, in (0, 1]; for
+    # "free" only. Reference: one side whole, the other (0.25, 0.5).
+    npo.HEIGHT = (0.25, 0.5)
+    npo.WIDTH = (0.5, 1.0)
+    # (low, high), occluders of an image that gets any, 1 or more. Reference: one.
+    npo.COUNT = (1, 1)
+    # Whether the transparency of OCCLUDERS' files is kept; the reference pastes opaque crops.
+    npo.ALPHA = False
+    # Rim in pixels of the training image over which an occluder fades. Reference: 0.
+    npo.FEATHER = 0
+
+    npo.PEOPLE = node()
+    # Share of occluders that are other people of the training set, in [0, 1]. Reference: none.
+    npo.PEOPLE.PROB = 0.0
+    # (low, high) size of the other person's image over that of the image, in (0, 4].
+    npo.PEOPLE.SCALE = (0.75, 1.25)
+    # (low, high) shares of that image that show, in (0, 1]: of its height from the head down, of
+    # its width from one side; the edges of the training image cut off the rest.
+    npo.PEOPLE.HEIGHT = (0.4, 0.8)
+    npo.PEOPLE.WIDTH = (0.4, 0.8)
     return npo
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 from fastreid.data import transforms as host_transforms
@@ -10,6 +11,8 @@ from fastreid.utils.registry import Registry
 
 from fed_plugin import transforms
 from fed_plugin.fastreid_adapter.compat import rebind
+from fed_plugin.fastreid_adapter.items import current_item
+from fed_plugin.fastreid_adapter.people import training_people
 
 TRANSFORM_REGISTRY = Registry("TRANSFORM")
 TRANSFORM_REGISTRY.__doc__ = """
@@ -20,18 +23,63 @@ takes what the stock pipeline ends with, a (3, H, W) float tensor in [0, 255].
 
 @TRANSFORM_REGISTRY.register()
 class NPOAugmentation(transforms.NPOAugmentation):
-    """``transforms.NPOAugmentation`` with the occluders that ``INPUT.NPO.OCCLUDERS`` names."""
+    """``transforms.NPOAugmentation`` as the keys of ``INPUT.NPO`` describe it.
+
+    The keys are checked before any file is read; then the occluders are decoded and, if people are
+    asked for, the training images listed.
+    """
 
     def __init__(self, cfg: Any) -> None:
-        folder, probability = cfg.INPUT.NPO.OCCLUDERS, cfg.INPUT.NPO.PROB
-        if not 0 <= probability <= 1:
-            raise ValueError(f"INPUT.NPO.PROB={probability!r}: expected a share in [0, 1]")
+        npo = cfg.INPUT.NPO
+        if not 0 <= npo.PROB <= 1:
+            raise ValueError(f"INPUT.NPO.PROB={npo.PROB!r}: expected a share in [0, 1]")
+        if npo.FEATHER < 0:
+            raise ValueError(f"INPUT.NPO.FEATHER={npo.FEATHER!r}: expected 0 or more pixels")
+        rule = _placement_rule(npo)
         occluders = (
-            transforms.OccluderSet.from_folder(folder, key="INPUT.NPO.OCCLUDERS")
-            if folder
+            transforms.OccluderSet.from_folder(
+                npo.OCCLUDERS, key="INPUT.NPO.OCCLUDERS", alpha=npo.ALPHA
+            )
+            if npo.OCCLUDERS
             else transforms.drawn_occluders()
         )
-        super().__init__(occluders, probability=probability)
+        people = training_people(cfg) if rule.people else None
+        super().__init__(occluders, npo.PROB, rule, npo.FEATHER, people)
+
+    def draw(
+        self, height: int, width: int, generator: Any = None, pid: Hashable = None
+    ) -> tuple[transforms.Placement | transforms.PersonPlacement, ...]:
+        """Draw as the base class does; ``pid`` is that of the loader's item unless given.
+
+        Raises:
+            ValueError: people are asked for and nobody knows whose image this is.
+        """
+        if self.rule.people and pid is None:
+            pid = _pid_under_way(self.rule.people)
+        return super().draw(height, width, generator, pid)
+
+
+def _placement_rule(npo: Any) -> transforms.PlacementRule:
+    return transforms.PlacementRule(
+        placement=npo.PLACEMENT,
+        height=tuple(npo.HEIGHT),
+        width=tuple(npo.WIDTH),
+        count=tuple(npo.COUNT),
+        people=npo.PEOPLE.PROB,
+        people_scale=tuple(npo.PEOPLE.SCALE),
+        people_height=tuple(npo.PEOPLE.HEIGHT),
+        people_width=tuple(npo.PEOPLE.WIDTH),
+    )
+
+
+def _pid_under_way(share: float) -> Hashable:
+    item = current_item()
+    if item is None:
+        raise ValueError(
+            f"INPUT.NPO.PEOPLE.PROB={share}: expected to know whose image it is, which only "
+            "fast-reid's data set (CommDataset) says; try INPUT.NPO.PEOPLE.PROB 0"
+        )
+    return item.pid
 
 
 def extend_stock_pipeline() -> None:

@@ -1,20 +1,31 @@
 """NPO augmentation: obstacles, where they go, and how they get there; no config, no toolbox.
 
 In the order of use: ``occluders`` (a folder of crops) or ``drawn_occluders`` (crops drawn by this
-program), ``placement`` (random numbers become a place), ``npo`` (the place becomes pixels).
+program), ``people`` (others who pass by), ``placement`` and ``placement_rule`` (random numbers
+become places), ``npo`` (the places become pixels) with ``blending``.
 """
 
 from fed_plugin.transforms.color_jitter import ColorJitter
 from fed_plugin.transforms.drawn_occluders import drawn_occluders
 from fed_plugin.transforms.npo import NPOAugmentation, paste
 from fed_plugin.transforms.occluders import OccluderSet
-from fed_plugin.transforms.placement import Placement, draw_placement, occlusion_mask
+from fed_plugin.transforms.people import PeopleSet
+from fed_plugin.transforms.placement import (
+    PersonPlacement,
+    Placement,
+    draw_placement,
+    occlusion_mask,
+)
+from fed_plugin.transforms.placement_rule import PlacementRule
 
 __all__ = [
     "ColorJitter",
     "NPOAugmentation",
     "OccluderSet",
+    "PeopleSet",
+    "PersonPlacement",
     "Placement",
+    "PlacementRule",
     "draw_placement",
     "drawn_occluders",
     "occlusion_mask",

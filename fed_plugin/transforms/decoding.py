@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 DECODED_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
-_MID_GREY = (128, 128, 128)
+MID_GREY = (128, 128, 128)
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -25,27 +25,53 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises:
         Exception: whatever the decoder raises for a broken file.
     """
+    image = _open(path)
+    if image.mode == "RGBA":
+        background = Image.new("RGBA", image.size, (*MID_GREY, 255))
+        image = Image.alpha_composite(background, image).convert("RGB")
+    return np.array(image, dtype=np.uint8)
+
+
+def read_rgba(path: Path) -> NDArray[np.uint8]:
+    """Decode one image file and keep its transparency.
+
+    Args:
+        path: a file that PIL can decode.
+
+    Returns:
+        (H, W, 4) uint8 RGBA, 255 = opaque and colours not multiplied by it, wholly transparent
+        pixels mid grey; (H, W, 3) uint8 RGB where nothing is transparent.
+
+    Raises:
+        Exception: whatever the decoder raises for a broken file.
+    """
+    pixels: NDArray[np.uint8] = np.array(_open(path), dtype=np.uint8)
+    if pixels.shape[2] == 3 or pixels[..., 3].min() == 255:
+        return pixels[..., :3]
+    pixels[pixels[..., 3] == 0, :3] = MID_GREY
+    return pixels
+
+
+def _open(path: Path) -> Image.Image:
+    """Decode to mode RGB, or RGBA if the file has transparency."""
     with Image.open(path) as opened:
         image: Image.Image = ImageOps.exif_transpose(opened)
         if image.mode.startswith("I"):
             # PIL clips instead of scaling when it narrows 16 bits
             image = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
-        if "A" in image.getbands() or "transparency" in image.info:
-            image = image.convert("RGBA")
-            background = Image.new("RGBA", image.size, (*_MID_GREY, 255))
-            image = Image.alpha_composite(background, image)
-        return np.array(image.convert("RGB"), dtype=np.uint8)
+        transparent = "A" in image.getbands() or "transparency" in image.info
+        return image.convert("RGBA" if transparent else "RGB")
 
 
 def shrink_to_side(image: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
     """Shrink an image whose longer side exceeds ``max_side``; a crop over 2:1 high stays so.
 
     Args:
-        image: (H, W, 3) uint8.
+        image: (H, W, 3) uint8, or (H, W, 4) with alpha.
         max_side: longest side allowed in pixels; 0 allows any.
 
     Returns:
-        (H', W', 3) uint8, the same object where nothing had to be done.
+        (H', W', 3 or 4) uint8, the same object where nothing had to be done.
     """
     height, width = image.shape[:2]
     longest = max(height, width)

@@ -1,91 +1,184 @@
-"""NPO augmentation: an obstacle over a copy of the image, drawn first and applied after.
+"""NPO augmentation: occluders over a copy of the image, drawn first and applied after.
 
-``draw_placement`` decides everything from the sizes alone, ``paste`` and ``occlusion_mask`` only
-carry it out: the picture and its mask agree by construction.
+``PlacementRule.draw`` decides everything from the sizes alone, ``paste`` and
+``NPOAugmentation.apply`` only carry it out: the picture and its mask agree by construction.
 
 Source: FED-Occluded-ReID@4a63184, behaviour as measured; no line of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fed_plugin.transforms.blending import blend, region_of, support_of, with_alpha
 from fed_plugin.transforms.occluders import OccluderSet
-from fed_plugin.transforms.placement import Placement, draw_placement
+from fed_plugin.transforms.people import PeopleSet
+from fed_plugin.transforms.placement import PersonPlacement, Placement
+from fed_plugin.transforms.placement_rule import PlacementRule
 
 # torch narrows uint8 with anti-aliased bicubic weights since 2.1; before, through float
 _RESIZES_BYTES = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 1)
 
 
-def paste(image: Tensor, occluders: OccluderSet, placement: Placement) -> Tensor:
-    """Cover a copy of an image with an occluder, opaque, resized with bicubic weights.
+def paste(image: Tensor, occluders: OccluderSet, placement: Placement, feather: int = 0) -> Tensor:
+    """Cover a copy of an image with an occluder, resized with bicubic weights.
 
     Args:
         image: (3, H, W) floating point in [0, 255]; not modified.
         occluders: the set that ``placement.occluder`` indexes.
-        placement: what ``draw_placement`` returned for this set and image size.
+        placement: what was drawn for this set and image size.
+        feather: width in pixels of the rim over which the occluder fades; 0 for hard edges.
 
     Returns:
-        (3, H, W), whole grey levels in [0, 255] where covered, equal to ``image`` elsewhere.
+        (3, H, W), in [0, 255] where covered and whole grey levels where covered wholly, equal to
+        ``image`` elsewhere.
 
     Raises:
         ValueError: the image is not (3, H, W) floating point, or the placement does not fit it.
     """
     _check_image(image)
     occluded = image.clone()
-    _paste_onto(occluded, occluders, placement)
+    blend(occluded, _occluder_patch(occluders, placement), placement, feather)
     return occluded
 
 
 class NPOAugmentation:
     """Return an image and an occluded copy of it.
 
-    Each call takes one ``torch.rand(1)`` for the probability, then the nine numbers of
-    ``draw_placement``, also when nothing is pasted. It holds no random state: the default
-    generator of torch, which loaders seed per worker, makes it reproducible.
+    Each call takes one ``torch.rand(1)`` for the probability, then what ``rule.draw`` takes, also
+    when nothing is pasted. It holds no random state: the default generator of torch, which loaders
+    seed per worker, makes it reproducible.
+
+    ``aug(image)`` is ``aug.apply(image, aug.draw(height, width))`` without the mask.
 
     Args:
         occluders: what to paste.
         probability: share of images that get an occluder, in [0, 1]; the reference covers all.
             The views of an image that gets none are equal.
+        rule: where occluders go, how many, and how many are people; the reference's by default.
+        feather: width in pixels of the rim over which occluders fade; the reference has hard edges.
+        people: who may stand before others; needed if ``rule.people`` is above 0.
 
     Raises:
-        ValueError: a probability outside [0, 1].
+        ValueError: a probability outside [0, 1], a negative feather, or no people for a rule that
+            asks for them.
     """
 
-    def __init__(self, occluders: OccluderSet, probability: float = 1.0) -> None:
+    def __init__(
+        self,
+        occluders: OccluderSet,
+        probability: float = 1.0,
+        rule: PlacementRule | None = None,
+        feather: int = 0,
+        people: PeopleSet | None = None,
+    ) -> None:
+        self.rule = PlacementRule() if rule is None else rule
         if not 0.0 <= probability <= 1.0:
             raise ValueError(f"expected a probability in [0, 1], got {probability}")
+        if feather < 0:
+            raise ValueError(f"INPUT.NPO.FEATHER={feather}: expected 0 or more pixels")
+        if self.rule.people and people is None:
+            raise ValueError(f"expected a PeopleSet, as {self.rule.people} of occluders are people")
         self.occluders = occluders
         self.probability = probability
+        self.feather = feather
+        self.people = people
 
-    def __call__(self, image: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def __call__(
+        self, image: Tensor, generator: torch.Generator | None = None, pid: Hashable = None
+    ) -> Tensor:
         """Stack the image and its occluded copy.
 
         Args:
             image: (3, H, W) floating point in [0, 255], after the crop and before normalisation;
                 not modified.
             generator: source of randomness; torch's default one if None.
+            pid: identity of the image; needed if ``rule.people`` is above 0.
 
         Returns:
             (2, 3, H, W): holistic first, occluded second.
 
         Raises:
-            ValueError: the image is not (3, H, W) floating point.
+            ValueError: the image is not (3, H, W) floating point, or a person's image is needed
+                and cannot be had.
         """
         _check_image(image)
         height, width = image.shape[1:]
-        covers = torch.rand(1, generator=generator, dtype=torch.float64).item() < self.probability
-        placement = draw_placement(self.occluders.sizes, height, width, generator)
+        placements = self.draw(height, width, generator, pid)
         views = image.expand(2, 3, height, width).contiguous()
-        if covers:
-            _paste_onto(views[1], self.occluders, placement)
+        for placement in placements:
+            blend(views[1], self._patch(placement), placement, self.feather)
         return views
 
+    def draw(
+        self,
+        height: int,
+        width: int,
+        generator: torch.Generator | None = None,
+        pid: Hashable = None,
+    ) -> tuple[Placement | PersonPlacement, ...]:
+        """Draw what covers an image of ``height`` x ``width`` pixels, in the order of pasting.
+
+        Args:
+            height: rows of the image.
+            width: columns of the image.
+            generator: source of randomness; torch's default one if None.
+            pid: identity of the image; needed if ``rule.people`` is above 0.
+
+        Returns:
+            Placements; none where the image stays whole.
+
+        Raises:
+            ValueError: an image without pixels, or an identity that is not among the people.
+        """
+        covers = torch.rand(1, generator=generator, dtype=torch.float64).item() < self.probability
+        placements = self.rule.draw(
+            self.occluders.sizes, height, width, generator, self.people, pid
+        )
+        return placements if covers else ()
+
+    def apply(
+        self, image: Tensor, placements: Sequence[Placement | PersonPlacement]
+    ) -> tuple[Tensor, Tensor]:
+        """Carry out what ``draw`` returned, and say which pixels that may change.
+
+        Args:
+            image: (3, H, W) floating point in [0, 255]; not modified.
+            placements: drawn for an image of this size.
+
+        Returns:
+            The two views (2, 3, H, W), and the mask (H, W) bool: True where an occluder covers the
+            image, wholly or in part. Elsewhere the views are equal.
+
+        Raises:
+            ValueError: the image is not (3, H, W) floating point, a placement does not fit it, or a
+                person's image cannot be read.
+        """
+        _check_image(image)
+        height, width = image.shape[1:]
+        views = image.expand(2, 3, height, width).contiguous()
+        mask = torch.zeros(height, width, dtype=torch.bool)
+        for placement in placements:
+            patch = self._patch(placement)
+            blend(views[1], patch, placement, self.feather)
+            region_of(mask[None], placement)[0].logical_or_(support_of(patch))
+        return views, mask
+
+    def _patch(self, placement: Placement | PersonPlacement) -> Tensor:
+        if isinstance(placement, Placement):
+            return _occluder_patch(self.occluders, placement)
+        assert self.people is not None  # only a set of people draws one
+        return torch.from_numpy(self.people.cut(placement)).permute(2, 0, 1)
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.occluders!r}, probability={self.probability})"
+        return (
+            f"{type(self).__name__}({self.occluders!r}, probability={self.probability}, "
+            f"rule={self.rule}, feather={self.feather}, people={self.people!r})"
+        )
 
 
 def _check_image(image: Tensor) -> None:
@@ -96,23 +189,26 @@ def _check_image(image: Tensor) -> None:
         )
 
 
-def _paste_onto(image: Tensor, occluders: OccluderSet, placement: Placement) -> None:
-    """Write the resized occluder into ``image``, which is the caller's own copy."""
-    bottom, right = placement.top + placement.height, placement.left + placement.width
-    if bottom > image.shape[1] or right > image.shape[2]:
-        raise ValueError(f"{placement} does not fit an image of {tuple(image.shape[1:])}")
-    crop = occluders.tensor(placement.occluder)  # (3, h, w)
+def _occluder_patch(occluders: OccluderSet, placement: Placement) -> Tensor:
+    """Return the crop as it will lie on the image, in whole levels.
+
+    Returns:
+        (3, h, w), or (4, h, w): colours multiplied by alpha, then alpha.
+    """
+    index = placement.occluder
+    crop, alpha = occluders.tensor(index), occluders.alpha(index)  # (3, h, w), (h, w)
     if placement.jitter is not None:
-        jittered = placement.jitter(occluders[placement.occluder])
-        crop = torch.from_numpy(jittered).permute(2, 0, 1)
+        crop = torch.from_numpy(placement.jitter(occluders[index])).permute(2, 0, 1)
+    if alpha is not None:
+        crop = with_alpha(crop, alpha)
     patch = _resize(crop, placement.height, placement.width)
-    image[:, placement.top : bottom, placement.left : right] = (
-        patch.flip(-1) if placement.flip else patch
-    )
+    if alpha is not None:
+        patch[:3] = torch.minimum(patch[:3], patch[3])  # bicubic weights overshoot
+    return patch.flip(-1) if placement.flip else patch
 
 
 def _resize(crop: Tensor, height: int, width: int) -> Tensor:
-    """Resize (3, h, w) uint8 with PIL's bicubic weights, to whole levels in [0, 255].
+    """Resize (C, h, w) uint8 with PIL's bicubic weights, to whole levels in [0, 255].
 
     NOTE(reference): it resizes through PIL; torch's anti-aliased bicubic differs by at most two
     grey levels and takes a third of the time. OpenCV's does not anti-alias.

@@ -16,7 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fed_plugin.transforms.decoding import DECODED_SUFFIXES, read_rgb, shrink_to_side
+from fed_plugin.transforms.decoding import (
+    DECODED_SUFFIXES,
+    read_rgb,
+    read_rgba,
+    shrink_to_side,
+)
 
 Pixels = NDArray[np.uint8]
 
@@ -24,17 +29,19 @@ _EXPECTED = "*.jpg or *.png occluder crops (README, Occluders)"
 
 
 class OccluderSet:
-    """Hold RGB crops of obstacles, immutable, each with a name.
+    """Hold RGB crops of obstacles, immutable, each with a name and perhaps an alpha channel.
 
     A sequence: ``len(occluders)``, ``occluders[3]`` (a read-only array), iteration. It pickles as
     losslessly packed PNG bytes, so that a spawned loader worker reads no file.
 
     Args:
-        images: crops, each (H, W, 3) uint8 RGB, at least one; sizes may differ. Copied.
+        images: crops, each (H, W, 3) uint8 RGB, or (H, W, 4) with alpha (255 = opaque, colours
+            not multiplied by it), at least one; sizes may differ. Copied.
         names: one name per crop, for messages and cards; ``occluder-0000`` and so on by default.
 
     Raises:
-        ValueError: no image, an image that is not (H, W, 3) uint8, or a wrong number of names.
+        ValueError: no image, an image that is not (H, W, 3 or 4) uint8 or has no visible pixel,
+            or a wrong number of names.
     """
 
     def __init__(self, images: Sequence[Pixels], names: Sequence[str] | None = None) -> None:
@@ -45,34 +52,39 @@ class OccluderSet:
         if len(names) != len(images):
             raise ValueError(f"expected one name per image, got {len(names)} for {len(images)}")
         for name, image in zip(names, images, strict=True):
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-                raise ValueError(
-                    f"occluder {name}: expected an (H, W, 3) uint8 RGB array, "
-                    f"got shape {image.shape} of {image.dtype}"
-                )
+            _check_crop(name, image)
         self._names = tuple(names)
-        self._tensors = tuple(torch.from_numpy(np.array(image, order="C")) for image in images)
+        self._tensors = tuple(_own(image[..., :3]) for image in images)
+        self._alphas = tuple(
+            _own(image[..., 3]) if image.shape[2] == 4 else None for image in images
+        )
         self._sizes = tuple((int(image.shape[0]), int(image.shape[1])) for image in images)
 
     @classmethod
     def from_folder(
-        cls, path: str | Path, key: str = "INPUT.NPO.OCCLUDERS", max_side: int = 512
+        cls,
+        path: str | Path,
+        key: str = "INPUT.NPO.OCCLUDERS",
+        max_side: int = 512,
+        alpha: bool = False,
     ) -> OccluderSet:
         """Decode every ``*.jpg``, ``*.jpeg``, ``*.png`` and ``*.bmp`` of a folder, in name order.
 
-        Palettes, grey levels, 16 bits and CMYK become RGB, transparency is laid on mid grey (zero
-        after the method's normalisation), EXIF rotation is applied. Hidden files and sub-folders
-        are passed over.
+        Palettes, grey levels, 16 bits and CMYK become RGB, EXIF rotation is applied. Hidden files
+        and sub-folders are passed over.
 
         Args:
             path: the folder; not searched recursively.
             key: config key that errors name.
             max_side: a crop with a longer side is shrunk to it; 0 keeps all as they are. Input
                 images are a few hundred pixels high, so more only costs memory and time.
+            alpha: whether transparency is kept; otherwise it is laid on mid grey (zero after the
+                method's normalisation) and every crop is opaque.
 
         Raises:
             FileNotFoundError: the folder does not exist, is no folder, or holds no image.
-            ValueError: a file in it cannot be decoded; the message names it.
+            ValueError: a file in it cannot be decoded or, with ``alpha``, holds no visible pixel;
+                the message names it.
         """
         folder = Path(path)
         if not folder.is_dir():
@@ -93,9 +105,11 @@ class OccluderSet:
         if not files:
             raise FileNotFoundError(f"{key}={path}: found no image; expected {_EXPECTED}")
         images = []
+        read = read_rgba if alpha else read_rgb
         for file in files:
             try:
-                image = read_rgb(file)
+                image = read(file)
+                _check_crop(file.name, image)
             except Exception as error:  # every decoder raises its own kinds
                 raise ValueError(
                     f"{key}={path}: cannot read {file} ({error}); "
@@ -118,6 +132,10 @@ class OccluderSet:
         """Return crop ``index`` as (3, H, W) uint8; shared memory, not to be written to."""
         return self._tensors[index].permute(2, 0, 1)
 
+    def alpha(self, index: int) -> Tensor | None:
+        """Return crop ``index``'s (H, W) uint8 alpha, not to be written to; None if opaque."""
+        return self._alphas[index]
+
     def __len__(self) -> int:
         return len(self._names)
 
@@ -133,16 +151,32 @@ class OccluderSet:
         return f"{type(self).__name__}({len(self)} crops: {self._names[0]} .. {self._names[-1]})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpack, (type(self), [_to_png(image) for image in self], self._names)
+        packed = [_to_png(self[index], self._alphas[index]) for index in range(len(self))]
+        return _unpack, (type(self), packed, self._names)
 
 
-def _to_png(image: Pixels) -> bytes:
+def _check_crop(name: str, image: Pixels) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4) or not image.size:
+        raise ValueError(
+            f"occluder {name}: expected an (H, W, 3) uint8 RGB or (H, W, 4) RGBA array, "
+            f"got shape {image.shape} of {image.dtype}"
+        )
+    if image.shape[2] == 4 and not image[..., 3].any():
+        raise ValueError(f"occluder {name}: every pixel is transparent")
+
+
+def _own(pixels: Pixels) -> Tensor:
+    return torch.from_numpy(np.array(pixels, order="C"))
+
+
+def _to_png(image: Pixels, alpha: Tensor | None) -> bytes:
     """Pack losslessly; OpenCV reads the channels as BGR, and so again when it unpacks."""
-    return bytes(cv2.imencode(".png", image)[1])
+    channels = image if alpha is None else np.dstack((image, alpha.numpy()))
+    return bytes(cv2.imencode(".png", channels)[1])
 
 
 def _unpack(kind: type[OccluderSet], packed: list[bytes], names: tuple[str, ...]) -> OccluderSet:
     images = [
-        cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) for data in packed
+        cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED) for data in packed
     ]
     return kind([np.asarray(image, dtype=np.uint8) for image in images], names)

@@ -36,6 +36,37 @@ class Placement:
     jitter: ColorJitter | None = None
 
 
+@dataclass(frozen=True)
+class PersonPlacement:
+    """Say which other person covers what, and which part of that person's image shows there.
+
+    The person's image is resized to the frame; the covered rectangle is a window of the frame.
+
+    Args:
+        person: index into the ``PeopleSet``.
+        flip: the frame is mirrored left to right.
+        top: first covered row.
+        left: first covered column.
+        height: covered rows.
+        width: covered columns.
+        frame_height: rows of the frame, at least ``height``.
+        frame_width: columns of the frame, at least ``width``.
+        frame_top: row of the frame that lies on ``top``.
+        frame_left: column of the frame that lies on ``left``.
+    """
+
+    person: int
+    flip: bool
+    top: int
+    left: int
+    height: int
+    width: int
+    frame_height: int
+    frame_width: int
+    frame_top: int
+    frame_left: int
+
+
 def draw_placement(
     sizes: Sequence[tuple[int, int]],
     image_height: int,
@@ -68,15 +99,21 @@ def draw_placement(
             f"and {image_height} x {image_width}"
         )
     draws = torch.rand(_DRAWS, generator=generator, dtype=torch.float64).tolist()
+    return place_by_reference(sizes, image_height, image_width, draws)
+
+
+def place_by_reference(
+    sizes: Sequence[tuple[int, int]], image_height: int, image_width: int, draws: Sequence[float]
+) -> Placement:
+    """Turn nine numbers in [0, 1), in the order of ``draw_placement``, into its placement."""
     occluder = int(draws[0] * len(sizes))
     occluder_height, occluder_width = sizes[occluder]
     height, width, jitter = image_height, image_width, None
     if occluder_height > 2 * occluder_width:
-        width = _draw_extent(image_width, draws[2])
+        width = between(image_width // 4, image_width // 2, draws[2])
     else:
-        height = _draw_extent(image_height, draws[2])
-        brightness, contrast, saturation = (0.5 + draw for draw in draws[5:8])
-        jitter = ColorJitter(brightness, contrast, saturation, ORDERS[int(draws[8] * len(ORDERS))])
+        height = between(image_height // 4, image_height // 2, draws[2])
+        jitter = jitter_from(draws)
     return Placement(
         occluder=occluder,
         flip=draws[1] < 0.5,
@@ -88,17 +125,26 @@ def draw_placement(
     )
 
 
-def _draw_extent(side: int, draw: float) -> int:
-    low = max(1, side // 4)
-    high = max(low, side // 2)
-    return low + int(draw * (high - low + 1))
+def between(low: int, high: int, draw: float) -> int:
+    """Turn a number in [0, 1) into pixels, uniform over ``low .. high`` and at least one."""
+    low = max(1, low)
+    return low + int(draw * (max(low, high) - low + 1))
 
 
-def occlusion_mask(placement: Placement, image_height: int, image_width: int) -> Tensor:
-    """Mark the pixels that a placement covers.
+def jitter_from(draws: Sequence[float]) -> ColorJitter:
+    """Turn numbers 5 to 8 of a placement into factors U[0.5, 1.5] in random order."""
+    brightness, contrast, saturation = (0.5 + draw for draw in draws[5:8])
+    return ColorJitter(brightness, contrast, saturation, ORDERS[int(draws[8] * len(ORDERS))])
+
+
+def occlusion_mask(
+    placement: Placement | PersonPlacement, image_height: int, image_width: int
+) -> Tensor:
+    """Mark the rectangle that a placement covers.
 
     Returns:
-        (H, W) bool, True exactly where ``paste`` may change the image.
+        (H, W) bool, True exactly where ``paste`` may change the image, unless the crop has an
+        alpha channel: then ``NPOAugmentation.apply`` returns the mask, which lies inside this one.
     """
     mask = torch.zeros(image_height, image_width, dtype=torch.bool)
     mask[

@@ -20,11 +20,15 @@ COMMANDS: Mapping[str, str] = {
     "train": "train or evaluate by a config, as fast-reid's tools/train_net.py does",
     "convert": "turn a checkpoint of the released FED code into one for --eval-only",
     "data": "draw, check and build data sets",
+    "show": "draw what the training pipeline really yields",
     "demo": "draw people, train the ViT baseline and FED, compare and picture them",
 }
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "data": {
         "synth": "draw SynthOcc: people, whole and occluded",
+    },
+    "show": {
+        "augment": "a contact sheet of a config's training images, with masks and targets",
     },
 }
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from fed_plugin.cli.demo_table import rank_description
+from fed_plugin.cli.show.augment import to_pictures
 from fed_plugin.datasets.synthocc import read_visibility
-from fed_plugin.fastreid_adapter.description import Description, first_training_images
+from fed_plugin.fastreid_adapter.description import Description
+from fed_plugin.fastreid_adapter.training_images import first_training_images
 from fed_plugin.modeling import visibility_target
 from fed_plugin.retrieval import cosine_distance
 from fed_plugin.visualization import (
@@ -49,12 +50,12 @@ def draw_all(cfg: Any, described: dict[str, Description], dataset: Path, out: Pa
 
 def _pairs(cfg: Any, path: Path) -> Path:
     """Show what the training pipeline of the config yields, through the stock loader."""
-    holistic, occluded = first_training_images(cfg)[:NUM_PAIRS].unbind(1)
+    holistic, occluded = first_training_images(cfg, NUM_PAIRS).views.unbind(1)
     rule = cfg.MODEL.FED.OEM.TARGET
     targets = visibility_target(holistic, occluded, cfg.MODEL.FED.NUM_PARTS, rule)
     return pair_sheet(
-        _to_pictures(holistic),
-        _to_pictures(occluded),
+        to_pictures(holistic),
+        to_pictures(occluded),
         targets.numpy(),
         path,
         title=f"Training pairs and visibility targets ({rule})",
@@ -103,10 +104,6 @@ def _lists(description: Description, queries: NDArray[np.int64]) -> RankingLists
         np.take_along_axis(same_pid, order, axis=1),
         1 - np.take_along_axis(distances, order, axis=1),
     )
-
-
-def _to_pictures(images: torch.Tensor) -> NDArray[np.uint8]:
-    return images.permute(0, 2, 3, 1).round().clamp(0, 255).byte().cpu().numpy()
 
 
 def _read(path: str) -> NDArray[np.uint8]:

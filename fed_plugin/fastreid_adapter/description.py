@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from fastreid.config import get_cfg
-from fastreid.data import build_reid_test_loader, build_reid_train_loader
+from fastreid.data import build_reid_test_loader
 from fastreid.engine import DefaultPredictor
 from numpy.typing import NDArray
 
@@ -85,8 +85,3 @@ def describe_test_set(cfg: Any, dataset_name: str) -> Description:
         num_query=num_query,
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
-
-
-def first_training_images(cfg: Any) -> torch.Tensor:
-    """Return the first batch of images of the config's stock training loader, (B, ..., 3, H, W)."""
-    return next(iter(build_reid_train_loader(cfg)))["images"]

@@ -6,10 +6,11 @@ tell apart, and say on the sheet itself what they show.
 
 from fed_plugin.visualization.ranking_rows import RankingLists
 from fed_plugin.visualization.rankings import ranking_sheet
-from fed_plugin.visualization.sheets import pair_sheet, visibility_sheet
+from fed_plugin.visualization.sheets import image_sheet, pair_sheet, visibility_sheet
 
 __all__ = [
     "RankingLists",
+    "image_sheet",
     "pair_sheet",
     "ranking_sheet",
     "visibility_sheet",

@@ -47,14 +47,16 @@ def check_shares(name: str, values: Any, shape: tuple[int | str, ...]) -> NDArra
     return array
 
 
-def check_matches(name: str, values: Any, shape: tuple[int | str, ...]) -> NDArray[np.bool_]:
-    """Return ``values`` if they are booleans of the given shape.
+def check_booleans(
+    name: str, values: Any, shape: tuple[int | str, ...], meaning: str
+) -> NDArray[np.bool_]:
+    """Return ``values`` if they are booleans of the given shape, true for what ``meaning`` says.
 
     Raises:
         ValueError: another shape or type.
     """
     array = np.asarray(values)
-    _check_shape(name, array, shape, "booleans, true where the identity is the query's")
+    _check_shape(name, array, shape, f"booleans, true where {meaning}")
     if array.dtype != np.bool_:
         raise ValueError(f"{name}: expected booleans, got {array.dtype}")
     return array

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fed_plugin.visualization.canvas import Canvas
 from fed_plugin.visualization.checks import (
+    check_booleans,
     check_images,
-    check_matches,
     check_scores,
     check_titles,
 )
@@ -78,7 +78,9 @@ def _check_lists(count: int, lists: Mapping[str, RankingLists]) -> dict[str, Ran
         of = f" of {name}" if name else ""
         shape = (count, "K", "H", "W", 3)
         gallery = check_images(f"gallery_images{of}", ranked.gallery_images, shape)
-        matches = check_matches(f"matches{of}", ranked.matches, gallery.shape[:2])
+        matches = check_booleans(
+            f"matches{of}", ranked.matches, gallery.shape[:2], "the identity is the query's"
+        )
         scores = check_scores(f"scores{of}", ranked.scores, gallery.shape[:2])
         checked[name] = RankingLists(gallery, matches, scores)
     return checked

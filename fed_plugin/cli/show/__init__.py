@@ -1,0 +1,1 @@
+"""``show``: pictures of what happens inside; a module per command."""

@@ -28,7 +28,7 @@ _PUBLIC = {
 }
 __all__ = [*_PUBLIC, "register"]
 
-_REGISTERING = ("backbone", "heads", "meta_arch", "datasets", "transforms")
+_REGISTERING = ("backbone", "heads", "meta_arch", "datasets", "own_dataset", "transforms")
 _registered = False
 
 

@@ -1,0 +1,115 @@
+"""Somebody's own images as the dataset ``FolderReID``: config keys say where, no Python needed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import cached_property, partial
+from typing import Any
+
+from fastreid.data.datasets import DATASET_REGISTRY
+
+from fed_plugin.datasets.layouts import Item, Layout
+from fed_plugin.datasets.names import MARKET_NAMES
+from fed_plugin.datasets.own import OwnData, SplitRule, read_own_data
+from fed_plugin.fastreid_adapter.datasets import FolderDataset, TrainItem
+from fed_plugin.fastreid_adapter.loader_config import current_config
+
+NAME = "FolderReID"
+_KEYS = "DATASETS.FOLDER_REID"
+
+logger = logging.getLogger("fastreid.fed_plugin.datasets")
+_explained: set[tuple[str, ...]] = set()
+
+
+class FolderReID(FolderDataset):
+    """List own data, found and divided as the keys of ``DATASETS.FOLDER_REID`` say.
+
+    Folders, names and tables are what :func:`fed_plugin.datasets.own.read_own_data` takes; its
+    explanation is logged once per process. Training identities begin with the key ``NAME``. With
+    ``combineall`` somebody who is in training and in testing stays one identity.
+
+    Args:
+        root: folder that holds ``NAME/`` where the key ``ROOT`` is empty; the host passes
+            ``FASTREID_DATASETS``.
+        mode: as for the benchmarks, like ``combineall``.
+        combineall: train on queries and gallery, too.
+        **kwargs: what the host's ``ImageDataset`` takes.
+
+    Raises:
+        ValueError: A key's value is wrong; at the first use of a split, the data cannot be read or
+            have no image in it.
+        FileNotFoundError: At the first use of a split, nothing is there.
+    """
+
+    layout = Layout(
+        name=NAME,
+        folders=(NAME,),
+        splits={split: (split,) for split in ("train", "query", "gallery")},
+        names=MARKET_NAMES,
+    )
+    dataset_name = NAME
+
+    def __init__(
+        self, root: str = "datasets", mode: str = "train", combineall: bool = False, **kwargs: Any
+    ) -> None:
+        cfg = current_config()
+        keys = cfg.DATASETS.FOLDER_REID if cfg is not None else {}
+        self.dataset_name = _name(keys.get("NAME", NAME))
+        self.path = keys.get("ROOT", "") or os.path.join(root, self.dataset_name)
+        self.rule = SplitRule(
+            keys.get("TEST_SHARE", SplitRule.test_share),
+            keys.get("QUERIES", SplitRule.queries),
+            keys.get("SPLIT_SEED", SplitRule.seed),
+        )
+        super().__init__(root=root, mode=mode, combineall=combineall, **kwargs)
+        self._query = partial(self._list_test, "query")
+        self._gallery = partial(self._list_test, "gallery")
+
+    @cached_property
+    def own(self) -> OwnData:
+        """What was read, with its explanation."""
+        own = read_own_data(self.path, self.rule)
+        if own.explanation not in _explained:
+            _explained.add(own.explanation)
+            level = logging.WARNING if own.warnings else logging.INFO
+            logger.log(level, "%s\n  %s", self.dataset_name, "\n  ".join(own.explanation))
+        return own
+
+    def _list_train(self) -> list[TrainItem]:
+        if not self.own.train:
+            raise ValueError(
+                f"DATASETS.NAMES={NAME}: expected training images in {self.path} ({_KEYS}.ROOT), "
+                f"got none; {self.own.explanation[-1]} Try adding a train folder, or naming it in "
+                "DATASETS.TESTS only"
+            )
+        return self._prefixed(self.own.train, self.dataset_name)
+
+    def _list_test(self, split: str) -> list[Item]:
+        items = getattr(self.own, split)
+        if not items:
+            raise ValueError(
+                f"DATASETS.TESTS={NAME}: expected {split} images in {self.path} ({_KEYS}.ROOT), "
+                f"got none; {self.own.explanation[-1]} Try identities with several images, or "
+                "naming it in DATASETS.NAMES only"
+            )
+        return items
+
+    def _list_combined(self) -> list[TrainItem]:
+        images = {item[0]: item for item in self.own.train + self.own.query + self.own.gallery}
+        people = [item for item in images.values() if item[1] not in self.own.distractor_pids]
+        return self._prefixed(people, self.dataset_name)
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise ValueError(f"{_KEYS}.NAME={name!r}: expected a name; try {NAME}")
+    if os.path.basename(name) != name or name in (os.curdir, os.pardir):
+        raise ValueError(
+            f"{_KEYS}.NAME={name!r}: expected a name without folders; try {_KEYS}.ROOT for those"
+        )
+    return name
+
+
+if NAME not in DATASET_REGISTRY._obj_map:  # the host refuses a second registration
+    DATASET_REGISTRY.register(FolderReID)

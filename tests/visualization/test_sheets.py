@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fed_plugin
-from fed_plugin.visualization import pair_sheet, visibility_sheet
+from fed_plugin.visualization import image_sheet, pair_sheet, visibility_sheet
 from fed_plugin.visualization.palette import BLUE, VERMILLION
 
 
@@ -153,3 +153,23 @@ def test_importing_the_room_does_not_import_matplotlib_and_drawing_no_pyplot(tmp
     root = Path(fed_plugin.__file__).parents[1]
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "v.png")], cwd=root, check=True)
     assert (tmp_path / "v.png").is_file()
+
+
+def test_a_mask_is_shown_black_where_it_is_true(tmp_path, noise, read):
+    image, masks = noise(1, 192, 96, 3), np.zeros((1, 192, 96), bool)
+    masks[:, 40:90, 20:60] = True
+    shares = np.ones((1, 4))
+    plain = read(pair_sheet(image, image, shares, tmp_path / "a.png"))
+    masked = read(pair_sheet(image, image, shares, tmp_path / "b.png", masks=masks))
+    black = [int((sheet == 0).all(-1).sum()) for sheet in (plain, masked)]
+    assert black[1] - black[0] == pytest.approx(50 * 40, abs=96)  # a rule crosses it
+    with pytest.raises(ValueError, match=r"masks: expected \(1, 192, 96\) booleans, true where a"):
+        pair_sheet(image, image, shares, tmp_path / "c.png", masks=masks[:, :-1])
+
+
+def test_images_alone_need_no_shares(tmp_path, noise, read, shows):
+    images = noise(3, 192, 96, 3)
+    sheet = read(image_sheet(images, tmp_path / "a.png", titles=["one", "two", "three"], title="T"))
+    assert all(shows(sheet, image) for image in images)
+    with pytest.raises(ValueError, match="images: expected"):
+        image_sheet(images[:0], tmp_path / "b.png")

@@ -43,7 +43,8 @@ class NameRule:
         if match is None or (camera is not None and int(camera) < 1):
             raise ValueError(
                 f"{printable(path)}: cannot read an identity"
-                f"{' and a camera' if self.tells_camera else ''} from this name: expected one like {self.example}; try moving the file elsewhere"
+                f"{' and a camera' if self.tells_camera else ''} from this name: "
+                f"expected one like {self.example}; try moving the file elsewhere"
             )
         return int(groups["pid"]), None if camera is None else int(camera) - 1
 

@@ -1,12 +1,66 @@
-"""Row 4: an image that cannot be read or prepared says which file it is."""
+"""Rows 4 and 15: every image comes out as RGB; one that cannot be read or prepared is named."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
+import tempfile
 from types import ModuleType
 from typing import Any
 
 from .mending import mend, mentions, replace
+
+
+@mend(
+    row=15,
+    after="fastreid.data.data_utils",
+    reason="a palette image is read as a map of indices, transparency and CMYK as a 4th channel",
+)
+def images_are_read_as_rgb(module: ModuleType) -> bool:
+    """Let ``read_image`` return mode RGB for every file, with the same bits where it did already.
+
+    16 bits are scaled to 8, what is transparent lies on mid grey, and of several frames the first
+    is taken.
+    """
+    stock = module.read_image
+    if _reads_palettes(stock):
+        return False
+
+    @functools.wraps(stock)
+    def read_image(file_name: str, format: Any = None) -> Any:
+        if format is not None:
+            return stock(file_name, format)
+        from PIL import Image, ImageOps
+
+        with module.PathManager.open(file_name, "rb") as file:
+            image = Image.open(file)
+            if image.mode in ("RGB", "L") and "transparency" not in image.info:
+                with contextlib.suppress(Exception):  # broken EXIF data spoil no image: as stock
+                    image = ImageOps.exif_transpose(image)
+                return image.convert("RGB")
+            from fed_plugin.transforms.decoding import read_rgb
+
+            file.seek(0)
+            return Image.fromarray(read_rgb(file))
+
+    replace(module, "read_image", read_image)
+    return True
+
+
+def _reads_palettes(read_image: Any) -> bool:
+    """Tell whether a reader gives a palette image its colours; try it on one."""
+    from PIL import Image
+
+    image = Image.new("P", (1, 1))
+    image.putpalette((10, 20, 30))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "palette.png")
+            image.save(path)
+            return read_image(path).getpixel((0, 0)) == (10, 20, 30)
+    except OSError:  # nowhere to write
+        return False
 
 
 @mend(

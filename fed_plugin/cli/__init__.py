@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "data": {
         "synth": "draw SynthOcc: people, whole and occluded",
+        "check": "say what is there of a data set, and what is wrong with it",
     },
     "show": {
         "augment": "a contact sheet of a config's training images, with masks and targets",

@@ -1,0 +1,208 @@
+"""Crops of occluders that were cut out of test images: found again, at the scale they had.
+
+A model that is trained with pieces of its test images has seen what it is tested on. Each crop is
+searched in each image in two steps: the most distinctive 16 x 16 window of the crop (32 x 8 or
+8 x 32 where it is narrower), as the 16 mean colours of its 4 x 4 cells, is compared with every
+place in the image, all crops at once; where it fits, the whole crop is compared pixel by pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fed_plugin.transforms.decoding import read_rgb
+
+Pixels = NDArray[np.uint8]
+_Floats = NDArray[np.float32]
+
+MIN_CORRELATION = 0.9
+"""Normalised correlation of crop and place, colours centred, from which it counts as a leak."""
+
+MAX_LEVELS = 12.0
+"""Grey levels by which a leak's pixels differ on average, at most: the same colours too."""
+
+MIN_CONTRAST = 4.0
+"""Standard deviation of an anchor's mean colours; a flatter crop would be found everywhere."""
+
+_CELL = 4  # side in pixels
+_SHAPES = ((16, 16), (32, 8), (8, 32))  # of anchors, 16 cells each; the first that fits a crop
+_ANCHOR_LEVELS = 8.0  # root mean square difference of an anchor's colours that is looked into
+_PLACES = 6  # of an anchor in one image that are looked into, the best ones
+_SLACK = 1  # pixels around a place
+_OPAQUE = 250
+_MID_GREY = 128.0
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Say that a crop occurs inside an image.
+
+    Attributes:
+        crop: index of the crop.
+        image: path of the image.
+        top: row of the image where the crop begins.
+        left: column where it begins.
+        correlation: normalised, in [-1, 1].
+    """
+
+    crop: int
+    image: str
+    top: int
+    left: int
+    correlation: float
+
+
+@dataclass(frozen=True)
+class _Anchor:
+    """Hold the window by which a crop is looked for."""
+
+    crop: int
+    shape: tuple[int, int]
+    top: int
+    left: int
+    cells: _Floats  # (48,)
+
+
+class LeakSearch:
+    """Search crops in images.
+
+    Attributes:
+        unsearchable: indices of crops that are too small, too flat or too transparent to be
+            recognised; they are found nowhere.
+
+    Args:
+        crops: (h, w, 3) RGB or (h, w, 4) RGBA uint8; only opaque pixels are compared.
+    """
+
+    def __init__(self, crops: Sequence[Pixels]) -> None:
+        self._crops = list(crops)
+        anchors = [_find_anchor(index, crop) for index, crop in enumerate(crops)]
+        self._anchors = [anchor for anchor in anchors if anchor is not None]
+        self.unsearchable = [index for index, anchor in enumerate(anchors) if anchor is None]
+
+    def in_image(self, image: Pixels, name: str = "") -> list[Leak]:
+        """Return the crops that occur in an (H, W, 3) uint8 RGB image, each once at most."""
+        leaks = []
+        for shape in _SHAPES:
+            anchors = [anchor for anchor in self._anchors if anchor.shape == shape]
+            if anchors and image.shape[0] >= shape[0] and image.shape[1] >= shape[1]:
+                leaks += self._with_anchors(anchors, image, name)
+        return sorted(leaks, key=lambda leak: leak.crop)
+
+    def _with_anchors(self, anchors: list[_Anchor], image: Pixels, name: str) -> list[Leak]:
+        """Search the crops whose anchors have one shape."""
+        shape = anchors[0].shape
+        wanted = np.stack([anchor.cells for anchor in anchors])  # (A, 48)
+        places = _cells_everywhere(image, shape)  # (rows * columns, 48)
+        columns = image.shape[1] - shape[1] + 1
+        # |p - w|^2 = |p|^2 - 2 p.w + |w|^2, and |p|^2 stays out of the product's many columns
+        distances = places @ (-2 * wanted.T)
+        distances += (wanted**2).sum(axis=1)
+        bounds = wanted.shape[1] * _ANCHOR_LEVELS**2 - np.einsum("ij,ij->i", places, places)
+        near = distances <= bounds[:, None]  # (rows * columns, A)
+        leaks = []
+        for index in np.flatnonzero(near.any(axis=0)).tolist():
+            fits = np.flatnonzero(near[:, index])
+            excess = distances[fits, index] - bounds[fits]
+            best = fits[np.argsort(excess, kind="stable")[:_PLACES]]
+            found = [
+                self._compare(anchors[index], image, name, *divmod(place, columns))
+                for place in best.tolist()
+            ]
+            leaks += sorted(filter(None, found), key=lambda leak: -leak.correlation)[:1]
+        return leaks
+
+    def _compare(
+        self, anchor: _Anchor, image: Pixels, name: str, row: int, column: int
+    ) -> Leak | None:
+        """Compare the whole crop with the places around where its anchor fits."""
+        crop = self._crops[anchor.crop]
+        height, width = crop.shape[:2]
+        top, left = max(0, row - anchor.top - _SLACK), max(0, column - anchor.left - _SLACK)
+        region = image[top : top + height + 2 * _SLACK, left : left + width + 2 * _SLACK]
+        if region.shape[0] < height or region.shape[1] < width:
+            return None
+        colours = np.ascontiguousarray(crop[..., :3])
+        mask = None
+        if crop.shape[2] == 4:
+            mask = np.repeat((crop[..., 3:] >= _OPAQUE).astype(np.float32), 3, axis=2)
+            scores = cv2.matchTemplate(region, colours, cv2.TM_CCOEFF_NORMED, mask=mask)
+        else:
+            scores = cv2.matchTemplate(region, colours, cv2.TM_CCOEFF_NORMED)
+        scores = np.where(np.isfinite(scores), scores, -1.0)
+        y, x = np.unravel_index(int(scores.argmax()), scores.shape)
+        place = region[y : y + height, x : x + width]
+        levels = np.abs(place.astype(np.float32) - colours)
+        mean = float(levels.mean() if mask is None else (levels * mask).sum() / mask.sum())
+        correlation = float(min(scores[y, x], 1.0))
+        if correlation < MIN_CORRELATION or mean > MAX_LEVELS:
+            return None
+        return Leak(anchor.crop, name, int(top + y), int(left + x), correlation)
+
+
+def find_leaks(
+    search: LeakSearch, paths: Sequence[str], progress: Callable[[int, int], None] | None = None
+) -> Iterator[Leak]:
+    """Search all crops in image files.
+
+    Args:
+        search: holds the crops.
+        paths: of the images.
+        progress: called with (images done, images in all).
+
+    Yields:
+        What was found, in the order of ``paths``.
+
+    Raises:
+        ValueError: an image cannot be read; the message names it.
+    """
+    for done, path in enumerate(paths, start=1):
+        try:
+            image = read_rgb(Path(path))
+        except Exception as error:  # every decoder raises its own kinds
+            raise ValueError(f"cannot read {path} ({error}); the leak check needs it") from error
+        yield from search.in_image(image, path)
+        if progress is not None:
+            progress(done, len(paths))
+
+
+def _cells_everywhere(image: NDArray[np.generic], shape: tuple[int, int]) -> _Floats:
+    """Return the cells of an anchor at every place of an (H, W, 3) image, (rows * columns, 48).
+
+    Places run row by row over the top left corners of all windows of the anchor's shape.
+    """
+    pixels = image.astype(np.float32) - _MID_GREY  # small numbers, for the sake of rounding
+    # at each pixel, the mean of the cell that begins there
+    means = cv2.boxFilter(pixels, cv2.CV_32F, (_CELL, _CELL), anchor=(0, 0))
+    rows, columns = image.shape[0] - shape[0] + 1, image.shape[1] - shape[1] + 1
+    grid = [
+        means[top : top + rows, left : left + columns]
+        for top in range(0, shape[0], _CELL)
+        for left in range(0, shape[1], _CELL)
+    ]
+    cells = np.concatenate(grid, axis=2).reshape(rows * columns, -1)
+    return np.asarray(cells, dtype=np.float32)
+
+
+def _find_anchor(index: int, crop: Pixels) -> _Anchor | None:
+    """Choose the opaque window of a crop whose mean colours vary most."""
+    fitting = (s for s in _SHAPES if s[0] <= crop.shape[0] and s[1] <= crop.shape[1])
+    shape = next(fitting, None)
+    if shape is None:
+        return None
+    cells = _cells_everywhere(crop[..., :3], shape)  # (places, 48)
+    contrast = cells.reshape(len(cells), -1, 3).std(axis=1).mean(axis=1)
+    if crop.shape[2] == 4:
+        opaque = _cells_everywhere(np.repeat(crop[..., 3:] >= _OPAQUE, 3, axis=2), shape)
+        contrast[opaque.min(axis=1) < 1 - _MID_GREY] = 0
+    place = int(contrast.argmax())
+    if contrast[place] < MIN_CONTRAST:
+        return None
+    top, left = divmod(place, crop.shape[1] - shape[1] + 1)
+    return _Anchor(index, shape, top, left, cells[place])

@@ -70,9 +70,9 @@ def with_alpha(colors: Tensor, alpha: Tensor) -> Tensor:
     Returns:
         (4, h, w) uint8, colours multiplied by alpha, then alpha.
     """
-    levels = alpha.numpy()
-    pixels = cv2.multiply(colors.permute(1, 2, 0).numpy(), cv2.merge([levels] * 3), scale=1 / 255)
-    return torch.from_numpy(np.dstack((pixels, levels))).permute(2, 0, 1)
+    pixels = cv2.cvtColor(colors.permute(1, 2, 0).numpy(), cv2.COLOR_RGB2RGBA)
+    cv2.insertChannel(alpha.numpy(), pixels, 3)
+    return torch.from_numpy(cv2.cvtColor(pixels, cv2.COLOR_RGBA2mRGBA)).permute(2, 0, 1)
 
 
 def edge_weights(

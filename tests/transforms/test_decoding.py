@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fed_plugin.transforms.decoding import read_rgb, shrink_to_side
+from fed_plugin.transforms.decoding import read_rgb, read_rgba, shrink_to_side
 
 RED, MID_GREY = (255, 0, 0), (128, 128, 128)
 
@@ -80,3 +80,28 @@ def test_shrinking_bounds_the_longer_side_and_leaves_at_least_a_pixel(height, wi
     shrunk = shrink_to_side(np.full((height, width, 3), 9, dtype=np.uint8), 30)
     assert max(shrunk.shape[:2]) == 30 and min(shrunk.shape[:2]) >= 1
     assert (shrunk == 9).all()
+
+
+def test_transparency_is_kept_as_a_fourth_channel(tmp_path):
+    image = Image.new("RGBA", (4, 6), (10, 20, 30, 77))
+    image.paste((255, 255, 255, 0), (0, 0, 2, 6))
+    image.save(tmp_path / "crop.png")
+    pixels = read_rgba(tmp_path / "crop.png")
+    assert (pixels[:, 2:] == (10, 20, 30, 77)).all()
+    assert (pixels[:, :2] == (*MID_GREY, 0)).all()
+
+
+def test_a_palette_with_a_transparent_colour_has_four_channels(tmp_path):
+    palette = Image.new("P", (4, 6), 1)
+    palette.putpalette([0, 0, 0, *RED])
+    palette.putpixel((0, 0), 0)
+    palette.save(tmp_path / "crop.png", transparency=0)
+    pixels = read_rgba(tmp_path / "crop.png")
+    assert pixels[0, 0, 3] == 0 and (pixels[1:] == (*RED, 255)).all()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "RGBA"])
+def test_what_is_opaque_keeps_three_channels(tmp_path, mode):
+    name = tmp_path / ("crop.jpg" if mode == "CMYK" else "crop.png")
+    Image.new("RGB", (4, 6), RED).convert(mode).save(name)
+    np.testing.assert_array_equal(read_rgba(name), read_rgb(name))

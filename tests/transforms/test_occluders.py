@@ -143,3 +143,57 @@ def test_iteration_ends_and_indices_outside_are_refused(mixed_set):
 def test_anything_but_rgb_crops_is_refused(images, names, message):
     with pytest.raises(ValueError, match=message):
         OccluderSet(images, names)
+
+
+@pytest.fixture
+def cut_outs(tmp_path, random_crop):
+    """Return a folder of one half transparent, one opaque and one plain crop."""
+    alpha = np.zeros((20, 10), dtype=np.uint8)
+    alpha[5:, 2:] = np.random.default_rng(1).integers(1, 256, (15, 8))
+    Image.fromarray(np.dstack((random_crop(20, 10), alpha))).save(tmp_path / "half.png")
+    Image.fromarray(random_crop(20, 10)).convert("RGBA").save(tmp_path / "opaque.png")
+    Image.fromarray(random_crop(20, 10)).save(tmp_path / "plain.png")
+    return tmp_path
+
+
+def test_transparency_is_kept_when_asked_for_and_hidden_colours_are_not(cut_outs, random_crop):
+    occluders = OccluderSet.from_folder(cut_outs, alpha=True)
+    alpha = occluders.alpha(0)
+    assert alpha.shape == (20, 10) and int(alpha[:5].max()) == 0 and int(alpha[5:, 2:].min()) > 0
+    np.testing.assert_array_equal(occluders[0][5:, 2:], random_crop(20, 10)[5:, 2:])
+    assert (occluders[0][:5] == 128).all()
+    assert occluders.alpha(1) is None and occluders.alpha(2) is None
+    assert occluders.tensor(0).shape == (3, 20, 10)
+
+
+def test_transparency_lies_on_mid_grey_unless_asked_for(cut_outs):
+    occluders = OccluderSet.from_folder(cut_outs)
+    assert [occluders.alpha(index) for index in range(3)] == [None] * 3
+    assert (occluders[0][:5] == 128).all()
+
+
+def test_pickling_keeps_alpha_channels(cut_outs):
+    occluders = OccluderSet.from_folder(cut_outs, alpha=True)
+    again = pickle.loads(pickle.dumps(occluders))
+    for index in range(3):
+        np.testing.assert_array_equal(occluders[index], again[index])
+    np.testing.assert_array_equal(occluders.alpha(0), again.alpha(0))
+    assert again.alpha(1) is None and again.alpha(2) is None
+
+
+def test_a_large_cut_out_is_shrunk_with_its_alpha(tmp_path):
+    pixels = np.zeros((400, 400, 4), dtype=np.uint8)
+    pixels[:, :200] = (200, 100, 50, 255)
+    Image.fromarray(pixels).save(tmp_path / "half.png")
+    occluders = OccluderSet.from_folder(tmp_path, max_side=40, alpha=True)
+    alpha = occluders.alpha(0)
+    assert alpha.shape == (40, 40) and alpha[:, :18].min() == 255 and alpha[:, 22:].max() == 0
+
+
+def test_a_crop_of_which_nothing_shows_is_refused_by_its_name(tmp_path):
+    nothing = np.zeros((4, 4, 4), dtype=np.uint8)
+    with pytest.raises(ValueError, match="occluder x: every pixel is transparent"):
+        OccluderSet([nothing], ["x"])
+    Image.fromarray(nothing).save(tmp_path / "glass.png")
+    with pytest.raises(ValueError, match=r"cannot read .*glass.png \(.*every pixel is transparent"):
+        OccluderSet.from_folder(tmp_path, alpha=True)

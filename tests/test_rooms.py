@@ -25,7 +25,7 @@ ROOMS = {
     "retrieval": set(),
     "visualization": set(),
     "fastreid_adapter": {"modeling", "transforms", "datasets", "retrieval"},
-    "cli": {"fastreid_adapter", "visualization", "retrieval", "datasets", "modeling"},
+    "cli": {"fastreid_adapter", "visualization", "retrieval", "datasets", "modeling", "transforms"},
 }
 
 

@@ -1,11 +1,13 @@
 """Arm the import hook before any test imports the host, also where the .pth line is missing."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import projects_registry
 
@@ -35,3 +37,46 @@ def run_python():
         return result
 
     return run
+
+
+@pytest.fixture(scope="session")
+def draw_posetrack():
+    """Draw a PoseTrack21 of two frames and four persons, with the lists of Occluded-PoseTrack-ReID.
+
+    ``draw(root)`` returns the folder ``root/PoseTrack21``; in a frame, person ``n`` is a box of the
+    grey level ``n``.
+    """
+    sets = {
+        "train": ("000001", {7: "train", 8: "train", 9: "none"}),
+        "val": ("000342", {21: "query", 22: "gallery", 23: "gallery"}),
+    }
+
+    def draw(root):
+        folder = Path(root) / "PoseTrack21"
+        for which, (video, people) in sets.items():
+            name = f"images/{which}/{video}_mpii_{which}/000000.jpg"
+            frame = Image.new("RGB", (96, 48), "white")
+            number = 10_000_000_000 + int(video) * 10_000
+            annotations = []
+            for place, pid in enumerate(people):
+                box = [24.0 * place + 2, 4.0, 16.0, 32.0]
+                frame.paste((pid, pid, pid), (int(box[0]), 4, int(box[0]) + 16, 36))
+                own = {"id": number * 100 + place, "image_id": number, "person_id": pid % 20}
+                annotations.append({**own, "bbox": box, "track_id": place, "category_id": 1})
+            images = [{"id": number, "vid_id": video, "file_name": name, "is_labeled": True}]
+            rows = {str(row): annotation["id"] for row, annotation in enumerate(annotations)}
+            table = {"id": rows, "split": dict(zip(rows, people.values(), strict=True))}
+            for path, content in {
+                f"posetrack_data/{which}/{video}_mpii_{which}.json": {
+                    "images": images,
+                    "annotations": annotations,
+                },
+                f"occluded_posetrack_reid/{which}_dataset_sampling.json": table,
+            }.items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_text(json.dumps(content))
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            frame.save(folder / name, quality=95)
+        return folder
+
+    return draw

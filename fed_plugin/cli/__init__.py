@@ -27,6 +27,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "data": {
         "synth": "draw SynthOcc: people, whole and occluded",
         "check": "say what is there of a data set, and what is wrong with it",
+        "build-occluded-posetrack": "cut Occluded-PoseTrack-ReID's crops out of PoseTrack21",
     },
     "show": {
         "augment": "a contact sheet of a config's training images, with masks and targets",

@@ -35,7 +35,7 @@ def list_images(folder: str, *, nested: bool = False) -> list[str]:
     See :func:`scan_folder` for arguments and errors.
     """
     scan = scan_folder(folder, nested=nested)
-    warn_of_passed_over(folder, scan.passed_over)
+    warn_of_passed_over(folder, scan.passed_over, logger)
     return scan.images
 
 
@@ -78,15 +78,15 @@ def scan_folder(folder: str, nested: bool = False) -> FolderScan:
     return found
 
 
-def warn_of_passed_over(folder: str, passed_over: list[str]) -> None:
-    """Log how many files below ``folder`` were no images, and name the first few.
+def warn_of_passed_over(folder: str, passed_over: list[str], log: logging.Logger) -> None:
+    """Warn how many files below ``folder`` are passed over, and name the first few.
 
     What file managers leave behind is not worth a line.
     """
     others = [path for path in passed_over if not _is_clutter(os.path.basename(path))]
     if others:
         named = ", ".join(printable(os.path.relpath(path, folder)) for path in others[:_NAMED])
-        logger.warning(
+        log.warning(
             "%s: passed over %d that are no images to read (%s): %s%s",
             *(printable(folder), len(others), " ".join(IMAGE_SUFFIXES), named),
             f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "",

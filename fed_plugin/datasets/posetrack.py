@@ -192,9 +192,12 @@ def _read_detections(folder: str, wanted: dict[int, str]) -> dict[int, Detection
 
 def _detection(annotation: dict[str, Any], frame: dict[str, Any]) -> Detection:
     left, top, width, height = map(float, annotation["bbox"])
+    video = str(frame["vid_id"])
+    if not video.isalnum():  # it becomes a folder's name
+        raise ValueError(f"vid_id {video!r}")
     return Detection(
         pid=int(annotation["person_id"]),
-        video=str(frame["vid_id"]),
+        video=video,
         frame=int(frame["id"]),
         file_name=str(frame["file_name"]),
         box=(left, top, width, height),

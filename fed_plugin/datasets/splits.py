@@ -102,16 +102,24 @@ class Layout:
         return replace(self, splits={**self.splits, "query": (queries,)})
 
 
-def list_split(layout: Layout, root: str, split: str) -> list[Item]:
-    """List one split, sorted by base name; one warning names the files that are passed over.
+def list_split(layout: Layout, root: str, split: str, log: logging.Logger = logger) -> list[Item]:
+    """List one split, sorted by base name; one warning counts and names what is passed over.
 
-    See :func:`scan_split` for arguments and errors.
+    Args:
+        layout: of the dataset.
+        root: folder that holds the dataset's folder.
+        split: a key of ``layout.splits``.
+        log: gets the warning.
+
+    Raises:
+        OSError: as :func:`scan_split`.
+        ValueError: as :func:`scan_split`.
     """
     scan = scan_split(layout, root, split)
     folders = find_split_folders(layout, root)[split]
-    warn_of_passed_over(os.path.commonpath(folders), scan.passed_over)
+    warn_of_passed_over(os.path.commonpath(folders), scan.passed_over, log)
     if scan.junk:
-        logger.info(
+        log.info(
             "%s: %d detections of nobody (identity -1) are left out of %s, such as %s",
             *(layout.name, len(scan.junk), split, os.path.basename(scan.junk[0])),
         )

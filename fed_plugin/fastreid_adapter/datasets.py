@@ -17,17 +17,23 @@ from fastreid.data.datasets.bases import ImageDataset
 
 from fed_plugin.datasets.layouts import (
     OCCLUDED_DUKE,
+    OCCLUDED_POSETRACK,
     OCCLUDED_REID,
+    P_DUKEMTMC,
+    PARTIAL_ILIDS,
     PARTIAL_REID,
+    PARTIAL_REID_OCCLUDED,
     SYNTHOCC,
     Item,
     Layout,
     list_split,
 )
+from fed_plugin.fastreid_adapter.loader_config import current_config
+from fed_plugin.fastreid_adapter.protocol import check_p_dukemtmc, p_dukemtmc_protocol
 
 TrainItem = tuple[str, str, str]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("fastreid.fed_plugin.datasets")
 
 
 class FolderDataset(ImageDataset):
@@ -70,8 +76,8 @@ class FolderDataset(ImageDataset):
         self.root = root
         self.combineall = combineall
         self._train = self._list_combined if combineall else self._list_train
-        self._query = partial(list_split, self.layout, root, "query")
-        self._gallery = partial(list_split, self.layout, root, "gallery")
+        self._query = partial(self._list, "query")
+        self._gallery = partial(self._list, "gallery")
 
     @property
     def data(self) -> list:
@@ -86,6 +92,9 @@ class FolderDataset(ImageDataset):
         """Have queries and gallery join the training images."""
         self._train = self._list_combined
 
+    def _list(self, split: str) -> list[Item]:
+        return list_split(self.layout, self.root, split, log=logger)
+
     def _list_train(self) -> list[TrainItem]:
         if "train" not in self.layout.splits:
             raise ValueError(
@@ -93,7 +102,7 @@ class FolderDataset(ImageDataset):
                 "one is for testing only; try naming it in DATASETS.TESTS and training on another, "
                 "such as Market1501"
             )
-        return self._prefixed(list_split(self.layout, self.root, "train"), self.dataset_name)
+        return self._prefixed(self._list("train"), self.dataset_name)
 
     def _list_combined(self) -> list[TrainItem]:
         train = self._list_train() if "train" in self.layout.splits else []
@@ -121,14 +130,43 @@ class FolderDataset(ImageDataset):
         return [(path, f"{prefix}_{pid}", f"{prefix}_{camid}") for path, pid, camid in items]
 
 
-def _registered(layout: Layout) -> type[FolderDataset]:
+class TwoProtocols(FolderDataset):
+    """A dataset that papers test in two ways: P-DukeMTMC-reID.
+
+    ``DATASETS.P_DUKEMTMC.PROTOCOL`` says which is meant; the log says which it is whenever the
+    queries are listed for a config.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cfg = current_config()
+        if cfg is not None:
+            check_p_dukemtmc(cfg)
+            self._query = partial(self._list_queries, cfg)
+
+    def _list_queries(self, cfg: Any) -> list[Item]:
+        check_p_dukemtmc(cfg, tested=True)
+        logger.info("%s: %s", self.layout.name, p_dukemtmc_protocol(cfg))
+        return self._list("query")
+
+
+def _registered(
+    layout: Layout, people: str = "", base: type[FolderDataset] = FolderDataset
+) -> type[FolderDataset]:
     """Return the registered class of a layout, registering it unless it is there already.
 
     The host refuses a second registration of a name. A reload of this module finds its own class;
     a class of somebody else's keeps the name, and a warning says so.
+
+    Args:
+        layout: of the dataset.
+        people: name of the dataset whose people these are, where that is another one.
+        base: of the class.
     """
-    body = {"layout": layout, "dataset_name": layout.name.lower(), "__module__": __name__}
-    ours = type(layout.name, (FolderDataset,), body)
+    name = (people or layout.name).lower()
+    ours = type(
+        layout.name, (base,), {"layout": layout, "dataset_name": name, "__module__": __name__}
+    )
     try:
         there = DATASET_REGISTRY.get(layout.name)
     except KeyError:
@@ -145,6 +183,10 @@ def _registered(layout: Layout) -> type[FolderDataset]:
 
 
 Occluded_Duke = _registered(OCCLUDED_DUKE)
+P_DukeMTMC = _registered(P_DUKEMTMC, base=TwoProtocols)
 Occluded_REID = _registered(OCCLUDED_REID)
 Partial_REID = _registered(PARTIAL_REID)
+Partial_REID_Occluded = _registered(PARTIAL_REID_OCCLUDED, people=PARTIAL_REID.name)
+Partial_iLIDS = _registered(PARTIAL_ILIDS)
+Occluded_PoseTrack = _registered(OCCLUDED_POSETRACK)
 SynthOcc = _registered(SYNTHOCC)

@@ -6,7 +6,9 @@ import projects_registry  # noqa: F401 - it mends the host before the host is im
 import importlib
 import logging
 import os
+import shutil
 
+import numpy as np
 import pytest
 import torch
 from fastreid.config import get_cfg
@@ -14,11 +16,23 @@ from fastreid.data import build as host_build
 from fastreid.data.common import CommDataset
 from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.data.datasets.bases import ImageDataset
+from fastreid.evaluation.rank import evaluate_rank
 from PIL import Image
 
+from fed_plugin.datasets.posetrack_crops import cut_crops
 from fed_plugin.fastreid_adapter import datasets as adapter
 
-NAMES = ("Occluded_Duke", "Occluded_REID", "Partial_REID", "SynthOcc")
+NAMES = (
+    "Occluded_Duke",
+    "P_DukeMTMC",
+    "Occluded_REID",
+    "Partial_REID",
+    "Partial_REID_Occluded",
+    "Partial_iLIDS",
+    "Occluded_PoseTrack",
+    "SynthOcc",
+)
+FOR_TESTING_ONLY = ("Occluded_REID", "Partial_REID", "Partial_REID_Occluded", "Partial_iLIDS")
 FILES = (
     "Occluded_Duke/bounding_box_train/0001_c2_f0000001.jpg",
     "Occluded_Duke/bounding_box_train/0001_c6_f0000002.jpg",
@@ -27,6 +41,12 @@ FILES = (
     "Occluded_Duke/query/0006_c1_f0000011.jpg",
     "Occluded_Duke/bounding_box_test/0005_c1_f0000010.jpg",  # the same file as the query
     "Occluded_Duke/bounding_box_test/0005_c4_f0000012.jpg",
+    "P-DukeMTMC-reID/train/occluded_body_images/0001/0001_c1_f0000001.jpg",
+    "P-DukeMTMC-reID/train/whole_body_images/0001/0001_c2_f0000002.jpg",
+    "P-DukeMTMC-reID/test/occluded_body_images/0005/0005_c1_f0000003.jpg",
+    "P-DukeMTMC-reID/test/whole_body_images/0005/0005_c1_f0000004.jpg",
+    "Partial_iLIDS/partial_body_images/001.jpg",
+    "Partial_iLIDS/whole_body_images/001.jpg",
     "Occluded_REID/occluded_body_images/001/001_01.tif",
     "Occluded_REID/whole_body_images/001/001_01.tif",  # the same name, another image
     "Partial_REID/partial_body_images/001_01.jpg",
@@ -40,8 +60,9 @@ FILES = (
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def root(tmp_path_factory, draw_posetrack):
     folder = tmp_path_factory.mktemp("run2024_7_x")
+    cut_crops(str(draw_posetrack(folder)))
     for number, file in enumerate(FILES):
         target = folder / file
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -81,6 +102,57 @@ def test_training_identities_and_cameras_begin_with_the_datasets_name(root):
         ("0001_c6_f0000002.jpg", "occluded_duke_1", "occluded_duke_5"),
         ("0702_c8_f0000003.jpg", "occluded_duke_702", "occluded_duke_7"),
     ]
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(FOR_TESTING_ONLY)))
+def test_what_has_training_images_is_registered_for_training(name, root):
+    prefix = f"{name.lower()}_"
+    for path, pid, camid in build(name, root).train:
+        assert os.path.isfile(path) and pid.startswith(prefix) and camid.startswith(prefix)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_combining_all_trains_on_every_person_of_every_dataset(name, root):
+    dataset = build(name, root)
+    people = {pid for _, pid, _ in dataset.query + dataset.gallery} - {0}
+    combined = build(name, root, combineall=True).train
+    tested = {pid.rpartition("_")[2] for _, pid, _ in combined if "_test_" in pid}
+    assert tested == {str(pid) for pid in people}
+    trained = [] if name in FOR_TESTING_ONLY else dataset.train
+    assert combined[: len(trained)] == trained
+
+
+def test_both_query_sets_of_partial_reid_are_the_same_people(root):
+    both = ("Partial_REID", "Partial_REID_Occluded")
+    pids = [{pid for _, pid, _ in build(name, root, combineall=True).train} for name in both]
+    assert pids[0] == pids[1] == {"partial_reid_test_1"}
+    assert [named(build(name, root).query)[0][0] for name in both] == ["001_01.jpg", "001_02.jpg"]
+
+
+@pytest.mark.parametrize("name", ["P_DukeMTMC", *FOR_TESTING_ONLY, "Occluded_PoseTrack"])
+def test_without_cameras_the_same_camera_rule_never_fires(name, root):
+    dataset = build(name, root)
+    q_pids, q_camids = (np.array(column) for column in list(zip(*dataset.query, strict=True))[1:])
+    g_pids, g_camids = (np.array(column) for column in list(zip(*dataset.gallery, strict=True))[1:])
+    # identities of the query are wanted; of Occluded-PoseTrack's drawn persons none has two crops
+    g_pids = np.concatenate([g_pids, q_pids])
+    g_camids = np.concatenate([g_camids, np.full_like(q_pids, g_camids[0])])
+    distances = (q_pids[:, None] != g_pids).astype(np.float32)
+    all_cmc, all_ap, _ = evaluate_rank(distances, q_pids, g_pids, q_camids, g_camids)
+    assert all_cmc[0] == 1 and np.mean(all_ap) == 1
+    assert not ((q_pids[:, None] == g_pids) & (q_camids[:, None] == g_camids)).any()
+
+
+def test_files_that_are_passed_over_are_named_in_the_hosts_log(tmp_path, root, caplog):
+    (tmp_path / "Occluded_Duke").mkdir()
+    os.symlink(f"{root}/Occluded_Duke/query", tmp_path / "Occluded_Duke" / "query")
+    gallery = tmp_path / "Occluded_Duke" / "bounding_box_test"
+    shutil.copytree(f"{root}/Occluded_Duke/bounding_box_test", gallery)
+    (gallery / "0007_c1_f0000001.webp").write_bytes(b"")
+    with caplog.at_level(logging.WARNING, logger="fastreid"):
+        build("Occluded_Duke", str(tmp_path)).show_test()
+    (record,) = (record for record in caplog.records if "passed over 1" in record.getMessage())
+    assert record.name.startswith("fastreid.") and "0007_c1_f0000001.webp" in record.getMessage()
 
 
 def test_two_training_sets_never_share_an_identity(root):
@@ -128,7 +200,7 @@ def test_a_split_is_listed_once(root):
     assert dataset.query is first
 
 
-@pytest.mark.parametrize("name", ["Occluded_REID", "Partial_REID"])
+@pytest.mark.parametrize("name", FOR_TESTING_ONLY)
 def test_a_dataset_for_testing_only_says_so_when_it_is_to_be_trained_on(name, root):
     message = rf"DATASETS\.NAMES={name}: expected a dataset with training images.*DATASETS\.TESTS"
     with pytest.raises(ValueError, match=message):

@@ -74,6 +74,11 @@ class PeopleSet:
         index = int(draw * (len(self._paths) - count))
         return index if index < start else index + count
 
+    @property
+    def pids(self) -> tuple[Hashable, ...]:
+        """Return the identity of every image, in order."""
+        return tuple(pid for pid, (_, count) in self._spans.items() for _ in range(count))
+
     def path(self, index: int) -> str:
         """Return the file of image ``index``."""
         return self._paths[index]
@@ -109,11 +114,10 @@ class PeopleSet:
         return f"{type(self).__name__}({len(self)} images of {len(self._spans)} identities)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        pids = [pid for pid, (_, count) in self._spans.items() for _ in range(count)]
-        return type(self), (self._paths, pids, self._key)
+        return type(self), (self._paths, self.pids, self._key)
 
     def _decode(self, index: int) -> Image.Image:
-        path = self._paths[index]
+        path = self.path(index)
         try:
             return Image.fromarray(shrink_to_side(read_rgb(Path(path)), _MAX_SIDE))
         except Exception as error:  # every decoder raises its own kinds

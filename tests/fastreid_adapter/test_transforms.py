@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
+import random
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from fastreid.data import build as data_build
+from fastreid.data import build_reid_train_loader
 from fastreid.data.transforms import build_transforms
 from PIL import Image
 
-from fed_plugin.fastreid_adapter import TRANSFORM_REGISTRY
+from fed_plugin.fastreid_adapter import TRANSFORM_REGISTRY, datasets
+from fed_plugin.fastreid_adapter.items import current_item
 from fed_plugin.fastreid_adapter.transforms import extend_stock_pipeline
+from fed_plugin.modeling import visibility_target
+from fed_plugin.transforms import PeopleSet, PlacementRule
 
 
 @pytest.fixture
@@ -78,3 +86,165 @@ def test_a_folder_of_crops_is_pasted(tiny_cfg, tmp_path, photo):
     changed = (holistic != occluded).any(dim=0)
     rows = changed.any(dim=1).sum().item()
     assert 64 // 4 <= rows <= 64 // 2 and changed.any(dim=0).all()
+
+
+FREE = ("INPUT.NPO.PLACEMENT", "free")
+PEOPLE = ("INPUT.NPO.PEOPLE.PROB", 1.0)
+EVERYTHING = (*FREE, "INPUT.NPO.COUNT", (1, 3), "INPUT.NPO.PEOPLE.PROB", 0.5)
+SOFT = ("INPUT.NPO.ALPHA", True, "INPUT.NPO.FEATHER", 3)
+
+
+@pytest.fixture
+def cut_outs(tmp_path):
+    """Return a folder with one disc on a transparent ground."""
+    rows, columns = np.mgrid[-20:20, -15:15]
+    pixels = np.zeros((40, 30, 4), dtype=np.uint8)
+    pixels[..., :3] = np.random.default_rng(0).integers(0, 256, (40, 30, 3))
+    pixels[..., 3] = 255 * ((rows / 20) ** 2 + (columns / 15) ** 2 < 1)
+    (tmp_path / "cut_outs").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "cut_outs" / "disc.png")
+    return str(tmp_path / "cut_outs")
+
+
+def first_batches(cfg, count=2):
+    stream = iter(build_reid_train_loader(cfg))
+    return [next(stream) for _ in range(count)]
+
+
+def augmentation_of(cfg):
+    return build_transforms(cfg).transforms[-1]
+
+
+def test_the_keys_of_the_config_reach_the_augmentation(tiny_cfg, on_synthocc, cut_outs):
+    keys = {
+        "PROB": 0.5,
+        "PLACEMENT": "free",
+        "HEIGHT": (0.1, 0.2),
+        "WIDTH": (0.3, 0.4),
+        "COUNT": (2, 5),
+        "FEATHER": 7,
+        "PEOPLE.PROB": 0.25,
+        "PEOPLE.SCALE": (1.0, 2.0),
+        "PEOPLE.HEIGHT": (0.5, 0.6),
+        "PEOPLE.WIDTH": (0.7, 0.8),
+        "OCCLUDERS": cut_outs,
+        "ALPHA": True,
+    }
+    cfg = tiny_cfg(*(item for key, value in keys.items() for item in (f"INPUT.NPO.{key}", value)))
+    augment = augmentation_of(cfg)
+    assert augment.rule == PlacementRule(
+        "free", (0.1, 0.2), (0.3, 0.4), (2, 5), 0.25, (1.0, 2.0), (0.5, 0.6), (0.7, 0.8)
+    )
+    assert (augment.probability, augment.feather) == (0.5, 7)
+    assert augment.occluders.alpha(0) is not None
+    assert augment.people.path(0).startswith(str(on_synthocc))
+
+
+def test_without_keys_it_is_the_reference_and_lists_no_people(tiny_cfg):
+    augment = augmentation_of(tiny_cfg())
+    assert augment.rule.is_reference and augment.feather == 0 and augment.people is None
+
+
+def test_the_defaults_of_the_keys_are_those_of_the_rule(tiny_cfg):
+    assert augmentation_of(tiny_cfg()).rule == PlacementRule()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("PLACEMENT", "anywhere", "expected one of 'reference', 'free'"),
+        ("HEIGHT", (0.1, 0.2), "try INPUT.NPO.PLACEMENT free"),
+        ("COUNT", (0, 1), "expected .low, high., whole numbers"),
+        ("FEATHER", -2, "expected 0 or more pixels"),
+        ("PEOPLE.PROB", 2.0, r"expected a share in \[0, 1\]"),
+        ("PEOPLE.SCALE", (0.0, 1.0), "with 0 < low <= high <= 4"),
+    ],
+)
+def test_a_key_outside_its_range_is_refused_before_any_file_is_read(tiny_cfg, key, value, expected):
+    cfg = tiny_cfg("INPUT.NPO.OCCLUDERS", "not/there", f"INPUT.NPO.{key}", value)
+    with pytest.raises(ValueError, match=rf"^INPUT\.NPO\.{key}=.*: .*{expected}"):
+        build_transforms(cfg)
+
+
+def test_people_of_the_loader_are_always_others(tiny_cfg, on_synthocc, monkeypatch):
+    drawn = []
+    cut = PeopleSet.cut
+
+    def noting(people, placement):
+        drawn.append((current_item().path, people.path(placement.person)))
+        return cut(people, placement)
+
+    monkeypatch.setattr(PeopleSet, "cut", noting)
+    first_batches(tiny_cfg(*PEOPLE), 4)
+    assert len(drawn) == 32
+    assert all(Path(own).name[:4] != Path(other).name[:4] for own, other in drawn)
+    assert len({other for _, other in drawn}) > 10
+
+
+def test_people_outside_of_a_loader_are_refused_with_the_key(tiny_cfg, on_synthocc, photo):
+    pipeline = build_transforms(tiny_cfg(*PEOPLE))
+    with pytest.raises(ValueError, match=r"INPUT.NPO.PEOPLE.PROB=1.0: .* whose image it is"):
+        pipeline(photo)
+
+
+def test_people_of_one_identity_only_are_refused_with_the_key(tiny_cfg, on_synthocc, monkeypatch):
+    items = [("a.jpg", "synthocc_1", "synthocc_0")]
+    monkeypatch.setattr(datasets.SynthOcc, "train", items)
+    with pytest.raises(ValueError, match=r"INPUT.NPO.PEOPLE.PROB: .* two identities or more"):
+        build_transforms(tiny_cfg(*PEOPLE))
+
+
+def test_an_unreadable_person_reaches_the_user_by_name(
+    tiny_cfg, on_synthocc, monkeypatch, tmp_path
+):
+    loader = build_reid_train_loader(tiny_cfg(*PEOPLE))
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"hello")
+    monkeypatch.setattr(PeopleSet, "path", lambda people, index: str(broken))
+    with pytest.raises(Exception, match=r"PEOPLE.PROB: cannot read .*broken.jpg"):
+        next(iter(loader))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_everything_at_once_is_the_same_for_any_number_of_workers(
+    tiny_cfg, on_synthocc, cut_outs, workers
+):
+    runs = []
+    for count in (0, workers):
+        keys = (*EVERYTHING, *SOFT, "INPUT.NPO.OCCLUDERS", cut_outs)
+        cfg = tiny_cfg("SEED", 3, "DATALOADER.NUM_WORKERS", count, *keys)
+        torch.manual_seed(0), np.random.seed(0), random.seed(0)
+        runs.append(first_batches(cfg, 3))
+    for one, other in zip(*runs, strict=True):
+        assert one["img_paths"] == other["img_paths"]
+        assert torch.equal(one["images"], other["images"])
+
+
+def test_only_paths_travel_to_a_spawned_worker(tiny_cfg, on_synthocc):
+    with_people = augmentation_of(tiny_cfg(*PEOPLE))
+    with_people.draw(64, 32, pid=with_people.people.pids[0])
+    packed = pickle.dumps(with_people)
+    again = pickle.loads(packed)
+    assert len(packed) < 20_000 and len(again.people) == len(with_people.people)
+    assert again.rule == with_people.rule
+
+
+@pytest.mark.parametrize(
+    "keys", [(), FREE, SOFT, (*FREE, *SOFT), PEOPLE, (*EVERYTHING, *SOFT)], ids=str
+)
+def test_the_coverage_target_is_what_the_mask_leaves_visible(tiny_cfg, on_synthocc, cut_outs, keys):
+    augment = augmentation_of(tiny_cfg("INPUT.NPO.OCCLUDERS", cut_outs, *keys))
+    pid = augment.people.pids[0] if augment.people else None
+    noise = torch.rand(3, 64, 32, generator=torch.Generator().manual_seed(1))
+    image = noise * 200 + 20.37  # no whole grey level
+    partly = 0
+    for seed in range(12):
+        placements = augment.draw(64, 32, torch.Generator().manual_seed(seed), pid)
+        views, mask = augment.apply(image, placements)
+        target = visibility_target(views[:1], views[1:], num_parts=4, rule="coverage")[0]
+        visible = 1 - mask.float().reshape(4, -1).mean(dim=1)
+        assert torch.allclose(target, visible, atol=1e-6)
+        hard = visibility_target(views[:1], views[1:], num_parts=4)[0]
+        assert (hard[visible == 1] == 1).all()
+        partly += bool(((visible > 0) & (visible < 1)).any())
+    assert partly

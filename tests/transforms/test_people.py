@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,6 +70,7 @@ def test_pickling_carries_paths_and_identities_only(people):
     assert len(pickle.dumps(people)) == before < 2000
     again = pickle.loads(pickle.dumps(people))
     assert [again.path(index) for index in range(6)] == [people.path(index) for index in range(6)]
+    assert again.pids == people.pids == ("anna", "anna", "ben", "ben", "cleo", "cleo")
     assert again.other_than("ben", 0.6) == people.other_than("ben", 0.6)
 
 
@@ -82,8 +84,6 @@ def test_a_huge_photo_is_kept_small(tmp_path):
 
 @pytest.mark.parametrize("damage", [b"", b"hello", None])
 def test_an_unreadable_person_is_named_by_file_and_key(people, damage):
-    from pathlib import Path
-
     file = Path(people.path(2))
     file.unlink() if damage is None else file.write_bytes(damage)
     with pytest.raises(ValueError) as raised:

@@ -82,12 +82,15 @@ def count_split(
     )
 
 
-def count_findings(rows: Sequence[SplitCounts], cameras: int) -> list[Finding]:
+def count_findings(
+    rows: Sequence[SplitCounts], cameras: int, published_cameras: int
+) -> list[Finding]:
     """Say where the counts are not those of a complete copy.
 
     Args:
         rows: of all splits.
-        cameras: published number; 0 where none is.
+        cameras: of all splits together; 0 where the data set tells none.
+        published_cameras: 0 where their number is not known.
     """
     findings = []
     for row in rows:
@@ -106,8 +109,7 @@ def count_findings(rows: Sequence[SplitCounts], cameras: int) -> list[Finding]:
                 "figures compare with nobody's"
             )
             findings.append(Finding("error", "count", sentence))
-    most = max((row.cameras for row in rows), default=0)
-    if cameras and most and most != cameras:
-        sentence = f"{most} cameras instead of {cameras}"
+    if cameras and published_cameras and cameras != published_cameras:
+        sentence = f"{cameras} cameras instead of {published_cameras}"
         findings.append(Finding("warning", "cameras", sentence))
     return findings

@@ -86,10 +86,11 @@ def check(
         )
         for listing in listings
     ]
+    cameras = {camid for listing in listings for _, _, camid in listing.items}
     findings = [
         *target.remarks,
         *listing_findings(listings),
-        *count_findings(rows, target.cameras),
+        *count_findings(rows, len(cameras) if target.tells_cameras else 0, target.cameras),
         *content_findings(listings, found.facts),
         *leak_findings(listings, found.facts),
         *answer_findings(listings, target.distractor_pids),

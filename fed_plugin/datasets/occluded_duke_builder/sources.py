@@ -100,7 +100,7 @@ class _Archive:
         holds_test = [root for root in found if any(place[0] == TEST for place in found[root])]
         if not holds_test:
             raise FileNotFoundError(_no_folders(path))
-        self._entries = found[min(holds_test, key=lambda root: (root.count("/"), root))]
+        self._entries = found[max(holds_test, key=lambda root: len(found[root]))]
         self.sizes = {place: entry.file_size for place, entry in self._entries.items()}
 
     def read(self, place: Place) -> bytes:

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "data": {
         "synth": "draw SynthOcc: people, whole and occluded",
+        "occluders": "build, check and preview sets of obstacles for INPUT.NPO.OCCLUDERS",
         "build-occluded-duke": "make Occluded_Duke from your copy of DukeMTMC-reID",
         "check": "say what is there of a data set, and what is wrong with it",
         "build-occluded-posetrack": "cut Occluded-PoseTrack-ReID's crops out of PoseTrack21",

@@ -8,15 +8,12 @@ place in the image, all crops at once; where it fits, the whole crop is compared
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from fed_plugin.transforms.decoding import read_rgb
 
 Pixels = NDArray[np.uint8]
 _Floats = NDArray[np.float32]
@@ -144,32 +141,6 @@ class LeakSearch:
         if correlation < MIN_CORRELATION or mean > MAX_LEVELS:
             return None
         return Leak(anchor.crop, name, int(top + y), int(left + x), correlation)
-
-
-def find_leaks(
-    search: LeakSearch, paths: Sequence[str], progress: Callable[[int, int], None] | None = None
-) -> Iterator[Leak]:
-    """Search all crops in image files.
-
-    Args:
-        search: holds the crops.
-        paths: of the images.
-        progress: called with (images done, images in all).
-
-    Yields:
-        What was found, in the order of ``paths``.
-
-    Raises:
-        ValueError: an image cannot be read; the message names it.
-    """
-    for done, path in enumerate(paths, start=1):
-        try:
-            image = read_rgb(Path(path))
-        except Exception as error:  # every decoder raises its own kinds
-            raise ValueError(f"cannot read {path} ({error}); the leak check needs it") from error
-        yield from search.in_image(image, path)
-        if progress is not None:
-            progress(done, len(paths))
 
 
 def _cells_everywhere(image: NDArray[np.generic], shape: tuple[int, int]) -> _Floats:

@@ -5,6 +5,7 @@ set, which ``background`` looks through), ``duplicates``, ``writing`` with ``man
 ``checking`` for what was written, here or by anybody.
 """
 
+from fed_plugin.datasets.occluder_sets.checking import SetCheck, check_set
 from fed_plugin.datasets.occluder_sets.crops import Crop, LeftOut, read_crops
 from fed_plugin.datasets.occluder_sets.duplicates import alike, look_of, without_duplicates
 from fed_plugin.datasets.occluder_sets.manifest import MANIFEST, Entry, Manifest, read_manifest
@@ -17,7 +18,9 @@ __all__ = [
     "Entry",
     "LeftOut",
     "Manifest",
+    "SetCheck",
     "alike",
+    "check_set",
     "check_target",
     "look_of",
     "mine_crops",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from fed_plugin.datasets.listing import IMAGE_SUFFIXES, visible_entries
+from fed_plugin.datasets.listing import IMAGE_SUFFIXES, printable, visible_entries
 from fed_plugin.datasets.occluder_sets.manifest import MANIFEST
 
 Pixels = NDArray[np.uint8]
@@ -39,7 +39,7 @@ class LeftOut:
 
     Attributes:
         name: file or crop.
-        kind: "not an image", "broken", "unfit", "duplicate" or "leak".
+        kind: "not an image", "broken", "unfit", "duplicate", "near duplicate" or "leak".
         reason: for a reader.
     """
 
@@ -108,18 +108,22 @@ def read_crops(
 
 def read_crop(path: Path) -> Crop | LeftOut:
     """Decode one file; a file that is no usable crop is returned as what was left out."""
+    name = printable(path.name)
     if path.is_dir():
-        return LeftOut(path.name, "not an image", "a folder: only the files beside it are read")
+        return LeftOut(name, "not an image", "a folder: only the files beside it are read")
     if not path.name.lower().endswith(KINDS):
-        return LeftOut(path.name, "not an image", f"expected one of {' '.join(KINDS)}")
+        return LeftOut(name, "not an image", f"expected one of {' '.join(KINDS)}")
+    if path.exists() and not path.is_file():
+        return LeftOut(name, "not an image", "neither a file nor a folder")
     try:
         pixels, note = _decode(path)
     except Exception as error:  # every decoder raises its own kinds
-        return LeftOut(path.name, "broken", f"cannot be read: {error or type(error).__name__}")
+        reason = f"{type(error).__name__}: {error}".replace(str(path), name)
+        return LeftOut(name, "broken", f"cannot be read ({printable(reason)})")
     unfit = _why_unfit(pixels)
     if unfit:
-        return LeftOut(path.name, "unfit", unfit)
-    return Crop(path.stem, pixels, path.name + note)
+        return LeftOut(name, "unfit", unfit)
+    return Crop(printable(path.stem), pixels, name + note)
 
 
 def _decode(path: Path) -> tuple[Pixels, str]:

@@ -80,7 +80,7 @@ def without_duplicates(crops: Sequence[Crop]) -> tuple[list[Crop], list[LeftOut]
         if a not in gone and b not in gone:
             gone.add(b)
             reason = f"nearly the same picture as {unique[a].origin}"
-            left_out.append(LeftOut(unique[b].origin, "duplicate", reason))
+            left_out.append(LeftOut(unique[b].origin, "near duplicate", reason))
     return [crop for index, crop in enumerate(unique) if index not in gone], left_out
 
 

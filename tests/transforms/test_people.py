@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from fed_plugin.transforms import PeopleSet, PersonPlacement
+from fed_plugin.transforms import PeopleSet, PersonPlacement, PlacementRule
 from fed_plugin.transforms import people as people_module
 
 
@@ -106,3 +109,25 @@ def test_fewer_than_two_identities_are_refused_with_the_key(pids):
 def test_paths_and_identities_have_to_be_as_many():
     with pytest.raises(ValueError, match="one pid per path, got 1 for 2"):
         PeopleSet(["a.jpg", "b.jpg"], [1])
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    image=st.tuples(st.integers(1, 300), st.integers(1, 200)),
+    scale=st.floats(0.001, 4),
+    part=st.floats(0.001, 1),
+    seed=st.integers(0, 2**32),
+)
+def test_any_part_of_any_person_can_be_cut(tmp_path_factory, size, image, scale, part, seed):
+    path = tmp_path_factory.mktemp("person") / "person.png"
+    Image.new("RGB", size, (9, 8, 7)).save(path)
+    people = PeopleSet([str(path)] * 2, ["anna", "ben"])
+    rule = PlacementRule(
+        people=1.0, people_scale=(scale, scale), people_height=(part, 1), people_width=(part, 1)
+    )
+    generator = torch.Generator().manual_seed(seed)
+    (placement,) = rule.draw([(1, 1)], *image, generator, people, "anna")
+    pixels = people.cut(placement)
+    assert pixels.shape == (placement.height, placement.width, 3)
+    assert (pixels == (9, 8, 7)).all()

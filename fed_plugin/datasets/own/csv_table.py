@@ -107,7 +107,8 @@ def _parse(file: str, text: str, separator: str) -> Iterator[Row]:
 
 
 def _cells(file: str, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    source = io.StringIO(text, newline="")
+    reader = csv.reader(source, delimiter=separator, skipinitialspace=True, strict=True)
     line = 1
     try:
         for cells in reader:

@@ -129,8 +129,8 @@ def _check_given(divided: Division) -> None:
         kept = [record for record in divided.gallery if record.path not in queries]
         if len(kept) < len(divided.gallery):
             divided.warnings.append(
-                f"{counted(len(divided.gallery) - len(kept), 'gallery image')} would be found by "
-                "themselves, being queries, too, without cameras: taken as queries only."
+                f"Taken as queries only: {counted(len(divided.gallery) - len(kept), 'image')} in "
+                "query and gallery; without cameras each would find itself."
             )
             divided.gallery = kept
     lost = len(divided.query) - len(_answered(divided))
@@ -139,8 +139,8 @@ def _check_given(divided: Division) -> None:
         who = sorted({r.identity for r in divided.query if r.path not in answered})
         other = " of another camera" if divided.uses_cameras else ""
         divided.warnings.append(
-            f"{counted(lost, 'query', 'queries')} without a right answer{other} in the gallery do "
-            f"not count: {identities(len(who))}, {named(who)}."
+            f"Not counted: {counted(lost, 'query', 'queries')} without a right answer{other} in "
+            f"the gallery, of {identities(len(who))}, {named(who)}."
         )
 
 

@@ -14,7 +14,7 @@ from fed_plugin.datasets.own.spellings import EXPECTED, part_of, uses
 from fed_plugin.datasets.own.wording import counted, named, shown
 
 # A camera number ends where its digits do, or at Market-1501's sequence; img_c3po tells none.
-_CAMERA = re.compile(r".+?_c(?P<camera>[0-9]+)(?=s[0-9]|[^0-9A-Za-z]|$)", re.IGNORECASE)
+_CAMERA = re.compile(r"(?P<pid>.+?)_c(?P<camera>[0-9]+)(?=s[0-9]|[^0-9A-Za-z]|$)", re.IGNORECASE)
 _EXAMPLE = MARKET_NAMES.example
 
 _NESTED = "a folder per identity"
@@ -95,11 +95,12 @@ def _splits_on_top(root: str) -> dict[str, str]:
 
 
 def _read_part(folder: str) -> _Part:
-    """Read one folder: by its subfolders or by its names, whichever holds more images."""
+    """Read one folder: by its subfolders or by its names, whichever tells more images."""
     here = scan_folder(folder)
     below = {path: scan_folder(path) for path in _folders(folder)}
-    if sum(len(scan.images) for scan in below.values()) < max(1, len(here.images)):
-        return _by_names(here)
+    flat = _by_names(here)
+    if sum(len(scan.images) for scan in below.values()) < max(1, len(flat.images)):
+        return flat
     part = _Part(_NESTED, passed_over=here.images + _outside(here.passed_over, below))
     for path, scan in below.items():
         part.images += [(image, os.path.basename(path)) for image in scan.images]
@@ -110,14 +111,22 @@ def _read_part(folder: str) -> _Part:
 
 
 def _by_names(here: FolderScan) -> _Part:
+    """Read identities from names: before the camera if all tell one, else before the first _."""
+    cameras = [_CAMERA.match(_stem(image)) for image in here.images]
     part = _Part(_FLAT, passed_over=list(here.passed_over))
-    for image in here.images:
-        identity, mark, _ = os.path.basename(image).partition("_")
+    for image, camera in zip(here.images, cameras, strict=True):
+        identity, mark, _ = _stem(image).partition("_")
+        if camera and all(cameras):
+            identity = camera["pid"]
         if identity and mark:
             part.images.append((image, identity))
         else:
             part.passed_over.append(image)
     return part
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]
 
 
 def _folders(folder: str) -> list[str]:
@@ -132,18 +141,18 @@ def _outside(paths: list[str], folders: Iterable[str]) -> list[str]:
 
 def _with_cameras(records: list[Record]) -> tuple[list[Record], str]:
     """Read cameras from the names if all of them tell one; say what was done."""
-    stems = [os.path.splitext(os.path.basename(record.path))[0] for record in records]
+    stems = [_stem(record.path) for record in records]
     matches = [_CAMERA.match(stem) for stem in stems]
     cameras = [canonical(match["camera"]) for match in matches if match]
     if len(cameras) == len(records):
-        several = counted(len(set(cameras)), "camera")
         told = [replace(record, camera=c) for record, c in zip(records, cameras, strict=True)]
-        return told, f"Cameras: {several}, read from the names (as in {_EXAMPLE})."
+        return told, f"Cameras: {len(set(cameras))}, read from the names (as in {_EXAMPLE})."
     silent = [stem for stem, match in zip(stems, matches, strict=True) if not match]
     why = "the names tell none"
     if cameras:
+        tell = "tells" if len(silent) == 1 else "tell"
         why = (
-            f"{counted(len(silent), 'name')} of {len(records):,} tell none ({named(silent)}; "
+            f"{counted(len(silent), 'name')} of {len(records):,} {tell} none ({named(silent)}; "
             f"expected names like {_EXAMPLE}), so the others' are not used"
         )
     return records, f"Cameras: none, {why}."
@@ -151,17 +160,19 @@ def _with_cameras(records: list[Record]) -> tuple[list[Record], str]:
 
 def _nothing_found(root: str) -> str:
     """Say that no image was found, and where some are."""
-    message = (
-        f"{shown(root)} (DATASETS.FOLDER_REID.ROOT): expected a folder per identity with images "
-        f"({' '.join(IMAGE_SUFFIXES)}), or images named like {_EXAMPLE}, directly or below "
-        f"{EXPECTED}; got none"
-    )
     scan = scan_folder(root)
     tables = [path for path in scan.passed_over if path.lower().endswith((".csv", ".tsv"))]
+    deeper = [path for path in scan.passed_over if path.lower().endswith(IMAGE_SUFFIXES)]
+    got, hint = "none", "the folder that holds them"
     if tables:
-        return f"{message}; try naming the table {shown(tables[0])} instead of its folder"
-    images = [path for path in scan.passed_over if path.lower().endswith(IMAGE_SUFFIXES)]
-    if images:
-        folder = os.path.dirname(os.path.dirname(images[0]))
-        return f"{message}, but deeper; try naming {shown(folder)} instead"
-    return message
+        hint = f"the table {shown(tables[0])}"
+    elif deeper:
+        got, hint = "deeper ones", shown(os.path.dirname(os.path.dirname(deeper[0])))
+    elif scan.images:
+        got = f"names that tell no identity, such as {shown(os.path.basename(scan.images[0]))}"
+        hint = "a folder per identity, or a table of path,pid"
+    return (
+        f"{shown(root)} (DATASETS.FOLDER_REID.ROOT): expected images ({' '.join(IMAGE_SUFFIXES)}) "
+        f"in a folder per identity, or named like {_EXAMPLE}, directly or below folders "
+        f"{EXPECTED}; got {got}; try {hint}"
+    )

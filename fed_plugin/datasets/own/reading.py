@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fed_plugin.datasets.listing import is_hidden
 from fed_plugin.datasets.own.csv_table import read_table
 from fed_plugin.datasets.own.division import Division, divide
 from fed_plugin.datasets.own.folders import read_folder
@@ -81,8 +82,8 @@ def read_own_data(path: str | os.PathLike[str], rule: SplitRule | None = None) -
         _numbering(pids),
         *division.sentences,
         *([f"Identity {_DISTRACTORS} is in the gallery only: distractors."] if distractors else []),
-        *([f"Passed over as nobody (-1): {counted(len(nobody), 'image')}."] if nobody else []),
-        *_passed_over(path, found.passed_over),
+        *_passed_over(path, "Passed over as nobody (-1)", nobody),
+        *_passed_over(path, "Passed over", found.passed_over),
         *(f"Warning: {warning}" for warning in division.warnings),
         _counts(division),
     ]
@@ -153,18 +154,22 @@ def _counts(division: Division) -> str:
     return f"In all: {', '.join(told)}."
 
 
-def _passed_over(root: str, paths: list[str]) -> list[str]:
-    """Name the files that were passed over, by their folder where it holds many."""
+def _passed_over(root: str, what: str, paths: list[str]) -> list[str]:
+    """Name what was passed over: by its folder where that holds many, hidden files last."""
     if not paths:
         return []
+    start = root if os.path.isdir(root) else os.path.dirname(root) or "."
     folders: dict[str, list[str]] = {}
     for path in paths:
-        name = os.path.relpath(path, root if os.path.isdir(root) else os.path.dirname(root) or ".")
-        folders.setdefault(os.path.dirname(name), []).append(
-            name + path[len(path.rstrip(os.sep)) :]
-        )
+        name = os.path.relpath(path, start) + path[len(path.rstrip(os.sep)) :]
+        hidden = any(is_hidden(part) for part in name.split(os.sep))
+        folder = "hidden" if hidden else os.path.dirname(name.rstrip(os.sep))
+        folders.setdefault(folder, []).append(name)
+    hidden = folders.pop("hidden", [])
     names = []
     for folder, inside in sorted(folders.items()):
         many = folder and len(inside) > _FEW
-        names += [f"{folder}/ ({len(inside):,} files)"] if many else inside
-    return [f"Passed over: {counted(len(paths), 'file')}, {named(names)}."]
+        names += [f"{folder}{os.sep} ({len(inside):,} files)"] if many else inside
+    if hidden:
+        names.append(f"{counted(len(hidden), 'hidden file')} such as {hidden[0]}")
+    return [f"{what}: {counted(len(paths), 'file')}, {named(names)}."]

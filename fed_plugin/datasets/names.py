@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from fed_plugin.datasets.listing import printable
 
+_MAX_DIGITS = 18  # of an identity or camera: the host stores 64 bits
+
 
 @dataclass(frozen=True)
 class NameRule:
@@ -40,7 +42,8 @@ class NameRule:
         match = self.pattern.fullmatch(os.path.splitext(os.path.basename(path))[0])
         groups = match.groupdict() if match else {}
         camera = groups.get("camera")
-        if match is None or (camera is not None and int(camera) < 1):
+        too_long = any(len(number or "") > _MAX_DIGITS for number in groups.values())
+        if match is None or too_long or (camera and int(camera) < 1):
             raise ValueError(
                 f"{printable(path)}: cannot read an identity"
                 f"{' and a camera' if self.tells_camera else ''} from this name: "

@@ -148,7 +148,7 @@ def _read_list(path: str, splits: tuple[str, ...]) -> dict[int, str]:
     try:
         numbers, column = table["id"], table["split"]
         chosen = {int(numbers[row]): split for row, split in column.items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(
             f'{path}: expected {{"id": {{row: number}}, "split": {{row: name}}}}, got another '
             f"table ({type(error).__name__}: {error}); try the published file"
@@ -182,7 +182,7 @@ def _read_detections(folder: str, wanted: dict[int, str]) -> dict[int, Detection
                 if int(annotation["id"]) in wanted:
                     frame = frames[int(annotation["image_id"])]
                     found[int(annotation["id"])] = _detection(annotation, frame)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(
                 f"{path}: expected PoseTrack21's images and annotations, got a file without them "
                 f"({type(error).__name__}: {error}); try unpacking PoseTrack21 again"

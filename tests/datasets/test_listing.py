@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from fed_plugin.datasets.listing import list_images
+from fed_plugin.datasets.listing import list_images, printable, scan_folder
 
 
 def base_names(paths):
@@ -71,3 +71,104 @@ def test_a_converted_or_flattened_copy_beside_the_original_is_refused(tmp_path, 
     with pytest.raises(ValueError, match="got two of one name; try moving the copies") as caught:
         list_images(str(tmp_path), nested=True)
     assert str(tmp_path / copy) in str(caught.value)
+
+
+def test_a_scan_names_every_file_that_is_no_image(tmp_path, draw_tree):
+    images = ["b.jpg", "001/a.jpg"]
+    others = ["a.txt", ".b.jpg", "Thumbs.db", "001/c.webp", "001/deep/d.jpg", ".git/e.jpg", "f"]
+    draw_tree(tmp_path, *images)
+    for other in others:
+        (tmp_path / other).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / other).write_bytes(b"")
+    (tmp_path / "002").mkdir()
+    (tmp_path / "001" / "none").mkdir()
+    scan = scan_folder(str(tmp_path), nested=True)
+    assert scan.images == [str(tmp_path / "001" / "a.jpg"), str(tmp_path / "b.jpg")]
+    empty = [f"{tmp_path}/001/none/", f"{tmp_path}/002/"]
+    assert scan.passed_over == sorted([*(str(tmp_path / other) for other in others), *empty])
+    flat = scan_folder(str(tmp_path))
+    assert flat.images == [str(tmp_path / "b.jpg")]
+    assert flat.passed_over == sorted([*scan.passed_over, str(tmp_path / "001" / "a.jpg")])
+
+
+def test_the_warning_counts_all_and_names_the_first_few(tmp_path, draw_tree, caplog):
+    draw_tree(tmp_path, "a.jpg")
+    for number in range(5):
+        (tmp_path / f"{number}.txt").write_bytes(b"")
+    (tmp_path / ".hidden.jpg").write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        list_images(str(tmp_path))
+    assert "passed over 6" in caplog.text
+    assert caplog.text.rstrip().endswith(": .hidden.jpg, 0.txt, 1.txt and 3 more")
+
+
+def test_linked_images_and_linked_identity_folders_are_followed(tmp_path, draw_tree):
+    draw_tree(tmp_path / "disk", "a.jpg", "002/b.jpg")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "c.jpg").symlink_to(tmp_path / "disk" / "a.jpg")
+    (tmp_path / "set" / "002").symlink_to(tmp_path / "disk" / "002")
+    scan = scan_folder(str(tmp_path / "set"), nested=True)
+    assert base_names(scan.images) == ["b.jpg", "c.jpg"] and scan.passed_over == []
+
+
+def test_links_to_folders_that_are_passed_over_are_named_and_not_followed(tmp_path, draw_tree):
+    draw_tree(tmp_path, "001/a.jpg")
+    (tmp_path / "001" / "round").symlink_to(tmp_path)
+    (tmp_path / "all").symlink_to(tmp_path)
+    nested = scan_folder(str(tmp_path / "001"), nested=True)
+    assert base_names(nested.images) == ["a.jpg"]
+    assert scan_folder(str(tmp_path)).passed_over == [
+        str(tmp_path / "001" / "a.jpg"),
+        str(tmp_path / "001" / "round"),
+        str(tmp_path / "all"),
+    ]
+
+
+def test_an_image_that_is_a_link_to_nowhere_is_refused_by_name(tmp_path, draw_tree):
+    draw_tree(tmp_path, "a.jpg")
+    (tmp_path / "b.jpg").symlink_to("/mnt/disk/b.jpg")
+    message = r"b\.jpg: expected an image, got a link to /mnt/disk/b\.jpg, which is not there"
+    with pytest.raises(FileNotFoundError, match=message):
+        scan_folder(str(tmp_path))
+
+
+def test_an_image_that_is_a_link_to_itself_is_refused_by_name(tmp_path):
+    (tmp_path / "b.jpg").symlink_to("b.jpg")
+    with pytest.raises(FileNotFoundError, match=r"got a link to b\.jpg, which is not there"):
+        scan_folder(str(tmp_path))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path, draw_tree):
+    draw_tree(tmp_path, "a.jpg")
+    os.mkfifo(tmp_path / "b.jpg")
+    scan = scan_folder(str(tmp_path))
+    assert base_names(scan.images) == ["a.jpg"] and base_names(scan.passed_over) == ["b.jpg"]
+
+
+def test_a_folder_that_may_hold_images_and_cannot_be_read_is_refused(
+    tmp_path, draw_tree, monkeypatch
+):
+    draw_tree(tmp_path, "a.jpg", "001/b.jpg")
+    real = os.scandir  # root reads everything: permissions alone would not do in a container
+
+    def scandir(folder):
+        if os.path.basename(folder) == "001":
+            raise PermissionError(13, "Permission denied", folder)
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError, match=r"001: expected a folder that can be read, got Perm"):
+        scan_folder(str(tmp_path), nested=True)
+    flat = scan_folder(str(tmp_path))
+    assert flat.passed_over == [f"{tmp_path}/001/"]
+
+
+def test_names_that_no_terminal_shows_are_listed_and_logged(tmp_path, draw_tree, caplog):
+    odd = ["caf\udce9.jpg", "two\nlines.jpg", "tab\t.jpg"]
+    for name in [*odd, "caf\udce9.txt"]:
+        (tmp_path / name).write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        assert base_names(list_images(str(tmp_path))) == sorted(odd)
+    assert "caf\\udce9.txt" in caplog.text
+    caplog.text.encode("utf-8")
+    assert printable("a\nb\tc\u202ed\udce9") == "a\\nb\\tc\\u202ed\\udce9"

@@ -2,9 +2,23 @@ from __future__ import annotations
 
 import pytest
 
-from fed_plugin.datasets.names import DUKE_NAMES, MARKET_NAMES, NUMBERED_NAMES
+from fed_plugin.datasets.names import (
+    DUKE_NAMES,
+    ILIDS_NAMES,
+    MARKET_NAMES,
+    NUMBERED_NAMES,
+    P_DUKE_NAMES,
+    POSETRACK_NAMES,
+)
 
-RULES = {"duke": DUKE_NAMES, "market": MARKET_NAMES, "numbered": NUMBERED_NAMES}
+RULES = {
+    "duke": DUKE_NAMES,
+    "market": MARKET_NAMES,
+    "numbered": NUMBERED_NAMES,
+    "ilids": ILIDS_NAMES,
+    "p_duke": P_DUKE_NAMES,
+    "posetrack": POSETRACK_NAMES,
+}
 
 
 @pytest.mark.parametrize(
@@ -18,6 +32,11 @@ RULES = {"duke": DUKE_NAMES, "market": MARKET_NAMES, "numbered": NUMBERED_NAMES}
         ("market", "-1_c3s2_000401_03.jpg", -1, 2),
         ("numbered", "001_01.tif", 1, None),
         ("numbered", "200_05.jpg", 200, None),
+        ("ilids", "119.jpg", 119, None),
+        ("ilids", "119_1.jpg", 119, None),
+        ("p_duke", "0007_c2_f0046182.jpg", 7, None),
+        ("p_duke", "0007_2024 (1).jpg", 7, None),
+        ("posetrack", "1024_000342_10003420000.jpg", 1024, None),
     ],
 )
 def test_identity_and_camera_are_read_from_the_name(rule, name, pid, camid):
@@ -60,6 +79,14 @@ def test_ids_and_cameras_are_python_ints(rule):
         ("numbered", "001.jpg"),
         ("numbered", "001_01 copy.jpg"),
         ("numbered", "a_01.jpg"),
+        ("numbered", "9999999999999999999_01.jpg"),  # more than 64 bits
+        ("duke", "0001_c9999999999999999999_f1.jpg"),
+        ("ilids", "x119.jpg"),
+        ("ilids", "119_.jpg"),
+        ("p_duke", "0007.jpg"),
+        ("p_duke", "whole_0007.jpg"),
+        ("posetrack", "1024_000342.jpg"),
+        ("posetrack", "1024_000342_10003420000_kps_.jpg"),
     ],
 )
 def test_a_name_that_does_not_parse_is_an_error_that_names_the_file(rule, name):

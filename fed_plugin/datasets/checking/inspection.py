@@ -155,4 +155,4 @@ def _lacks_end(data: bytes) -> bool:
     """Tell whether a JPEG or a PNG has no end, though it decodes: what is missing becomes grey."""
     if data.startswith(b"\xff\xd8"):
         return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")  # end of image, start of scan
-    return data.startswith(b"\x89PNG") and b"IEND" not in data
+    return data.startswith(b"\x89PNG") and b"IEND\xaeB`\x82" not in data

@@ -141,7 +141,6 @@ class TwoProtocols(FolderDataset):
         super().__init__(*args, **kwargs)
         cfg = current_config()
         if cfg is not None:
-            check_p_dukemtmc(cfg)
             self._query = partial(self._list_queries, cfg)
 
     def _list_queries(self, cfg: Any) -> list[Item]:

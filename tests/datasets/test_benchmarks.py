@@ -56,6 +56,14 @@ def test_a_root_that_looks_like_an_identity_changes_no_identity(
     assert {pid for _, pid, _ in occluded_reid(str(root)).query} == {1, 2}
 
 
+def test_a_query_file_that_is_a_gallery_file_too_shares_its_camera_so_that_the_rule_takes_it_out(
+    tmp_path, draw_tree, occluded_duke_files
+):
+    splits = occluded_duke(draw_tree(tmp_path, *below("Occluded_Duke", occluded_duke_files)))
+    both = set(named(splits.query)) & set(named(splits.gallery))
+    assert both == {("0005_c1_f0000010.jpg", 5, 0)}
+
+
 def test_occluded_reid_is_read_nested_as_published(tmp_path, draw_tree, occluded_reid_files):
     splits = occluded_reid(draw_tree(tmp_path, *below("Occluded_REID", occluded_reid_files)))
     assert splits.train == []

@@ -103,6 +103,11 @@ def test_the_stock_loaders_refuse_a_contradiction(root):
         )
 
 
+def test_a_contradiction_is_refused_before_the_training_not_at_its_first_test(root):
+    with pytest.raises(ValueError, match="'supervised'"):
+        build.build_reid_train_loader(config("supervised", (MARKET,), (P,)), combineall=False)
+
+
 def test_the_stock_train_loader_joins_occluded_and_whole_images(root):
     loader = build.build_reid_train_loader(config("supervised", (P,), (P,)), combineall=False)
     assert len(loader.dataset) == 4 and loader.dataset.num_classes == 2

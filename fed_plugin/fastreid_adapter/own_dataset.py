@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from fastreid.data.datasets import DATASET_REGISTRY
 
 from fed_plugin.datasets.layouts import Item, Layout
+from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.names import MARKET_NAMES
 from fed_plugin.datasets.own import OwnData, SplitRule, read_own_data
 from fed_plugin.fastreid_adapter.datasets import FolderDataset, TrainItem
@@ -63,8 +64,6 @@ class FolderReID(FolderDataset):
             keys.get("SPLIT_SEED", SplitRule.seed),
         )
         super().__init__(root=root, mode=mode, combineall=combineall, **kwargs)
-        self._query = partial(self._list_test, "query")
-        self._gallery = partial(self._list_test, "gallery")
 
     @cached_property
     def own(self) -> OwnData:
@@ -76,22 +75,14 @@ class FolderReID(FolderDataset):
             logger.log(level, "%s\n  %s", self.dataset_name, "\n  ".join(own.explanation))
         return own
 
-    def _list_train(self) -> list[TrainItem]:
-        if not self.own.train:
-            raise ValueError(
-                f"DATASETS.NAMES={NAME}: expected training images in {self.path} ({_KEYS}.ROOT), "
-                f"got none; {self.own.explanation[-1]} Try adding a train folder, or naming it in "
-                "DATASETS.TESTS only"
-            )
-        return self._prefixed(self.own.train, self.dataset_name)
-
-    def _list_test(self, split: str) -> list[Item]:
+    def _list(self, split: str) -> list[Item]:
         items = getattr(self.own, split)
         if not items:
+            key, other = ("NAMES", "TESTS") if split == "train" else ("TESTS", "NAMES")
             raise ValueError(
-                f"DATASETS.TESTS={NAME}: expected {split} images in {self.path} ({_KEYS}.ROOT), "
-                f"got none; {self.own.explanation[-1]} Try identities with several images, or "
-                "naming it in DATASETS.NAMES only"
+                f"DATASETS.{key}={NAME}: expected {split} images in {printable(self.path)} "
+                f"({_KEYS}.ROOT), got none. {self.own.explanation[-1]} Try adding some, or naming "
+                f"{NAME} in DATASETS.{other} only"
             )
         return items
 
@@ -113,3 +104,5 @@ def _name(name: Any) -> str:
 
 if NAME not in DATASET_REGISTRY._obj_map:  # the host refuses a second registration
     DATASET_REGISTRY.register(FolderReID)
+elif DATASET_REGISTRY.get(NAME).__module__ != __name__:
+    logger.warning("DATASET_REGISTRY: %s is somebody else's; that of fed_plugin is left out", NAME)

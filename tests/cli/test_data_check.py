@@ -1,0 +1,139 @@
+"""``data check``: what is printed, written and returned."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fed_plugin.cli import main
+
+NAMES = {
+    "bounding_box_train": ("0001_c1s1_000001_01.jpg", "0002_c2s1_000002_01.jpg"),
+    "query": ("0003_c1s1_000003_01.jpg", "0004_c1s1_000004_01.jpg"),
+    "bounding_box_test": ("0003_c2s1_000005_01.jpg", "0004_c2s1_000006_01.jpg"),
+}
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A folder that holds a sound SynthOcc, named by FASTREID_DATASETS; the cache is beside it."""
+    folder = tmp_path / "datasets"
+    rng = np.random.default_rng(0)
+    for split, names in NAMES.items():
+        (folder / "SynthOcc" / split).mkdir(parents=True)
+        for name in names:
+            pixels = rng.integers(0, 256, (8, 4, 3), dtype=np.uint8)
+            Image.fromarray(pixels).resize((32, 64)).save(folder / "SynthOcc" / split / name)
+    monkeypatch.setenv("FASTREID_DATASETS", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return folder
+
+
+def broken(root, count=1):
+    for number in range(count):
+        (root / "SynthOcc" / "query" / f"0003_c1s1_{number:06}_09.jpg").write_bytes(b"no image")
+
+
+@pytest.mark.parametrize("words", [[], ["SynthOcc"], ["{root}"], ["{root}/SynthOcc"]])
+def test_a_sound_data_set_gets_a_table_a_way_to_train_and_status_0(root, capsys, words):
+    assert main(["data", "check", *(word.format(root=root) for word in words)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == f"SynthOcc: {root}/SynthOcc"
+    assert lines[4].split() == (
+        ["split", "images", "published", "ids", "published", "cameras", "median", "file", "list"]
+    )
+    assert lines[5].split()[:9] == ["train", "2", "-", "2", "-", "2", "32", "x", "64"]
+    assert lines[9].startswith("0 errors, 0 warnings, 0 notes; 6 files read, 0 unchanged")
+    assert f"FASTREID_DATASETS={root}" in lines[11] and "synthocc_vit_tiny" in lines[11]
+
+
+def test_an_error_is_status_1_and_no_way_to_train(root, capsys):
+    broken(root)
+    assert main(["data", "check", "SynthOcc"]) == 1
+    output = capsys.readouterr().out
+    assert "error: query: 1 images cannot be read" in output
+    assert "    query/0003_c1s1_000000_09.jpg\n" in output
+    assert "to train" not in output and "1 error, 0 warnings" in output
+
+
+def test_the_first_few_files_are_named_or_all_of_them(root, capsys):
+    broken(root, 5)
+    main(["data", "check", "SynthOcc"])
+    output = capsys.readouterr().out
+    assert "000002_09.jpg" in output and "000003_09.jpg" not in output
+    assert "... and 2 more (--all names them)" in output
+    main(["data", "check", "SynthOcc", "--all"])
+    output = capsys.readouterr().out
+    assert "000004_09.jpg" in output and "more (--all" not in output
+
+
+def test_pairs_of_files_stand_in_one_line(root, capsys):
+    split = root / "SynthOcc" / "query"
+    data = (split / "0003_c1s1_000003_01.jpg").read_bytes()
+    (root / "SynthOcc" / "bounding_box_train" / "0009_c1s1_000009_01.jpg").write_bytes(data)
+    assert main(["data", "check", "SynthOcc"]) == 1
+    line = "    bounding_box_train/0009_c1s1_000009_01.jpg = query/0003_c1s1_000003_01.jpg\n"
+    assert line in capsys.readouterr().out
+
+
+def test_json_holds_every_file(root, tmp_path):
+    broken(root, 5)
+    assert main(["data", "check", "SynthOcc", "--json", str(tmp_path / "report.json")]) == 1
+    (report,) = json.loads((tmp_path / "report.json").read_text())
+    assert len(report["findings"][0]["files"]) == 5
+    assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_a_second_run_reads_nothing_unless_told_to(root, capsys):
+    for words, count in (([], 6), ([], 0), (["--no-cache"], 6)):
+        assert main(["data", "check", "SynthOcc", *words]) == 0
+        assert f"; {count} files read" in capsys.readouterr().out
+
+
+def test_the_cache_is_where_it_is_told_and_never_in_the_data_set(root, tmp_path):
+    before = sorted(root.rglob("*"))
+    assert main(["data", "check", "SynthOcc", "--cache", str(tmp_path / "mine")]) == 0
+    assert (tmp_path / "mine").is_file() and not (tmp_path / "cache").exists()
+    assert main(["data", "check", "SynthOcc"]) == 0
+    assert (tmp_path / "cache" / "fed_plugin" / "data_check.sqlite").is_file()
+    assert sorted(root.rglob("*")) == before
+
+
+def test_without_a_cache_none_is_made(root, tmp_path):
+    assert main(["data", "check", "SynthOcc", "--no-cache"]) == 0
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_cache_that_cannot_be_used_is_a_warning(root, tmp_path, capsys):
+    (tmp_path / "mine").write_bytes(b"no database" * 200)
+    assert main(["data", "check", "SynthOcc", "--cache", str(tmp_path / "mine")]) == 0
+    assert f"warning: --cache {tmp_path / 'mine'}: not used" in capsys.readouterr().out
+
+
+def test_fast_is_told(root, capsys):
+    assert main(["data", "check", "SynthOcc", "--fast"]) == 0
+    assert "note: the pixels were not decoded" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["nowhere"], ["Occluded_REID"], ["SynthOcc", "--workers", "0"]])
+def test_a_mistake_is_one_sentence_and_status_1(root, capsys, words):
+    assert main(["data", "check", *words]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and "Traceback" not in error
+
+
+def test_a_name_in_no_encoding_is_printed(root, capsys):
+    name = os.fsdecode(b"\xff\xfe.txt")
+    (root / "SynthOcc" / "query" / name).write_bytes(b"")
+    assert main(["data", "check", "SynthOcc"]) == 0
+    assert "query/\\" in capsys.readouterr().out
+
+
+def test_help_says_what_the_status_means(capsys):
+    with pytest.raises(SystemExit):
+        main(["data", "check", "--help"])
+    assert "Exit status 1 if there is an error" in " ".join(capsys.readouterr().out.split())

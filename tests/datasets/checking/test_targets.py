@@ -156,7 +156,7 @@ def test_what_is_not_there_is_said_in_one_sentence(words, error, message):
 
 
 def test_an_empty_folder_is_no_data_set(tmp_path):
-    with pytest.raises(ValueError, match="DATASETS.FOLDER_REID.ROOT"):
+    with pytest.raises(ValueError, match=r"DATASETS\.FOLDER_REID\.ROOT"):
         find_targets(str(tmp_path), "nowhere")
     with pytest.raises(FileNotFoundError, match="none of the known data sets in it"):
         find_targets(None, str(tmp_path))
@@ -164,7 +164,7 @@ def test_an_empty_folder_is_no_data_set(tmp_path):
 
 def test_a_file_that_is_no_table_is_no_data_set(tmp_path):
     (tmp_path / "duke.zip").write_bytes(b"")
-    with pytest.raises(ValueError, match="DATASETS.FOLDER_REID.ROOT"):
+    with pytest.raises(ValueError, match=r"DATASETS\.FOLDER_REID\.ROOT"):
         find_targets(str(tmp_path / "duke.zip"), "nowhere")
 
 

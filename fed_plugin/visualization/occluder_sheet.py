@@ -18,7 +18,8 @@ from fed_plugin.visualization.palette import GREY, PALE_GREY
 Pixels = NDArray[np.uint8]
 
 _GAP, _SECTION, _CAPTION = 14, 34, 38
-_TALL_CELL, _WIDE_CELL = (176, 96), (104, 136)  # height and width for the picture
+_TALL_HEIGHT, _WIDE_HEIGHT = 176, 104  # of a picture, at most
+_NARROWEST, _WIDEST = 104, 136  # cells: a name has to fit, and a picture
 _EXAMPLE_HEIGHT = 176
 _LEAST_WIDTH, _MOST_WIDTH = 900, 1500
 _SMALL = 11
@@ -67,8 +68,12 @@ def occluder_sheet(
         ]
         for tall in (True, False)
     ]
-    width = min(_MOST_WIDTH, max(_LEAST_WIDTH, _width_of(len(groups[0]), _TALL_CELL)))
-    width = min(_MOST_WIDTH, max(width, _width_of(len(groups[1]), _WIDE_CELL)))
+    cells = [
+        (group, _cell_of(group, height))
+        for group, height in zip(groups, (_TALL_HEIGHT, _WIDE_HEIGHT), strict=True)
+    ]
+    wanted = max(_width_of(len(group), cell) for group, cell in cells)
+    width = min(_MOST_WIDTH, max(_LEAST_WIDTH, wanted))
     explanation = (
         "Every crop with its name and height x width in pixels. By the reference's rules, tall "
         "crops (h/w > 2) cover the full height of a training image, wide ones the full width. "
@@ -77,7 +82,6 @@ def occluder_sheet(
     heading = Heading.fit(title or "Occluders", explanation.strip(), width)
     pasted = None if examples is None else check_images("examples", examples)
     rows = [] if pasted is None else _example_rows(pasted, width)
-    cells = ((groups[0], _TALL_CELL), (groups[1], _WIDE_CELL))
     height = heading.height + MARGIN
     height += sum(_section_height(len(group), cell, width) for group, cell in cells)
     height += _SECTION * bool(rows) + len(rows) * (_EXAMPLE_HEIGHT + _CAPTION)
@@ -116,6 +120,12 @@ def _over_chequers(crop: Pixels) -> Pixels:
 
 def _is_tall(image: Pixels) -> bool:
     return image.shape[0] > 2 * image.shape[1]
+
+
+def _cell_of(group: list[tuple[Pixels, str]], height: int) -> tuple[int, int]:
+    """Return height and width that the pictures of a group need."""
+    widths = [image.shape[1] * height / image.shape[0] for image, _ in group]
+    return height, int(min(_WIDEST, max([_NARROWEST, *widths])))
 
 
 def _width_of(count: int, cell: tuple[int, int]) -> int:
@@ -169,7 +179,7 @@ def _draw_fitted(
 
 def _example_rows(examples: Pixels, width: int) -> list[list[int]]:
     shown = round(examples.shape[2] * _EXAMPLE_HEIGHT / examples.shape[1])
-    columns = _columns(max(shown, _WIDE_CELL[1] - 30), width)
+    columns = _columns(max(shown, _NARROWEST), width)
     return [
         list(range(start, min(start + columns, len(examples))))
         for start in range(0, len(examples), columns)
@@ -181,7 +191,7 @@ def _draw_examples(
 ) -> None:
     canvas.text("Pasted over people", top + _SECTION / 2, MARGIN, size=15, bold=True)
     shown = round(examples.shape[2] * _EXAMPLE_HEIGHT / examples.shape[1])
-    room = max(shown, _WIDE_CELL[1] - 30)
+    room = max(shown, _NARROWEST)
     for row, indices in enumerate(rows):
         y = top + _SECTION + row * (_EXAMPLE_HEIGHT + _CAPTION)
         for column, index in enumerate(indices):

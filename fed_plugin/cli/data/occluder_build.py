@@ -11,7 +11,11 @@ from typing import Any
 
 from fed_plugin.cli.data.occluder_leaks import LeakReport, named_split, search_leaks
 from fed_plugin.cli.data.occluder_sources import Source, gather
-from fed_plugin.cli.data.occluder_supervision import measure_supervision, say_supervision
+from fed_plugin.cli.data.occluder_supervision import (
+    check_words,
+    measure_supervision,
+    say_supervision,
+)
 from fed_plugin.cli.progress import ProgressLine
 from fed_plugin.datasets.occluder_sets import (
     MANIFEST,
@@ -28,6 +32,7 @@ _SHOWN = 5  # of each kind; the manifest names all
 def run(args: argparse.Namespace) -> None:
     """Build a set; nothing is written if that fails."""
     check_target(args.out)
+    check_words(args.draws, args.image_size)
     if args.count is not None and args.count < 1:
         raise ValueError(f"--count {args.count}: expected 1 or more")
     queries = named_split(args.leaks_in, "query") if args.leaks_in else None

@@ -12,12 +12,14 @@ from fed_plugin.cli.data.occluder_build import (
     print_supervision,
 )
 from fed_plugin.cli.data.occluder_leaks import named_split, search_leaks
+from fed_plugin.cli.data.occluder_supervision import check_words
 from fed_plugin.cli.progress import ProgressLine
 from fed_plugin.datasets.occluder_sets import MANIFEST, LeftOut, check_set
 
 
 def run(args: argparse.Namespace) -> int:
     """Check and print; status 1 if there is a problem or a leak."""
+    check_words(args.draws, args.image_size)
     queries = named_split(args.leaks_in, "query") if args.leaks_in else None
     with ProgressLine("reading crops") as progress:
         check = check_set(args.folder, progress)

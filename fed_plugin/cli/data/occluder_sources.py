@@ -69,7 +69,7 @@ def _drawn(args: argparse.Namespace) -> Source:
 
     occluders = drawn_occluders(args.drawn, args.seed)
     crops = [
-        Crop(name, pixels, f"drawn, seed {args.seed}: {name}")
+        Crop(name.rpartition("-")[0], pixels, f"drawn, seed {args.seed}: {name}")
         for name, pixels in zip(occluders.names, occluders, strict=True)
     ]
     source = args.source or "drawn by fed_plugin"

@@ -45,12 +45,8 @@ def measure_supervision(
     from fed_plugin.modeling import visibility_target
     from fed_plugin.transforms import OccluderSet, draw_placement, paste
 
+    check_words(draws, size, num_parts)
     height, width = size
-    if draws < 1 or num_parts < 1 or height % num_parts or min(size) < 4:
-        raise ValueError(
-            f"expected at least one draw, an image of 4 x 4 or more and parts that divide its "
-            f"height; got {draws} draws, {height} x {width} and {num_parts} parts"
-        )
     occluders = OccluderSet.from_folder(folder, alpha=alpha)
     generator = torch.Generator().manual_seed(seed)
     base = torch.full((3, height, width), _BASE)
@@ -70,6 +66,20 @@ def measure_supervision(
     about = {"draws": draws, "image": list(size), "parts": num_parts, "seed": seed, "alpha": alpha}
     groups = {"all": torch.ones_like(is_tall), "tall": is_tall, "wide": ~is_tall}
     return {**about, **{n: _summary(parts[g], shares[g], num_parts) for n, g in groups.items()}}
+
+
+def check_words(draws: int, size: tuple[int, int], num_parts: int = 4) -> None:
+    """Refuse what cannot be measured, before any long work.
+
+    Raises:
+        ValueError: fewer than one draw, or parts that do not divide the height.
+    """
+    height, width = size
+    if draws < 1 or num_parts < 1 or height % num_parts or min(size) < 4:
+        raise ValueError(
+            f"--draws {draws} --image-size {height} {width}: expected at least one draw, and an "
+            f"image of 4 x 4 or more whose height {num_parts} parts divide"
+        )
 
 
 def _summary(parts: Any, shares: Any, num_parts: int) -> dict[str, Any]:

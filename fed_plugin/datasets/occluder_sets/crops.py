@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,7 +117,9 @@ def read_crop(path: Path) -> Crop | LeftOut:
     if path.exists() and not path.is_file():
         return LeftOut(name, "not an image", "neither a file nor a folder")
     try:
-        pixels, note = _decode(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata: what cannot be read is named below
+            pixels, note = _decode(path)
     except Exception as error:  # every decoder raises its own kinds
         reason = f"{type(error).__name__}: {error}".replace(str(path), name)
         return LeftOut(name, "broken", f"cannot be read ({printable(reason)})")

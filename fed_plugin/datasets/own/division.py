@@ -74,7 +74,8 @@ def _by_identity(records: list[Record], rule: SplitRule) -> Division:
     if len(images) == 1:
         raise ValueError(
             f"expected 2 or more identities to train on one and test on another, got 1 "
-            f"({named(list(images))}); try the folder above it, or names like 0001_c1_x.jpg"
+            f"({named(list(images))}); try a folder of each, or, if file names begin with "
+            "identities, the folder that holds the files"
         )
     divided = Division(uses_cameras=_cross(records))
     if divided.uses_cameras:
@@ -86,7 +87,7 @@ def _by_identity(records: list[Record], rule: SplitRule) -> Division:
     divided.train = [record for record in records if record.identity not in tested]
     _divide_test(divided, [record for record in records if record.identity in tested], rule)
     divided.sentences.append(
-        f"Split: none is given, so by identity. {len(tested)} of {len(images)} are tested on "
+        f"Split: none is given, so by identity. {len(tested):,} of {len(images):,} are tested on "
         f"(TEST_SHARE={rule.test_share}, SPLIT_SEED={rule.seed}; by a hash of the name, so that a "
         f"new identity moves no other), with {_rule(rule, divided.uses_cameras)} as queries."
     )

@@ -167,7 +167,11 @@ def _nothing_found(root: str) -> str:
     if tables:
         hint = f"the table {shown(tables[0])}"
     elif deeper:
-        got, hint = "deeper ones", shown(os.path.dirname(os.path.dirname(deeper[0])))
+        above = os.path.dirname(os.path.dirname(deeper[0]))
+        got, hint = (
+            "deeper ones",
+            shown(os.path.dirname(above) if part_of(os.path.basename(above)) else above),
+        )
     elif scan.images:
         got = f"names that tell no identity, such as {shown(os.path.basename(scan.images[0]))}"
         hint = "a folder per identity, or a table of path,pid"

@@ -70,26 +70,26 @@ def read_folder(root: str) -> Found:
 def _splits_on_top(root: str) -> dict[str, str]:
     """Return the folder of each split, none where ``root`` is not divided."""
     top = _folders(root)
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for folder in top:
         part = part_of(os.path.basename(folder))
         inner = {part_of(os.path.basename(path)): path for path in _folders(folder)}
         if part in ("test", "val") and inner.keys() >= {"query", "gallery"}:
-            parts = {"query": inner["query"], "gallery": inner["gallery"]}
-        else:
-            parts = {part: folder} if part else {}
-        for name, path in parts.items():
-            if name in found:
-                raise ValueError(
-                    f"{shown(root)}: expected one folder for {name}, got {shown(found[name])} and "
-                    f"{shown(path)}; try moving one elsewhere"
-                )
-            found[name] = path
+            found.setdefault("query", []).append(inner["query"])
+            found.setdefault("gallery", []).append(inner["gallery"])
+        elif part:
+            found.setdefault(part, []).append(folder)
     divided = found.keys() & {"train", "query"} and found.keys() & {"gallery", "test", "val"}
     if not divided and not all(part_of(os.path.basename(folder)) for folder in top):
         return {}  # somebody may be called Val
+    for part, folders in found.items():
+        if len(folders) > 1:
+            raise ValueError(
+                f"{shown(root)}: expected one folder for {part}, got {named(folders)}; try moving "
+                "the others elsewhere"
+            )
     try:
-        return {split: found[part] for part, split in uses(found).items() if split}
+        return {split: found[part][0] for part, split in uses(found).items() if split}
     except ValueError as error:
         raise ValueError(f"{shown(root)}: {error}") from None
 
@@ -113,10 +113,11 @@ def _read_part(folder: str) -> _Part:
 def _by_names(here: FolderScan) -> _Part:
     """Read identities from names: before the camera if all tell one, else before the first _."""
     cameras = [_CAMERA.match(_stem(image)) for image in here.images]
+    tell_cameras = all(cameras)
     part = _Part(_FLAT, passed_over=list(here.passed_over))
     for image, camera in zip(here.images, cameras, strict=True):
         identity, mark, _ = _stem(image).partition("_")
-        if camera and all(cameras):
+        if camera and tell_cameras:
             identity = camera["pid"]
         if identity and mark:
             part.images.append((image, identity))

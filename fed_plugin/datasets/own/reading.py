@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fed_plugin.datasets.listing import is_hidden
@@ -76,24 +76,13 @@ def read_own_data(path: str | os.PathLike[str], rule: SplitRule | None = None) -
         raise ValueError(f"{shown(path)} ({_KEY}): {error}") from None
     pids = numbered(record.identity for record in people)
     distractors = _distractors(division, pids) if people[0].split else ()
-    passed_over = sorted({*found.passed_over, *nobody})
-    sentences = [
-        *found.sentences,
-        _numbering(pids),
-        *division.sentences,
-        *([f"Identity {_DISTRACTORS} is in the gallery only: distractors."] if distractors else []),
-        *_passed_over(path, "Passed over as nobody (-1)", nobody),
-        *_passed_over(path, "Passed over", found.passed_over),
-        *(f"Warning: {warning}" for warning in division.warnings),
-        _counts(division),
-    ]
     return OwnData(
         **_items(division, pids),
         identities={pid: name for name, pid in pids.items()},
         distractor_pids=distractors,
-        explanation=tuple(sentences),
+        explanation=tuple(_explain(path, found, nobody, division, pids, distractors)),
         warnings=tuple(division.warnings),
-        passed_over=tuple(passed_over),
+        passed_over=tuple(sorted({*found.passed_over, *nobody})),
     )
 
 
@@ -137,6 +126,26 @@ def _distractors(division: Division, pids: Mapping[str, int]) -> tuple[int, ...]
     there = {pids[record.identity] for record in division.gallery}
     alone = keep_their_value(pids) and _DISTRACTORS in there - asked
     return (_DISTRACTORS,) if alone else ()
+
+
+def _explain(
+    path: str,
+    found: Found,
+    nobody: list[str],
+    division: Division,
+    pids: Mapping[str, int],
+    distractors: tuple[int, ...],
+) -> Iterator[str]:
+    yield from found.sentences
+    yield _numbering(pids)
+    yield from division.sentences
+    for pid in distractors:
+        yield f"Identity {pid} is in the gallery only: distractors."
+    yield from _passed_over(path, "Passed over as nobody (-1)", nobody)
+    yield from _passed_over(path, "Passed over", found.passed_over)
+    for warning in division.warnings:
+        yield f"Warning: {warning}"
+    yield _counts(division)
 
 
 def _numbering(pids: Mapping[str, int]) -> str:

@@ -133,10 +133,11 @@ def test_splits_may_be_flat_and_nested_side_by_side(found, tmp_path):
 
 def test_somebody_may_be_called_val(found):
     assert found("Val/1.jpg", "Ann/1.jpg")["Val/1.jpg"] == ("Val", None, None)
+    assert found("val/1.jpg")["val/1.jpg"] == ("val", None, None)
 
 
 def test_two_folders_for_one_split_are_refused(found):
-    message = "expected one folder for train, got .*/bounding_box_train and .*/train; try moving"
+    message = "expected one folder for train, got .*/bounding_box_train, .*/train; try moving"
     with pytest.raises(ValueError, match=message):
         found("train/a/1.jpg", "bounding_box_train/a/1.jpg", "query/a/1.jpg", "gallery/a/1.jpg")
 

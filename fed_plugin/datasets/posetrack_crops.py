@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from fed_plugin.datasets.posetrack import CROPS, Detection, listed_detections
+from fed_plugin.datasets.posetrack import CROPS
+from fed_plugin.datasets.posetrack_lists import Detection, listed_detections
 
 MAX_HEIGHT, MAX_WIDTH = 384, 128
 UNFINISHED = ".part"

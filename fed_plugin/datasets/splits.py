@@ -138,31 +138,48 @@ def scan_split(layout: Layout, root: str, split: str) -> SplitScan:
         FileNotFoundError: The dataset or the split is not there or holds no image; the message
             shows the tree that was expected and what was found.
         PermissionError: A folder cannot be read.
-        ValueError: A file's name does not parse, or an image is there twice.
+        ValueError: A file's name does not parse, an image is there twice, or the dataset has no
+            such split.
     """
+    if split not in layout.splits:
+        raise ValueError(
+            f"{layout.name}: split={split!r}: expected one of {', '.join(layout.splits)}"
+        )
     folders = find_split_folders(layout, root).get(split, ())
     if not folders:
         raise FileNotFoundError(missing_message(layout, root, find_dataset(layout, root), split))
     result = SplitScan([], [], [])
     for folder in folders:
-        scan = scan_folder(folder, nested=layout.nested)
-        images = scan.images
-        result.passed_over.extend(scan.passed_over)
-        if layout.select is not None:
-            images, others = layout.select(folder, split, images)
-            result.passed_over.extend(others)
-        before = len(result.items)
-        for path in images:
-            pid, camid = layout.names.parse(path)
-            if pid == _JUNK_PID:
-                result.junk.append(path)
-            else:
-                camera = _CAMERA_OF_SPLIT[split] if camid is None else camid
-                result.items.append((path, pid, camera))
-        if len(result.items) == before:
+        images = _images_of(layout, folder, split, result.passed_over)
+        items, junk = _parsed(layout, images, split)
+        if not items:
             raise FileNotFoundError(empty_message(layout, folder, split))
+        result.items.extend(items)
+        result.junk.extend(junk)
     result.items.sort(key=lambda item: (os.path.basename(item[0]), item[0]))
     return result
+
+
+def _images_of(layout: Layout, folder: str, split: str, passed_over: list[str]) -> list[str]:
+    scan = scan_folder(folder, nested=layout.nested)
+    passed_over.extend(scan.passed_over)
+    if layout.select is None:
+        return scan.images
+    images, others = layout.select(folder, split, scan.images)
+    passed_over.extend(others)
+    return images
+
+
+def _parsed(layout: Layout, images: list[str], split: str) -> tuple[list[Item], list[str]]:
+    """Return what the names say, and the paths of nobody."""
+    items, junk = [], []
+    for path in images:
+        pid, camid = layout.names.parse(path)
+        if pid == _JUNK_PID:
+            junk.append(path)
+        else:
+            items.append((path, pid, _CAMERA_OF_SPLIT[split] if camid is None else camid))
+    return items, junk
 
 
 def read_splits(layout: Layout, root: str) -> Splits:

@@ -122,6 +122,11 @@ def test_a_folder_of_junk_detections_alone_is_an_empty_split(tmp_path, draw_tree
         list_split(LAYOUTS["SynthOcc"], root, "query")
 
 
+def test_a_split_that_a_dataset_does_not_have_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="Partial_REID: split='train': expected one of query, gal"):
+        list_split(LAYOUTS["Partial_REID"], str(tmp_path), "train")
+
+
 def test_a_dataset_with_one_query_set_offers_no_other():
     with pytest.raises(ValueError, match="expected none: there is only one query set"):
         LAYOUTS["Occluded_REID"].with_queries("partial_body_images")

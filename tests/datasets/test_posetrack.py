@@ -9,8 +9,9 @@ import os
 import pytest
 from PIL import Image
 
-from fed_plugin.datasets import LAYOUTS, list_split, occluded_posetrack, posetrack, scan_split
+from fed_plugin.datasets import LAYOUTS, list_split, occluded_posetrack, scan_split
 from fed_plugin.datasets.posetrack_crops import cut_crops
+from fed_plugin.datasets.posetrack_lists import listed_detections
 
 LIST = "occluded_posetrack_reid/val_dataset_sampling.json"
 CROPS = "occluded_posetrack_reid/images"
@@ -173,7 +174,7 @@ def test_a_missing_list_is_told_with_where_it_is_published(folder):
 def test_a_list_of_another_format_is_refused_by_name(folder, content, message):
     (folder / LIST).write_text(content)
     with pytest.raises(ValueError, match=message) as caught:
-        posetrack.listed_detections(str(folder), "val")
+        listed_detections(str(folder), "val")
     assert str(folder / LIST) in str(caught.value)
 
 
@@ -197,14 +198,14 @@ def test_numbers_that_were_written_as_fractions_are_the_same_numbers(folder):
 def test_annotations_of_another_format_are_refused_by_name(folder, edit):
     edited(folder / ANNOTATIONS, edit)
     with pytest.raises(ValueError, match="expected PoseTrack21's images and annotations") as caught:
-        posetrack.listed_detections(str(folder), "val")
+        listed_detections(str(folder), "val")
     assert str(folder / ANNOTATIONS) in str(caught.value)
 
 
 def test_missing_annotations_are_told(folder):
     (folder / ANNOTATIONS).unlink()
     with pytest.raises(FileNotFoundError, match="expected PoseTrack21's annotations"):
-        posetrack.listed_detections(str(folder), "val")
+        listed_detections(str(folder), "val")
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def measure_supervision(
     import torch
 
     from fed_plugin.modeling import visibility_target
-    from fed_plugin.transforms import OccluderSet, draw_placement, paste
+    from fed_plugin.transforms import OccluderSet, draw_placement, occlusion_mask, paste
 
     check_words(draws, size, num_parts)
     height, width = size
@@ -54,8 +54,13 @@ def measure_supervision(
     for start in range(0, draws, _BATCH):
         count = min(_BATCH, draws - start)
         places = [draw_placement(occluders.sizes, height, width, generator) for _ in range(count)]
-        covered = torch.stack([paste(base, occluders, place) != base for place in places])
-        views = covered.any(dim=1, keepdim=True).expand(-1, 3, -1, -1).float()
+        covered = [
+            occlusion_mask(place, height, width)
+            if occluders.alpha(place.occluder) is None
+            else (paste(base, occluders, place) != base).any(dim=0)
+            for place in places
+        ]
+        views = torch.stack(covered).unsqueeze(1).float()  # (B, 1, H, W): a colour is enough
         blank = torch.zeros_like(views)
         target = visibility_target(blank, views, num_parts, "reference")
         marked.append((target < 1).sum(dim=1))

@@ -38,13 +38,21 @@ def missing_message(layout: Layout, root: str, dataset: str, split: str) -> str:
         *_expected_tree(layout, root),
         "found:",
         *_found_tree(searched),
-        f"try: setting the environment variable FASTREID_DATASETS (now root={root!r}; without it: "
-        f"'datasets') to the folder that holds {layout.folders[0]}/, before Python starts",
+        f"try: {_advice(layout, root, dataset)}",
     ]
     lines += [f"note: {hint}" for hint in _hints(layout, root, searched)]
     if layout.note:
         lines.append(f"note: {layout.note}")
     return "\n".join(lines)
+
+
+def _advice(layout: Layout, root: str, dataset: str) -> str:
+    if dataset:
+        return f"unpacking the dataset again, or moving its folders into {dataset}/"
+    return (
+        f"setting the environment variable FASTREID_DATASETS (now root={root!r}; without it: "
+        f"'datasets') to the folder that holds {layout.folders[0]}/, before Python starts"
+    )
 
 
 def _hints(layout: Layout, root: str, searched: str) -> list[str]:

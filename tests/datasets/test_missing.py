@@ -47,6 +47,7 @@ def test_a_dataset_that_was_unpacked_into_itself_is_recognised(tmp_path):
     inner = tmp_path / "P-DukeMTMC-reID" / "P-DukeMTMC-reID"
     (inner / "test" / "occluded_body_images").mkdir(parents=True)
     text = message("P_DukeMTMC", tmp_path)
+    assert "try: unpacking the dataset again" in text and "FASTREID_DATASETS" not in text
     assert f"note: {inner} looks like the dataset's own folder; move what it holds one up" in text
 
 

@@ -17,8 +17,11 @@ from PIL import Image
 BITS = 64
 NEAR = 4
 """Bits in which re-encoded or resized versions of one picture may differ."""
+NEAR_COLORS = 10.0
+"""Levels by which their colours may differ on average."""
 
 _SIDE = 32  # of the grey picture that is transformed
+_FIELDS = 4  # mean colours per row and per column
 _CHUNK = 1 << 20  # bytes read at once
 _PAIRS = 1 << 20  # pairs compared at once
 _ORIENTATION = 0x0112  # EXIF tag
@@ -54,13 +57,33 @@ def perceptual_hash(image: Image.Image | str | PathLike[str]) -> int:
     if not isinstance(image, Image.Image):
         with Image.open(image) as opened:
             return perceptual_hash(opened)
-    grey = _to_grey(image).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    grey = _opaque(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     levels = np.asarray(grey, dtype=np.float64)  # (32, 32)
     if levels.std() < _FLAT:
         return 0
     frequencies = (_COSINES @ levels @ _COSINES.T)[_LOWEST]  # (64,)
     bits = frequencies > np.median(frequencies)
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def mean_colors(image: Image.Image) -> bytes:
+    """Return the mean colours of a picture's 4 x 4 fields, which the perceptual hash ignores.
+
+    Args:
+        image: decoded, in any mode. Not modified.
+
+    Returns:
+        48 bytes, RGB, row by row from the top; upright, transparency laid on mid grey.
+    """
+    return _opaque(image).convert("RGB").resize((_FIELDS, _FIELDS), Image.Resampling.BOX).tobytes()
+
+
+def color_distance(first: bytes, second: bytes) -> float:
+    """Return by how many levels two results of :func:`mean_colors` differ on average: 0 to 255."""
+    levels = [
+        np.frombuffer(colors, dtype=np.uint8).astype(np.float64) for colors in (first, second)
+    ]
+    return float(np.abs(levels[0] - levels[1]).mean())
 
 
 def hamming(first: int, second: int) -> int:
@@ -129,8 +152,8 @@ def _count_bits(values: NDArray[np.uint64]) -> NDArray[np.int64]:
     return _ONES[words].sum(axis=1, dtype=np.int64)
 
 
-def _to_grey(image: Image.Image) -> Image.Image:
-    """Return grey levels of an image in any mode, upright, on mid grey."""
+def _opaque(image: Image.Image) -> Image.Image:
+    """Return an image of any mode with 8 bits, upright and on mid grey."""
     turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
     if turn is not None:
         image = image.transpose(turn)
@@ -142,7 +165,7 @@ def _to_grey(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, (_MID_GREY, _MID_GREY, _MID_GREY, 255))
         image = Image.alpha_composite(ground, image)
-    return image.convert("L")
+    return image
 
 
 def _cosines(rows: int) -> NDArray[np.float64]:

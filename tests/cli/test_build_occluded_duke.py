@@ -50,6 +50,16 @@ def test_the_withdrawal_is_said_before_the_data_set_is_built(words, tmp_path, ca
     assert (tmp_path / "Occluded_Duke" / "occluded_duke.json").is_file()
 
 
+def test_ctrl_c_says_how_to_go_on(words, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fed_plugin.datasets.occluded_duke_builder.building.inspect", interrupt)
+    assert main(words) == 130
+    assert "the same command goes on from here" in capsys.readouterr().err
+    monkeypatch.undo()
+
+
 def test_the_withdrawal_is_in_the_help(capsys):
     with pytest.raises(SystemExit):
         main(["data", "build-occluded-duke", "--help"])

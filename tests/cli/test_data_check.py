@@ -133,6 +133,15 @@ def test_a_name_in_no_encoding_is_printed(root, capsys):
     assert "query/\\" in capsys.readouterr().out
 
 
+def test_ctrl_c_says_that_nothing_is_lost(root, capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fed_plugin.datasets.checking.scanning.inspect", interrupt)
+    assert main(["data", "check", "SynthOcc"]) == 130
+    assert "what was read is remembered" in capsys.readouterr().err
+
+
 def test_help_says_what_the_status_means(capsys):
     with pytest.raises(SystemExit):
         main(["data", "check", "--help"])

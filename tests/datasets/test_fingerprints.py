@@ -12,8 +12,11 @@ from PIL import Image, ImageEnhance
 from fed_plugin.datasets import fingerprints
 from fed_plugin.datasets.fingerprints import (
     NEAR,
+    NEAR_COLORS,
+    color_distance,
     content_hash,
     hamming,
+    mean_colors,
     near_pairs,
     perceptual_hash,
 )
@@ -76,6 +79,26 @@ def test_a_re_encoded_or_resized_picture_is_near_to_itself(people, change):
             image = image.convert("RGB")
             distance = hamming(perceptual_hash(image), perceptual_hash(change(image)))
         assert distance <= NEAR, path
+
+
+@pytest.mark.parametrize("quality", [40, 90])
+def test_the_colors_of_a_re_encoded_picture_are_near_and_those_of_others_are_not(people, quality):
+    with Image.open(people[0]) as image:
+        colors = mean_colors(image)
+        again = mean_colors(encoded(image.resize((50, 90)), "JPEG", quality=quality))
+    assert len(colors) == 48 and color_distance(colors, colors) == 0
+    assert color_distance(colors, again) < NEAR_COLORS / 2
+    for path in people[1:]:
+        with Image.open(path) as image:
+            assert color_distance(colors, mean_colors(image)) > NEAR_COLORS
+
+
+def test_mean_colors_are_those_of_the_fields_in_order():
+    pixels = np.zeros((8, 4, 3), dtype=np.uint8)
+    pixels[0:2, 1] = (10, 20, 30)
+    pixels[6:8, 3] = (7, 8, 9)
+    colors = mean_colors(Image.fromarray(pixels))
+    assert (colors[3:6], colors[-3:], sum(colors)) == (bytes((10, 20, 30)), bytes((7, 8, 9)), 84)
 
 
 def test_no_two_people_are_near(people):

@@ -37,6 +37,14 @@ DUKE = {
 }
 
 
+# From shared/DATASETS.md, a second time: nobody weakens the check by a slip of the hand.
+DIGESTS = (
+    "dadffee79d8601545ca2217a38406c1cb6dab39d0b4b0c6370c8486738dee059",
+    "fb5e1b1a749a0ab8602414bc9159e7a03216c2bdc519b5a4e513e05e3f612333",
+    "0393fa86344ef4c220a5589aaad409f3adda1e14e39fc8425c80e90196065fca",
+)
+
+
 def picture(folder, name):
     """Drawn from the name alone; a file of the same name in another folder differs slightly."""
     seed = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
@@ -143,7 +151,8 @@ def test_the_result_passes_the_check(duke, write_lists, tmp_path):
     published = {name: Published(r.images, r.identities) for name, r in splits.items()}
     (target,) = find_targets(str(tmp_path / "Occluded_Duke"), "nowhere")
     assert target.name == OCCLUDED_DUKE.name
-    report = check(replace(target, published=published, cameras=5))
+    lists = {name: rule.sha256 for name, rule in splits.items()}
+    report = check(replace(target, published=published, lists=lists, cameras=5))
     assert [finding.kind for finding in report.findings] == ["query in gallery"]
     assert "1 of 2 queries (50.0%)" in report.findings[0].sentence
 
@@ -307,7 +316,7 @@ def test_the_published_lists_are_those_of_the_dataset():
             published[split].images,
             published[split].identities,
         )
-        assert rule.folder in OCCLUDED_DUKE.splits[split] and len(rule.sha256) == 64
+        assert rule.folder in OCCLUDED_DUKE.splits[split] and rule.sha256 in DIGESTS
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,9 @@ def run(args: argparse.Namespace) -> int:
                     )
                 )
             print_report(reports[-1], every_file=args.all)
+    except KeyboardInterrupt:
+        print("\ninterrupted; what was read is remembered for the next check", file=sys.stderr)
+        return 130
     finally:
         if cache is not None:
             cache.close()

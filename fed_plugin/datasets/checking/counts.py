@@ -83,7 +83,7 @@ def count_split(
 
 
 def count_findings(
-    rows: Sequence[SplitCounts], cameras: int, published_cameras: int
+    rows: Sequence[SplitCounts], cameras: int, published_cameras: int, lists: Mapping[str, str]
 ) -> list[Finding]:
     """Say where the counts are not those of a complete copy.
 
@@ -91,6 +91,7 @@ def count_findings(
         rows: of all splits.
         cameras: of all splits together; 0 where the data set tells none.
         published_cameras: 0 where their number is not known.
+        lists: per split the hash of the published file list, where there is one.
     """
     findings = []
     for row in rows:
@@ -109,6 +110,12 @@ def count_findings(
                 "figures compare with nobody's"
             )
             findings.append(Finding("error", "count", sentence))
+        elif lists.get(row.split, row.list_sha256) != row.list_sha256 and row.images:
+            sentence = (
+                f"{row.split}: as many images as published, but other file names (list hash "
+                f"{row.list_sha256[:12]} instead of {lists[row.split][:12]})"
+            )
+            findings.append(Finding("error", "list", sentence))
     if cameras and published_cameras and cameras != published_cameras:
         sentence = f"{cameras} cameras instead of {published_cameras}"
         findings.append(Finding("warning", "cameras", sentence))

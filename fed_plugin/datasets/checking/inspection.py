@@ -21,7 +21,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from fed_plugin.datasets.fingerprints import content_hash, perceptual_hash
+from fed_plugin.datasets.fingerprints import content_hash, mean_colors, perceptual_hash
 
 # What an image of a person may come in, whatever its suffix says. All others are refused: some of
 # PIL's readers start other programs.
@@ -40,6 +40,7 @@ class Facts:
     Attributes:
         sha256: of its bytes, in hex; empty where they could not be read.
         look: perceptual hash; None where the picture was not decoded.
+        colors: mean colours in hex; empty where the picture was not decoded.
         width: in pixels; 0 where unknown.
         height: in pixels; 0 where unknown.
         kinds: what is unusual about it: ``"palette"``, ``"CMYK"``, ``"16-bit"``, ``"grey"``,
@@ -50,6 +51,7 @@ class Facts:
 
     sha256: str = ""
     look: int | None = None
+    colors: str = ""
     width: int = 0
     height: int = 0
     kinds: tuple[str, ...] = ()
@@ -98,15 +100,17 @@ def inspect(path: str, *, decode: bool = True) -> Facts:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 size, kinds = image.size, _kinds(image)
-                look = _decode(image) if decode else None
+                look, colors = _decode(image) if decode else (None, "")
         problem = "cut off: its end is missing" if decode and _lacks_end(data) else ""
     except UnidentifiedImageError:
         return Facts(sha256, problem=f"no image in {', '.join(_FORMATS)}", decoded=decode)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        look, problem = None, f"over {Image.MAX_IMAGE_PIXELS} pixels, which PIL takes for a bomb"
+        problem = f"over {Image.MAX_IMAGE_PIXELS} pixels, which PIL takes for a bomb"
     except Exception as error:  # every decoder raises its own kinds
-        look, problem = None, f"{error or type(error).__name__}"
-    return Facts(sha256, look, *size, kinds, problem, decode)
+        problem = f"{error or type(error).__name__}"
+    else:
+        return Facts(sha256, look, colors, *size, kinds, problem, decode)
+    return Facts(sha256, None, "", *size, kinds, problem, decode)
 
 
 def _read(path: str) -> bytes | None:
@@ -145,10 +149,10 @@ def _kinds(image: Image.Image) -> tuple[str, ...]:
     )
 
 
-def _decode(image: Image.Image) -> int:
-    """Decode every pixel, as training will, and return the perceptual hash."""
+def _decode(image: Image.Image) -> tuple[int, str]:
+    """Decode every pixel, as training will; return what the picture shows and its colours."""
     image.load()
-    return perceptual_hash(image)
+    return perceptual_hash(image), mean_colors(image).hex()
 
 
 def _lacks_end(data: bytes) -> bool:

@@ -1,7 +1,7 @@
 """Pictures that are there twice: in query and gallery, in train and test, under two identities.
 
 Copies are found by their bytes. Pictures that look alike (re-encoded, resized) are found by their
-perceptual hashes, which two different pictures may share: a warning at most.
+perceptual hashes and mean colours, which two different pictures may share: a warning at most.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fed_plugin.datasets.checking.findings import Finding, Listing
 from fed_plugin.datasets.checking.inspection import Facts
-from fed_plugin.datasets.fingerprints import NEAR, near_pairs
+from fed_plugin.datasets.fingerprints import NEAR, NEAR_COLORS, color_distance, near_pairs
 from fed_plugin.datasets.splits import Item
 
 Relation = Callable[[Item, Item], bool]
@@ -141,6 +141,13 @@ def _by_look(
     def twins(item: Item) -> list[Item]:
         if copies(item):
             return []  # told as a copy already
-        return [twin for look in near[facts[item[0]].look or 0] for twin in with_look[look]]
+        found = facts[item[0]]
+        colors = bytes.fromhex(found.colors)
+        return [
+            twin
+            for look in near[found.look or 0]
+            for twin in with_look[look]
+            if color_distance(colors, bytes.fromhex(facts[twin[0]].colors)) <= NEAR_COLORS
+        ]
 
     return twins

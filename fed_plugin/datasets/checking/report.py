@@ -90,7 +90,9 @@ def check(
     findings = [
         *target.remarks,
         *listing_findings(listings),
-        *count_findings(rows, len(cameras) if target.tells_cameras else 0, target.cameras),
+        *count_findings(
+            rows, len(cameras) if target.tells_cameras else 0, target.cameras, target.lists
+        ),
         *content_findings(listings, found.facts),
         *leak_findings(listings, found.facts),
         *answer_findings(listings, target.distractor_pids),

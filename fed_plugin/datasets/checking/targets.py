@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fed_plugin.datasets.checking.findings import Finding, Listing
+from fed_plugin.datasets.checking.known_lists import KNOWN_LISTS
 from fed_plugin.datasets.checking.listings import list_layout
 from fed_plugin.datasets.checking.training import how_to_train, how_to_train_own
 from fed_plugin.datasets.layouts import LAYOUTS, Layout, find_split_folders, scan_split
@@ -35,6 +36,7 @@ class Target:
         training: how to train and test on it, in lines.
         list: lists its files, whatever is wrong with them.
         published: per split the counts of a complete copy.
+        lists: per split the hash of the published file list, where there is one.
         cameras: their published number; 0 where none is known.
         tells_cameras: whether cameras are told, not made up.
         distractor_pids: identities of the gallery that are nobody's.
@@ -47,6 +49,7 @@ class Target:
     training: tuple[str, ...]
     list: Callable[[], list[Listing]]
     published: Mapping[str, Published] = field(default_factory=dict)
+    lists: Mapping[str, str] = field(default_factory=dict)
     cameras: int = 0
     tells_cameras: bool = True
     distractor_pids: tuple[int, ...] = ()
@@ -167,6 +170,7 @@ def _layout_target(layout: Layout, root: str) -> Target:
         training=how_to_train(known, root, name),
         list=lambda: list_layout(layout, root),
         published=layout.published,
+        lists=KNOWN_LISTS.get(layout.name, {}),
         cameras=layout.cameras,
         tells_cameras=layout.names.tells_camera,
         distractor_pids=layout.distractor_pids,

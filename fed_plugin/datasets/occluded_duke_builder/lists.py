@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fed_plugin.datasets.checking.known_lists import KNOWN_LISTS
 from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.names import DUKE_NAMES
 
@@ -43,26 +44,27 @@ class ListRule:
     identities: int
 
 
-# Source: https://github.com/lightas/Occluded-DukeMTMC-Dataset, counted from the files themselves.
+_SHA256 = KNOWN_LISTS["Occluded_Duke"]
+# Source: counted from the files themselves.
 LISTS = (
     ListRule(
         file="train.list",
         folder="bounding_box_train",
-        sha256="dadffee79d8601545ca2217a38406c1cb6dab39d0b4b0c6370c8486738dee059",
+        sha256=_SHA256["train"],
         images=15618,
         identities=702,
     ),
     ListRule(
         file="query.list",
         folder="query",
-        sha256="fb5e1b1a749a0ab8602414bc9159e7a03216c2bdc519b5a4e513e05e3f612333",
+        sha256=_SHA256["query"],
         images=2210,
         identities=519,
     ),
     ListRule(
         file="gallery.list",
         folder=TEST,
-        sha256="0393fa86344ef4c220a5589aaad409f3adda1e14e39fc8425c80e90196065fca",
+        sha256=_SHA256["gallery"],
         images=17661,
         identities=1110,
     ),

@@ -50,7 +50,7 @@ def report_of():
 
     def run(folder, **options):
         (target,) = find_targets(str(folder), "nowhere")
-        return check(replace(target, published={}, cameras=0), **options)
+        return check(replace(target, published={}, cameras=0, lists={}), **options)
 
     return run
 

@@ -9,7 +9,7 @@ from fed_plugin.datasets.checking import Facts, FactsCache, default_cache
 from fed_plugin.datasets.checking import cache as cache_module
 from fed_plugin.datasets.checking.cache import stamp_of
 
-FACTS = Facts("ab", 7, 32, 64, ("palette",))
+FACTS = Facts("ab", 7, "0f", 32, 64, ("palette",))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_changed_file_is_another_file(cache, image, change):
 
 
 def test_facts_without_decoding_do_for_nobody_who_wants_pixels(cache, image):
-    facts = Facts("ab", None, 32, 64, decoded=False)
+    facts = Facts("ab", None, "", 32, 64, decoded=False)
     cache.keep([(image, stamp_of(image), facts)])
     assert known(cache, image, decoded=False) == {image: facts}
     assert known(cache, image, decoded=True) == {}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fed_plugin.datasets.checking import Facts, inspect, inspection
-from fed_plugin.datasets.fingerprints import content_hash, perceptual_hash
+from fed_plugin.datasets.fingerprints import content_hash, mean_colors, perceptual_hash
 
 FEW = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -45,7 +45,9 @@ def sixteen_bits_rgb(size):
 def test_a_sound_image_is_told_with_all_that_is_known_of_it(tmp_path, picture):
     path = tmp_path / "a.jpg"
     picture("a").save(path)
-    assert inspect(str(path)) == Facts(content_hash(path), perceptual_hash(path), 32, 64)
+    with Image.open(path) as image:
+        colors = mean_colors(image).hex()
+    assert inspect(str(path)) == Facts(content_hash(path), perceptual_hash(path), colors, 32, 64)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +203,7 @@ def test_without_decoding_the_header_is_believed(tmp_path, picture):
 
 
 def test_facts_survive_a_line_of_json():
-    facts = Facts("ab", 2**64 - 1, 3, 4, ("palette", "16-bit"), "broken", False)
+    facts = Facts("ab", 2**64 - 1, "0f", 3, 4, ("palette", "16-bit"), "broken", False)
     assert Facts.from_json(facts.to_json()) == facts
 
 

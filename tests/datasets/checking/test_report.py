@@ -64,12 +64,22 @@ def test_counts_that_are_not_the_published_ones_are_errors(duke):
         "query": Published(3, 2),
         "gallery": Published(3, None),
     }
-    report = check(replace(target, published=published))
+    report = check(replace(target, published=published, lists={}))
     assert one(report, "count").sentence.startswith("query: 2 images instead of 3: not the publ")
     assert one(report, "cameras").sentence == "4 cameras instead of 8"
     assert report.errors == 1
     rows = [(row.published_images, row.published_identities) for row in report.splits]
     assert rows == [(3, 2), (3, 2), (3, None)]
+
+
+def test_other_file_names_than_the_published_are_errors(duke):
+    (target,) = find_targets(str(duke), "nowhere")
+    here = {row.split: row.list_sha256 for row in check(target).splits}
+    (duke / QUERY / "0005_c1_f0000004.jpg").rename(duke / QUERY / "0005_c1_f0000044.jpg")
+    published = {"train": Published(3), "query": Published(2), "gallery": Published(3)}
+    report = check(replace(target, published=published, cameras=0, lists=here))
+    assert [(found.severity, found.kind) for found in report.findings] == [("error", "list")]
+    assert report.findings[0].sentence.startswith("query: as many images as published, but other")
 
 
 def test_the_published_counts_of_a_known_data_set_are_those_compared_with(duke):
@@ -209,6 +219,17 @@ def test_a_re_encoded_query_in_the_gallery_is_a_warning_unless_its_camera_is_rem
     again_encoded(duke, query, f"{GALLERY}/0008_c1_f0000009.jpg")
     found = one(report_of(duke), "look-alike")
     assert names(found) == [("0005_c1_f0000004.jpg", "0008_c1_f0000009.jpg")]
+
+
+def test_pictures_of_one_shape_in_other_colors_are_not_alike(duke, told):
+    with Image.open(duke / TRAIN / "0001_c1_f0000001.jpg") as image:
+        levels = np.asarray(image).astype(int) // 2 + 60
+    same_grey = levels + (39, -20, 0)
+    Image.fromarray(levels.astype(np.uint8)).save(duke / TRAIN / "0001_c1_f0000080.png")
+    Image.fromarray(same_grey.astype(np.uint8)).save(duke / GALLERY / "7000_c3_f0000081.png")
+    assert told(duke) == []
+    Image.fromarray((levels + 2).astype(np.uint8)).save(duke / GALLERY / "7000_c3_f0000082.png")
+    assert told(duke) == [("warning", "look-alike")]
 
 
 def test_copies_within_a_split_are_warnings(duke, report_of):

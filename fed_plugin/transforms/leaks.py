@@ -8,6 +8,7 @@ place in the image, all crops at once; where it fits, the whole crop is compared
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ _CELL = 4  # side in pixels
 _SHAPES = ((16, 16), (32, 8), (8, 32))  # of anchors, 16 cells each; the first that fits a crop
 _ANCHOR_LEVELS = 8.0  # root mean square difference of an anchor's colours that is looked into
 _PLACES = 6  # of an anchor in one image that are looked into, the best ones
+_PLACES_AT_ONCE = 1 << 15  # of an image; bounds the memory for large ones
 _SLACK = 1  # pixels around a place
 _OPAQUE = 250
 _MID_GREY = 128.0
@@ -96,22 +98,19 @@ class LeakSearch:
         """Search the crops whose anchors have one shape."""
         shape = anchors[0].shape
         wanted = np.stack([anchor.cells for anchor in anchors])  # (A, 48)
-        places = _cells_everywhere(image, shape)  # (rows * columns, 48)
-        columns = image.shape[1] - shape[1] + 1
-        # |p - w|^2 = |p|^2 - 2 p.w + |w|^2, and |p|^2 stays out of the product's many columns
-        distances = places @ (-2 * wanted.T)
-        distances += (wanted**2).sum(axis=1)
-        bounds = wanted.shape[1] * _ANCHOR_LEVELS**2 - np.einsum("ij,ij->i", places, places)
-        near = distances <= bounds[:, None]  # (rows * columns, A)
+        rows, columns = image.shape[0] - shape[0] + 1, image.shape[1] - shape[1] + 1
+        fits: dict[int, list[tuple[float, int, int]]] = defaultdict(list)
+        step = max(1, _PLACES_AT_ONCE // columns)
+        for top in range(0, rows, step):
+            places = _cells_everywhere(image[top : top + step + shape[0] - 1], shape)
+            excess = _excess(places, wanted)
+            for place, index in np.argwhere(excess <= 0).tolist():
+                row, column = divmod(place, columns)
+                fits[index].append((float(excess[place, index]), top + row, column))
         leaks = []
-        for index in np.flatnonzero(near.any(axis=0)).tolist():
-            fits = np.flatnonzero(near[:, index])
-            excess = distances[fits, index] - bounds[fits]
-            best = fits[np.argsort(excess, kind="stable")[:_PLACES]]
-            found = [
-                self._compare(anchors[index], image, name, *divmod(place, columns))
-                for place in best.tolist()
-            ]
+        for index, candidates in sorted(fits.items()):
+            best = sorted(candidates)[:_PLACES]
+            found = [self._compare(anchors[index], image, name, y, x) for _, y, x in best]
             leaks += sorted(filter(None, found), key=lambda leak: -leak.correlation)[:1]
         return leaks
 
@@ -141,6 +140,14 @@ class LeakSearch:
         if correlation < MIN_CORRELATION or mean > MAX_LEVELS:
             return None
         return Leak(anchor.crop, name, int(top + y), int(left + x), correlation)
+
+
+def _excess(places: _Floats, wanted: _Floats) -> _Floats:
+    """Return by how much an anchor's squared distance from a place is too large, (places, A)."""
+    bounds = wanted.shape[1] * _ANCHOR_LEVELS**2 - np.einsum("ij,ij->i", places, places)
+    distances = places @ (-2 * wanted.T)  # |p - w|^2 = |p|^2 - 2 p.w + |w|^2
+    distances += (wanted**2).sum(axis=1)
+    return np.asarray(distances - bounds[:, None], dtype=np.float32)
 
 
 def _cells_everywhere(image: NDArray[np.generic], shape: tuple[int, int]) -> _Floats:

@@ -55,6 +55,22 @@ def test_a_crop_of_an_image_is_found_where_it_was_cut_out(queries, quality):
             assert leak.image == "query.jpg" and 0.9 <= leak.correlation <= 1
 
 
+def test_a_large_image_is_searched_in_pieces_without_losing_a_place(queries):
+    wall = np.tile(queries[1], (3, 5, 1))  # 768 x 640
+    rng = np.random.default_rng(0)
+    tops = [0, 37, 38, 200, 701]  # around where a piece ends, and at both ends
+    patches = [
+        np.array(Image.fromarray(rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)).resize((40, 48)))
+        for _ in tops
+    ]
+    for index, (top, patch) in enumerate(zip(tops, patches, strict=True)):
+        wall[top : top + 48, 100 * index : 100 * index + 40] = patch
+    leaks = LeakSearch(patches).in_image(wall)
+    assert [(leak.top, leak.left) for leak in leaks] == [
+        (top, 100 * index) for index, top in enumerate(tops)
+    ]
+
+
 def test_exact_copies_correlate_wholly(queries):
     (leak,) = LeakSearch([queries[0][50:90, 30:70]]).in_image(queries[0])
     assert (leak.top, leak.left) == (50, 30) and leak.correlation == pytest.approx(1, abs=1e-4)

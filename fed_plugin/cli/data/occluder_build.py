@@ -154,7 +154,9 @@ def _command(args: argparse.Namespace) -> str:
         "--licence": args.licence,
         "--source": args.source,
         "--leaks-in": args.leaks_in and Path(args.leaks_in).name,
+        "--draws": args.draws,
     }
     for word, value in named.items():
         words += [] if value is None else [word, str(value)]
-    return shlex.join([*words, "--seed", str(args.seed)])
+    size = ["--image-size", *map(str, args.image_size)]
+    return shlex.join([*words, *size, "--seed", str(args.seed)])

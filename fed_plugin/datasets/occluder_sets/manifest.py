@@ -59,9 +59,15 @@ def to_json(entries: list[Entry], about: Mapping[str, Any]) -> bytes:
     """
     tall = sum(entry.kind == "tall" for entry in entries)
     counts = {"count": len(entries), "tall": tall, "wide": len(entries) - tall}
-    crops = [asdict(entry) for entry in entries]
-    values = {"format": FORMAT, "version": VERSION, **counts, **about, "crops": crops}
-    return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
+    values = {"format": FORMAT, "version": VERSION, **counts, **about}
+    head = [f" {_dump(key)}: {_dump(value)}" for key, value in values.items()]
+    crops = ",\n".join(f"  {_dump(asdict(entry))}" for entry in entries)  # a line each
+    text = "{\n" + ",\n".join([*head, f' "crops": [\n{crops}\n ]']) + "\n}\n"
+    return text.encode("utf-8", "backslashreplace")  # a name in no encoding: JSON's own escape
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def read_manifest(folder: str | Path) -> Manifest | None:

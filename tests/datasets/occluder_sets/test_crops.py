@@ -44,6 +44,14 @@ def test_an_animation_gives_its_first_picture_and_says_so(odd_files):
     assert "animated.gif (first of 2 pictures)" in origins
 
 
+def test_names_in_no_encoding_are_spelled_out(tmp_path, texture):
+    Image.fromarray(texture(20, 20)).save(tmp_path / os.fsdecode(b"\xff.png"))
+    (tmp_path / os.fsdecode(b"\xfe.png")).touch()
+    crops, left_out = read_crops(tmp_path)
+    assert [crop.origin for crop in crops] == [r"\udcff.png"]
+    assert [one.name for one in left_out] == [r"\udcfe.png"]
+
+
 def test_exif_rotation_is_applied(tmp_path, texture):
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -145,5 +145,13 @@ def test_another_or_a_damaged_manifest_is_named(tmp_path, text, message):
         read_manifest(tmp_path)
 
 
+def test_a_manifest_has_a_line_per_crop_and_takes_any_text(tmp_path, crops):
+    about = {"licence": 'CC BY "4.0" é', "source": os.fsdecode(b"\xff")}
+    folder = write_set(tmp_path / "set", crops, about)
+    lines = (folder / "manifest.json").read_text().splitlines()
+    assert sum('"sha256"' in line for line in lines) == len(crops)
+    assert {key: read_manifest(folder).about[key] for key in about} == about
+
+
 def test_a_folder_without_manifest_has_none(tmp_path):
     assert read_manifest(tmp_path) is None

@@ -35,6 +35,8 @@ class OwnData(Splits):
     Attributes:
         identities: the name behind every pid.
         distractor_pids: identities of the gallery that are nobody's.
+        uses_cameras: whether camids of query and gallery are cameras; if not, queries have 0 and
+            gallery images 1, so that the same-camera rule never fires.
         explanation: sentences on what was found, how it was read and divided, and how much it is.
         warnings: those of the sentences that call for somebody's attention.
         passed_over: every file below the folder that is no part of the data.
@@ -42,6 +44,7 @@ class OwnData(Splits):
 
     identities: Mapping[int, str] = field(default_factory=dict)
     distractor_pids: tuple[int, ...] = ()
+    uses_cameras: bool = False
     explanation: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
@@ -49,6 +52,11 @@ class OwnData(Splits):
 
 def read_own_data(path: str | os.PathLike[str], rule: SplitRule | None = None) -> OwnData:
     """Read a folder of folders, a Market-style folder, or a table, divided or not.
+
+    Where no split is given, whole identities are tested on; those with one image (where cameras
+    count: in one camera) are for training. Cameras count if some identity that is tested on is seen
+    by two of them: with one camera alone, no query would have a right answer. Somebody in training
+    and in testing is a warning, as it is somebody's own split.
 
     Args:
         path: a folder (:func:`~fed_plugin.datasets.own.folders.read_folder`), or a file
@@ -80,6 +88,7 @@ def read_own_data(path: str | os.PathLike[str], rule: SplitRule | None = None) -
         **_items(division, pids),
         identities={pid: name for name, pid in pids.items()},
         distractor_pids=distractors,
+        uses_cameras=division.uses_cameras,
         explanation=tuple(_explain(path, found, nobody, division, pids, distractors)),
         warnings=tuple(division.warnings),
         passed_over=tuple(sorted({*found.passed_over, *nobody})),

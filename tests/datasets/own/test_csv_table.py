@@ -68,6 +68,20 @@ def test_camid_and_split_may_be_left_out_or_left_empty(write_table):
     assert rows(read_table(write_table(empty))) == expected
 
 
+def test_sentences_say_what_was_found(write_table):
+    told = write_table(ROWS)
+    assert read_table(told).sentences == [
+        f"{told}: a table with 3 rows, its columns separated by commas.",
+        "Split: as the column split says, train is train, query is query, gallery is gallery.",
+        "Cameras: 2, from the column camid.",
+    ]
+    plain = write_table("pid\tpath\nann\t1.jpg\n", name="plain.tsv")
+    assert read_table(plain).sentences == [
+        f"{plain}: a table with 1 row, its columns separated by tabs.",
+        "Cameras: none, no column camid tells them.",
+    ]
+
+
 def test_paths_are_relative_to_the_table_or_absolute(write_table, tmp_path, plant, monkeypatch):
     plant(tmp_path / "elsewhere", "x.jpg")
     table = write_table(f"path,pid\nelsewhere/../1.jpg,a\n{tmp_path}/elsewhere/x.jpg,b\n")

@@ -67,6 +67,7 @@ def test_a_new_identity_moves_no_other(tmp_path, plant, names_of):
 def test_cameras_are_counted_where_an_identity_is_in_two(read):
     own = read(*(f"{pid:04d}_c{c}s1_{n}.jpg" for pid in range(8) for c in (1, 3) for n in (0, 1)))
     assert {camid for _, _, camid in own.query + own.gallery + own.train} == {1, 3}
+    assert own.uses_cameras
     assert sorted(own.identities) == list(range(8)) and own.identities[7] == "7"
     per_identity = len(own.query) / len({pid for _, pid, _ in own.query})
     assert per_identity == 2  # one in each camera
@@ -85,6 +86,7 @@ def test_everything_in_one_camera_is_tested_without_cameras_and_warned_of(read):
     assert {camid for _, _, camid in own.query} == {0}
     assert {camid for _, _, camid in own.gallery} == {1}
     assert {camid for _, _, camid in own.train} == {4}
+    assert not own.uses_cameras
     assert "No right answer lies in another camera than its query" in own.warnings[0]
     assert f"Warning: {own.warnings[0]}" in own.explanation
 

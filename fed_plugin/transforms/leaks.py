@@ -104,7 +104,8 @@ class LeakSearch:
         for top in range(0, rows, step):
             places = _cells_everywhere(image[top : top + step + shape[0] - 1], shape)
             excess = _excess(places, wanted)
-            for place, index in np.argwhere(excess <= 0).tolist():
+            for hit in np.flatnonzero(excess <= 0).tolist():  # far faster than in two dimensions
+                place, index = divmod(hit, len(anchors))
                 row, column = divmod(place, columns)
                 fits[index].append((float(excess[place, index]), top + row, column))
         leaks = []
@@ -144,10 +145,12 @@ class LeakSearch:
 
 def _excess(places: _Floats, wanted: _Floats) -> _Floats:
     """Return by how much an anchor's squared distance from a place is too large, (places, A)."""
-    bounds = wanted.shape[1] * _ANCHOR_LEVELS**2 - np.einsum("ij,ij->i", places, places)
-    distances = places @ (-2 * wanted.T)  # |p - w|^2 = |p|^2 - 2 p.w + |w|^2
-    distances += (wanted**2).sum(axis=1)
-    return np.asarray(distances - bounds[:, None], dtype=np.float32)
+    # |p - w|^2 - bound = p . (-2 w) + 1 * |w|^2 + (|p|^2 - bound) * 1, in one product
+    bound = wanted.shape[1] * _ANCHOR_LEVELS**2
+    norms = np.einsum("ij,ij->i", places, places) - bound
+    left = np.column_stack([places, np.ones_like(norms), norms])
+    right = np.column_stack([-2 * wanted, (wanted**2).sum(axis=1), np.ones(len(wanted))])
+    return np.asarray(left @ right.astype(np.float32).T, dtype=np.float32)
 
 
 def _cells_everywhere(image: NDArray[np.generic], shape: tuple[int, int]) -> _Floats:

@@ -1,4 +1,4 @@
-"""The README's blocks are run, its table is generated, its names exist."""
+"""The blocks of the README and of docs/ are run, tables are generated, names exist."""
 
 from __future__ import annotations
 
@@ -11,9 +11,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
 BLOCK = re.compile(r"(?:<!-- (run[^>]*?) -->\n)?```(bash|python)\n(.*?)```", re.DOTALL)
-BLOCKS = [(match[1], match[2], match[3]) for match in BLOCK.finditer(README)]
+BLOCKS = {
+    page: [(match[1], match[2], match[3]) for match in BLOCK.finditer(text)]
+    for page, text in PAGES.items()
+}
+
+
+def blocks_run(how):
+    return [text for blocks in BLOCKS.values() for kind, _, text in blocks if kind == how]
 
 
 def run(command, folder, **options):
@@ -31,27 +41,35 @@ def run(command, folder, **options):
 
 
 def test_every_block_says_how_it_is_run():
-    assert len(BLOCKS) >= 6
-    assert {how for how, _, _ in BLOCKS} == {"run", "run: make -n", "run: by hand"}
+    assert len(BLOCKS["README.md"]) >= 6
+    ways = {how for blocks in BLOCKS.values() for how, _, _ in blocks}
+    assert ways == {"run", "run: make -n", "run: by hand"}
 
 
-def test_blocks_marked_run_do_run(tmp_path):
+WRITTEN = {
+    "README.md": ["logs/synthocc/vit_tiny/model_final.pth"],
+    "docs/data.md": ["logs/my_cameras/model_final.pth", "mined/manifest.json", "augment.png"],
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_blocks_marked_run_do_run(page, tmp_path):
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    for how, language, text in BLOCKS:
+    for how, language, text in BLOCKS[page]:
         if how == "run" and language == "bash":
-            run(["bash", "-euc", text + "\nexport -p"], tmp_path, timeout=400)
+            run(["bash", "-euc", text], tmp_path, timeout=400)
         elif how == "run":
             run([sys.executable, "-c", text], tmp_path, timeout=100)
-    assert (tmp_path / "logs" / "synthocc" / "vit_tiny" / "model_final.pth").is_file()
+    assert [path for path in WRITTEN[page] if not (tmp_path / path).is_file()] == []
 
 
-@pytest.mark.parametrize("text", [t for how, _, t in BLOCKS if how == "run: make -n"])
+@pytest.mark.parametrize("text", blocks_run("run: make -n"))
 def test_make_knows_its_targets(text):
     for line in text.splitlines():
         run(["bash", "-c", line.replace("make ", "make -n ", 1)], ROOT)
 
 
-@pytest.mark.parametrize("text", [t for how, _, t in BLOCKS if how == "run: by hand"])
+@pytest.mark.parametrize("text", blocks_run("run: by hand"))
 def test_blocks_run_by_hand_are_shell_and_name_configs_that_exist(text):
     run(["bash", "-nc", text], ROOT)
     names = re.findall(r"--config-file (?:\S*/)?(\w+?)(?:\.yml)?(?=\s)", text)
@@ -59,17 +77,18 @@ def test_blocks_run_by_hand_are_shell_and_name_configs_that_exist(text):
         assert (ROOT / "configs" / "FED" / f"{name}.yml").is_file()
 
 
-def test_links_and_pictures_point_at_something():
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_pictures_point_at_something(page):
     headings = {
         re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-")
-        for line in README.splitlines()
+        for line in PAGES[page].splitlines()
         if line.startswith("#")
     }
-    for target in re.findall(r"\]\(([^)]+)\)", README):
+    for target in re.findall(r"\]\(([^)]+)\)", PAGES[page]):
         if target.startswith("#"):
             assert target[1:] in headings, target
         elif "://" not in target:
-            assert (ROOT / target).is_file(), target
+            assert (ROOT / page).parent.joinpath(target).is_file(), target
 
 
 def test_the_results_are_those_that_were_measured():

@@ -21,7 +21,8 @@ def measure_supervision(
 ) -> dict[str, Any]:
     """Place crops by the reference's rules and count what the visibility targets say.
 
-    Every covered pixel counts alike, as on an image that differs from all crops by the same amount.
+    Every covered pixel counts alike, where the rule "reference" weighs it by how unlike the person
+    it is; on drawn people that moves under two images of a hundred between one part and two.
 
     Args:
         folder: a set, or any folder of crops.

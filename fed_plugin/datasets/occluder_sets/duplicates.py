@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from fed_plugin.datasets.fingerprints import NEAR, near_pairs, perceptual_hash
+from fed_plugin.datasets.fingerprints import (
+    NEAR,
+    NEAR_COLORS,
+    color_distance,
+    mean_colors,
+    near_pairs,
+    perceptual_hash,
+)
 from fed_plugin.datasets.occluder_sets.crops import Crop, LeftOut, Pixels
 
-NEAR_BITS = NEAR
-"""Bits of the 64-bit perceptual hash in which near duplicates may differ."""
-
-NEAR_LEVELS = 12.0
-"""Grey levels by which their 8 x 8 colour thumbnails may differ on average."""
-
 NEAR_RATIO = 1.1
-"""Factor between the h/w ratios of near duplicates, at most."""
+"""Factor between the h/w ratios of near duplicates, at most.
 
-_THUMB = (8, 8)
+As everywhere in the plugin, their perceptual hashes differ in at most 4 of 64 bits and their mean
+colours by at most 10 levels.
+"""
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,14 @@ class Look:
     """Hold what is compared of a picture: hash, colours, shape."""
 
     hash: int
-    thumbnail: NDArray[np.float64]  # (8, 8, 3)
+    colors: bytes
     ratio: float
 
 
 def look_of(pixels: Pixels) -> Look:
     """Describe an (H, W, 3) or (H, W, 4) uint8 picture; transparency lies on mid grey."""
     image = Image.fromarray(pixels)
-    if pixels.shape[2] == 4:
-        ground = Image.new("RGBA", image.size, (128, 128, 128, 255))
-        image = Image.alpha_composite(ground, image).convert("RGB")
-    thumbnail = np.asarray(image.resize(_THUMB, Image.Resampling.BOX), dtype=np.float64)
-    return Look(perceptual_hash(image), thumbnail, pixels.shape[0] / pixels.shape[1])
+    return Look(perceptual_hash(image), mean_colors(image), pixels.shape[0] / pixels.shape[1])
 
 
 def alike(left: Sequence[Look], right: Sequence[Look] | None = None) -> list[tuple[int, int]]:
@@ -55,7 +52,7 @@ def alike(left: Sequence[Look], right: Sequence[Look] | None = None) -> list[tup
     """
     others = left if right is None else right
     hashes = None if right is None else [look.hash for look in right]
-    pairs = near_pairs([look.hash for look in left], hashes, NEAR_BITS).tolist()
+    pairs = near_pairs([look.hash for look in left], hashes, NEAR).tolist()
     return [(a, b) for a, b in pairs if _agree(left[a], others[b])]
 
 
@@ -86,5 +83,5 @@ def without_duplicates(crops: Sequence[Crop]) -> tuple[list[Crop], list[LeftOut]
 
 def _agree(first: Look, second: Look) -> bool:
     low, high = sorted((first.ratio, second.ratio))
-    levels = float(np.abs(first.thumbnail - second.thumbnail).mean())
-    return high <= NEAR_RATIO * low and levels <= NEAR_LEVELS
+    alike_in_color = color_distance(first.colors, second.colors) <= NEAR_COLORS
+    return high <= NEAR_RATIO * low and alike_in_color

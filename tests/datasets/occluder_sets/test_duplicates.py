@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from fed_plugin.datasets.occluder_sets import Crop, alike, look_of, without_duplicates
+from fed_plugin.datasets.occluder_sets.duplicates import Look
 from fed_plugin.transforms import drawn_occluders
 
 
@@ -88,3 +89,19 @@ def test_transparent_pixels_do_not_count_by_their_hidden_colour(texture):
     other = one.copy()
     other[alpha[..., 0] == 0, :3] = 7
     assert alike([look_of(one), look_of(other)]) == [(0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("bits", "levels", "ratio", "near"),
+    [
+        *((4, 0, 1.0, True), (5, 0, 1.0, False)),
+        *((0, 10, 1.0, True), (0, 11, 1.0, False)),
+        *((0, 0, 1.1, True), (0, 0, 1.12, False)),
+        (4, 10, 1.1, True),
+    ],
+)
+def test_hash_colours_and_shape_each_have_a_limit(bits, levels, ratio, near):
+    first = Look(0x0F0F_1234_5678_9ABC, bytes([100] * 48), 0.5)
+    second = Look(first.hash ^ ((1 << bits) - 1), bytes([100 + levels] * 48), 0.5 * ratio)
+    assert bool(alike([first, second])) == near
+    assert bool(alike([second], [first])) == near

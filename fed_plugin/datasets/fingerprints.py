@@ -80,10 +80,7 @@ def mean_colors(image: Image.Image) -> bytes:
 
 def color_distance(first: bytes, second: bytes) -> float:
     """Return by how many levels two results of :func:`mean_colors` differ on average: 0 to 255."""
-    levels = [
-        np.frombuffer(colors, dtype=np.uint8).astype(np.float64) for colors in (first, second)
-    ]
-    return float(np.abs(levels[0] - levels[1]).mean())
+    return sum(abs(a - b) for a, b in zip(first, second, strict=True)) / len(first)
 
 
 def hamming(first: int, second: int) -> int:

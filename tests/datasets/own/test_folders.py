@@ -163,7 +163,7 @@ def test_what_is_passed_over_is_named_down_to_each_file(found, tmp_path):
         (("x/train/ann/1.jpg", "x/query/bob/1.jpg"), "got deeper ones; try [^ ]*/x$"),
         (("x/query/1_c1.jpg", "x/train/2_c1.jpg"), "got deeper ones; try [^ ]*/x$"),
         (("people.csv", "x/y/ann/1.jpg"), "try the table .*people.csv"),
-        (("DSC1.jpg", "DSC2.jpg"), "got names that tell no identity, such as DSC1.jpg; try"),
+        (("DSC1.jpg", "DSC2.jpg"), "such as DSC1.jpg; try a folder per identity, or a table"),
         (("ann/clip.mp4",), "got none"),
     ],
 )

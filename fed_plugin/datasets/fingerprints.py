@@ -6,6 +6,7 @@ their 64 bits look alike: re-encoded, resized, or frames of one second.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from os import PathLike
@@ -151,9 +152,9 @@ def _count_bits(values: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 def _opaque(image: Image.Image) -> Image.Image:
     """Return an image of any mode with 8 bits, upright and on mid grey."""
-    turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-    if turn is not None:
-        image = image.transpose(turn)
+    with contextlib.suppress(Exception):  # broken EXIF data turn nothing
+        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+        image = image if turn is None else image.transpose(turn)
     if image.mode[0] in "IF":  # 16 or 32 bits, or floats, which PIL clips instead of scaling
         levels = np.asarray(image, dtype=np.float64)
         levels = (levels - levels.min()) / max(float(np.ptp(levels)), 1e-9)

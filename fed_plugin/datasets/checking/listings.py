@@ -36,6 +36,8 @@ def _as_far_as_possible(
     listing = Listing(split, folders, problem=problem.splitlines()[0])
     for folder in folders:
         images, others = _walk(folder, depth=int(layout.nested))
+        if layout.select is not None:  # without its lists, nobody knows which image is in a split
+            images, others = [], images + others
         listing.passed_over.extend(others)
         for path in images:
             try:

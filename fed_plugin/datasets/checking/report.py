@@ -73,7 +73,7 @@ def check(
         cache: facts of earlier checks.
         progress: called with (files read, files to read).
     """
-    listings = target.list()
+    listings = target.list_files()
     paths = [path for listing in listings for path, _, _ in listing.items]
     found = scan(paths, decode=decode, workers=workers, cache=cache, progress=progress)
     rows = [

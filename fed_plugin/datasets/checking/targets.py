@@ -34,7 +34,7 @@ class Target:
         folder: where it lies.
         variant: in which form it was found, in sentences.
         training: how to train and test on it, in lines.
-        list: lists its files, whatever is wrong with them.
+        list_files: lists the files of each split, whatever is wrong with them.
         published: per split the counts of a complete copy.
         lists: per split the hash of the published file list, where there is one.
         cameras: their published number; 0 where none is known.
@@ -47,7 +47,7 @@ class Target:
     folder: str
     variant: tuple[str, ...]
     training: tuple[str, ...]
-    list: Callable[[], list[Listing]]
+    list_files: Callable[[], list[Listing]]
     published: Mapping[str, Published] = field(default_factory=dict)
     lists: Mapping[str, str] = field(default_factory=dict)
     cameras: int = 0
@@ -168,7 +168,7 @@ def _layout_target(layout: Layout, root: str) -> Target:
         folder=folder,
         variant=(f"found as {spelling}: {', '.join(places)}",),
         training=how_to_train(known, root, name),
-        list=lambda: list_layout(layout, root),
+        list_files=lambda: list_layout(layout, root),
         published=layout.published,
         lists=KNOWN_LISTS.get(layout.name, {}),
         cameras=layout.cameras,
@@ -186,7 +186,7 @@ def _own_data(path: str) -> Target:
         folder=path,
         variant=tuple(s for s in own.explanation if s not in warned),
         training=how_to_train_own(path),
-        list=lambda: _own_listings(path, own),
+        list_files=lambda: _own_listings(path, own),
         tells_cameras=not _made_up(own),
         distractor_pids=own.distractor_pids,
         remarks=remarks,

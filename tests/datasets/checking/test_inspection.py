@@ -117,6 +117,13 @@ def test_a_thumbnail_inside_does_not_hide_that_the_end_is_missing(tmp_path, pict
     assert inspected(tmp_path, data[:-2]).problem
 
 
+def test_broken_exif_data_spoil_no_image(tmp_path, picture):
+    data = encoded(picture("a"), "JPEG")
+    exif = b"Exif\0\0II*\0\xff\xff\xff\xff\x12\x01"
+    data = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+    assert inspected(tmp_path, data).problem == ""
+
+
 def test_what_follows_the_end_does_no_harm(tmp_path, picture):
     assert inspected(tmp_path, encoded(picture("a"), "JPEG") + b"\0made by a camera").problem == ""
 

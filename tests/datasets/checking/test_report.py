@@ -385,7 +385,7 @@ def test_what_is_checked_is_what_training_reads(duke):
     from fed_plugin.datasets.layouts import OCCLUDED_DUKE
 
     splits = read_splits(OCCLUDED_DUKE, str(duke.parent))
-    listed = {listing.split: listing.items for listing in target.list()}
+    listed = {listing.split: listing.items for listing in target.list_files()}
     assert listed == {"train": splits.train, "query": splits.query, "gallery": splits.gallery}
 
 

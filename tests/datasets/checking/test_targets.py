@@ -7,6 +7,7 @@ import pytest
 
 from fed_plugin.datasets.checking import check, find_targets
 from fed_plugin.datasets.layouts import LAYOUTS
+from fed_plugin.datasets.posetrack import CROPS
 from fed_plugin.datasets.published import Published
 
 
@@ -60,6 +61,28 @@ def test_without_words_every_known_data_set_is_found(duke, draw):
         "Partial_REID",
         "Partial_REID_Occluded",
     ]
+
+
+def test_folders_that_make_up_one_split_are_checked_together(tmp_path, draw):
+    draw(
+        *(f"P-DukeMTMC-reID/train/{part}/{who}/{who}_{part[0]}.jpg"
+          for part in ("occluded_body_images", "whole_body_images") for who in ("0001", "0002")),
+        "P-DukeMTMC-reID/test/occluded_body_images/0003/0003_1.jpg",
+        "P-DukeMTMC-reID/test/whole_body_images/0003/0003_2.jpg",
+    )  # fmt: skip
+    (target,) = find_targets(str(tmp_path), "nowhere")
+    rows = [(row.split, row.images, row.identities, row.cameras) for row in check(target).splits]
+    assert rows == [("train", 4, 2, 0), ("query", 1, 1, 0), ("gallery", 1, 1, 0)]
+    assert "train in train/occluded_body_images/, train in train/whole" in target.variant[0]
+
+
+def test_without_the_lists_that_select_images_every_image_is_passed_over(tmp_path, draw):
+    draw(f"PoseTrack21/{CROPS}/train/1_2_3.jpg", f"PoseTrack21/{CROPS}/val/4_5_6.jpg")
+    (target,) = find_targets(str(tmp_path), "nowhere")
+    report = check(target)
+    assert [row.images for row in report.splits] == [0, 0, 0]
+    (over,) = [found for found in report.findings if found.kind == "passed over"]
+    assert len(over.files) == 2 and report.errors == 3
 
 
 def test_a_query_set_that_is_not_there_is_not_asked_for(tmp_path, draw):

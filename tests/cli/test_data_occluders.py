@@ -119,6 +119,17 @@ def test_without_any_usable_crop_all_are_named_and_nothing_is_written(tmp_path, 
     assert os.listdir(tmp_path) == ["crops"]
 
 
+def test_ctrl_c_leaves_no_set_and_says_so(tmp_path, occluders, monkeypatch):
+    def interrupt(*_):
+        assert len(os.listdir(tmp_path)) == 1  # the crops are written, the manifest is not
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fed_plugin.cli.data.occluder_build.measure", interrupt)
+    status, _, err = occluders("build", "--drawn", 3, "--out", tmp_path / "set")
+    assert status == 130 and "interrupted; no half-written set is left" in err
+    assert os.listdir(tmp_path) == []
+
+
 def test_mined_crops_come_from_training_images_and_inherit_what_binds_them(
     tmp_path, occluders, root
 ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from importlib import import_module
 
 _PACKAGE = "fed_plugin.cli.data"
@@ -28,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int | None:
     """Do what was asked; importing waits until here."""
-    status: int | None = import_module(f"{_PACKAGE}.{args.work}").run(args)
+    try:
+        status: int | None = import_module(f"{_PACKAGE}.{args.work}").run(args)
+    except KeyboardInterrupt:
+        print("\ninterrupted; no half-written set is left", file=sys.stderr)
+        return 130
     return status
 
 

@@ -76,7 +76,7 @@ def named_split(words: str, split: str) -> NamedSplit:
         names = ", ".join(target.name for target in targets)
         raise ValueError(f"{words}: expected one data set; it holds {names}; name one of them")
     target = targets[0]
-    listing = next((found for found in target.list() if found.split == split), None)
+    listing = next((found for found in target.list_files() if found.split == split), None)
     if listing is None:
         raise ValueError(f"{target.name} has no {split} split; expected a data set with one")
     if listing.problem or not listing.items:

@@ -81,7 +81,8 @@ def _check_file(
     if isinstance(found, Crop):
         check.crops.append(found)
     elif found.kind == "unfit":
-        check.warnings.append(found)
+        reason = f"{found.reason}; training pastes it all the same"
+        check.warnings.append(LeftOut(name, "unfit", reason))
     else:
         check.problems.append(found)
         return

@@ -60,8 +60,12 @@ def test_equal_files_are_a_problem_and_look_alikes_a_warning(folder):
 def test_what_training_passes_over_is_named(folder):
     Image.new("RGB", (20, 20)).save(folder / "a.tif")
     (folder / "sub").mkdir()
+    (folder / "manifest.json").unlink()
+    Image.new("RGB", (1, 1)).save(folder / "dot.png")
     check = check_set(folder)
-    assert kinds(check.warnings) == [("a.tif", "not used"), ("sub", "not used")]
+    assert kinds(check.warnings) == [
+        *(("a.tif", "not used"), ("dot.png", "unfit"), ("sub", "not used")),
+    ]
     assert not check.problems
 
 

@@ -119,7 +119,15 @@ def test_fast_is_told(root, capsys):
     assert "note: the pixels were not decoded" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["nowhere"], ["Occluded_REID"], ["SynthOcc", "--workers", "0"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nowhere"],
+        ["Occluded_REID"],
+        ["SynthOcc", "--workers", "0"],
+        ["SynthOcc", "--json", "no/folder/report.json"],
+    ],
+)
 def test_a_mistake_is_one_sentence_and_status_1(root, capsys, words):
     assert main(["data", "check", *words]) == 1
     error = capsys.readouterr().err

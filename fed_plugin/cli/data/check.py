@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     from fed_plugin.cli.progress import ProgressLine
     from fed_plugin.datasets.checking import FactsCache, check, default_cache, find_targets
 
+    if args.json and not Path(args.json).absolute().parent.is_dir():
+        raise FileNotFoundError(f"--json {args.json}: expected a file in a folder that is there")
     root = os.environ.get("FASTREID_DATASETS", "datasets")
     targets = find_targets(args.dataset, root)
     cache = None if args.no_cache else FactsCache(args.cache or default_cache())

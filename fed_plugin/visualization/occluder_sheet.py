@@ -23,7 +23,7 @@ _NARROWEST, _WIDEST = 104, 136  # cells: a name has to fit, and a picture
 _EXAMPLE_HEIGHT = 176
 _LEAST_WIDTH, _MOST_WIDTH = 900, 1500
 _SMALL = 11
-_CHECKS = 6  # side of the squares behind transparency
+_CHECKS = 16  # squares behind transparency, along the longer side
 
 
 def occluder_sheet(
@@ -112,7 +112,7 @@ def _over_chequers(crop: Pixels) -> Pixels:
     """Lay a crop with alpha on a chequerboard, as image editors do."""
     if crop.shape[2] == 3:
         return crop
-    rows, columns = np.indices(crop.shape[:2]) // _CHECKS
+    rows, columns = np.indices(crop.shape[:2]) * _CHECKS // max(crop.shape[:2])
     ground = np.where((rows + columns) % 2, 205.0, 245.0)[..., None]
     alpha = crop[..., 3:] / 255.0
     return np.rint(crop[..., :3] * alpha + ground * (1 - alpha)).astype(np.uint8)

@@ -180,7 +180,8 @@ def test_crops_cut_out_of_queries_are_left_out_by_build_and_fail_the_check(
     assert f"    whole.jpg: the same picture as query image {query.name}" in out
     words = ("build", "--from-crops", crops, "--out", tmp_path / "set", *FEW)
     status, out, _ = occluders(*words, "--leaks-in", "SynthOcc")
-    assert status == 0 and "leak: 2" in out and "2 crops, " in out
+    assert status == 0 and "leaks: 2 crops occur in" in out and "leak: 2" in out
+    assert "2 crops, " in out
     leaks = read_manifest(tmp_path / "set").about["leaks"]
     assert leaks["data set"] == "SynthOcc" and leaks["leaking crops"] == 2
     assert leaks["query images"] == len(os.listdir(root / "SynthOcc" / "query"))

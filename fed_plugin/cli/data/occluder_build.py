@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
         leaks = [LeftOut(crops[i].origin, "leak", text) for i, text in sorted(report.found.items())]
         left_out += leaks
         report_json = report.to_json(crops)
+        print_leak_search(report, crops)
         crops = [crop for index, crop in enumerate(crops) if index not in report.found]
     kept = crops[: source.most]
     if args.mine is None:  # of mined windows there are always more

@@ -31,6 +31,8 @@ def run(args: argparse.Namespace) -> None:
     shown = check.crops[: args.most]
     hidden = len(check.crops) - len(shown)
     note = f"{len(shown)} of {len(check.crops)} crops are shown." if hidden else ""
+    if any(crop.pixels.shape[2] == 4 for crop in shown):
+        note += " The examples keep transparency, as INPUT.NPO.ALPHA True does."
     pictures, lines = _paste_examples(shown, args.seed)
     source = check.manifest.about.get("source") if check.manifest else None
     sheet = occluder_sheet(
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
         example_titles=lines,
         title=f"Occluder set {Path(args.folder).resolve().name}"
         + (f": {source}" if source else ""),
-        note=note,
+        note=note.strip(),
     )
     print(f"{sheet}: {len(shown)} of {len(check.crops)} crops")
     print_left_out([*check.warnings, *check.problems])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fed_plugin.cli.data.occluder_build import (
+from fed_plugin.cli.data.occluder_leaks import named_split, search_leaks
+from fed_plugin.cli.data.occluder_report import (
     measure,
     print_leak_search,
     print_left_out,
     print_supervision,
 )
-from fed_plugin.cli.data.occluder_leaks import named_split, search_leaks
 from fed_plugin.cli.data.occluder_supervision import check_words
 from fed_plugin.cli.progress import ProgressLine
 from fed_plugin.datasets.occluder_sets import MANIFEST, LeftOut, check_set

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fed_plugin.cli.data.occluder_build import print_left_out
+from fed_plugin.cli.data.occluder_report import print_left_out
 from fed_plugin.datasets.occluder_sets import Crop, check_set
 
 _EXAMPLES = 12

@@ -80,3 +80,25 @@ def draw_posetrack():
         return folder
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def synthocc_root(tmp_path_factory):
+    """A folder that holds SynthOcc tiny; not to be written to."""
+    from fed_plugin.datasets.synthocc import build_synthocc
+
+    root = tmp_path_factory.mktemp("datasets")
+    build_synthocc(root / "SynthOcc", "tiny", workers=1)
+    return root
+
+
+@pytest.fixture
+def on_synthocc(synthocc_root, monkeypatch):
+    """Let the host find SynthOcc tiny; it read FASTREID_DATASETS when it was imported."""
+    from fastreid.data import build
+
+    from fed_plugin.fastreid_adapter import memory_init
+
+    monkeypatch.setattr(build, "_root", str(synthocc_root))
+    monkeypatch.setattr(memory_init, "_root", str(synthocc_root))
+    return synthocc_root

@@ -149,13 +149,31 @@ class TwoProtocols(FolderDataset):
         return self._list("query")
 
 
+def register_unless_taken(ours: type[FolderDataset]) -> type[FolderDataset]:
+    """Register a class under its name unless one is there already; return what is there.
+
+    The host refuses a second registration of a name. A reload of a module finds its own class; a
+    class of somebody else's keeps the name, and a warning says so.
+    """
+    try:
+        there = DATASET_REGISTRY.get(ours.__name__)
+    except KeyError:
+        DATASET_REGISTRY.register(ours)
+        return ours
+    if there.__module__ == ours.__module__:
+        return there
+    logger.warning(
+        "DATASET_REGISTRY: %s is already registered by %s, which keeps the name; the dataset of "
+        "fed_plugin is left out",
+        *(ours.__name__, there.__module__),
+    )
+    return ours
+
+
 def _registered(
     layout: Layout, people: str = "", base: type[FolderDataset] = FolderDataset
 ) -> type[FolderDataset]:
-    """Return the registered class of a layout, registering it unless it is there already.
-
-    The host refuses a second registration of a name. A reload of this module finds its own class;
-    a class of somebody else's keeps the name, and a warning says so.
+    """Return the registered class of a layout.
 
     Args:
         layout: of the dataset.
@@ -163,22 +181,8 @@ def _registered(
         base: of the class.
     """
     name = (people or layout.name).lower()
-    ours = type(
-        layout.name, (base,), {"layout": layout, "dataset_name": name, "__module__": __name__}
-    )
-    try:
-        there = DATASET_REGISTRY.get(layout.name)
-    except KeyError:
-        DATASET_REGISTRY.register(ours)
-        return ours
-    if there.__module__ == __name__:
-        return there
-    logger.warning(
-        "DATASET_REGISTRY: %s is already registered by %s, which keeps the name; the dataset of "
-        "fed_plugin is left out",
-        *(layout.name, there.__module__),
-    )
-    return ours
+    body = {"layout": layout, "dataset_name": name, "__module__": __name__}
+    return register_unless_taken(type(layout.name, (base,), body))
 
 
 Occluded_Duke = _registered(OCCLUDED_DUKE)

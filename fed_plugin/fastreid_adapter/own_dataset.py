@@ -7,13 +7,11 @@ import os
 from functools import cached_property
 from typing import Any
 
-from fastreid.data.datasets import DATASET_REGISTRY
-
 from fed_plugin.datasets.layouts import Item, Layout
 from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.names import MARKET_NAMES
 from fed_plugin.datasets.own import OwnData, SplitRule, read_own_data
-from fed_plugin.fastreid_adapter.datasets import FolderDataset, TrainItem
+from fed_plugin.fastreid_adapter.datasets import FolderDataset, TrainItem, register_unless_taken
 from fed_plugin.fastreid_adapter.loader_config import current_config
 
 NAME = "FolderReID"
@@ -102,7 +100,4 @@ def _name(name: Any) -> str:
     return name
 
 
-if NAME not in DATASET_REGISTRY._obj_map:  # the host refuses a second registration
-    DATASET_REGISTRY.register(FolderReID)
-elif DATASET_REGISTRY.get(NAME).__module__ != __name__:
-    logger.warning("DATASET_REGISTRY: %s is somebody else's; that of fed_plugin is left out", NAME)
+register_unless_taken(FolderReID)

@@ -13,7 +13,6 @@ import torch
 
 from fed_plugin.cli import main
 from fed_plugin.cli.configs import find_config
-from fed_plugin.datasets.synthocc import build_synthocc
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,14 +97,6 @@ TINY = [
 ]
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    """A folder that holds SynthOcc tiny."""
-    root = tmp_path_factory.mktemp("drawn")
-    build_synthocc(root / "SynthOcc", "tiny", workers=1)
-    return root
-
-
 @pytest.fixture
 def run_train(run_python):
     """Run ``train`` in a process of its own."""
@@ -140,13 +131,10 @@ def test_a_missing_data_set_is_explained_with_status_1(run_train, tmp_path):
     ],
 )
 def test_a_value_that_cannot_work_is_refused_with_its_key(
-    drawn, tmp_path, overrides, message, monkeypatch, capfd
+    on_synthocc, tmp_path, overrides, message, capfd
 ):
-    from fastreid.data import build
-
     # Handlers write to the captured streams of an earlier test.
     logging.getLogger("fastreid").handlers.clear()
-    monkeypatch.setattr(build, "_root", str(drawn))
     words = ["train", "--config-file", "synthocc_vit_tiny", *TINY, *overrides]
     status = main([*words, "OUTPUT_DIR", str(tmp_path / "run")])
     output = capfd.readouterr()
@@ -159,9 +147,11 @@ def test_an_unknown_config_lists_the_installed_ones(capsys):
     assert "installed configs: Base-FED" in capsys.readouterr().err
 
 
-def test_an_unreadable_image_in_a_worker_is_named_and_ends_the_run(drawn, run_train, tmp_path):
+def test_an_unreadable_image_in_a_worker_is_named_and_ends_the_run(
+    synthocc_root, run_train, tmp_path
+):
     folder = tmp_path / "datasets"
-    shutil.copytree(drawn, folder)
+    shutil.copytree(synthocc_root, folder)
     broken = sorted((folder / "SynthOcc" / "bounding_box_train").iterdir())[3]
     broken.write_bytes(b"not a picture")
     words = ["--config-file", "synthocc_vit_tiny", *TINY, "OUTPUT_DIR", str(tmp_path / "run")]

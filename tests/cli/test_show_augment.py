@@ -8,23 +8,11 @@ import pytest
 import torch
 
 from fed_plugin.cli import main
-from fed_plugin.datasets.synthocc import build_synthocc
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    """A folder that holds SynthOcc tiny."""
-    root = tmp_path_factory.mktemp("drawn")
-    build_synthocc(root / "SynthOcc", "tiny", workers=1)
-    return root
 
 
 @pytest.fixture
-def show(drawn, tmp_path, monkeypatch, capsys):
+def show(on_synthocc, tmp_path, capsys):
     """Run the command on SynthOcc tiny; returns status, output, errors and the sheet's path."""
-    from fastreid.data import build
-
-    monkeypatch.setattr(build, "_root", str(drawn))
 
     def run(config, *words):
         out = tmp_path / "sheets" / "augment.png"
@@ -37,7 +25,7 @@ def show(drawn, tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_the_sheet_shows_what_the_loader_yields(show, drawn, monkeypatch):
+def test_the_sheet_shows_what_the_loader_yields(show, monkeypatch):
     from fed_plugin.fastreid_adapter import training_images
 
     seen = []

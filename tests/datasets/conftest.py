@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 from PIL import Image
 
@@ -40,3 +42,24 @@ def occluded_reid_files():
         "whole_body_images/001/001_01.tif",
         "whole_body_images/002/002_02.tif",
     )
+
+
+@pytest.fixture(scope="session")
+def plant_tree():
+    """Make empty files below a folder; skip one that stands in the way of another's folder.
+
+    Returns the paths of all files that are there then.
+    """
+
+    def plant_files(folder, paths):
+        os.makedirs(folder, exist_ok=True)
+        for path in paths:
+            target = os.path.join(folder, path)
+            try:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                open(target, "ab").close()
+            except OSError:
+                continue
+        return {os.path.join(where, name) for where, _, files in os.walk(folder) for name in files}
+
+    return plant_files

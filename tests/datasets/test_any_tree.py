@@ -32,19 +32,6 @@ TREES = st.lists(PATHS, max_size=10)
 READ_FROM_FOLDERS = [name for name, layout in LAYOUTS.items() if layout.select is None]
 
 
-def plant(folder, paths):
-    """Plant the files; skip one that stands in the way of a folder, or the reverse."""
-    os.makedirs(folder, exist_ok=True)
-    for path in paths:
-        target = os.path.join(folder, path)
-        try:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            open(target, "ab").close()
-        except OSError:
-            continue
-    return {os.path.join(where, name) for where, _, files in os.walk(folder) for name in files}
-
-
 def check_refusal(error, folder):
     """The message names what is wrong, below ``folder``, and every log can hold it."""
     assert os.path.basename(folder) in str(error)
@@ -53,9 +40,9 @@ def check_refusal(error, folder):
 
 @SETTINGS
 @given(paths=TREES, nested=st.booleans())
-def test_every_file_below_a_folder_is_an_image_or_passed_over(paths, nested):
+def test_every_file_below_a_folder_is_an_image_or_passed_over(paths, nested, plant_tree):
     with tempfile.TemporaryDirectory() as folder:
-        files = plant(folder, paths)
+        files = plant_tree(folder, paths)
         try:
             scan = scan_folder(folder, nested=nested)
         except ValueError as error:
@@ -75,7 +62,9 @@ def test_every_file_below_a_folder_is_an_image_or_passed_over(paths, nested):
 @pytest.mark.parametrize("name", READ_FROM_FOLDERS)
 @settings(max_examples=25, deadline=None)
 @given(paths=TREES, split=st.sampled_from(["train", "query", "gallery"]))
-def test_every_file_of_a_split_is_an_item_or_named_or_the_split_is_refused(name, paths, split):
+def test_every_file_of_a_split_is_an_item_or_named_or_the_split_is_refused(
+    name, paths, split, plant_tree
+):
     layout = LAYOUTS[name]
     if split not in layout.splits:
         return
@@ -85,7 +74,7 @@ def test_every_file_of_a_split_is_an_item_or_named_or_the_split_is_refused(name,
         for number, subfolder in enumerate(folders):
             folder = os.path.join(root, layout.folders[-1], subfolder)
             example = f"{number}_{layout.names.example}" if number else layout.names.example
-            files |= plant(folder, [*paths, example])
+            files |= plant_tree(folder, [*paths, example])
         try:
             scan = scan_split(layout, root, split)
         except (ValueError, FileNotFoundError) as error:

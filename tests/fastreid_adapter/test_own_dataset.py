@@ -165,7 +165,7 @@ def test_combining_all_leaves_market_distractors_out(tmp_path):
     ],
 )
 def test_a_wrong_value_is_refused_by_its_key_before_anything_is_read(key, value):
-    with pytest.raises(ValueError, match="expected .*; try") as refused:
+    with pytest.raises(ValueError, match=r"expected .*; try") as refused:
         own("/nowhere", f"DATASETS.FOLDER_REID.{key}", value)
     assert str(refused.value).startswith(f"DATASETS.FOLDER_REID.{key}={value!r}: ")
 
@@ -205,4 +205,4 @@ def test_a_name_somebody_else_registered_stays_theirs_and_a_warning_says_so(capl
     monkeypatch.setitem(DATASET_REGISTRY._obj_map, "FolderReID", theirs)
     importlib.reload(own_dataset)
     assert DATASET_REGISTRY.get("FolderReID") is theirs
-    assert "FolderReID is somebody else's" in caplog.text
+    assert "FolderReID is already registered by somebody.elses" in caplog.text

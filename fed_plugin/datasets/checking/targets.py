@@ -187,7 +187,7 @@ def _own_data(path: str) -> Target:
         variant=tuple(s for s in own.explanation if s not in warned),
         training=how_to_train_own(path),
         list_files=lambda: _own_listings(path, own),
-        tells_cameras=not _made_up(own),
+        tells_cameras=own.uses_cameras,
         distractor_pids=own.distractor_pids,
         remarks=remarks,
     )
@@ -198,12 +198,6 @@ def _own_listings(path: str, own: OwnData) -> list[Listing]:
     listings = [Listing(split, (path,), items) for split, items in lists.items() if items]
     listings[0].passed_over.extend(own.passed_over)
     return listings
-
-
-def _made_up(own: OwnData) -> bool:
-    """Tell whether queries and gallery got the cameras of data that tell none."""
-    cameras = [{camid for _, _, camid in items} for items in (own.query, own.gallery)]
-    return cameras == [{0}, {1}]
 
 
 def _first_split(layout: Layout) -> str:

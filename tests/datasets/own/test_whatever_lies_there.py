@@ -40,25 +40,13 @@ PATHS = st.one_of(
 )
 
 
-def plant_what_can_be(folder, paths):
-    """Plant the files; skip where a file already stands in the way of a folder or the reverse."""
-    for path in paths:
-        target = os.path.join(folder, path)
-        try:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            open(target, "ab").close()
-        except OSError:
-            continue
-    return [os.path.join(where, name) for where, _, files in os.walk(folder) for name in files]
-
-
 @SETTINGS
 @given(some=SOME, paths=st.lists(PATHS, max_size=8), share=st.floats(0.01, 0.99))
 def test_every_file_of_a_tree_is_an_item_or_named_or_the_tree_is_refused(
-    some, paths, share, paths_of
+    some, paths, share, paths_of, plant_tree
 ):
     with tempfile.TemporaryDirectory() as folder:
-        files = plant_what_can_be(folder, some + paths)
+        files = plant_tree(folder, some + paths)
         try:
             own = read_own_data(folder, SplitRule(share, queries=2))
         except ValueError as error:

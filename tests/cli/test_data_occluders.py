@@ -13,24 +13,15 @@ from PIL import Image
 from fed_plugin.cli import main
 from fed_plugin.cli.data.occluder_supervision import measure_supervision, say_supervision
 from fed_plugin.datasets.occluder_sets import Crop, read_manifest, write_set
-from fed_plugin.datasets.synthocc import build_synthocc
 from fed_plugin.transforms import OccluderSet
 
 FEW = ("--draws", "50")
 
 
-@pytest.fixture(scope="module")
-def drawn_root(tmp_path_factory):
-    """A folder that holds SynthOcc tiny."""
-    root = tmp_path_factory.mktemp("drawn")
-    build_synthocc(root / "SynthOcc", "tiny", workers=1)
-    return root
-
-
 @pytest.fixture
-def root(drawn_root, monkeypatch):
-    monkeypatch.setenv("FASTREID_DATASETS", str(drawn_root))
-    return drawn_root
+def root(synthocc_root, monkeypatch):
+    monkeypatch.setenv("FASTREID_DATASETS", str(synthocc_root))
+    return synthocc_root
 
 
 @pytest.fixture

@@ -12,15 +12,13 @@ from fed_plugin.datasets import LAYOUTS, list_split
 from fed_plugin.datasets.occluder_sets import mine_crops
 from fed_plugin.datasets.occluder_sets.background import person_pixels
 from fed_plugin.datasets.occluder_sets.mining import border_windows
-from fed_plugin.datasets.synthocc.build import build_synthocc, take
+from fed_plugin.datasets.synthocc.build import take
 from fed_plugin.datasets.synthocc.plan import SIZES, TRAIN, plan
 
 
 @pytest.fixture(scope="module")
-def train(tmp_path_factory):
-    root = tmp_path_factory.mktemp("drawn")
-    build_synthocc(root / "SynthOcc", "tiny", workers=1)
-    return list_split(LAYOUTS["SynthOcc"], str(root), "train")
+def train(synthocc_root):
+    return list_split(LAYOUTS["SynthOcc"], str(synthocc_root), "train")
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """``python -m fed_plugin <command>``: parse, call, print.
 
-A command is a module of this package with ``add_arguments(parser)`` and ``run(args)``; a group of
-commands is a package of such modules. Only the one that is called is imported, so that ``--help``
-does not wait for PyTorch.
+A command is a module of this package with ``add_arguments(parser)``, ``run(args)`` and, where there
+is something to say, ``INTERRUPTED``: what Ctrl-C leaves behind. A group of commands is a package of
+such modules. Only the one that is called is imported, so that ``--help`` does not wait for PyTorch.
 """
 
 from __future__ import annotations
@@ -48,8 +48,9 @@ def main(argv: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["train"]:  # fast-reid's own parser reads its flags
-        with one_sentence_for_mistakes() as outcome:
-            import_module("fed_plugin.cli.train").train(words[1:])
+        module = import_module("fed_plugin.cli.train")
+        with one_sentence_for_mistakes(module.INTERRUPTED) as outcome:
+            module.train(words[1:])
         return outcome.status
     parser = argparse.ArgumentParser(
         prog="python -m fed_plugin",
@@ -59,8 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"fed_plugin {__version__}")
     _add_commands(parser, COMMANDS, words, __name__)
     args = parser.parse_args(words)
-    with one_sentence_for_mistakes() as outcome:
-        outcome.status = import_module(args.module).run(args) or 0
+    module = import_module(args.module)
+    with one_sentence_for_mistakes(getattr(module, "INTERRUPTED", "")) as outcome:
+        outcome.status = module.run(args) or 0
     return outcome.status
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CONFIG = "synthocc_vit_tiny"
 METHODS = {"ViT baseline": f"{CONFIG}_baseline", "FED": CONFIG, "FED plus": f"{CONFIG}_fed_plus"}
 DATASET = "SynthOcc"
+INTERRUPTED = "`demo --reuse` does not repeat the trainings that are finished"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

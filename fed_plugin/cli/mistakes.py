@@ -24,14 +24,18 @@ class Outcome:
 
 
 @contextmanager
-def one_sentence_for_mistakes() -> Iterator[Outcome]:
-    """Turn an input mistake into a line on stderr and status 1, Ctrl-C into status 130."""
+def one_sentence_for_mistakes(interrupted: str = "") -> Iterator[Outcome]:
+    """Turn an input mistake into a line on stderr and status 1, Ctrl-C into status 130.
+
+    Args:
+        interrupted: what Ctrl-C leaves behind, and how to go on.
+    """
     outcome = Outcome()
     try:
         yield outcome
     except KeyboardInterrupt:
         outcome.status = 130
-        print("\ninterrupted; `train --resume` goes on from the last checkpoint", file=sys.stderr)
+        print("\n" + "; ".join(filter(None, ("interrupted", interrupted))), file=sys.stderr)
     except MISTAKES as error:
         if os.environ.get(DEBUG) or not str(error):
             raise

@@ -18,13 +18,14 @@ class ProgressLine:
     def __init__(self, what: str) -> None:
         self.what = what
         self.start = time.perf_counter()
-        self.printed = 0.0
+        self.printed = 0.0 if sys.stderr.isatty() else self.start
         self.finished = False
         self.on_terminal = sys.stderr.isatty()
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Say that ``done`` of ``total`` steps are done; lines are a while apart."""
         now = time.perf_counter()
+        # off a terminal the first line waits too: nobody is watching, and its ETA would be wild
         early = done < total and now - self.printed < (0.2 if self.on_terminal else 15)
         if early or self.finished:
             return

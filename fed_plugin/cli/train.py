@@ -14,6 +14,8 @@ from fed_plugin.fastreid_adapter.stock_training import (
     train_or_evaluate,
 )
 
+INTERRUPTED = "`train --resume` goes on from the last checkpoint"
+
 
 def train(words: list[str]) -> None:
     """Parse fast-reid's flags and run its trainer, or its evaluator with ``--eval-only``."""

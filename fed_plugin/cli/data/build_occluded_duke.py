@@ -6,6 +6,8 @@ import argparse
 import sys
 import textwrap
 
+INTERRUPTED = "the same command goes on from here"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
@@ -34,21 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Say what the withdrawal means, then build; status 130 after Ctrl-C."""
+def run(args: argparse.Namespace) -> None:
+    """Say what the withdrawal means, then build."""
     from fed_plugin.cli.progress import ProgressLine
     from fed_plugin.datasets.occluded_duke_builder import WITHDRAWN, build_occluded_duke
 
     print(textwrap.fill(WITHDRAWN, 79), file=sys.stderr, flush=True)
-    try:
-        with ProgressLine("building Occluded_Duke") as progress:
-            built = build_occluded_duke(args.duke, args.lists, args.out, progress=progress)
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+    with ProgressLine("building Occluded_Duke") as progress:
+        built = build_occluded_duke(args.duke, args.lists, args.out, progress=progress)
     print(
         f"Occluded_Duke: {built.folder}: {built.images} images, {built.copied} copied now, all "
         f"verified; sha256 of names and contents {built.sha256}\n"
         f"try: python -m fed_plugin data check {built.folder}"
     )
-    return 0

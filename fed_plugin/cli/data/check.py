@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fed_plugin.datasets.checking import FactsCache, Report
+
+INTERRUPTED = "what was read is remembered for the next check"
 
 _SHOWN = 3  # files of a finding
 _HASH = 12  # characters of a hash that a table has room for
@@ -70,9 +71,6 @@ def run(args: argparse.Namespace) -> int:
                     )
                 )
             print_report(reports[-1], every_file=args.all)
-    except KeyboardInterrupt:
-        print("\ninterrupted; what was read is remembered for the next check", file=sys.stderr)
-        return 130
     finally:
         if cache is not None:
             cache.close()

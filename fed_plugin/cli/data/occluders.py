@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from importlib import import_module
+
+INTERRUPTED = "no half-written set is left"
 
 _PACKAGE = "fed_plugin.cli.data"
 
@@ -29,11 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int | None:
     """Do what was asked; importing waits until here."""
-    try:
-        status: int | None = import_module(f"{_PACKAGE}.{args.work}").run(args)
-    except KeyboardInterrupt:
-        print("\ninterrupted; no half-written set is left", file=sys.stderr)
-        return 130
+    status: int | None = import_module(f"{_PACKAGE}.{args.work}").run(args)
     return status
 
 

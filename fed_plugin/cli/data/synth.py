@@ -7,6 +7,8 @@ import argparse
 from fed_plugin.cli.progress import ProgressLine
 from fed_plugin.datasets.synthocc import SIZES, build_synthocc
 
+INTERRUPTED = "the same command goes on from here"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""

@@ -12,7 +12,7 @@ from fed_plugin.datasets.checking.inspection import Facts
 Stamp = tuple[int, int, int, int]
 """Size, mtime_ns, ctime_ns and inode of a file: another stamp, another file."""
 
-_TABLE = "facts_1"  # another number whenever Facts or what fills them changes
+_TABLE = "facts_2"  # another number whenever Facts or what fills them changes
 _AT_ONCE = 500  # paths of one question
 _WAIT = 5.0  # seconds for another check that is writing
 

@@ -123,7 +123,7 @@ def test_a_line_that_is_no_facts_is_forgotten(cache, image):
     cache.keep([(image, stamp_of(image), FACTS)])
     cache.close()
     with sqlite3.connect(cache.file) as connection:
-        connection.execute("UPDATE facts_1 SET facts = 'x'")
+        connection.execute("UPDATE facts_2 SET facts = 'x'")
     connection.close()
     assert known(cache, image) == {} and cache.warnings == []
 
@@ -131,7 +131,7 @@ def test_a_line_that_is_no_facts_is_forgotten(cache, image):
 def test_a_cache_of_another_version_is_neither_read_nor_spoiled(cache, image, monkeypatch):
     cache.keep([(image, stamp_of(image), FACTS)])
     cache.close()
-    monkeypatch.setattr(cache_module, "_TABLE", "facts_2")
+    monkeypatch.setattr(cache_module, "_TABLE", "facts_999")
     newer = FactsCache(cache.file)
     assert known(newer, image) == {}
     newer.keep([(image, stamp_of(image), Facts("cd"))])

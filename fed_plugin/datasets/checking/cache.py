@@ -56,11 +56,11 @@ class FactsCache:
             stamps: per path, as the file is now.
             decoded: leave out facts of files that were not decoded.
         """
-        if not self.file.exists():
-            return {}
         known: dict[str, Facts] = {}
         paths = list(stamps)
         try:
+            if not self.file.exists():
+                return {}
             connection = self._open()
             for start in range(0, len(paths), _AT_ONCE):
                 keys = {_key(path): path for path in paths[start : start + _AT_ONCE]}
@@ -102,7 +102,8 @@ class FactsCache:
                 self._connection.execute(f"SELECT path, stamp, facts FROM {_TABLE} LIMIT 1")
             except sqlite3.OperationalError:  # a new one, or one of another version
                 self._connection.execute(
-                    f"CREATE TABLE {_TABLE} (path BLOB PRIMARY KEY, stamp TEXT, facts TEXT)"
+                    f"CREATE TABLE IF NOT EXISTS {_TABLE} "  # another check may have been faster
+                    "(path BLOB PRIMARY KEY, stamp TEXT, facts TEXT)"
                 )
         return self._connection
 

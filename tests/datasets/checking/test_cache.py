@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 
@@ -148,6 +149,29 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, image, place):
     cache.keep([(image, stamp_of(image), FACTS)])
     cache.keep([(image, stamp_of(image), FACTS)])
     assert len(cache.warnings) == 1
+
+
+def test_two_first_checks_at_once_both_keep_what_they_learn(cache, image, monkeypatch):
+    other, stock = FactsCache(cache.file), sqlite3.connect
+
+    class OvertakenBeforeItMakesTheTable(sqlite3.Connection):
+        def execute(self, statement, *args):
+            if statement.startswith("CREATE"):
+                monkeypatch.undo()
+                other.keep([(f"{image}2", (2, 0, 0, 0), FACTS)])
+            return super().execute(statement, *args)
+
+    connect = functools.partial(stock, factory=OvertakenBeforeItMakesTheTable)
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    cache.keep([(image, stamp_of(image), FACTS)])
+    assert cache.warnings == other.warnings == []
+    assert known(other, image) == {image: FACTS}
+    other.close()
+
+
+def test_a_place_whose_existence_cannot_be_asked_is_a_warning(tmp_path, image):
+    cache = FactsCache(tmp_path / ("x" * 300))
+    assert known(cache, image) == {} and "not used" in cache.warnings[0]
 
 
 def test_a_cache_that_can_only_be_read_still_knows(cache, image):

@@ -1,0 +1,49 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file beside ``path`` to write to; it takes the name when the block ends well.
+
+    An error or Ctrl-C in the block leaves neither, and what lay at ``path`` before as it was.
+
+    Args:
+        path: of a file in a folder that is there.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        IsADirectoryError: ``path`` is a folder.
+    """
+    target = Path(path)
+    check_writable(target)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that no file can be written at, before the work that fills it.
+
+    Raises:
+        FileNotFoundError: Its folder is not there.
+        IsADirectoryError: It is a folder.
+    """
+    target = Path(path)
+    if not target.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{target}: expected a file in a folder that is there; make it")
+    if target.is_dir():
+        raise IsADirectoryError(f"{target}: is a folder, expected the name of a file")

@@ -19,8 +19,8 @@ class TrainingImages:
     """Images as a model gets them, before it normalises them.
 
     Attributes:
-        views: (N, V, 3, H, W) in [0, 255]; with two views the holistic one comes first.
-        targets: (N,) class indices.
+        views: (N, V, 3, H, W) in [0, 255] on the CPU; with two views the holistic one comes first.
+        targets: (N,) class indices, on the CPU.
         paths: N files.
     """
 
@@ -48,11 +48,12 @@ def first_training_images(cfg: Any, count: int) -> TrainingImages:
     loader = build_reid_train_loader(cfg, combineall=cfg.DATASETS.COMBINEALL)
     images, targets, paths = [], [], []
     for batch in loader:
-        images.append(batch["images"])
-        targets.append(batch["targets"])
+        images.append(batch["images"].cpu())
+        targets.append(batch["targets"].cpu())
         paths += batch["img_paths"]
         if len(paths) >= count:
             break
+    loader.shutdown()
     views = torch.cat(images)[:count]
     if views.dim() == 4:
         views = views[:, None]

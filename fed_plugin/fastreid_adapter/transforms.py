@@ -77,7 +77,7 @@ def _pid_under_way(share: float) -> Hashable:
     if item is None:
         raise ValueError(
             f"INPUT.NPO.PEOPLE.PROB={share}: expected to know whose image it is, which only "
-            "fast-reid's data set (CommDataset) says; try INPUT.NPO.PEOPLE.PROB 0"
+            "fast-reid's data set (CommDataset) says; try INPUT.NPO.PEOPLE.PROB 0.0"
         )
     return item.pid
 

@@ -44,7 +44,7 @@ class PeopleSet:
         if len(by_pid) < 2:
             raise ValueError(
                 f"{key}: expected training images of two identities or more, as people cover "
-                f"others only, got {len(by_pid)}; try {key} 0"
+                f"others only, got {len(by_pid)}; try {key} 0.0"
             )
         self._key = key
         self._paths: list[str] = []

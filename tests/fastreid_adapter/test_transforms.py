@@ -183,15 +183,22 @@ def test_people_of_the_loader_are_always_others(tiny_cfg, on_synthocc, monkeypat
 
 def test_people_outside_of_a_loader_are_refused_with_the_key(tiny_cfg, on_synthocc, photo):
     pipeline = build_transforms(tiny_cfg(*PEOPLE))
-    with pytest.raises(ValueError, match=r"INPUT.NPO.PEOPLE.PROB=1.0: .* whose image it is"):
+    with pytest.raises(ValueError, match=r"INPUT.NPO.PEOPLE.PROB=1.0: .* whose image it is") as no:
         pipeline(photo)
+    assert not tiny_cfg(*advice_of(no)).INPUT.NPO.PEOPLE.PROB
+
+
+def advice_of(refusal):
+    """Return the key and the value that a message advises to try."""
+    return str(refusal.value).rpartition("; try ")[2].split()
 
 
 def test_people_of_one_identity_only_are_refused_with_the_key(tiny_cfg, on_synthocc, monkeypatch):
     items = [("a.jpg", "synthocc_1", "synthocc_0")]
     monkeypatch.setattr(datasets.SynthOcc, "train", items)
-    with pytest.raises(ValueError, match=r"INPUT.NPO.PEOPLE.PROB: .* two identities or more"):
+    with pytest.raises(ValueError, match=r"INPUT.NPO.PEOPLE.PROB: .* two identities or more") as no:
         build_transforms(tiny_cfg(*PEOPLE))
+    assert not tiny_cfg(*advice_of(no)).INPUT.NPO.PEOPLE.PROB
 
 
 def test_an_unreadable_person_reaches_the_user_by_name(

@@ -17,10 +17,11 @@ from fed_plugin.datasets.published import Published
 
 Item = tuple[str, int, int]
 
-# Where names tell no camera, queries and gallery images get different ones, so that the rule that
-# removes images of the query's camera never fires.
-_CAMERA_OF_SPLIT = {"train": 0, "query": 0, "gallery": 1}
-_JUNK_PID = -1  # Market-1501's mark for a detection that is nobody
+CAMERA_OF_SPLIT: Mapping[str, int] = {"train": 0, "query": 0, "gallery": 1}
+"""Cameras where none are told: with different ones for queries and gallery images, the rule that
+removes images of the query's camera never fires."""
+JUNK_PID = -1
+"""Market-1501's mark for a detection that is nobody."""
 
 logger = logging.getLogger(__name__)
 
@@ -175,10 +176,10 @@ def _parsed(layout: Layout, images: list[str], split: str) -> tuple[list[Item], 
     items, junk = [], []
     for path in images:
         pid, camid = layout.names.parse(path)
-        if pid == _JUNK_PID:
+        if pid == JUNK_PID:
             junk.append(path)
         else:
-            items.append((path, pid, _CAMERA_OF_SPLIT[split] if camid is None else camid))
+            items.append((path, pid, CAMERA_OF_SPLIT[split] if camid is None else camid))
     return items, junk
 
 

@@ -7,6 +7,7 @@ import os
 from fed_plugin.datasets.checking.findings import Listing
 from fed_plugin.datasets.layouts import Layout, find_split_folders, scan_split
 from fed_plugin.datasets.listing import IMAGE_SUFFIXES, is_hidden
+from fed_plugin.datasets.splits import CAMERA_OF_SPLIT, JUNK_PID
 
 
 def list_layout(layout: Layout, root: str) -> list[Listing]:
@@ -45,10 +46,10 @@ def _as_far_as_possible(
             except ValueError:
                 listing.unnamed.append(path)
                 continue
-            if pid < 0:
+            if pid == JUNK_PID:
                 listing.junk.append(path)
             else:
-                camera = int(split == "gallery") if camid is None else camid
+                camera = CAMERA_OF_SPLIT[split] if camid is None else camid
                 listing.items.append((path, pid, camera))
     return listing
 

@@ -20,7 +20,7 @@ from fed_plugin.datasets.own.records import (
 )
 from fed_plugin.datasets.own.splitting import SplitRule
 from fed_plugin.datasets.own.wording import counted, identities, named, shown
-from fed_plugin.datasets.splits import Item, Splits
+from fed_plugin.datasets.splits import CAMERA_OF_SPLIT, Item, Splits
 
 _TABLES = (".csv", ".tsv", ".txt")
 _KEY = "DATASETS.FOLDER_REID.ROOT"
@@ -117,7 +117,7 @@ def _items(division: Division, pids: Mapping[str, int]) -> dict[str, list[Item]]
     def camid(record: Record, split: str) -> int:
         if record.camera is not None and (split == "train" or division.uses_cameras):
             return cameras[record.camera]
-        return 1 if split == "gallery" else 0
+        return CAMERA_OF_SPLIT[split]
 
     return {
         split: [(r.path, pids[r.identity], camid(r, split)) for r in in_order(records)]

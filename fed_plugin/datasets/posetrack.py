@@ -51,7 +51,7 @@ def dataset_of(folder: str) -> str:
 
 
 def _split_of_crops(folder: str) -> dict[str, str]:
-    """Map paths of crops to splits; read anew only where list or annotations changed."""
+    """Map paths of crops to splits; read anew once the list or the annotations' folder changed."""
     annotations = os.path.join(dataset_of(folder), "posetrack_data", os.path.basename(folder))
     stamps = [os.path.getmtime(p) for p in (_list_of(folder), annotations) if os.path.exists(p)]
     return _read_split_of_crops(folder, *stamps)

@@ -108,14 +108,14 @@ class OccluderSet:
         read = read_rgba if alpha else read_rgb
         for file in files:
             try:
-                image = read(file)
+                image = shrink_to_side(read(file), max_side)
                 _check_crop(file.name, image)
             except Exception as error:  # every decoder raises its own kinds
                 raise ValueError(
                     f"{key}={path}: cannot read {file} ({error}); "
                     "remove it or save it again as JPEG or PNG"
                 ) from error
-            images.append(shrink_to_side(image, max_side))
+            images.append(image)
         return cls(images, [file.name for file in files])
 
     @property

@@ -197,3 +197,11 @@ def test_a_crop_of_which_nothing_shows_is_refused_by_its_name(tmp_path):
     Image.fromarray(nothing).save(tmp_path / "glass.png")
     with pytest.raises(ValueError, match=r"cannot read .*glass.png \(.*every pixel is transparent"):
         OccluderSet.from_folder(tmp_path, alpha=True)
+
+
+def test_a_crop_that_is_shrunk_to_nothing_visible_is_named_with_its_key(tmp_path):
+    pixels = np.zeros((400, 400, 4), dtype=np.uint8)
+    pixels[200, 200] = 255
+    Image.fromarray(pixels).save(tmp_path / "speck.png")
+    with pytest.raises(ValueError, match=r"INPUT.NPO.OCCLUDERS=.*speck.png .*transparent"):
+        OccluderSet.from_folder(tmp_path, max_side=10, alpha=True)

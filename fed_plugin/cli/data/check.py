@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fed_plugin.datasets.checking import FactsCache, Report
 
-INTERRUPTED = "what was read is remembered for the next check"
+INTERRUPTED = "what was read is remembered for the next check, but for --no-cache"
 
 _SHOWN = 3  # files of a finding
 _HASH = 12  # characters of a hash that a table has room for

@@ -58,12 +58,12 @@ def identities_to_test(eligible: Collection[str], everybody: int, rule: SplitRul
         rule: share and seed.
     """
     places = {identity: _draw(rule.seed, "identity", identity) for identity in eligible}
-    in_order = sorted(places, key=lambda identity: (places[identity], identity))
-    chosen = {identity for identity in in_order if places[identity] < rule.test_share}
-    if in_order and not chosen:
-        chosen = {in_order[0]}
+    ascending = sorted(places, key=lambda identity: (places[identity], identity))
+    chosen = {identity for identity in ascending if places[identity] < rule.test_share}
+    if ascending and not chosen:
+        chosen = {ascending[0]}
     if len(chosen) == everybody > 1:
-        chosen.remove(in_order[-1])
+        chosen.remove(ascending[-1])
     return chosen
 
 

@@ -97,12 +97,12 @@ def rank(
             has a right answer.
         TypeError: The distances are not real numbers.
     """
-    distmat = _checked_distances(distmat)
+    distmat = checked_distances(distmat)
     count_q, count_g = distmat.shape
-    q_pids = _checked_labels("q_pids", q_pids, count_q)
-    g_pids = _checked_labels("g_pids", g_pids, count_g)
-    q_camids = _checked_labels("q_camids", q_camids, count_q)
-    g_camids = _checked_labels("g_camids", g_camids, count_g)
+    q_pids = checked_labels("q_pids", q_pids, count_q)
+    g_pids = checked_labels("g_pids", g_pids, count_g)
+    q_camids = checked_labels("q_camids", q_camids, count_q)
+    g_camids = checked_labels("g_camids", g_camids, count_g)
     if max_rank < 1:
         raise ValueError(f"max_rank={max_rank}: expected at least 1; try 50")
 
@@ -187,7 +187,16 @@ def _ranks_of_hits(distances: NDArray, same_pid: NDArray, removed: NDArray) -> N
     return (ranks[in_order] - np.cumsum(removed))[~removed]
 
 
-def _checked_distances(distmat: ArrayLike) -> NDArray:
+def checked_distances(distmat: ArrayLike) -> NDArray:
+    """Return distances as an array, or refuse them.
+
+    Args:
+        distmat: (Q, G) distances, any real dtype; infinities are allowed.
+
+    Raises:
+        ValueError: The array is not two-dimensional or is empty, or a distance is NaN.
+        TypeError: The distances are not real numbers.
+    """
     distmat = np.asarray(distmat)
     if distmat.ndim != 2 or 0 in distmat.shape:
         raise ValueError(
@@ -205,7 +214,17 @@ def _checked_distances(distmat: ArrayLike) -> NDArray:
     return distmat
 
 
-def _checked_labels(name: str, labels: ArrayLike, count: int) -> NDArray:
+def checked_labels(name: str, labels: ArrayLike, count: int) -> NDArray:
+    """Return identities or cameras as a (count,) array, or refuse them.
+
+    Args:
+        name: what they are called in the message.
+        labels: (count,) numbers or strings.
+        count: how many the distances ask for.
+
+    Raises:
+        ValueError: There is another number of them.
+    """
     labels = np.asarray(labels)
     if labels.shape != (count,):
         raise ValueError(f"{name} has shape {labels.shape}: expected ({count},), as distmat has")

@@ -62,6 +62,54 @@ def test_the_difference_is_the_first_minus_the_second():
     assert interval.mean == 0.5 and interval.low >= 0
 
 
+def test_with_groups_whole_identities_are_drawn_as_in_a_slow_loop():
+    values, groups = np.array([1.0, 0, 0, 1, 1, 0.5]), np.array(["b", "a", "b", "c", "c", "c"])
+    drawn = np.random.default_rng(5).integers(3, size=(400, 3))
+    means = [
+        np.mean(np.concatenate([values[groups == "abc"[place]] for place in row])) for row in drawn
+    ]
+    interval = bootstrap_interval(values, groups=groups, resamples=400, seed=5)
+    assert interval.mean == values.mean()
+    np.testing.assert_allclose(
+        [interval.low, interval.high], np.quantile(means, [0.025, 0.975]), rtol=0, atol=1e-12
+    )
+
+
+def test_groups_of_one_query_each_change_nothing():
+    values = np.random.default_rng(6).random(60)
+    alone = bootstrap_interval(values)
+    each = bootstrap_interval(values, groups=np.arange(60))
+    assert (each.low, each.high) == pytest.approx((alone.low, alone.high), abs=1e-12)
+
+
+def test_for_alike_queries_of_one_identity_only_the_grouped_interval_keeps_its_promise():
+    rng = np.random.default_rng(7)
+    groups, covered = np.arange(40).repeat(5), {True: 0, False: 0}
+    for _ in range(100):
+        values = rng.normal(size=40).repeat(5)  # five queries that say the same
+        for grouped in covered:
+            interval = bootstrap_interval(values, groups=groups if grouped else None, resamples=300)
+            covered[grouped] += interval.low <= 0 <= interval.high
+    assert covered[True] >= 87 and covered[False] <= 75
+
+
+def test_pairs_are_grouped_too():
+    difficulty = np.random.default_rng(8).normal(size=20).repeat(10)
+    alone = paired_bootstrap(difficulty, np.zeros(200))
+    together = paired_bootstrap(difficulty, np.zeros(200), groups=np.arange(20).repeat(10))
+    assert together.high - together.low > 2 * (alone.high - alone.low)
+    assert together.mean == alone.mean
+
+
+def test_groups_that_do_not_fit_or_do_not_differ_are_refused():
+    with pytest.raises(ValueError, match=r"groups has shape \(2,\): expected \(3,\), the identity"):
+        bootstrap_interval([1, 2, 3], groups=[1, 2])
+    with pytest.raises(
+        ValueError, match=r"groups holds one group, .*expected at least 2.*try grou"
+    ):
+        bootstrap_interval([1, 2, 3], groups=[7, 7, 7])
+
+
 def test_pairs_of_different_length_are_refused():
     with pytest.raises(ValueError, match="a has 3 queries and b 2: expected the same queries"):
         paired_bootstrap([1, 2, 3], [1, 2])

@@ -1,0 +1,60 @@
+"""``benchmark``: methods x data sets x seeds, each in a process of its own, resumable."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+INTERRUPTED = (
+    "finished cells are kept; the same command goes on with the rest, with --resume also from the "
+    "newest checkpoint of a half training"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument("plan", metavar="PLAN.yml", help="what to run (docs/benchmark.md)")
+    parser.add_argument("--jobs", type=int, default=1, help="cells at a time; default: 1")
+    parser.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="of the plan's")
+    parser.add_argument("--out", help="folder, instead of the plan's")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with half trainings from their newest checkpoint, instead of from the start",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check the plan and list its cells, run nothing"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the plan, run what is not finished, join the results, print a table."""
+    import logging
+
+    from fed_plugin.cli.benchmark.cells import look
+    from fed_plugin.cli.benchmark.lock import only_runner
+    from fed_plugin.cli.benchmark.plan import read_plan
+    from fed_plugin.cli.benchmark.resolving import make_cells, other_cells
+    from fed_plugin.cli.benchmark.session import run_plan
+    from fed_plugin.cli.benchmark.summary import states_table
+
+    if args.jobs < 1:
+        raise ValueError(f"--jobs {args.jobs}: expected 1 or more")
+    plan = read_plan(args.plan)
+    if args.out:
+        plan = replace(plan, out=Path(args.out))
+    logging.getLogger("fastreid").setLevel(logging.ERROR)  # the cells' logs say it all
+    cells = make_cells(plan, args.only)
+    if args.dry_run:
+        print(states_table(cells, [look(cell) for cell in cells]))
+        return 0
+    with only_runner(plan.out) as lock:
+        return run_plan(
+            plan,
+            cells,
+            others=other_cells(plan, args.only),
+            jobs=args.jobs,
+            resume=args.resume,
+            lock=lock,
+        )

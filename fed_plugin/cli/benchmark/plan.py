@@ -1,0 +1,228 @@
+"""Plans: which methods are run on which data sets with which seeds, as a YAML file says it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fed_plugin.cli.configs import find_config
+
+KEYS = ("name", "datasets", "methods", "seeds", "overrides", "out")
+METHOD_KEYS = {
+    "trained": ("config", "overrides"),
+    "untrained": ("untrained", "config", "overrides"),
+    "dump": ("dump",),
+}
+DATASET_KEYS = ("train", "overrides")
+RESERVED = ("OUTPUT_DIR", "SEED", "DATASETS.NAMES", "DATASETS.TESTS")
+NAME = re.compile(r"\w[\w .+=()-]*")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set that is tested on, what is trained on for it, and overrides for both."""
+
+    name: str
+    train: tuple[str, ...]
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the benchmark.
+
+    Attributes:
+        name: in tables.
+        kind: "trained", "untrained" or "dump".
+        source: path of the config; of the dump, with ``{dataset}`` and ``{seed}`` in it.
+        overrides: config keys.
+    """
+
+    name: str
+    kind: str
+    source: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """Name of its folders."""
+        return self.name.replace(" ", "_")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a plan file says."""
+
+    path: Path
+    name: str
+    datasets: tuple[Dataset, ...]
+    methods: tuple[Method, ...]
+    seeds: tuple[int, ...]
+    overrides: Mapping[str, Any]
+    out: Path
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Read and check a plan; configs and dumps have to exist, their content is not looked at.
+
+    Raises:
+        FileNotFoundError: the plan or a config is not there.
+        ValueError: a key or a value is wrong; the message names it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected a plan (docs/benchmark.md)")
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _WithoutDuplicates)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected YAML; {error}") from error
+    _check_keys(str(path), content, KEYS, required=("datasets", "methods"))
+    name = _text(f"{path}: name", content.get("name", path.stem))
+    datasets = _datasets(path, content["datasets"])
+    return Plan(
+        path=path,
+        name=name,
+        datasets=datasets,
+        methods=_methods(path, content["methods"], several=len(datasets) > 1),
+        seeds=_seeds(f"{path}: seeds", content.get("seeds", [0])),
+        overrides=_overrides(f"{path}: overrides", content.get("overrides")),
+        out=Path(_text(f"{path}: out", content.get("out", f"logs/benchmark/{path.stem}"), False)),
+    )
+
+
+class _WithoutDuplicates(yaml.SafeLoader):
+    """PyYAML's safe loader keeps the last of two equal keys; this one refuses them."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key!r} stands there twice", problem_mark=node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def _datasets(path: Path, value: Any) -> tuple[Dataset, ...]:
+    where = f"{path}: datasets"
+    if isinstance(value, list):
+        names = [_text(where, name) for name in value]
+        _refuse_twins(where, names)
+        value = dict.fromkeys(names)
+    if not isinstance(value, dict) or not value:
+        raise ValueError(f"{where}: expected names, got {value!r}; try [SynthOcc]")
+    found = []
+    for name, about in value.items():
+        _text(where, name)
+        about = about or {}
+        _check_keys(f"{where}.{name}", about, DATASET_KEYS)
+        train = about.get("train", [name])
+        train = train if isinstance(train, list) else [train]
+        train = tuple(_text(f"{where}.{name}.train", entry) for entry in train)
+        overrides = _overrides(f"{where}.{name}.overrides", about.get("overrides"))
+        found.append(Dataset(name, train, overrides))
+    return tuple(found)
+
+
+def _methods(path: Path, value: Any, several: bool) -> tuple[Method, ...]:
+    where = f"{path}: methods"
+    if not isinstance(value, dict) or not value:
+        raise ValueError(f"{where}: expected name: {{config: ...}}, got {value!r}")
+    methods = [_method(path, f"{where}.{name}", name, about) for name, about in value.items()]
+    _refuse_twins(f"{where} (as folders)", [method.folder.lower() for method in methods])
+    for method in methods:
+        if method.kind == "dump" and several and "{dataset}" not in method.source:
+            raise ValueError(
+                f"{where}.{method.name}.dump: {method.source}: one file for several data sets; "
+                "expected {dataset} in its path"
+            )
+    return tuple(methods)
+
+
+def _method(path: Path, where: str, name: Any, about: Any) -> Method:
+    _text(where, name)
+    if not isinstance(about, dict):
+        raise ValueError(f"{where}: expected {{config: ...}} or {{dump: ...}}, got {about!r}")
+    kind = "dump" if "dump" in about else "untrained" if "untrained" in about else "trained"
+    required = "dump" if kind == "dump" else "config"
+    _check_keys(where, about, METHOD_KEYS[kind], required=(required,))
+    if kind == "untrained" and about["untrained"] is not True:
+        raise ValueError(f"{where}.untrained: expected true, got {about['untrained']!r}")
+    source = _text(f"{where}.{required}", about[required], as_name=False)
+    beside = path.parent / source
+    if kind == "dump":
+        return Method(name, kind, str(beside if _exists(beside) else Path(source)))
+    try:
+        config = str(beside) if beside.is_file() else find_config(source)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{where}.config: {str(error).partition(': ')[2]}") from error
+    return Method(name, kind, config, _overrides(f"{where}.overrides", about.get("overrides")))
+
+
+def _exists(pattern: Path) -> bool:
+    """Is there a file, whatever stands for the placeholders?"""
+    glob = re.sub(r"\{(dataset|seed)\}", "*", pattern.name)
+    return pattern.is_file() or "{" in str(pattern.parent) or any(pattern.parent.glob(glob))
+
+
+def _overrides(where: str, value: Any) -> dict[str, Any]:
+    """Return KEY: VALUE with dots in the keys, of ``SOLVER.MAX_EPOCH`` or nested mappings."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: expected KEY: VALUE, got {value!r}; try SOLVER.MAX_EPOCH: 2")
+    flat: dict[str, Any] = {}
+    for key, entry in value.items():
+        if not isinstance(key, str):
+            raise ValueError(f"{where}: expected a config key, got {key!r}")
+        nested = _overrides(where, entry) if isinstance(entry, dict) else {"": entry}
+        flat.update({f"{key}.{rest}".rstrip("."): entry for rest, entry in nested.items()})
+    for key in RESERVED:
+        if key in flat:
+            raise ValueError(
+                f"{where}: {key}: the benchmark sets it; try `seeds`, `datasets` or `out`"
+            )
+    return flat
+
+
+def _seeds(where: str, value: Any) -> tuple[int, ...]:
+    seeds = value if isinstance(value, list) else [value]
+    if not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise ValueError(f"{where}: expected numbers from 0, got {value!r}; try [0, 1, 2]")
+    _refuse_twins(where, seeds)
+    return tuple(seeds)
+
+
+def _check_keys(
+    where: str, value: Any, allowed: tuple[str, ...], required: tuple[str, ...] = ()
+) -> None:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: expected {', '.join(allowed)}, got {value!r}")
+    for key in value:
+        if key not in allowed:
+            raise ValueError(f"{where}: unknown key {key!r}; expected {', '.join(allowed)}")
+    for key in required:
+        if key not in value:
+            raise ValueError(f"{where}: {key} is missing; expected {', '.join(allowed)}")
+
+
+def _text(where: str, value: Any, as_name: bool = True) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"{where}: expected text, got {value!r}; try putting it in quotes")
+    if as_name and not NAME.fullmatch(value):
+        raise ValueError(
+            f"{where}: {value!r}: expected letters, digits and any of '_ .+=()-', as folders are "
+            "named like it"
+        )
+    return value
+
+
+def _refuse_twins(where: str, values: list[Any]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{where}: {value!r} stands there twice")

@@ -1,0 +1,125 @@
+"""From a plan to its cells: configs resolved, dumps hashed, everything checked before a run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from fed_plugin.cli.benchmark.cells import Cell
+from fed_plugin.cli.benchmark.plan import Dataset, Method, Plan
+
+
+def make_cells(plan: Plan, only: Sequence[str] = ()) -> list[Cell]:
+    """Resolve a plan, seeds outermost so that what is finished early can be compared.
+
+    Args:
+        plan: to resolve.
+        only: names of the methods to take; empty takes all.
+
+    Raises:
+        FileNotFoundError: a dump is not there.
+        ValueError: a config, a dump, a data set or a name is wrong; the message says where.
+    """
+    names = [method.name for method in plan.methods]
+    for name in only:
+        if name not in names:
+            raise ValueError(f"--only {name!r}: expected methods of {plan.path}: {names}")
+    methods = [method for method in plan.methods if not only or method.name in only]
+    cells = []
+    seen: set[tuple[str, ...]] = set()
+    for index, seed in enumerate(plan.seeds):
+        for dataset in plan.datasets:
+            for method in methods:
+                if method.kind != "dump":
+                    cells.append(_config_cell(plan, dataset, method, seed, seen))
+                elif "{seed}" in method.source or index == 0:
+                    cells.append(_dump_cell(plan, dataset, method, seed))
+    return cells
+
+
+def other_cells(plan: Plan, only: Sequence[str]) -> list[Cell]:
+    """Return the cells of the methods that ``only`` leaves out, where they can be resolved."""
+    cells = []
+    for method in plan.methods:
+        if only and method.name not in only:
+            with suppress(ValueError, OSError):
+                cells.extend(make_cells(plan, [method.name]))
+    return cells
+
+
+def _config_cell(
+    plan: Plan, dataset: Dataset, method: Method, seed: int, seen: set[tuple[str, ...]]
+) -> Cell:
+    from fed_plugin.fastreid_adapter.benchmark_configs import check_datasets, resolve_config
+
+    folder = _folder(plan, dataset, method, seed)
+    overrides = {
+        **plan.overrides,
+        **dataset.overrides,
+        **method.overrides,
+        "DATASETS.NAMES": dataset.train,
+        "DATASETS.TESTS": (dataset.name,),
+        "SEED": seed,
+        "OUTPUT_DIR": str(folder),
+    }
+    try:
+        resolved = resolve_config(method.source, overrides)
+        asked = (dataset.name, *dataset.train) if method.kind == "trained" else (dataset.name,)
+        if asked not in seen:
+            check_datasets(method.source, overrides, trained=method.kind == "trained")
+            seen.add(asked)
+    except ValueError as error:
+        raise ValueError(f"{plan.path}: {method.name} on {dataset.name}: {error}") from error
+    return Cell(
+        dataset=dataset.name,
+        method=method.name,
+        seed=seed,
+        kind=method.kind,
+        source=method.source,
+        source_sha256=_sha256(Path(method.source)),
+        settings=resolved.settings,
+        folder=folder,
+        config_text=resolved.text,
+    )
+
+
+def _dump_cell(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Cell:
+    from fed_plugin.retrieval.feature_dump import FeatureDump
+
+    source = method.source.replace("{dataset}", dataset.name).replace("{seed}", str(seed))
+    about = FeatureDump.load(source).about
+    if about.get("dataset", dataset.name) != dataset.name:
+        raise ValueError(
+            f"{source}: a dump of {about['dataset']}; expected one of {dataset.name}, as "
+            f"{method.name} in {plan.path} says"
+        )
+    sha256 = _sha256(Path(source))
+    return Cell(
+        dataset=dataset.name,
+        method=method.name,
+        seed=seed,
+        kind="dump",
+        source=str(Path(source).absolute()),
+        source_sha256=sha256,
+        settings={"dump_sha256": sha256},
+        folder=_folder(plan, dataset, method, seed),
+    )
+
+
+def _folder(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Path:
+    return plan.out.absolute() / dataset.name / method.folder / f"seed{seed}"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    for block in _blocks(path):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            yield block

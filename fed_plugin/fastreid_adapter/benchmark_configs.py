@@ -1,0 +1,129 @@
+"""A benchmark's configs, resolved and checked before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from fastreid.config import get_cfg
+from fastreid.data import build
+from fastreid.data.datasets import DATASET_REGISTRY
+from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
+
+from fed_plugin.fastreid_adapter.config_checks import check_fed_config
+from fed_plugin.fastreid_adapter.description import read_config
+from fed_plugin.fastreid_adapter.loader_config import as_current
+from fed_plugin.fastreid_adapter.protocol import check_p_dukemtmc
+
+ALWAYS = ("DATASETS.NAMES", "DATASETS.TESTS", "SEED")
+NEVER = ("OUTPUT_DIR",)
+SCORED_WITHOUT = {
+    "TEST.RERANK.ENABLED": False,
+    "TEST.AQE.ENABLED": False,
+}
+
+
+@dataclass(frozen=True)
+class ResolvedConfig:
+    """A config with nothing left to look up.
+
+    Attributes:
+        text: all of it, as YAML that the host reads.
+        settings: what differs from the host's defaults, and on what it is trained and tested; dots
+            in the keys, values as JSON has them.
+    """
+
+    text: str
+    settings: dict[str, Any]
+
+
+def resolve_config(config_file: str, overrides: dict[str, Any]) -> ResolvedConfig:
+    """Read a config, set keys in it, and check what can be checked without reading data.
+
+    Args:
+        config_file: path.
+        overrides: values by key.
+
+    Raises:
+        ValueError: the file or a key or a value of it is wrong, or it asks to be scored in another
+            way than the benchmark scores.
+    """
+    try:
+        cfg = read_config(config_file, [word for pair in overrides.items() for word in pair])
+    except (KeyError, ValueError, AssertionError, AttributeError, OSError, yaml.YAMLError) as error:
+        text = error.args[0] if isinstance(error, KeyError) else error
+        raise ValueError(f"{config_file}: {text}") from error
+    flat = _flatten(cfg)
+    for key, expected in SCORED_WITHOUT.items():
+        if flat.get(key, expected) != expected:
+            raise ValueError(
+                f"{config_file}: {key}={flat[key]!r}: every method is scored alike, with "
+                f"{expected!r}; try {key}: {expected} in overrides"
+            )
+    if not _is_registered(META_ARCH_REGISTRY, cfg.MODEL.META_ARCHITECTURE):
+        raise ValueError(
+            f"{config_file}: MODEL.META_ARCHITECTURE={cfg.MODEL.META_ARCHITECTURE!r}: not "
+            "registered; a plugin that has it must be installed"
+        )
+    if cfg.MODEL.META_ARCHITECTURE == "FED":
+        check_fed_config(cfg)
+    defaults = _flatten(get_cfg())
+    settings = {
+        key: value
+        for key, value in sorted(flat.items())
+        if key in ALWAYS or (key not in NEVER and value != defaults.get(key, ...))
+    }
+    return ResolvedConfig(cfg.dump(), settings)
+
+
+def check_datasets(config_file: str, overrides: dict[str, Any], trained: bool = True) -> None:
+    """List the data sets of a config, so that one that is not there is not met hours later.
+
+    Args:
+        config_file: path.
+        overrides: values by key.
+        trained: whether it is trained, so that training images are wanted.
+
+    Raises:
+        ValueError: a name is not registered, or a data set is not there or not whole.
+    """
+    cfg = read_config(config_file, [word for pair in overrides.items() for word in pair])
+    check_p_dukemtmc(cfg)
+    wanted = {"TESTS": ("query", "gallery"), **({"NAMES": ("train",)} if trained else {})}
+    for key, splits in wanted.items():
+        for name in cfg.DATASETS[key]:
+            if not _is_registered(DATASET_REGISTRY, name):
+                known = ", ".join(sorted(DATASET_REGISTRY._obj_map))
+                raise ValueError(f"datasets: {name!r} is not registered; expected one of {known}")
+            try:
+                with as_current(cfg):
+                    dataset = DATASET_REGISTRY.get(name)(root=build._root)
+                    empty = [split for split in splits if not getattr(dataset, split)]
+            except (OSError, RuntimeError, ValueError, AssertionError) as error:
+                raise ValueError(f"datasets: {name}: {error}") from error
+            if empty:
+                raise ValueError(f"datasets: {name}: no {' and no '.join(empty)} images")
+
+
+def _is_registered(registry: Any, name: str) -> bool:
+    try:
+        registry.get(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Return values by dotted key, tuples as lists."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = _plain(value)
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value

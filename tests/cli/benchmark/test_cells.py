@@ -1,0 +1,90 @@
+"""What a cell's folder says, and what of it a next attempt keeps."""
+
+from __future__ import annotations
+
+import pytest
+
+from fed_plugin.cli.benchmark.cells import look, prepare, write_json, write_record
+
+
+@pytest.fixture
+def begun(make_cell):
+    cell = make_cell()
+    prepare(cell, resume=False)
+    return cell
+
+
+def test_a_cell_is_new_then_begun_then_finished(make_cell, make_result):
+    cell = make_cell()
+    assert look(cell).kind == "new"
+    prepare(cell, resume=False)
+    assert look(cell).kind == "begun"
+    assert (cell.folder / "cell_config.yml").read_text() == cell.config_text
+    make_result().save(cell.folder / "result.json")
+    assert look(cell).kind == "finished"  # also if the runner died before it wrote that down
+    write_record(cell, "finished", seconds=12.5)
+    assert look(cell).seconds == 12.5
+
+
+@pytest.mark.parametrize("content", ["", '{"format": "fed_plugin.result/1", "met', "{}", "[1]"])
+def test_half_a_result_is_none(begun, content):
+    (begun.folder / "result.json").write_text(content)
+    assert look(begun).kind == "begun"
+    prepare(begun, resume=True)
+    assert not (begun.folder / "result.json").exists()
+
+
+def test_a_finished_cell_of_other_settings_is_changed_and_says_in_what(
+    begun, make_cell, make_result
+):
+    make_result().save(begun.folder / "result.json")
+    state = look(make_cell(**{"SOLVER.MAX_EPOCH": 3, "SEED": 1}))
+    assert state.kind == "changed"
+    assert state.differences == (
+        "SEED was 'the default', the plan says 1",
+        "SOLVER.MAX_EPOCH was 2, the plan says 3",
+    )
+    assert look(make_cell(kind="untrained")).kind == "changed"
+
+
+def test_tuples_are_what_json_makes_of_them(make_cell, make_result):
+    cell = make_cell(**{"DATASETS.NAMES": ("Set",)})
+    prepare(cell, resume=False)
+    make_result().save(cell.folder / "result.json")
+    assert look(cell).kind == "finished"
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_half_training_is_kept_only_to_resume_it(begun, resume):
+    (begun.folder / "model_0003.pth").touch()
+    write_json(begun.folder / "failed.json", {"error": "gone"})
+    assert look(begun).kind == "failed"
+    prepare(begun, resume)
+    assert (begun.folder / "model_0003.pth").exists() is resume
+    assert not (begun.folder / "failed.json").exists()
+    assert f'"resumed": {str(resume).lower()}' in (begun.folder / "cell.json").read_text()
+
+
+def test_a_whole_training_is_only_evaluated(begun):
+    (begun.folder / "model_final.pth").touch()
+    assert look(begun).kind == "trained"
+    prepare(begun, resume=False)
+    assert (begun.folder / "model_final.pth").exists()
+    assert '"resumed": false' in (begun.folder / "cell.json").read_text()
+
+
+def test_a_training_of_other_settings_is_never_kept(begun, make_cell):
+    (begun.folder / "model_final.pth").touch()
+    other = make_cell(**{"SOLVER.MAX_EPOCH": 3})
+    assert look(other).kind == "begun"
+    prepare(other, resume=True)
+    assert not (begun.folder / "model_final.pth").exists()
+
+
+def test_a_folder_that_no_cell_wrote_is_left_alone(make_cell):
+    cell = make_cell()
+    cell.folder.mkdir(parents=True)
+    (cell.folder / "thesis.tex").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"holds files but no cell\.json"):
+        prepare(cell, resume=False)
+    assert (cell.folder / "thesis.tex").read_text() == "mine"

@@ -67,3 +67,30 @@ def host_rank():
         warnings.simplefilter("ignore")  # its C extension is not built: that is the point
         spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def draw_dump():
+    """Draw a feature dump of 4 queries and 8 gallery images; keywords are what it holds."""
+    from fed_plugin.retrieval.feature_dump import FeatureDump
+
+    def draw(seed=0, dtype=np.float32, parts=False, about=None, **arrays):
+        rng = np.random.default_rng(seed)
+        optional = {
+            "part_features": rng.normal(size=(12, 3, 2)).astype(dtype),
+            "visibility": np.linspace(0, 1, 36).reshape(12, 3).astype(dtype),
+        }
+        return FeatureDump(
+            **{
+                "features": rng.normal(size=(12, 6)).astype(dtype),
+                "pids": np.array([1, 2, 3, 1, 1, 2, 3, 1, 2, 3, 1, 2]),
+                "camids": np.array([0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 2, 2]),
+                "split": np.array(["query"] * 4 + ["gallery"] * 8),
+                "names": np.array([f"{number}.jpg" for number in range(12)]),
+                **(optional if parts else {}),
+                **arrays,
+            },
+            about=about or {},
+        )
+
+    return draw

@@ -104,13 +104,13 @@ def paired_bootstrap(
     Raises:
         ValueError: The lengths differ, or as :func:`bootstrap_interval`.
     """
-    differences = paired_differences(a, b)
+    differences = query_differences(a, b)
     return bootstrap_interval(
         differences, groups=groups, level=level, resamples=resamples, seed=seed
     )
 
 
-def paired_differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+def query_differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     """Return ``a - b`` (V,) of two methods on the same queries, or refuse them.
 
     Raises:

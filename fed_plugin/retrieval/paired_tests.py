@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fed_plugin.retrieval.intervals import group_totals, paired_differences
+from fed_plugin.retrieval.intervals import group_totals, query_differences
 
 _BLOCK_ELEMENTS = 2_000_000  # signs held at once
 
@@ -60,7 +60,7 @@ def sign_flip_test(
         ValueError: The lengths differ, a value is not finite, ``groups`` has another length or one
             group only, or ``flips`` is below 1.
     """
-    differences = paired_differences(a, b)
+    differences = query_differences(a, b)
     if flips < 1:
         raise ValueError(f"flips={flips}: expected at least 1; try 10000")
     sums, _ = group_totals(differences, groups)

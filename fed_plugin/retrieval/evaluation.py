@@ -71,7 +71,7 @@ def distance_for(dump: FeatureDump, asked: str | None = None) -> str:
     return str(distance)
 
 
-def paired_differences(result: Result, baseline: Result) -> dict[str, Metric]:
+def compare_results(result: Result, baseline: Result) -> dict[str, Metric]:
     """Compute by how many points a result is better, and the interval over the same queries.
 
     Args:

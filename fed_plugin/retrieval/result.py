@@ -25,11 +25,15 @@ _PER_QUERY = ("first_hits", "average_precisions", "inverse_negative_penalties")
 
 @dataclass(frozen=True)
 class Metric:
-    """A percentage and its 95 % interval."""
+    """A percentage and its 95 % interval, finite numbers all."""
 
     value: float
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([self.value, self.low, self.high]).all():
+            raise ValueError(f"{self}: expected finite numbers")
 
 
 @dataclass(frozen=True, eq=False)

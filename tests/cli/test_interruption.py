@@ -10,6 +10,7 @@ from fed_plugin.cli import COMMANDS, GROUPS, main
 
 WORDS = {
     "convert": ["a.pth", "b.pth"],
+    "evaluate": ["a.npz"],
     "data.synth": ["--out", "x"],
     "data.build_occluded_duke": ["--duke", "a", "--lists", "b", "--out", "c"],
     "data.build_occluded_posetrack": ["--posetrack", "a"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from fastreid.data import build_reid_test_loader, build_reid_train_loader
 from fastreid.data.common import CommDataset
 from PIL import Image
 
+from fed_plugin.fastreid_adapter import loader_config
 from fed_plugin.fastreid_adapter.items import SeededIndex, SeededSampler, current_item
 from fed_plugin.fastreid_adapter.loader_config import as_current, current_config
 
@@ -109,6 +111,16 @@ def test_an_image_that_comes_again_is_augmented_anew(tiny_cfg, on_synthocc):
     twice = [images for images in seen.values() if len(images) > 1]
     assert twice
     assert not any(torch.equal(images[0][1], images[1][1]) for images in twice)
+
+
+def test_ranks_draw_different_numbers_for_one_image(tiny_cfg, on_synthocc, monkeypatch):
+    drawn = []
+    for get_rank in (lambda: 0, lambda: 1):
+        monkeypatch.setattr(loader_config, "comm", SimpleNamespace(get_rank=get_rank))
+        loader = build_reid_train_loader(tiny_cfg("SEED", 5))
+        first = next(iter(loader.batch_sampler.sampler))
+        drawn.append(loader.dataset[SeededIndex(0, first.entropy)]["images"])
+    assert not torch.equal(*drawn)
 
 
 def test_without_a_seed_the_stock_sampler_stays(tiny_cfg, on_synthocc):

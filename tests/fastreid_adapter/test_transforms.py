@@ -181,6 +181,23 @@ def test_people_of_the_loader_are_always_others(tiny_cfg, on_synthocc, monkeypat
     assert len({other for _, other in drawn}) > 10
 
 
+def test_people_are_those_who_are_trained_on_queries_and_gallery_included(tiny_cfg, on_synthocc):
+    everybody = {}
+    for combined in (False, True):
+        cfg = tiny_cfg(*PEOPLE, "DATASETS.COMBINEALL", combined)
+        loader = build_reid_train_loader(cfg, combineall=combined)
+        everybody[combined] = {pid for _, pid, _ in loader.dataset.img_items}
+        assert set(augmentation_of(cfg).people.pids) == everybody[combined]
+    assert everybody[False] < everybody[True]
+
+
+def test_people_of_own_data_are_found_outside_of_a_loader(tiny_cfg, synthocc_root):
+    keys = ("NAME", "mine", "ROOT", str(synthocc_root / "SynthOcc"))
+    own = [word if at % 2 else f"DATASETS.FOLDER_REID.{word}" for at, word in enumerate(keys)]
+    cfg = tiny_cfg(*PEOPLE, "DATASETS.NAMES", ("FolderReID",), *own)
+    assert all(pid.startswith("mine_") for pid in augmentation_of(cfg).people.pids)
+
+
 def test_people_outside_of_a_loader_are_refused_with_the_key(tiny_cfg, on_synthocc, photo):
     pipeline = build_transforms(tiny_cfg(*PEOPLE))
     with pytest.raises(ValueError, match=r"INPUT.NPO.PEOPLE.PROB=1.0: .* whose image it is") as no:

@@ -57,6 +57,18 @@ def test_the_folder_is_left_as_it_was_and_may_be_read_only(duke, report_of, tmp_
     assert with_cache.findings == () and state() == before
 
 
+def test_a_file_with_a_strange_name_makes_no_gallery_image_one_of_the_queries_camera(
+    tmp_path, draw_tree, occluded_reid_files, told
+):
+    root = draw_tree(tmp_path, *(f"Occluded_REID/{name}" for name in occluded_reid_files))
+    folder = os.path.join(root, "Occluded_REID")
+    assert ("error", "unanswered") not in told(folder)
+    draw_tree(tmp_path, "Occluded_REID/whole_body_images/001/copy.tif")
+    found = told(folder)
+    assert any(severity == "error" for severity, _ in found)
+    assert ("error", "unanswered") not in found
+
+
 def test_counts_that_are_not_the_published_ones_are_errors(duke):
     (target,) = find_targets(str(duke), "nowhere")
     published = {

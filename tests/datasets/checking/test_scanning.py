@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from fed_plugin.datasets.checking import FactsCache, scanning
+from fed_plugin.datasets.checking.cache import stamp_of
 from fed_plugin.datasets.checking.scanning import scan
 
 
@@ -71,9 +72,11 @@ def test_a_file_that_changes_while_it_is_read_is_not_remembered(images, cache, m
         os.utime(path, ns=(0, 0))
         return facts
 
+    before = {path: stamp_of(path) for path in images[:3]}
     monkeypatch.setattr(scanning, "inspect", change)
     scan(images[:3], cache=cache)
     monkeypatch.undo()
+    assert cache.recall(before, decoded=True) == {}
     assert scan(images[:3], cache=cache).inspected == 3
 
 

@@ -90,7 +90,7 @@ def check_datasets(config_file: str, overrides: dict[str, Any], trained: bool = 
     """
     cfg = read_config(config_file, [word for pair in overrides.items() for word in pair])
     check_p_dukemtmc(cfg)
-    wanted = {"TESTS": ("query", "gallery"), **({"NAMES": ("train",)} if trained else {})}
+    wanted = {**({"NAMES": ("train",)} if trained else {}), "TESTS": ("query", "gallery")}
     for key, splits in wanted.items():
         for name in cfg.DATASETS[key]:
             if not _is_registered(DATASET_REGISTRY, name):

@@ -172,21 +172,28 @@ def _exists(pattern: Path) -> bool:
 
 def _overrides(where: str, value: Any) -> dict[str, Any]:
     """Return KEY: VALUE with dots in the keys, of ``SOLVER.MAX_EPOCH`` or nested mappings."""
-    if value is None:
-        return {}
+    flat = {} if value is None else _flatten(where, value)
+    for key in RESERVED:
+        if key in flat:
+            raise ValueError(
+                f"{where}: {key}: the benchmark sets it; try `seeds`, `datasets` or `out`"
+            )
+    return flat
+
+
+def _flatten(where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{where}: expected KEY: VALUE, got {value!r}; try SOLVER.MAX_EPOCH: 2")
     flat: dict[str, Any] = {}
     for key, entry in value.items():
         if not isinstance(key, str):
             raise ValueError(f"{where}: expected a config key, got {key!r}")
-        nested = _overrides(where, entry) if isinstance(entry, dict) else {"": entry}
-        flat.update({f"{key}.{rest}".rstrip("."): entry for rest, entry in nested.items()})
-    for key in RESERVED:
-        if key in flat:
-            raise ValueError(
-                f"{where}: {key}: the benchmark sets it; try `seeds`, `datasets` or `out`"
-            )
+        nested = _flatten(where, entry) if isinstance(entry, dict) else {"": entry}
+        for rest, value_of_rest in nested.items():
+            name = f"{key}.{rest}".rstrip(".")
+            if name in flat:
+                raise ValueError(f"{where}: {name} stands there twice")
+            flat[name] = value_of_rest
     return flat
 
 

@@ -1,0 +1,57 @@
+"""The time left follows from what finished cells took."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from fed_plugin.cli.benchmark.board import Board
+from fed_plugin.cli.training_process import TrainingProgress
+
+
+def test_nothing_is_known_at_first(make_cell):
+    board = Board(3, 0, {})
+    assert board.seconds_left([(make_cell(), 5.0)], [None], [make_cell()]) is None
+
+
+def test_cells_take_what_finished_ones_of_their_method_took(make_cell):
+    board = Board(4, 2, {"A": [100.0, 200.0], "B": [30.0]})
+    running = [(make_cell("A"), 50.0)]
+    waiting = [make_cell("B"), make_cell("unknown")]
+    usual = (100 + 200 + 30) / 3
+    assert board.seconds_left(running, [None], waiting) == pytest.approx(100 + 30 + usual)
+
+
+def test_jobs_share_the_work_but_no_cell_is_shared(make_cell):
+    board = Board(3, 0, {"A": [100.0]})
+    running = [(make_cell("A"), 0.0), (make_cell("A", 1), 0.0)]
+    assert board.seconds_left(running, [None, None], [make_cell("A", 2)]) == pytest.approx(150)
+    assert board.seconds_left(running[:1] * 2, [None] * 2, []) == pytest.approx(100)
+
+
+def test_before_the_first_is_finished_a_running_one_tells(make_cell):
+    board = Board(2, 0, {})
+    running, early, later = [(make_cell(), 30.0)], (1, 100), (25, 100)
+    for (done, total), expected in {early: None, later: 90 + 120}.items():
+        at = [TrainingProgress(done, total, 1.0)]
+        left = board.seconds_left(running, at, [make_cell(seed=1)])
+        assert left == (None if expected is None else pytest.approx(expected))
+
+
+def test_progress_lines_say_cells_time_and_loss(make_cell, make_result, capsys, monkeypatch):
+    cell = make_cell()
+    cell.folder.mkdir(parents=True)
+    line = '{"iteration": 39, "eta_seconds": 30.0, "time": 0.5, "total_loss": 3.25}\n'
+    (cell.folder / "metrics.json").write_text(line)
+    monkeypatch.setattr("fed_plugin.cli.benchmark.board.SECONDS_BETWEEN_LINES", {False: 0})
+    board = Board(3, 1, {"A": [60.0]})
+    board.begun(cell)
+    board.show([(cell, 20.0)], [])
+    board.ended(cell, make_result(37.5), 61.0, "")
+    board.ended(make_cell("B"), None, 2.0, "broken")
+    begun, shown, done, failed = capsys.readouterr().err.splitlines()
+    assert begun == "1/3 cells  begins: Set / A / seed 0"
+    assert re.fullmatch(r"1/3 cells  0:00:\d\d, ETA 0:00:40  A/Set/seed0 40/100 loss 3\.25", shown)
+    assert done == "2/3 cells  done: Set / A / seed 0: Rank-1 37.5, mAP 37.5 (0:01:01)"
+    assert failed == "2/3 cells, 1 failed  FAILED: Set / B / seed 0: broken"

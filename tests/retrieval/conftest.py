@@ -6,18 +6,22 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
+
+
+def _slow_order(q, distmat, q_pids, g_pids, q_camids, g_camids):
+    """Return the gallery images that the camera rule leaves to query q, the nearest first."""
+    kept = [
+        g for g in range(len(g_pids)) if not (g_pids[g] == q_pids[q] and g_camids[g] == q_camids[q])
+    ]
+    return sorted(kept, key=lambda g: (float(distmat[q][g]), g))
 
 
 def _slow_ranking(distmat, q_pids, g_pids, q_camids, g_camids, max_rank):
     """Return (cmc, APs, INPs), written from the definitions with nothing but loops."""
     cmc, average_precisions, penalties, valid = [0.0] * max_rank, [], [], 0
     for q in range(len(q_pids)):
-        kept = [
-            g
-            for g in range(len(g_pids))
-            if not (g_pids[g] == q_pids[q] and g_camids[g] == q_camids[q])
-        ]
-        kept.sort(key=lambda g: (float(distmat[q][g]), g))
+        kept = _slow_order(q, distmat, q_pids, g_pids, q_camids, g_camids)
         answers = [place for place, g in enumerate(kept, start=1) if g_pids[g] == q_pids[q]]
         if not answers:
             continue
@@ -33,6 +37,26 @@ def _slow_ranking(distmat, q_pids, g_pids, q_camids, g_camids, max_rank):
 @pytest.fixture(scope="session")
 def slow_ranking():
     return _slow_ranking
+
+
+@pytest.fixture(scope="session")
+def slow_order():
+    return _slow_order
+
+
+@pytest.fixture(scope="session")
+def small_cases():
+    """Return a strategy for small (distmat, q_pids, g_pids, q_camids, g_camids) full of ties."""
+    few = st.integers(0, 2)
+    values = st.sampled_from([-np.inf, -1, -0.0, 0.0, 0.5, 1, np.inf])
+
+    def cases(count_q, count_g):
+        labels = [st.lists(few, min_size=n, max_size=n).map(np.array) for n in (count_q, count_g)]
+        cells = st.lists(values, min_size=count_q * count_g, max_size=count_q * count_g)
+        distmat = cells.map(lambda drawn: np.reshape(drawn, (count_q, count_g)).astype(np.float32))
+        return st.tuples(distmat, *labels, *labels)
+
+    return st.tuples(st.integers(1, 6), st.integers(1, 6)).flatmap(lambda counts: cases(*counts))
 
 
 @pytest.fixture(scope="session")
@@ -57,11 +81,20 @@ def draw_case():
 
 @pytest.fixture(scope="session")
 def host_rank():
-    """Load fast-reid's rank.py alone, as a file: its package does not import everywhere."""
+    return _load_alone("rank")
+
+
+@pytest.fixture(scope="session")
+def host_roc():
+    return _load_alone("roc")
+
+
+def _load_alone(name):
+    """Load one file of fast-reid's evaluation: its package does not import everywhere."""
     spec = importlib.util.find_spec("fastreid")
     assert spec is not None, "fast-reid must be installed to run the tests (make test does it)"
-    path = os.path.join(os.path.dirname(spec.origin), "evaluation", "rank.py")
-    spec = importlib.util.spec_from_file_location("stock_rank_alone", path)
+    path = os.path.join(os.path.dirname(spec.origin), "evaluation", f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"stock_{name}_alone", path)
     module = importlib.util.module_from_spec(spec)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its C extension is not built: that is the point

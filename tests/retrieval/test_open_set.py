@@ -10,16 +10,11 @@ from hypothesis import strategies as st
 from fed_plugin.retrieval import identify_open_set, leave_identities_out, pairs, rank
 
 
-def slow_open_set(distmat, q_pids, g_pids, q_camids, g_camids, rate, max_rank):
+def slow_open_set(order, distmat, q_pids, g_pids, q_camids, g_camids, rate, max_rank):
     """Return (DIR, FAR reached), trying every threshold there is."""
     mated, alarms = [], []
     for q in range(len(q_pids)):
-        kept = [
-            g
-            for g in range(len(g_pids))
-            if not (g_pids[g] == q_pids[q] and g_camids[g] == q_camids[q])
-        ]
-        kept.sort(key=lambda g: (float(distmat[q][g]), g))
+        kept = order(q, distmat, q_pids, g_pids, q_camids, g_camids)
         answers = [place for place, g in enumerate(kept, start=1) if g_pids[g] == q_pids[q]]
         if answers:
             place = answers[0]
@@ -39,21 +34,11 @@ def slow_open_set(distmat, q_pids, g_pids, q_camids, g_camids, rate, max_rank):
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_any_small_case_with_ties_equals_the_slow_loop(data):
-    count_q, count_g = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 6))
-
-    def draw_labels(count):
-        return np.array(data.draw(st.lists(st.integers(0, 2), min_size=count, max_size=count)))
-
-    q_pids, g_pids = draw_labels(count_q), draw_labels(count_g)
-    q_camids, g_camids = draw_labels(count_q), draw_labels(count_g)
-    values = st.sampled_from([-np.inf, -1, -0.0, 0.0, 0.5, 1, np.inf])
-    drawn = data.draw(st.lists(values, min_size=count_q * count_g, max_size=count_q * count_g))
-    distmat = np.array(drawn, dtype=np.float32).reshape(count_q, count_g)
+def test_any_small_case_with_ties_equals_the_slow_loop(small_cases, slow_order, data):
+    case = data.draw(small_cases)
     rate = data.draw(st.sampled_from([0.0, 0.1, 0.29, 0.5, 0.75, 1.0]))
     max_rank = data.draw(st.integers(1, 4))
-    case = distmat, q_pids, g_pids, q_camids, g_camids
-    slow = slow_open_set(*case, rate, max_rank)
+    slow = slow_open_set(slow_order, *case, rate, max_rank)
     if slow is None:
         with pytest.raises(ValueError, match="queries with a right answer and"):
             identify_open_set(*case, (rate,), max_rank)
@@ -65,12 +50,14 @@ def test_any_small_case_with_ties_equals_the_slow_loop(data):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
 @pytest.mark.parametrize("max_rank", [1, 5])
-def test_the_rates_are_those_of_a_slow_loop_over_the_definition(draw_case, dtype, max_rank):
+def test_the_rates_are_those_of_a_slow_loop_over_the_definition(
+    draw_case, slow_order, dtype, max_rank
+):
     distmat, *labels = draw_case(0, queries=60, gallery=40, pids=50, cameras=3)
     case = ((distmat - 0.2 * (labels[0][:, None] == labels[1])) * 1000).astype(dtype), *labels
     rates = (0, 0.02, 0.1, 0.5, 1)
     result = identify_open_set(*case, rates, max_rank)
-    slow = [slow_open_set(*case, rate, max_rank) for rate in rates]
+    slow = [slow_open_set(slow_order, *case, rate, max_rank) for rate in rates]
     found = zip(result.detection_rates, result.reached_rates, strict=True)
     np.testing.assert_allclose(list(found), slow)
 

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
-import os
 import tracemalloc
-import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -36,20 +33,6 @@ def slow_verification(distmat, q_pids, g_pids, q_camids, g_camids, rate):
     return best
 
 
-@pytest.fixture(scope="module")
-def host_roc():
-    """Load fast-reid's roc.py alone, as a file: its package does not import everywhere."""
-    spec = importlib.util.find_spec("fastreid")
-    assert spec is not None, "fast-reid must be installed to run the tests (make test does it)"
-    path = os.path.join(os.path.dirname(spec.origin), "evaluation", "roc.py")
-    spec = importlib.util.spec_from_file_location("stock_roc_alone", path)
-    module = importlib.util.module_from_spec(spec)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its C extension is not built: that is the point
-        spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
 def test_the_rates_are_those_of_a_slow_loop_over_the_definition(draw_case, dtype):
     case = draw_case(0, queries=12, gallery=30, pids=6, cameras=3, dtype=dtype)
@@ -62,19 +45,9 @@ def test_the_rates_are_those_of_a_slow_loop_over_the_definition(draw_case, dtype
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_any_small_case_with_ties_equals_the_slow_loop(data):
-    count_q, count_g = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 6))
-
-    def draw_labels(count):
-        return np.array(data.draw(st.lists(st.integers(0, 2), min_size=count, max_size=count)))
-
-    q_pids, g_pids = draw_labels(count_q), draw_labels(count_g)
-    q_camids, g_camids = draw_labels(count_q), draw_labels(count_g)
-    values = st.sampled_from([-np.inf, -1, -0.0, 0.0, 0.5, 1, np.inf])
-    drawn = data.draw(st.lists(values, min_size=count_q * count_g, max_size=count_q * count_g))
-    distmat = np.array(drawn, dtype=np.float32).reshape(count_q, count_g)
+def test_any_small_case_with_ties_equals_the_slow_loop(small_cases, data):
+    case = data.draw(small_cases)
     rate = data.draw(st.sampled_from([0.0, 0.1, 0.29, 1 / 3, 0.5, 0.75, 1.0]))
-    case = distmat, q_pids, g_pids, q_camids, g_camids
     slow = slow_verification(*case, rate)
     if slow is None:
         with pytest.raises(ValueError, match=r"right and .* wrong pairs"):

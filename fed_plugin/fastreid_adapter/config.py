@@ -22,7 +22,7 @@ def add_fed_config(cfg: Any) -> None:
 def declare(node: Any) -> Any:
     """Return a tree of the plugin's keys at their defaults, made of ``node`` (a CfgNode class)."""
     cfg = node()
-    cfg.MODEL, cfg.INPUT = node(), node()
+    cfg.MODEL, cfg.INPUT, cfg.TEST = node(), node(), node()
     cfg.DATASETS = _datasets(node)
 
     # Seed of every random stream, rank added; negative leaves a run unseeded, as the host does.
@@ -31,6 +31,10 @@ def declare(node: Any) -> Any:
     # Registered names (TRANSFORM_REGISTRY) appended to the stock training pipeline, in order.
     cfg.INPUT.EXTRA_TRANSFORMS = ()
     cfg.INPUT.NPO = _npo(node)
+
+    # What a protocol card says a model is told at test time beyond the pixels, such as "camera ids"
+    # or "pose estimator"; "auto": "none" for models of fast-reid and this plugin, else not known.
+    cfg.TEST.SIDE_INFORMATION = "auto"
     cfg.MODEL.FED = _fed(node)
     return cfg
 

@@ -19,6 +19,7 @@ from fed_plugin.cli.mistakes import one_sentence_for_mistakes
 COMMANDS: Mapping[str, str] = {
     "train": "train or evaluate by a config, as fast-reid's tools/train_net.py does",
     "convert": "turn a checkpoint of the released FED code into one for --eval-only",
+    "dump": "write what a trained model says of a test set, for evaluate",
     "evaluate": "score feature dumps of any method, with intervals, and compare them",
     "data": "draw, check and build data sets",
     "show": "draw what the training pipeline really yields",

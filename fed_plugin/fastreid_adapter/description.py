@@ -1,10 +1,11 @@
 """Descriptors of a data set, computed by the stock test loader and predictor.
 
-Shape shorthand: ``N`` images (queries first), ``D`` channels, ``P`` parts.
+Shape shorthand: ``N`` images (queries first), ``D`` numbers, ``P`` parts, ``C`` channels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,13 @@ import numpy as np
 import torch
 from fastreid.config import get_cfg
 from fastreid.data import build_reid_test_loader
-from fastreid.engine import DefaultPredictor
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from fed_plugin.fastreid_adapter.evaluated_epoch import evaluated_epoch
 from fed_plugin.fastreid_adapter.meta_arch import FED
+from fed_plugin.fastreid_adapter.trained_model import load_trained
+from fed_plugin.retrieval.feature_dump import FeatureDump, unique_names
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class Description:
         paths: N files.
         num_query: how many of them are queries; they come first.
         num_parameters: parameters of the model.
+        part_features: (N, P, C) pooled parts, nothing erased; None for a model without parts.
+        epoch: epochs of training behind the weights; None if not known.
+        epoch_choice: who chose it, as on a protocol card; None if not known.
     """
 
     features: NDArray[np.float32]
@@ -39,6 +46,30 @@ class Description:
     paths: tuple[str, ...]
     num_query: int
     num_parameters: int
+    part_features: NDArray[np.float32] | None = None
+    epoch: int | None = None
+    epoch_choice: str | None = None
+
+    def to_dump(self, about: Mapping[str, Any]) -> FeatureDump:
+        """Return it as a feature dump.
+
+        Args:
+            about: where the features come from.
+
+        Raises:
+            ValueError: The test set has an empty split, or a feature is not finite.
+        """
+        queries, gallery = self.paths[: self.num_query], self.paths[self.num_query :]
+        return FeatureDump(
+            features=self.features,
+            pids=self.pids,
+            camids=self.camids,
+            split=np.array(["query"] * len(queries) + ["gallery"] * len(gallery), dtype=str),
+            names=np.array(unique_names(queries) + unique_names(gallery), dtype=str),
+            part_features=self.part_features,
+            visibility=self.visibility,
+            about=about,
+        )
 
 
 def read_config(config_file: str, overrides: list[str]) -> Any:
@@ -50,38 +81,75 @@ def read_config(config_file: str, overrides: list[str]) -> Any:
 
 
 @torch.no_grad()
-def describe_test_set(cfg: Any, dataset_name: str) -> Description:
+def describe_test_set(
+    cfg: Any, dataset_name: str, progress: Callable[[int, int], None] | None = None
+) -> Description:
     """Describe every query and gallery image of a registered data set.
+
+    With ``TEST.FLIP.ENABLED`` everything is the mean of an image's and its mirror image's, as in
+    the stock evaluation.
 
     Args:
         cfg: config; ``MODEL.WEIGHTS`` names the checkpoint, empty leaves random weights.
         dataset_name: name in the host's ``DATASET_REGISTRY``.
+        progress: called with images done and images in all, after each batch.
+
+    Raises:
+        ValueError: The checkpoint is of another model, or the model yields no descriptors.
     """
-    model = DefaultPredictor(cfg).model
     loader, num_query = build_reid_test_loader(cfg, dataset_name=dataset_name)
-    batches = []
+    model = load_trained(cfg)
+    epoch = evaluated_epoch(cfg, model)
+    total = len(loader.dataset)
+    said: dict[str, NDArray[np.float32]] = {}
+    labels: dict[str, list[Any]] = {"targets": [], "camids": [], "img_paths": []}
     for batch in loader:
-        images = batch["images"].to(model.device)
-        features, visibility = (
-            model.describe(images)
-            if isinstance(model, FED)
-            else (
-                model({"images": images}),
-                None,
-            )
-        )
-        batches.append((features.cpu(), visibility, batch))
-    has_visibility = batches[0][1] is not None
+        done = len(labels["img_paths"])
+        for name, tensor in _describe(model, batch["images"], cfg.TEST.FLIP.ENABLED).items():
+            whole = said.setdefault(name, np.empty((total, *tensor.shape[1:]), np.float32))
+            whole[done : done + len(tensor)] = tensor.float().cpu().numpy()
+        for name, values in labels.items():
+            values.extend(batch[name].tolist() if torch.is_tensor(batch[name]) else batch[name])
+        if progress is not None:
+            progress(len(labels["img_paths"]), total)
     return Description(
-        features=torch.cat([features for features, _, _ in batches]).numpy(),
-        visibility=(
-            torch.cat([visibility.cpu() for _, visibility, _ in batches]).numpy()
-            if has_visibility
-            else None
-        ),
-        pids=torch.cat([batch["targets"] for _, _, batch in batches]).numpy(),
-        camids=torch.cat([batch["camids"] for _, _, batch in batches]).numpy(),
-        paths=tuple(path for _, _, batch in batches for path in batch["img_paths"]),
+        features=said["features"],
+        visibility=said.get("visibility"),
+        pids=np.array(labels["targets"], dtype=np.int64),
+        camids=np.array(labels["camids"], dtype=np.int64),
+        paths=tuple(labels["img_paths"]),
         num_query=num_query,
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        part_features=said.get("part_features"),
+        epoch=epoch.epoch,
+        epoch_choice=epoch.choice,
     )
+
+
+def _describe(model: nn.Module, images: Tensor, flip: bool) -> dict[str, Tensor]:
+    """Return what a model says of images, and of their mirror images if ``flip``, in the mean."""
+    said = _describe_once(model, images)
+    if not flip:
+        return said
+    mirrored = _describe_once(model, images.flip(dims=[3]))
+    return {name: (said[name] + mirrored[name]) / 2 for name in said}
+
+
+def _describe_once(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    images = images.clone().to(model.device)  # stock models write into what they get
+    if isinstance(model, FED):
+        parts: list[Tensor] = []
+        hook = model.heads.oem.register_forward_hook(lambda _, inputs, __: parts.append(inputs[0]))
+        try:
+            features, visibility = model.describe(images)
+        finally:
+            hook.remove()
+        return {"features": features, "visibility": visibility, "part_features": parts[0]}
+    features = model({"images": images})
+    if not torch.is_tensor(features) or features.ndim != 2:
+        raise ValueError(
+            f"MODEL.META_ARCHITECTURE={type(model).__name__}: yields "
+            f"{getattr(features, 'shape', type(features).__name__)} in evaluation, expected one "
+            "descriptor per image (B, D)"
+        )
+    return {"features": features}

@@ -10,6 +10,7 @@ from fed_plugin.cli import COMMANDS, GROUPS, main
 
 WORDS = {
     "convert": ["a.pth", "b.pth"],
+    "dump": ["--config-file", "synthocc_vit_tiny", "--weights", "a.pth", "-o", "a.npz"],
     "evaluate": ["a.npz"],
     "data.synth": ["--out", "x"],
     "data.build_occluded_duke": ["--duke", "a", "--lists", "b", "--out", "c"],
@@ -17,7 +18,7 @@ WORDS = {
     "data.occluders": ["preview", "a"],
     "show.augment": ["--config-file", "synthocc_vit_tiny"],
 }
-LONG = {"demo", "data.synth", "data.check", "data.build_occluded_duke", "data.occluders"}
+LONG = {"demo", "dump", "data.synth", "data.check", "data.build_occluded_duke", "data.occluders"}
 
 
 def commands():

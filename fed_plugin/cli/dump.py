@@ -1,0 +1,88 @@
+"""``dump``: what a trained model says of a test set, in a file that ``evaluate`` scores."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+INTERRUPTED = "no dump was written"
+UNTRAINED = "untrained"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.description = (
+        "Describe the query and gallery images of a data set with a model of any fast-reid config, "
+        "through fast-reid's own test loader, and write a feature dump (docs/dumps.md). FED's also "
+        "holds the features and the visibility of its parts."
+    )
+    parser.add_argument("--config-file", required=True, help="a path, or an installed config")
+    parser.add_argument(
+        "--weights",
+        required=True,
+        metavar="FILE.pth",
+        help=f"checkpoint of that config; {UNTRAINED!r} takes random weights, drawn from SEED",
+    )
+    parser.add_argument(
+        "--dataset", metavar="NAME", help="registered name; default: the one in DATASETS.TESTS"
+    )
+    parser.add_argument("-o", "--out", required=True, metavar="FILE.npz", help="file to write")
+    parser.add_argument("--method", metavar="NAME", help="in tables; default: the config's name")
+    parser.add_argument("--force", action="store_true", help="write over an existing FILE.npz")
+    parser.add_argument(
+        "overrides",
+        nargs=argparse.REMAINDER,
+        metavar="KEY VALUE",
+        help="config overrides, such as TEST.FLIP.ENABLED True",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Describe and write; FILE.npz is there whole or not at all.
+
+    Raises:
+        FileExistsError: FILE.npz is there and ``--force`` is not.
+        FileNotFoundError: no such config, checkpoint, or folder to write in.
+        ValueError: the checkpoint is of another model, or the data set's name is missing.
+    """
+    from fed_plugin.cli.configs import find_config
+    from fed_plugin.cli.progress import ProgressLine
+    from fed_plugin.retrieval.whole_files import check_writable
+
+    target, untrained = Path(args.out), args.weights == UNTRAINED
+    check_writable(target)
+    if target.exists() and not args.force:
+        raise FileExistsError(f"{target}: exists already; try another name, or --force")
+    if not untrained and not Path(args.weights).is_file():
+        raise FileNotFoundError(
+            f"--weights {args.weights}: no such file; expected a checkpoint, or {UNTRAINED}"
+        )
+    config_file = find_config(args.config_file)
+
+    from fed_plugin.fastreid_adapter.description import read_config
+    from fed_plugin.fastreid_adapter.dumping import dump_test_set
+
+    weights = ["MODEL.WEIGHTS", "" if untrained else args.weights]
+    cfg = read_config(config_file, [*args.overrides, *weights])
+    name = args.dataset or _only_test_set(cfg.DATASETS.TESTS)
+    about = {
+        "method": args.method or Path(config_file).stem + (f", {UNTRAINED}" if untrained else ""),
+        "config": Path(config_file).name,
+        "overrides": [str(word) for word in args.overrides],
+    }
+    with ProgressLine(f"describing {name}") as progress:
+        dump = dump_test_set(cfg, name, about, progress)
+    dump.save(target)
+    parts = "" if dump.visibility is None else f", {dump.visibility.shape[1]} parts"
+    print(
+        f"{target}: {len(dump.query)} query and {len(dump.gallery)} gallery images of {name}, "
+        f"{dump.features.shape[1]} numbers each{parts}, {target.stat().st_size / 1e6:.1f} MB"
+    )
+
+
+def _only_test_set(names: tuple[str, ...]) -> str:
+    if len(names) != 1:
+        raise ValueError(
+            f"--dataset: expected a name, as DATASETS.TESTS has {len(names)}: {', '.join(names)}"
+        )
+    return names[0]

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "convert": "turn a checkpoint of the released FED code into one for --eval-only",
     "dump": "write what a trained model says of a test set, for evaluate",
     "evaluate": "score feature dumps of any method, with intervals, and compare them",
+    "benchmark": "run a plan of methods, data sets and seeds, and go on where it stopped",
     "data": "draw, check and build data sets",
     "show": "draw what the training pipeline really yields",
     "demo": "draw people, train the ViT baseline and FED, compare and picture them",

@@ -12,13 +12,22 @@ WORDS = {
     "convert": ["a.pth", "b.pth"],
     "dump": ["--config-file", "synthocc_vit_tiny", "--weights", "a.pth", "-o", "a.npz"],
     "evaluate": ["a.npz"],
+    "benchmark": ["plan.yml"],
     "data.synth": ["--out", "x"],
     "data.build_occluded_duke": ["--duke", "a", "--lists", "b", "--out", "c"],
     "data.build_occluded_posetrack": ["--posetrack", "a"],
     "data.occluders": ["preview", "a"],
     "show.augment": ["--config-file", "synthocc_vit_tiny"],
 }
-LONG = {"demo", "dump", "data.synth", "data.check", "data.build_occluded_duke", "data.occluders"}
+LONG = {
+    "demo",
+    "dump",
+    "benchmark",
+    "data.synth",
+    "data.check",
+    "data.build_occluded_duke",
+    "data.occluders",
+}
 
 
 def commands():

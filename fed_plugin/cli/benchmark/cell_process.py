@@ -79,14 +79,16 @@ def run_cell(folder: Path, resume: bool) -> None:
     record = read_record(folder)
     if record["kind"] == "trained" and not (folder / FINAL_WEIGHTS).is_file():
         _train(folder, resume)
-    from fed_plugin.retrieval.evaluation import evaluate_dump
+    from fed_plugin.retrieval.dump_card import card_of_dump
+    from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
     from fed_plugin.retrieval.feature_dump import FeatureDump
 
     if record["kind"] == "dump":
         dump = FeatureDump.load(record["source"])
     else:
         dump = _describe(folder, record)
-    result = evaluate_dump(dump, method=record["method"], card={})
+    card = card_of_dump(dump, distance_for(dump))
+    result = evaluate_dump(dump, method=record["method"], card=card.to_json())
     _check_against_the_stock_evaluator(result, folder / STOCK)
     result.save(folder / RESULT)
 
@@ -104,18 +106,13 @@ def _train(folder: Path, resume: bool) -> None:
 
 def _describe(folder: Path, record: dict[str, Any]) -> FeatureDump:
     """Describe the test set with the weights of the last epoch; untrained, with the config's."""
-    from fed_plugin.fastreid_adapter.description import describe_test_set, read_config
+    from fed_plugin.fastreid_adapter.description import read_config
+    from fed_plugin.fastreid_adapter.dumping import dump_test_set
 
     weights = ["MODEL.WEIGHTS", str(folder / FINAL_WEIGHTS)]
     cfg = read_config(str(folder / CONFIG), weights if record["kind"] == "trained" else [])
-    about = {
-        "method": record["method"],
-        "dataset": record["dataset"],
-        "config": record["source"],
-        "seed": record["seed"],
-        "distance": cfg.TEST.METRIC,
-    }
-    return describe_test_set(cfg, record["dataset"]).to_dump(about)
+    about = {"method": record["method"], "config": record["source"]}
+    return dump_test_set(cfg, record["dataset"], about)
 
 
 def _check_against_the_stock_evaluator(result: Result, path: Path) -> None:

@@ -177,10 +177,14 @@ def _differences(record: dict[str, Any], cell: Cell) -> tuple[str, ...]:
     was = record.get("settings", {})
     now = json.loads(json.dumps(cell.settings))
     found = [
-        f"{key} was {was.get(key, 'the default')!r}, the plan says {now.get(key, 'the default')!r}"
+        f"{key} was {_said(was, key)}, the plan says {_said(now, key)}"
         for key in sorted({*was, *now})
         if was.get(key, ...) != now.get(key, ...)
     ]
     if record.get("kind") != cell.kind:
         found.insert(0, f"it was {record.get('kind')}, the plan says {cell.kind}")
     return tuple(found)
+
+
+def _said(settings: dict[str, Any], key: str) -> str:
+    return repr(settings[key]) if key in settings else "the host's default"

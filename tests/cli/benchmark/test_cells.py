@@ -41,7 +41,7 @@ def test_a_finished_cell_of_other_settings_is_changed_and_says_in_what(
     state = look(make_cell(**{"SOLVER.MAX_EPOCH": 3, "SEED": 1}))
     assert state.kind == "changed"
     assert state.differences == (
-        "SEED was 'the default', the plan says 1",
+        "SEED was the host's default, the plan says 1",
         "SOLVER.MAX_EPOCH was 2, the plan says 3",
     )
     assert look(make_cell(kind="untrained")).kind == "changed"

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "benchmark": "run a plan of methods, data sets and seeds, and go on where it stopped",
     "data": "draw, check and build data sets",
     "show": "draw what the training pipeline really yields",
+    "cards": "say what results were measured on, and whether they compare",
     "demo": "draw people, train the ViT baseline and FED, compare and picture them",
 }
 GROUPS: Mapping[str, Mapping[str, str]] = {
@@ -33,6 +34,10 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "build-occluded-duke": "make Occluded_Duke from your copy of DukeMTMC-reID",
         "check": "say what is there of a data set, and what is wrong with it",
         "build-occluded-posetrack": "cut Occluded-PoseTrack-ReID's crops out of PoseTrack21",
+    },
+    "cards": {
+        "diff": "whether two results may stand in one table, and which fields keep them apart",
+        "show": "what a result was measured on, and how",
     },
     "show": {
         "augment": "a contact sheet of a config's training images, with masks and targets",

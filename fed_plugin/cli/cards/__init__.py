@@ -1,0 +1,1 @@
+"""``cards``: what results were measured on, and whether they compare; a module per command."""

@@ -1,0 +1,65 @@
+"""``cards diff``: may two results stand in one table?"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fed_plugin.cli.cards.wording import ANY_CARD, worded
+
+if TYPE_CHECKING:
+    from fed_plugin.retrieval.protocol_card import Difference
+
+EPILOG = """Exit status 0 if the two may stand in one table, 1 if not (or if a file cannot be read).
+What a card does not know is listed, and is no reason to keep results apart unless --strict is
+given. Seeds, epochs, versions and commits may differ."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the two files."""
+    parser.epilog = EPILOG
+    for name in "AB":
+        parser.add_argument(name.lower(), metavar=name, help=ANY_CARD)
+    parser.add_argument("--strict", action="store_true", help="1 also if a field is not known")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what differs and what is not known; return 1 if the two do not compare."""
+    from fed_plugin.retrieval.card_fields import COMPARED
+    from fed_plugin.retrieval.card_files import read_card
+    from fed_plugin.retrieval.protocol_card import (
+        other_differences,
+        protocol_differences,
+        unknown_fields,
+    )
+
+    a, b = read_card(args.a), read_card(args.b)
+    different, unknown = protocol_differences(a, b), unknown_fields(a, b)
+    _print("Different:", different, lambda name: f"   ({COMPARED[name]})")
+    _print("Not known:", unknown)
+    _print("Different, as they may be:", other_differences(a, b))
+    apart = _names(different) or (_names(unknown) if args.strict else "")
+    if apart:
+        why = "differ in" if different else "do not both know"
+        print(f"The two may not stand in one table: they {why} {apart}.")
+    elif unknown:
+        print("As far as is known, the two follow one protocol: they may stand in one table.")
+    else:
+        print("The two follow one protocol: they may stand in one table.")
+    return 1 if apart else 0
+
+
+def _print(title: str, differences: Sequence[Difference], why=lambda name: "") -> None:
+    if not differences:
+        return
+    print(title)
+    for pair in differences:
+        print(f"  {pair.field}{why(pair.field)}")
+        print(f"    A: {worded(pair.field, pair.a)}")
+        print(f"    B: {worded(pair.field, pair.b)}")
+    print()
+
+
+def _names(differences: Sequence[Difference]) -> str:
+    return ", ".join(pair.field for pair in differences)

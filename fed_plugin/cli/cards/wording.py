@@ -1,0 +1,25 @@
+"""Values of protocol cards, as they are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ANY_CARD = "a card (OUTPUT_DIR/cards/*.json), a result.json or a feature dump (.npz)"
+NOT_KNOWN = "not known"
+
+
+def worded(field: str, value: Any) -> str:
+    """Say what a card holds in a field, in one line that any terminal can show."""
+    if value is None:
+        return NOT_KNOWN
+    if field.endswith("list_sha256"):
+        return f"{value[:12]}..."
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if field == "input_size":
+        return f"{value[0]} x {value[1]} (height x width)"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {version}" for name, version in value.items())
+    text = ", ".join(value) or "none" if isinstance(value, tuple) else str(value)
+    return "".join(c if c.isprintable() else "?" for c in text)

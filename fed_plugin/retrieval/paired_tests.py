@@ -66,7 +66,7 @@ def sign_flip_test(
     sums, _ = group_totals(differences, groups)
     difference = float(differences.mean())
     sums = sums[sums != 0]  # either sign of a zero is the same flip
-    exact = sums.size < 63 and 2**sums.size <= flips
+    exact = 2**sums.size <= flips
     signs = _all_signs(sums.size) if exact else _drawn_signs(sums.size, flips, seed)
     # What equals the observed sum but for rounding is as large as it.
     bound = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()

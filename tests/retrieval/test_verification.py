@@ -127,11 +127,14 @@ def test_identities_may_be_names(draw_case):
     assert_same(verify_pairs(distmat, *named), verify_pairs(distmat, *labels))
 
 
-def test_the_size_of_a_block_changes_nothing(draw_case, monkeypatch):
-    case = draw_case(3, queries=60, gallery=50, pids=9, cameras=3, steps=300)
-    whole = verify_pairs(*case, (0.3, 0.001, 0.02))
+@pytest.mark.parametrize("rates", [(0.3, 0.001, 0.02), (0.02,), (0.0,), (1, 0.9)])
+@pytest.mark.parametrize("steps", [0, 300, 5])
+def test_the_size_of_a_block_changes_nothing(draw_case, monkeypatch, rates, steps):
+    case = draw_case(3, queries=60, gallery=50, pids=9, cameras=3, steps=steps, dtype=np.float64)
+    case = case[0] + 1000, *case[1:]  # far from zero and close together
+    whole = verify_pairs(*case, rates)
     monkeypatch.setattr(pairs, "_BLOCK_ELEMENTS", 100)
-    assert_same(verify_pairs(*case, (0.3, 0.001, 0.02)), whole)
+    assert_same(verify_pairs(*case, rates), whole)
 
 
 def test_beside_its_input_it_holds_less_than_a_quarter_of_it(draw_case, monkeypatch):

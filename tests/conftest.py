@@ -102,3 +102,33 @@ def on_synthocc(synthocc_root, monkeypatch):
     monkeypatch.setattr(build, "_root", str(synthocc_root))
     monkeypatch.setattr(memory_init, "_root", str(synthocc_root))
     return synthocc_root
+
+
+@pytest.fixture(scope="session")
+def full_card():
+    """A protocol card that knows everything."""
+    from fed_plugin.retrieval.protocol_card import ProtocolCard, SplitCard
+
+    split = SplitCard(images=3, identities=2, cameras=2, list_sha256="ab" * 32)
+    return ProtocolCard(
+        dataset="SynthOcc",
+        query=split,
+        gallery=split,
+        camera_rule="same identity and camera removed",
+        same_camera_pairs=1,
+        query_in_gallery=0,
+        input_size=(256, 128),
+        distance="cosine",
+        flip=False,
+        rerank="off",
+        query_expansion="off",
+        side_information="none",
+        training_sets=("Market1501", "SynthOcc"),
+        supervision="supervised",
+        combineall=False,
+        epoch_choice="last",
+        epoch=12,
+        seed=0,
+        versions={"torch": "2.14.1", "numpy": "2.4.6"},
+        commit="c0ffee",
+    )

@@ -122,7 +122,7 @@ def checkout_commit(package_file: str) -> str | None:
     try:
         answer = subprocess.run(
             [*command, "--exclude=*"],
-            env=environment,
+            env={**environment, "GIT_OPTIONAL_LOCKS": "0"},  # only looking
             capture_output=True,
             text=True,
             timeout=SECONDS_FOR_GIT,

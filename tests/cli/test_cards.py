@@ -9,39 +9,14 @@ import pytest
 
 from fed_plugin.cli import main
 from fed_plugin.retrieval.card_files import write_card
-from fed_plugin.retrieval.protocol_card import ProtocolCard, SplitCard
-
-SPLIT = SplitCard(images=3, identities=2, cameras=2, list_sha256="ab" * 32)
-CARD = ProtocolCard(
-    dataset="SynthOcc",
-    query=SPLIT,
-    gallery=SPLIT,
-    camera_rule="same identity and camera removed",
-    same_camera_pairs=1,
-    query_in_gallery=0,
-    input_size=(256, 128),
-    distance="cosine",
-    flip=False,
-    rerank="off",
-    query_expansion="off",
-    side_information="none",
-    training_sets=("Market1501", "SynthOcc"),
-    supervision="supervised",
-    combineall=False,
-    epoch_choice="last",
-    epoch=12,
-    seed=0,
-    versions={"torch": "2.14.1", "numpy": "2.4.6"},
-    commit="c0ffee",
-)
 
 
 @pytest.fixture
-def compare(tmp_path, capsys):
-    """Compare CARD with a changed copy of it; return exit status and output."""
+def compare(full_card, tmp_path, capsys):
+    """Compare a card that knows everything with a changed copy; return exit status and output."""
 
     def run(*words, **changes):
-        for name, card in (("a.json", CARD), ("b.json", replace(CARD, **changes))):
+        for name, card in (("a.json", full_card), ("b.json", replace(full_card, **changes))):
             write_card(card, tmp_path / name)
         status = main(["cards", "diff", *words, *(str(tmp_path / n) for n in ("a.json", "b.json"))])
         return status, capsys.readouterr().out
@@ -84,8 +59,8 @@ def test_seeds_and_versions_are_shown_and_do_not_matter(compare):
     assert "    A: torch 2.14.1, numpy 2.4.6\n    B: torch 1.13.1\n" in output
 
 
-def test_show_prints_every_field_in_words(tmp_path, capsys):
-    write_card(replace(CARD, commit=None, dataset="Öcc\x1b[2J"), tmp_path / "a.json")
+def test_show_prints_every_field_in_words(full_card, tmp_path, capsys):
+    write_card(replace(full_card, commit=None, dataset="Öcc\x1b[2J"), tmp_path / "a.json")
     assert main(["cards", "show", str(tmp_path / "a.json")]) == 0
     rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert rows["query.list_sha256"] == "abababababab..."
@@ -95,10 +70,10 @@ def test_show_prints_every_field_in_words(tmp_path, capsys):
     assert len(rows) == 26
 
 
-def test_show_prints_the_card_of_a_result_as_json(tmp_path, capsys):
-    (tmp_path / "result.json").write_text(json.dumps({"card": CARD.to_json()}))
+def test_show_prints_the_card_of_a_result_as_json(full_card, tmp_path, capsys):
+    (tmp_path / "result.json").write_text(json.dumps({"card": full_card.to_json()}))
     assert main(["cards", "show", "--json", str(tmp_path / "result.json")]) == 0
-    assert json.loads(capsys.readouterr().out) == CARD.to_json()
+    assert json.loads(capsys.readouterr().out) == full_card.to_json()
 
 
 @pytest.mark.parametrize("words", [["show", "nowhere.json"], ["diff", "nowhere.json", "x.json"]])

@@ -10,6 +10,9 @@ import pytest
 import torch
 from fastreid.engine import DefaultTrainer
 
+from fed_plugin.datasets.layouts import LAYOUTS, read_splits
+from fed_plugin.retrieval.card_files import read_card
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -73,6 +76,8 @@ def test_train_resume_and_evaluate_from_the_command_line(run_cli, tmp_path):
     )
     table = [line for line in resumed.stdout.splitlines() if line.startswith("| SynthOcc  |")]
     assert table[-1] in evaluated.stdout
+    card = read_card(tmp_path / "run" / "cards" / "SynthOcc_model_final.json")
+    assert (card.epoch, card.epoch_choice, card.side_information) == (3, "last", "none")
 
 
 TWO_RANKS = """
@@ -119,3 +124,6 @@ def test_two_gloo_processes_train_and_hold_the_same_bits(run_python, synthocc_ro
         env={"CUDA_VISIBLE_DEVICES": ""},
     )
     assert "2 ranks agree on" in result.stdout
+    cards = [read_card(tmp_path / "run" / "cards" / f"SynthOcc_{epoch}.json") for epoch in (1, 2)]
+    splits = read_splits(LAYOUTS["SynthOcc"], str(synthocc_root))
+    assert {card.gallery.images for card in cards} == {len(splits.gallery)}

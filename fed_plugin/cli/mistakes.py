@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import logging
 import os
 import sys
@@ -36,12 +37,20 @@ def one_sentence_for_mistakes(interrupted: str = "") -> Iterator[Outcome]:
     except KeyboardInterrupt:
         outcome.status = 130
         print("\n" + "; ".join(filter(None, ("interrupted", interrupted))), file=sys.stderr)
-    except MISTAKES as error:
-        if os.environ.get(DEBUG) or not str(error):
+    except Exception as error:
+        if os.environ.get(DEBUG) or not str(error) or not is_mistake(error):
             raise
         outcome.status = 1
         print(f"error: {sentence(error)}", file=sys.stderr)
         print(f"({DEBUG}=1 shows where it was raised)", file=sys.stderr)
+
+
+def is_mistake(error: BaseException) -> bool:
+    """Tell whether an error is one of ``MISTAKES``, or a spawned rank's word of one."""
+    if type(error).__name__ != "ProcessRaisedException":  # torch's, no child of RuntimeError
+        return isinstance(error, MISTAKES)
+    kind = getattr(builtins, _last_line(str(error).strip()).partition(":")[0], None)
+    return isinstance(kind, type) and issubclass(kind, MISTAKES)
 
 
 def sentence(error: BaseException) -> str:
@@ -49,10 +58,16 @@ def sentence(error: BaseException) -> str:
     text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
     text = str(text).strip()
     if "Traceback (most recent call last)" in text:
-        lines = text.split("\n")
-        start = max(i for i, line in enumerate(lines) if line and not line.startswith((" ", "\t")))
-        text = "\n".join(lines[start:]).partition(": ")[2] or lines[start]
+        last = _last_line(text)
+        text = last.partition(": ")[2] or last
     return text
+
+
+def _last_line(text: str) -> str:
+    """Return the end of a traceback from the last line on that is not indented."""
+    lines = text.split("\n")
+    start = max(i for i, line in enumerate(lines) if line and not line.startswith((" ", "\t")))
+    return "\n".join(lines[start:])
 
 
 class WithoutTraceback(logging.Filter):

@@ -344,6 +344,12 @@ def test_a_list_of_another_length_is_refused(write_lists):
         read_lists(lists, rules)
 
 
+def test_a_file_in_place_of_the_lists_folder_says_what_is_expected(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(FileNotFoundError, match=r"--lists: .*train.list is not there; expected"):
+        read_lists(tmp_path / "file")
+
+
 def test_a_missing_list_says_where_they_are_published(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"train.list is not there.*lightas/Occluded-Duke"):
         read_lists(tmp_path)

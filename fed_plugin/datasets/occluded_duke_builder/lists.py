@@ -112,7 +112,7 @@ def _read_list(path: str, rule: ListRule) -> tuple[str, ...]:
     try:
         with open(path, "rb") as file:
             data = file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(
             f"--lists: {printable(path)} is not there; expected train.list, query.list and "
             f"gallery.list of the repository {_REPOSITORY}"

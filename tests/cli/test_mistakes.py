@@ -1,0 +1,30 @@
+"""What a command says when a rank that it started fails."""
+
+from __future__ import annotations
+
+import pytest
+from torch.multiprocessing import ProcessRaisedException
+
+from fed_plugin.cli.mistakes import one_sentence_for_mistakes
+
+TRACEBACK = (
+    "\n\n-- Process 1 terminated with the following error:\nTraceback (most recent call last):\n"
+    '  File "a.py", line 1, in main\n    build()\n{}\n'
+)
+
+
+def raised_in_a_rank(last: str) -> ProcessRaisedException:
+    return ProcessRaisedException(TRACEBACK.format(last), 1, 1)
+
+
+def test_a_mistake_in_a_spawned_rank_is_one_sentence(capsys):
+    with one_sentence_for_mistakes() as outcome:
+        raise raised_in_a_rank("FileNotFoundError: nope: not there; try another")
+    error = capsys.readouterr().err
+    assert outcome.status == 1 and "Traceback" not in error
+    assert error.startswith("error: nope: not there; try another\n")
+
+
+def test_a_bug_in_a_spawned_rank_keeps_its_traceback():
+    with pytest.raises(ProcessRaisedException), one_sentence_for_mistakes():
+        raise raised_in_a_rank("TypeError: unsupported operand")

@@ -137,6 +137,25 @@ def test_weights_of_another_size_are_refused(tiny_cfg, on_synthocc, save_weights
         dump_test_set(cfg, "SynthOcc", {})
 
 
+@pytest.mark.parametrize(
+    ("leaf", "unneeded"),
+    [
+        (LEAVES[0], ("heads.memories.", "heads.fdm.", "heads.erased_classifier.")),
+        (LEAVES[1], ("heads.bottleneck.0.num_batches_tracked", "heads.weight")),
+    ],
+)
+def test_what_evaluation_does_not_need_may_be_missing(
+    tiny_cfg, on_synthocc, save_weights, leaf, unneeded
+):
+    cfg = save_weights(tiny_cfg(leaf=leaf))
+    before = dump_test_set(cfg, "SynthOcc", {})
+    weights = torch.load(cfg.MODEL.WEIGHTS)["model"]
+    kept = {name: value for name, value in weights.items() if not name.startswith(unneeded)}
+    assert len(kept) <= len(weights) - len(unneeded)
+    torch.save({"model": kept}, cfg.MODEL.WEIGHTS)
+    assert np.array_equal(dump_test_set(cfg, "SynthOcc", {}).features, before.features)
+
+
 def test_more_training_identities_than_the_config_says_are_no_other_model(
     tiny_cfg, on_synthocc, save_weights
 ):

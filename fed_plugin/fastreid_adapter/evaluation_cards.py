@@ -67,7 +67,8 @@ def _remember_test_sets(stock: Callable[..., Any]) -> None:
     def build_reid_test_loader(*args: Any, **kwargs: Any) -> Any:
         loader, num_query = stock(*args, **kwargs)
         cfg = args[0] if args else kwargs.get("cfg")
-        if hasattr(cfg, "DATASETS") and num_query and kwargs.get("dataset_name"):
+        wanted = hasattr(cfg, "DATASETS") and cfg.OUTPUT_DIR  # empty: the host writes nothing
+        if wanted and num_query and kwargs.get("dataset_name"):
             with contextlib.suppress(AttributeError):  # a loader that takes no attributes
                 setattr(loader, _ATTRIBUTE, _TestSet(cfg, kwargs["dataset_name"], num_query))
         return loader, num_query

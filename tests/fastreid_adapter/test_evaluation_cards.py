@@ -205,6 +205,14 @@ def test_a_loader_nobody_named_a_data_set_for_leaves_no_card_and_no_warning(said
     assert results == {"images": 2} and said == []
 
 
+def test_without_an_output_folder_there_is_no_card(
+    stock_cfg, evaluate, tmp_path, monkeypatch, said
+):
+    monkeypatch.chdir(tmp_path)
+    evaluate(stock_cfg(OUTPUT_DIR=""))
+    assert said == [] and list(tmp_path.iterdir()) == []
+
+
 def test_only_the_first_rank_leaves_a_card(stock_cfg, evaluate, monkeypatch):
     second = SimpleNamespace(is_main_process=lambda: False)
     monkeypatch.setattr(evaluation_cards, "comm", second)
@@ -230,3 +238,4 @@ def test_a_checkpoint_is_told_by_all_its_values():
     assert holds(model, {"weight": state["weight"], "bias": torch.zeros(7)}), "another shape"
     assert not holds(model, {**state, "bias": state["bias"] + 1})
     assert not holds(model, {"other": torch.zeros(1)})
+    assert holds(torch.nn.DataParallel(model), state), "wrapped for several devices"

@@ -124,10 +124,7 @@ def _describe(name: str, overrides: list[str]) -> Description:
 
 
 def _untrained(seed: int, overrides: list[str]) -> Row:
-    import torch
-
-    torch.manual_seed(seed)
-    description = _describe(METHODS["ViT baseline"], overrides)
+    description = _describe(METHODS["ViT baseline"], [*overrides, "SEED", str(seed)])
     return make_row("untrained ViT", seed, description, 0.0)
 
 

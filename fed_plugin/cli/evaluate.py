@@ -6,6 +6,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,12 +62,14 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         check_writable(args.json)
     results, notes = _score(args)
+    differences = _differences_table(results) if args.compare else None
     print(_metrics_table(results))
     print("95 % intervals: bootstrap over the queries")
     for note in notes:
         print(note)
-    if args.compare:
-        _print_differences(results)
+    if differences:
+        print(f"\nless {_row_names(results)[0]}, in points; * an interval without zero")
+        print(differences)
     if args.json:
         content = [result.to_json() for result in results]
         text = json.dumps(content if len(content) > 1 else content[0], allow_nan=False)
@@ -93,6 +96,8 @@ def _score(args: argparse.Namespace) -> tuple[list[Result], list[str]]:
                     "out"
                 )
             progress(done + 1, len(args.dumps))
+    if unknown := _unknown([card for _, card in cards]):
+        notes.append(f"not compared, as not every file says it: {', '.join(unknown)}")
     return results, notes
 
 
@@ -122,6 +127,14 @@ def _score_one(
     return result, len(dump.query) - len(result.queries.names)
 
 
+def _unknown(cards: Sequence[ProtocolCard]) -> list[str]:
+    """Return the fields that keep no two cards apart because one of them does not know."""
+    from fed_plugin.retrieval.protocol_card import unknown_fields
+
+    found = (one.field for pair in pairwise(cards) for one in unknown_fields(*pair))
+    return list(dict.fromkeys(found))
+
+
 def _refuse_another_protocol(card: ProtocolCard, path: str, other: ProtocolCard) -> None:
     from fed_plugin.retrieval.card_fields import COMPARED
     from fed_plugin.retrieval.protocol_card import protocol_differences
@@ -148,7 +161,7 @@ def _metrics_table(results: Sequence[Result]) -> str:
     return _table(["method", "queries", *results[0].metrics], rows)
 
 
-def _print_differences(results: Sequence[Result]) -> None:
+def _differences_table(results: Sequence[Result]) -> str:
     from fed_plugin.retrieval.evaluation import compare_results
 
     names = _row_names(results)
@@ -156,8 +169,7 @@ def _print_differences(results: Sequence[Result]) -> None:
     for name, result in zip(names[1:], results[1:], strict=True):
         differences = compare_results(result, results[0])
         rows.append([name, *(_with_interval(metric, "+") for metric in differences.values())])
-    print(f"\nless {names[0]}, in points; * an interval without zero")
-    print(_table(["method", *results[0].metrics], rows))
+    return _table(["method", *results[0].metrics], rows)
 
 
 def _row_names(results: Sequence[Result]) -> list[str]:

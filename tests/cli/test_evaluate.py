@@ -77,6 +77,29 @@ def test_several_dumps_are_compared_query_by_query(write_dump, tmp_path, capsys)
     assert difference == f"{metric.value:+.1f} [{metric.low:+.1f}, {metric.high:+.1f}] *"
 
 
+def test_what_only_one_file_says_is_not_compared_and_that_is_said(write_dump, capsys):
+    card = {"format": "fed_plugin.card/1", "input_size": [256, 128], "dataset": "Market1501"}
+    paths = [
+        write_dump("a", about={"card": card}),
+        write_dump("b", about={"dataset": "Market1501"}),
+    ]
+    assert main(["evaluate", *map(str, paths)]) == 0
+    notes = [
+        line
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("not compared, as not every file says it: ")
+    ]
+    assert "input_size" in notes[0] and "dataset" not in notes[0]
+
+
+def test_dumps_that_name_the_same_queries_otherwise_are_not_compared(write_dump, capsys):
+    names = np.array([f"folder/{n}.jpg" for n in range(40)])
+    paths = [str(write_dump("a")), str(write_dump("b", names=names))]
+    assert main(["evaluate", *paths, "--compare"]) == 1
+    output = capsys.readouterr()
+    assert "expected the same queries" in output.err and output.out == ""
+
+
 def test_methods_of_one_name_are_numbered(write_dump, capsys):
     paths = [str(write_dump(name, about={"method": "mine"})) for name in ("a", "b")]
     assert main(["evaluate", *paths]) == 0

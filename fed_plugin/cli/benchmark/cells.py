@@ -32,7 +32,7 @@ class Cell:
         method: name in tables.
         seed: of training or of random weights.
         kind: "trained", "untrained" or "dump".
-        source: path of the config or dump.
+        source: path of the config or dump; name of an installed config.
         source_sha256: of that file.
         settings: what makes two cells the same; config values by key, or the dump's hash.
         folder: of the cell.

@@ -20,7 +20,7 @@ METHOD_KEYS = {
 }
 DATASET_KEYS = ("train", "overrides")
 RESERVED = ("OUTPUT_DIR", "SEED", "DATASETS.NAMES", "DATASETS.TESTS")
-NAME = re.compile(r"\w[\w .+=()-]*")
+NAME = re.compile(r"\w[\w .,+=()-]*")
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _text(where: str, value: Any, as_name: bool = True) -> str:
         raise ValueError(f"{where}: expected text, got {value!r}; try putting it in quotes")
     if as_name and not NAME.fullmatch(value):
         raise ValueError(
-            f"{where}: {value!r}: expected letters, digits and any of '_ .+=()-', as folders are "
+            f"{where}: {value!r}: expected letters, digits and any of '_ .,+=()-', as folders are "
             "named like it"
         )
     return value

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fed_plugin.cli.benchmark.cells import Cell
 from fed_plugin.cli.benchmark.plan import Dataset, Method, Plan
+from fed_plugin.cli.configs import installed_configs
 
 OWN_DATA = "FolderReID"  # a dump calls it what its owner does
 
@@ -79,7 +80,7 @@ def _config_cell(
         method=method.name,
         seed=seed,
         kind=method.kind,
-        source=method.source,
+        source=_without_machine(Path(method.source)),
         source_sha256=_sha256(Path(method.source)),
         settings=resolved.settings,
         folder=folder,
@@ -103,7 +104,7 @@ def _dump_cell(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Cell:
         method=method.name,
         seed=seed,
         kind="dump",
-        source=str(Path(source).absolute()),
+        source=source,
         source_sha256=sha256,
         settings={"dump_sha256": sha256},
         folder=_folder(plan, dataset, method, seed),
@@ -112,6 +113,11 @@ def _dump_cell(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Cell:
 
 def _folder(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Path:
     return plan.out.absolute() / dataset.name / method.folder / f"seed{seed}"
+
+
+def _without_machine(config: Path) -> str:
+    """Return the name of an installed config: its folder is this machine's alone."""
+    return config.stem if config.parent == installed_configs() else str(config)
 
 
 def _sha256(path: Path) -> str:

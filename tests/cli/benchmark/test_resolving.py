@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
 
 from fed_plugin.cli.benchmark.plan import read_plan
 from fed_plugin.cli.benchmark.resolving import make_cells, other_cells
+from fed_plugin.cli.configs import find_config
 from fed_plugin.retrieval.feature_dump import FeatureDump
+
+PLANS = sorted((Path(__file__).parents[3] / "benchmarks" / "plans").glob("synthocc*.yml"))
 
 
 @pytest.fixture
@@ -65,7 +70,10 @@ def test_the_frozen_config_reads_as_the_plan_says(cells_of, tmp_path):
     (cell,) = cells_of(overrides={"INPUT.SIZE_TRAIN": [48, 24], "MODEL.DEVICE": "cpu"})
     (tmp_path / "frozen.yml").write_text(cell.config_text)
     frozen = read_config(str(tmp_path / "frozen.yml"), [])
-    usual = read_config(cell.source, ["INPUT.SIZE_TRAIN", [48, 24], "MODEL.DEVICE", "cpu"])
+    assert cell.source == "synthocc_vit_tiny"  # no path of this machine
+    usual = read_config(
+        find_config(cell.source), ["INPUT.SIZE_TRAIN", [48, 24], "MODEL.DEVICE", "cpu"]
+    )
     usual.merge_from_list(["OUTPUT_DIR", str(cell.folder), "SEED", 0])
     assert frozen == usual
 
@@ -137,3 +145,12 @@ def test_the_other_methods_need_not_be_ready(cells_of, tmp_path, dump_file):
     plan = read_plan(tmp_path / "plan.yml")
     assert [cell.method for cell in other_cells(plan, ["FED"])] == ["theirs"]
     assert other_cells(plan, []) == []
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_the_plans_in_benchmarks_resolve_to_different_cells_of_one_input_size(path, on_synthocc):
+    cells = make_cells(read_plan(path))
+    settings = [tuple(sorted(map(str, cell.settings.items()))) for cell in cells]
+    kinds = [(cell.kind, *values) for cell, values in zip(cells, settings, strict=True)]
+    assert len(set(kinds)) == len(cells) > 2
+    assert len({str(cell.settings["INPUT.SIZE_TEST"]) for cell in cells}) == 1

@@ -82,15 +82,15 @@ class Board:
     ) -> float | None:
         """Estimate when all is done; None while nothing is known.
 
-        A cell takes as long as finished ones of its method, else as all finished ones, else as a
-        running one says.
+        A running cell takes as long as its training's speed says, if it has run for long enough to
+        say; any other as long as finished ones of its method, else as the mean of what is known.
         """
-        guesses = [
-            seconds * at.total / at.done
+        own = [
+            seconds * at.total / at.done if at and at.done >= SURE * at.total else None
             for (_, seconds), at in zip(running, progress, strict=True)
-            if at and at.done >= SURE * at.total
         ]
-        known = [seconds for values in self.taken.values() for seconds in values] or guesses
+        known = [seconds for values in self.taken.values() for seconds in values]
+        known = known or [guess for guess in own if guess is not None]
         if not known:
             return None
         usual = statistics.mean(known)
@@ -99,7 +99,10 @@ class Board:
             values = self.taken.get(cell.method)
             return statistics.mean(values) if values else usual
 
-        rest = [max(0.0, takes(cell) - seconds) for cell, seconds in running]
+        rest = [
+            max(0.0, (takes(cell) if guess is None else guess) - seconds)
+            for (cell, seconds), guess in zip(running, own, strict=True)
+        ]
         work = sum(rest) + sum(map(takes, waiting))
         return max(work / max(1, len(running)), max(rest, default=0.0))
 

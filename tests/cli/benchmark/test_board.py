@@ -39,6 +39,12 @@ def test_before_the_first_is_finished_a_running_one_tells(make_cell):
         assert left == (None if expected is None else pytest.approx(expected))
 
 
+def test_a_running_cell_knows_better_than_finished_ones(make_cell):
+    board = Board(2, 1, {"A": [10.0]})
+    left = board.seconds_left([(make_cell(seed=1), 60.0)], [TrainingProgress(50, 100, 1.0)], [])
+    assert left == pytest.approx(60)
+
+
 def test_progress_lines_say_cells_time_and_loss(make_cell, make_result, capsys, monkeypatch):
     cell = make_cell()
     cell.folder.mkdir(parents=True)
@@ -52,6 +58,6 @@ def test_progress_lines_say_cells_time_and_loss(make_cell, make_result, capsys, 
     board.ended(make_cell("B"), None, 2.0, "broken")
     begun, shown, done, failed = capsys.readouterr().err.splitlines()
     assert begun == "1/3 cells  begins: Set / A / seed 0"
-    assert re.fullmatch(r"1/3 cells  0:00:\d\d, ETA 0:00:40  A/Set/seed0 40/100 loss 3\.25", shown)
+    assert re.fullmatch(r"1/3 cells  0:00:\d\d, ETA 0:00:30  A/Set/seed0 40/100 loss 3\.25", shown)
     assert done == "2/3 cells  done: Set / A / seed 0: Rank-1 37.5, mAP 37.5 (0:01:01)"
     assert failed == "2/3 cells, 1 failed  FAILED: Set / B / seed 0: broken"

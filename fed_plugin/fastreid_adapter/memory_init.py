@@ -22,6 +22,7 @@ from fastreid.utils import comm
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from fed_plugin.fastreid_adapter.compat.loaders import worker_context
 from fed_plugin.fastreid_adapter.loader_config import as_current
 from fed_plugin.fastreid_adapter.ranks import sum_across_ranks
 
@@ -79,6 +80,7 @@ def _shard_loader(cfg: Any, dataset: CommDataset) -> DataLoader:
         Subset(dataset, range(comm.get_rank(), len(dataset), world_size)),
         batch_size=max(1, cfg.TEST.IMS_PER_BATCH // world_size),
         num_workers=cfg.DATALOADER.NUM_WORKERS,
+        multiprocessing_context=worker_context() if cfg.DATALOADER.NUM_WORKERS else None,
         collate_fn=fast_batch_collator,
         generator=torch.Generator(),
     )

@@ -119,7 +119,7 @@ def test_two_gloo_processes_train_and_hold_the_same_bits(run_python, synthocc_ro
     script.write_text(textwrap.dedent(TWO_RANKS))
     result = run_python(
         *(script, ROOT / "configs/FED/synthocc_vit_tiny.yml", *tiny_overrides(tmp_path / "run")),
-        *("DATALOADER.NUM_WORKERS", "0"),
+        *("DATALOADER.NUM_WORKERS", "1"),
         root=synthocc_root,
         env={"CUDA_VISIBLE_DEVICES": ""},
     )

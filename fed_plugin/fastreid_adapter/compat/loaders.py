@@ -15,7 +15,7 @@ from .mending import cuda_is_available, mend, mentions, replace
 TEST_WORKERS = 4
 
 
-def _worker_context() -> str | None:
+def worker_context() -> str | None:
     """Name the start method for loader workers; None leaves the choice to PyTorch.
 
     In a rank that ``mp.spawn`` started, workers would be spawned as well and import PyTorch anew,
@@ -36,7 +36,7 @@ def _plain(stock: type) -> type:
         def __init__(self, local_rank: int, **kwargs: Any) -> None:
             kwargs["pin_memory"] = False
             if kwargs.get("num_workers"):
-                kwargs.setdefault("multiprocessing_context", _worker_context())
+                kwargs.setdefault("multiprocessing_context", worker_context())
             DataLoader.__init__(self, **kwargs)
             self.local_rank = local_rank
             self.iter = iter(())

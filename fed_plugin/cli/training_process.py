@@ -77,9 +77,9 @@ def start_logged(
     )
 
 
-def last_words(log: Path) -> list[str]:
-    """Return the last three lines of a log."""
-    return log.read_text(errors="replace").strip().splitlines()[-3:]
+def last_words(log: Path, lines: int = 3) -> list[str]:
+    """Return the last lines of a log."""
+    return log.read_text(errors="replace").strip().splitlines()[-lines:]
 
 
 def read_progress(metrics: Path) -> TrainingProgress | None:

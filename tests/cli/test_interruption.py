@@ -13,6 +13,8 @@ WORDS = {
     "dump": ["--config-file", "synthocc_vit_tiny", "--weights", "a.pth", "-o", "a.npz"],
     "evaluate": ["a.npz"],
     "benchmark": ["plan.yml"],
+    "cards.diff": ["a.json", "b.json"],
+    "cards.show": ["a.json"],
     "data.synth": ["--out", "x"],
     "data.build_occluded_duke": ["--duke", "a", "--lists", "b", "--out", "c"],
     "data.build_occluded_posetrack": ["--posetrack", "a"],

@@ -41,7 +41,8 @@ class Board:
         """Say how a cell ended."""
         if result is None:
             self.failed += 1
-            self._say(f"{self._count()}  FAILED: {cell.name}: {error}")
+            first = error.partition("\n")[0]
+            self._say(f"{self._count()}  FAILED: {cell.name}: {first}")
             return
         self.done += 1
         self.taken.setdefault(cell.method, []).append(seconds)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from fed_plugin.cli.benchmark.cells import Cell
 from fed_plugin.cli.benchmark.plan import Dataset, Method, Plan
 from fed_plugin.cli.configs import installed_configs
+from fed_plugin.datasets.fingerprints import content_hash
 
 OWN_DATA = "FolderReID"  # a dump calls it what its owner does
 
@@ -81,7 +81,7 @@ def _config_cell(
         seed=seed,
         kind=method.kind,
         source=_without_machine(Path(method.source)),
-        source_sha256=_sha256(Path(method.source)),
+        source_sha256=content_hash(method.source),
         settings=resolved.settings,
         folder=folder,
         config_text=resolved.text,
@@ -98,7 +98,7 @@ def _dump_cell(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Cell:
             f"{source}: a dump of {about['dataset']}; expected one of {dataset.name}, as "
             f"{method.name} in {plan.path} says"
         )
-    sha256 = _sha256(Path(source))
+    sha256 = content_hash(source)
     return Cell(
         dataset=dataset.name,
         method=method.name,
@@ -118,16 +118,3 @@ def _folder(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Path:
 def _without_machine(config: Path) -> str:
     """Return the name of an installed config: its folder is this machine's alone."""
     return config.stem if config.parent == installed_configs() else str(config)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    for block in _blocks(path):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            yield block

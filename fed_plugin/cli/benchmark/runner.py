@@ -23,9 +23,12 @@ from fed_plugin.cli.benchmark.cells import (
     write_json,
     write_record,
 )
+from fed_plugin.cli.mistakes import DEBUG
 from fed_plugin.cli.training_process import last_words, start_logged
 
 LOG = "train.log"
+MISTAKE = "error: "
+LINES_OF_A_MISTAKE = 40
 SECONDS_TO_END = 5.0
 SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -143,10 +146,14 @@ def _conclude(one: Running) -> str:
 
 
 def _last_words(log: Path, status: int) -> str:
-    """Return the one sentence of a user's mistake, else the end of the log."""
-    lines = last_words(log)
-    said = next((line for line in reversed(lines) if line.startswith("error: ")), "")
-    text = said.removeprefix("error: ") or " / ".join(lines) or "it said nothing"
+    """Return what ``cli/mistakes.py`` said of a user's mistake, else the end of the log."""
+    lines = last_words(log, LINES_OF_A_MISTAKE)
+    begin = max((i for i, line in enumerate(lines) if line.startswith(MISTAKE)), default=None)
+    if begin is None:
+        text = " / ".join(lines[-3:]) or "it said nothing"
+    else:
+        said = [line for line in lines[begin:] if not line.startswith(f"({DEBUG}=1")]
+        text = "\n".join(said).removeprefix(MISTAKE)
     if status < 0:
         name = signal.Signals(-status).name if -status in list(signal.Signals) else str(-status)
         hint = " (memory?)" if -status == signal.SIGKILL else ""

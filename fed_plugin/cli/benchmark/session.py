@@ -92,7 +92,6 @@ def refuse_changed(plan: Plan, cells: Sequence[Cell], states: Sequence[CellState
     more = f"; and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
     folders = os.path.commonpath([cell.folder for cell, _ in changed])
     raise ValueError(
-        f"{plan.path}: {len(changed)} finished cells are not what the plan asks for now: {named}"
-        f"{more}; try the old values, --out with another folder, or removing what changed below "
-        f"{folders}"
+        f"{plan.path}: not what the plan asks for now, though finished: {named}{more}; try the old "
+        f"values, --out with another folder, or removing what changed below {folders}"
     )

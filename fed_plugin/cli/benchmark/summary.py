@@ -147,14 +147,15 @@ def states_table(cells: Sequence[Cell], states: Sequence[CellState]) -> str:
 
 
 def failures_table(failures: Mapping[str, str]) -> str:
-    """Return a line per failed cell: its last words."""
-    return tabulate(list(failures.items()), headers=["failed", "last words"], tablefmt="github")
+    """Return a line per failed cell: the first one of its last words."""
+    rows = [[name, error.partition("\n")[0]] for name, error in failures.items()]
+    return tabulate(rows, headers=["failed", "last words"], tablefmt="github")
 
 
 def _note(cell: Cell, state: CellState) -> str:
     if state.kind == "new":
         return cell.source
-    return "; ".join(state.differences) or state.error
+    return "; ".join(state.differences) or state.error.partition("\n")[0]
 
 
 def _spread(values: Sequence[float]) -> str:

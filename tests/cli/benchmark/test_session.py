@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from fed_plugin.cli.benchmark.cells import look
 from fed_plugin.cli.benchmark.session import run_plan
 
 FINISH = "finish()"
@@ -58,14 +59,24 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(plan, make_cell, fake, runs,
             "killed by SIGABRT; last words: so far",
         ),
         ("print('a\\nb\\nc\\nd'); sys.exit(2)", "b / c / d"),
+        (
+            "print('error: no x\\nexpected:\\n  a/\\ntry: b\\n(FED_PLUGIN_DEBUG=1 ...)'); exit(1)",
+            "no x\nexpected:\n  a/\ntry: b",
+        ),
         ("print('hm')", "ended with status 0 but wrote no result.json; last words: hm"),
         ("(folder / 'result.json').write_text(result[:50])", "ended with status 0 but wrote no"),
     ],
 )
-def test_a_cell_that_dies_leaves_its_last_words(plan, make_cell, fake, runs, script, message):
+def test_a_cell_that_dies_leaves_its_last_words(
+    plan, make_cell, fake, runs, script, message, capsys
+):
     cell = make_cell()
     assert run_plan(plan, [cell], command=fake(script)) == 1
     assert message in json.loads((cell.folder / "failed.json").read_text())["error"]
+    first = message.partition("\n")[0]
+    assert look(cell).kind == "failed"
+    table = capsys.readouterr().out
+    assert f"| Set / A / seed 0 | {first}" in table
     assert run_plan(plan, [cell], command=fake(FINISH)) == 0
     assert len(runs()) == 2
 

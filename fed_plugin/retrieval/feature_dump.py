@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,6 +134,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
             content = np.load(file, allow_pickle=False)
             if isinstance(content, np.ndarray):
                 raise ValueError("it holds one bare array; try np.savez")
+            _check_count(file, len(content.files))
             return {name: _array(name, content) for name in content.files}
     except Exception as error:  # zipfile, zlib and NumPy's parsers raise a dozen kinds on noise
         why = (str(error) or type(error).__name__).splitlines()[0]
@@ -141,6 +143,18 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
             "arrays, whole and without pickled objects; try np.savez with arrays of numbers and "
             "strings"
         ) from error
+
+
+def _check_count(file: BinaryIO, found: int) -> None:
+    """Refuse a zip that lists fewer arrays than it counts, which ``zipfile`` does not look at.
+
+    One wrong byte in the list hides the arrays behind it, optional ones without a trace.
+    """
+    end = struct.Struct("<4s6xH10x")  # the record that ends a zip without a comment
+    file.seek(-end.size, os.SEEK_END)
+    signature, counted = end.unpack(file.read(end.size))
+    if signature == b"PK\x05\x06" and counted not in (found, 0xFFFF):  # 0xFFFF: counted elsewhere
+        raise ValueError(f"it lists {found} arrays and counts {counted}")
 
 
 def _array(name: str, content: Any) -> NDArray[Any]:

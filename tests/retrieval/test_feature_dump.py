@@ -208,6 +208,18 @@ def test_a_truncated_or_changed_file_is_refused_or_whole(draw_dump, tmp_path_fac
         assert_equal(loaded, dump)  # a byte that carries nothing: times, attributes
 
 
+def test_a_byte_that_hides_arrays_from_the_list_is_noticed(draw_dump, tmp_path):
+    draw_dump(parts=True, about={"method": "mine"}).save(tmp_path / "a.npz")
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    last = content.rindex(b"PK\x01\x02", 0, content.rindex(b"PK\x01\x02"))
+    content[last + 32] ^= 0xFF  # length of an entry's comment, which swallows the next entry
+    (tmp_path / "a.npz").write_bytes(content)
+    with np.load(tmp_path / "a.npz") as file:
+        assert "about" not in file  # and nobody said so
+    with pytest.raises(ValueError, match="it lists 7 arrays and counts 8"):
+        FeatureDump.load(tmp_path / "a.npz")
+
+
 def test_a_save_that_fails_leaves_what_was_there(draw_dump, tmp_path, monkeypatch):
     draw_dump().save(tmp_path / "a.npz")
     before = (tmp_path / "a.npz").read_bytes()

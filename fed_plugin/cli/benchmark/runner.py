@@ -150,7 +150,8 @@ def _last_words(log: Path, status: int) -> str:
     lines = last_words(log, LINES_OF_A_MISTAKE)
     begin = max((i for i, line in enumerate(lines) if line.startswith(MISTAKE)), default=None)
     if begin is None:
-        text = " / ".join(lines[-3:]) or "it said nothing"
+        crashed = any(line.startswith("Traceback (most recent call last)") for line in lines)
+        text = " / ".join(lines[-1:] if crashed else lines[-3:]) or "it said nothing"
     else:
         said = [line for line in lines[begin:] if not line.startswith(f"({DEBUG}=1")]
         text = "\n".join(said).removeprefix(MISTAKE)

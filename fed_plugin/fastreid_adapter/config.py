@@ -72,7 +72,7 @@ def _npo(node: Any) -> Any:
     # "free" only. Reference: one side whole, the other (0.25, 0.5).
     npo.HEIGHT = (0.25, 0.5)
     npo.WIDTH = (0.5, 1.0)
-    # (low, high), occluders of an image that gets any, 1 or more. Reference: one.
+    # (low, high), occluders of an image that gets any, 1 to 50. Reference: one.
     npo.COUNT = (1, 1)
     # Whether the transparency of OCCLUDERS' files is kept; the reference pastes opaque crops.
     npo.ALPHA = False

@@ -13,6 +13,8 @@ from fastreid.config import get_cfg
 from fastreid.engine import DefaultTrainer, default_argument_parser, default_setup, launch
 from fastreid.utils.checkpoint import Checkpointer
 
+from fed_plugin.fastreid_adapter.dataset_checks import check_datasets
+
 
 def parse_flags(words: list[str], prog: str) -> Namespace:
     """Parse the stock script's flags; ``prog`` is the name in its help."""
@@ -38,6 +40,7 @@ def train_or_evaluate(args: Namespace) -> Any:
     cfg = _configure(args)
     if args.eval_only:
         return _evaluate(cfg)
+    check_datasets(cfg)
     trainer = DefaultTrainer(cfg)
     trainer.resume_or_load(resume=args.resume)
     return trainer.train()

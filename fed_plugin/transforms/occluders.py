@@ -25,7 +25,7 @@ from fed_plugin.transforms.decoding import (
 
 Pixels = NDArray[np.uint8]
 
-_EXPECTED = "*.jpg or *.png occluder crops (README, Occluders)"
+_EXPECTED = "*.jpg or *.png occluder crops (docs/data.md, Occluders)"
 
 
 class OccluderSet:

@@ -23,6 +23,9 @@ from fed_plugin.transforms.placement import (
 )
 
 PLACEMENTS = ("reference", "free")
+MOST_OCCLUDERS = 50
+"""Of one image: more leave nothing to see, and each takes its share of a millisecond."""
+
 Range = tuple[float, float]
 
 _DRAWS_PER_OCCLUDER = 11
@@ -195,8 +198,9 @@ def _check_range(key: str, value: Sequence[Any], highest: int, what: str) -> Non
 
 def _check_count(value: Sequence[Any]) -> None:
     is_range = len(value) == 2 and all(type(number) is int for number in value)
-    if not is_range or not 1 <= value[0] <= value[1]:
-        _refuse("COUNT", value, "(low, high), whole numbers with 1 <= low <= high")
+    if not is_range or not 1 <= value[0] <= value[1] <= MOST_OCCLUDERS:
+        expected = f"(low, high), whole numbers with 1 <= low <= high <= {MOST_OCCLUDERS}"
+        _refuse("COUNT", value, expected)
 
 
 def _is_number(value: Any) -> bool:

@@ -154,3 +154,15 @@ def test_help_says_what_the_status_means(capsys):
     with pytest.raises(SystemExit):
         main(["data", "check", "--help"])
     assert "Exit status 1 if there is an error" in " ".join(capsys.readouterr().out.split())
+
+
+def test_own_data_without_queries_get_a_line_that_does_not_test_on_them(tmp_path, capsys):
+    for number in range(4):
+        image = Image.effect_noise((32, 64), 50 + 40 * number).convert("RGB")
+        image.save(tmp_path / f"{number}.png")
+    table = tmp_path / "own.csv"
+    table.write_text("path,pid,split\n" + "".join(f"{n}.png,{n // 2},train\n" for n in range(4)))
+    assert main(["data", "check", str(table), "--no-cache", "--workers", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "DATASETS.NAMES" in printed and "DATASETS.TESTS" not in printed
+    assert "(nothing here to test on: the config's own sets have to be there)" in printed

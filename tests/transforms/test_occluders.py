@@ -56,7 +56,7 @@ def test_a_missing_folder_is_named_with_its_key(tmp_path):
         OccluderSet.from_folder(missing)
     assert str(raised.value) == (
         f"INPUT.NPO.OCCLUDERS={missing}: no such folder; expected a folder of *.jpg or *.png "
-        'occluder crops (README, Occluders), or "" for the drawn set'
+        'occluder crops (docs/data.md, Occluders), or "" for the drawn set'
     )
 
 
@@ -72,7 +72,7 @@ def test_an_empty_folder_is_named_with_the_key_it_was_given(tmp_path):
         OccluderSet.from_folder(tmp_path, key="MY.KEY")
     assert str(raised.value) == (
         f"MY.KEY={tmp_path}: found no image; expected *.jpg or *.png occluder crops "
-        "(README, Occluders)"
+        "(docs/data.md, Occluders)"
     )
 
 

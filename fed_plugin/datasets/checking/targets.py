@@ -185,7 +185,9 @@ def _own_data(path: str) -> Target:
         name=OWN,
         folder=path,
         variant=tuple(s for s in own.explanation if s not in warned),
-        training=how_to_train_own(path),
+        training=how_to_train_own(
+            path, trains=bool(own.train), tests=bool(own.query and own.gallery)
+        ),
         list_files=lambda: _own_listings(path, own),
         tells_cameras=own.uses_cameras,
         distractor_pids=own.distractor_pids,

@@ -41,15 +41,22 @@ def how_to_train(layout: Layout, root: str, folder: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def how_to_train_own(path: str) -> tuple[str, ...]:
-    """Return the line that trains on own data.
+def how_to_train_own(path: str, *, trains: bool = True, tests: bool = True) -> tuple[str, ...]:
+    """Return the lines that train on own data, test on them, or both.
 
     Args:
         path: of their folder or table.
+        trains: whether they have training images.
+        tests: whether they have queries and a gallery.
     """
-    words = ["DATASETS.NAMES", "'(\"FolderReID\",)'", "DATASETS.TESTS", "'(\"FolderReID\",)'"]
+    own = "'(\"FolderReID\",)'"
+    words = ["DATASETS.NAMES", own] * trains + ["DATASETS.TESTS", own] * tests
     words += ["DATASETS.FOLDER_REID.ROOT", shlex.quote(os.path.abspath(path))]
-    return (_line(_OWN_CONFIG, words),)
+    lines = [_line(_OWN_CONFIG, words)]
+    if not (trains and tests):
+        missing = "test on" if trains else "train on"
+        lines.append(f"(nothing here to {missing}: the config's own sets have to be there)")
+    return tuple(lines)
 
 
 def _line(config: str, words: list[str], before: str = "") -> str:

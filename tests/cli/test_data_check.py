@@ -166,3 +166,19 @@ def test_own_data_without_queries_get_a_line_that_does_not_test_on_them(tmp_path
     printed = capsys.readouterr().out
     assert "DATASETS.NAMES" in printed and "DATASETS.TESTS" not in printed
     assert "(nothing here to test on: the config's own sets have to be there)" in printed
+
+
+def test_a_second_copy_under_another_spelling_is_named(tmp_path, capsys):
+    for folder in ("Partial_iLIDS", "PartialiLIDS"):
+        for split in ("partial_body_images", "whole_body_images"):
+            (tmp_path / folder / split).mkdir(parents=True)
+            Image.effect_noise((32, 64), 90).save(tmp_path / folder / split / "1.jpg")
+    main(["data", "check", str(tmp_path), "--no-cache", "--workers", "1"])
+    printed = capsys.readouterr().out
+    assert "warning: PartialiLIDS/ lies beside Partial_iLIDS/, which alone is read" in printed
+
+
+def test_a_line_break_in_a_name_breaks_no_line(root, capsys):
+    (root / "SynthOcc" / "query" / "0003_c1s1_000009_09 a\nb.jpg").write_bytes(b"no image")
+    assert main(["data", "check", "SynthOcc", "--all"]) == 1
+    assert r"0003_c1s1_000009_09 a\nb.jpg" in capsys.readouterr().out

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fed_plugin.datasets.listing import printable
+
 if TYPE_CHECKING:
     from fed_plugin.datasets.checking import FactsCache, Report
 
@@ -95,7 +97,8 @@ def print_report(report: Report, *, every_file: bool = False) -> None:
         _say(f"{finding.severity}: {finding.sentence}")
         shown = finding.files if every_file else finding.files[:_SHOWN]
         for files in shown:
-            _say(f"    {' = '.join(os.path.relpath(f, _base(target.folder)) for f in files)}")
+            names = (printable(os.path.relpath(f, _base(target.folder))) for f in files)
+            _say(f"    {' = '.join(names)}")
         if len(shown) < len(finding.files):
             _say(f"    ... and {len(finding.files) - len(shown)} more (--all names them)")
     again = report.images - report.inspected

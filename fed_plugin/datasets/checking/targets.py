@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fed_plugin.datasets.checking.findings import Finding, Listing
@@ -174,7 +174,17 @@ def _layout_target(layout: Layout, root: str) -> Target:
         cameras=layout.cameras,
         tells_cameras=layout.names.tells_camera,
         distractor_pids=layout.distractor_pids,
+        remarks=tuple(_other_spellings(known, root, name)),
     )
+
+
+def _other_spellings(layout: Layout, root: str, read: str) -> Iterator[Finding]:
+    """Warn of a second copy that nobody reads because its folder is spelled another way."""
+    for other in layout.folders if read in layout.folders else ():
+        here, beside = os.path.join(root, read), os.path.join(root, other)
+        if other != read and os.path.isdir(beside) and not os.path.samefile(here, beside):
+            sentence = f"{other}/ lies beside {read}/, which alone is read; try moving one away"
+            yield Finding("warning", "spelling", sentence)
 
 
 def _own_data(path: str) -> Target:

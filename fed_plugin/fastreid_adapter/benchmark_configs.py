@@ -7,14 +7,11 @@ from typing import Any
 
 import yaml
 from fastreid.config import get_cfg
-from fastreid.data import build
-from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 
+from fed_plugin.fastreid_adapter import dataset_checks
 from fed_plugin.fastreid_adapter.config_checks import check_fed_config
 from fed_plugin.fastreid_adapter.description import read_config
-from fed_plugin.fastreid_adapter.loader_config import as_current
-from fed_plugin.fastreid_adapter.protocol import check_p_dukemtmc
 
 ALWAYS = ("DATASETS.NAMES", "DATASETS.TESTS", "SEED")
 NEVER = ("OUTPUT_DIR",)
@@ -89,21 +86,10 @@ def check_datasets(config_file: str, overrides: dict[str, Any], trained: bool = 
         ValueError: a name is not registered, or a data set is not there or not whole.
     """
     cfg = read_config(config_file, [word for pair in overrides.items() for word in pair])
-    check_p_dukemtmc(cfg)
-    wanted = {**({"NAMES": ("train",)} if trained else {}), "TESTS": ("query", "gallery")}
-    for key, splits in wanted.items():
-        for name in cfg.DATASETS[key]:
-            if not _is_registered(DATASET_REGISTRY, name):
-                known = ", ".join(sorted(DATASET_REGISTRY._obj_map))
-                raise ValueError(f"datasets: {name!r} is not registered; expected one of {known}")
-            try:
-                with as_current(cfg):
-                    dataset = DATASET_REGISTRY.get(name)(root=build._root)
-                    empty = [split for split in splits if not getattr(dataset, split)]
-            except (OSError, RuntimeError, ValueError, AssertionError) as error:
-                raise ValueError(f"datasets: {name}: {error}") from error
-            if empty:
-                raise ValueError(f"datasets: {name}: no {' and no '.join(empty)} images")
+    try:
+        dataset_checks.check_datasets(cfg, training=trained)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"datasets: {error}") from error
 
 
 def _is_registered(registry: Any, name: str) -> bool:

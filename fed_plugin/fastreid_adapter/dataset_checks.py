@@ -8,29 +8,44 @@ from typing import Any
 from fastreid.data import build
 from fastreid.data.datasets import DATASET_REGISTRY
 
-from fed_plugin.fastreid_adapter.datasets import FolderDataset
 from fed_plugin.fastreid_adapter.loader_config import as_current
+from fed_plugin.fastreid_adapter.protocol import check_p_dukemtmc
 
 
-def check_datasets(cfg: Any) -> None:
-    """Refuse names that nobody registered, and list this project's test sets.
+def check_datasets(cfg: Any, *, training: bool = False) -> None:
+    """Refuse names that nobody registered, and list the test sets.
+
+    Args:
+        cfg: a host config.
+        training: list the training sets, too; a training does so by itself at once.
 
     Raises:
         ValueError: no training set, an unknown name in ``DATASETS.NAMES`` or ``DATASETS.TESTS``, or
-            what listing a test set raises.
-        FileNotFoundError: a test set is not there.
+            a set without images, or that cannot be listed.
+        FileNotFoundError: a set of this project is not there.
     """
     if not cfg.DATASETS.NAMES:
         raise ValueError("DATASETS.NAMES=(): expected a data set to train on; try SynthOcc")
+    check_p_dukemtmc(cfg)
     for key in ("NAMES", "TESTS"):
         for name in cfg.DATASETS[key]:
             _check_name(f"DATASETS.{key}", name)
-    with as_current(cfg):
-        for name in cfg.DATASETS.TESTS:
-            kind = DATASET_REGISTRY.get(name)
-            if isinstance(kind, type) and issubclass(kind, FolderDataset):
-                dataset = kind(root=build._root)
-                _ = dataset.query, dataset.gallery
+    if training:
+        _list("NAMES", ("train",), cfg)
+    _list("TESTS", ("query", "gallery"), cfg)
+
+
+def _list(key: str, splits: tuple[str, ...], cfg: Any) -> None:
+    """List splits of the data sets that a key names."""
+    for name in cfg.DATASETS[key]:
+        try:
+            with as_current(cfg):
+                dataset = DATASET_REGISTRY.get(name)(root=build._root)
+                empty = [split for split in splits if not getattr(dataset, split)]
+        except (RuntimeError, AssertionError) as error:  # the host's own data sets
+            raise ValueError(f"DATASETS.{key}: {name}: {error}") from error
+        if empty:
+            raise ValueError(f"DATASETS.{key}: {name}: no {' and no '.join(empty)} images")
 
 
 def _check_name(key: str, name: str) -> None:

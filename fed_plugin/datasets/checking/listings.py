@@ -64,6 +64,8 @@ def _walk(folder: str, depth: int) -> tuple[list[str], list[str]]:
         relative = os.path.relpath(where, folder)
         level = 0 if relative == "." else relative.count(os.sep) + 1
         others += [os.path.join(where, d, "") for d in folders if os.path.islink(f"{where}/{d}")]
+        if not folders and not files and where != folder:
+            others.append(os.path.join(where, ""))
         for name in files:
             looks = name.lower().endswith(IMAGE_SUFFIXES) and not is_hidden(name)
             (images if looks and level <= depth else others).append(os.path.join(where, name))

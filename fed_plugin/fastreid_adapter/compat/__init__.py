@@ -24,6 +24,7 @@ from . import (  # noqa: F401 - importing a file registers its mends
     schedules,
     training,
     tripwire,
+    verification,
 )
 from .mending import MENDS, SKIP, Mend, arm, rebind
 

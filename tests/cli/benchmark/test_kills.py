@@ -62,6 +62,8 @@ def stopped_in_its_second_cell(plan, make_cell, fake):
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
             stderr=subprocess.PIPE,
             text=True,
+            # a shell's background jobs, and all they start, ignore Ctrl-C
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         processes.append(process)
         pid = wait_for(lambda: (plan.out / "pid").read_text() or None)

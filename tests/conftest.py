@@ -97,10 +97,7 @@ def on_synthocc(synthocc_root, monkeypatch):
     """Let the host find SynthOcc tiny; it read FASTREID_DATASETS when it was imported."""
     from fastreid.data import build
 
-    from fed_plugin.fastreid_adapter import memory_init
-
     monkeypatch.setattr(build, "_root", str(synthocc_root))
-    monkeypatch.setattr(memory_init, "_root", str(synthocc_root))
     return synthocc_root
 
 

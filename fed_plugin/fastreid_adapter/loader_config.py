@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from fastreid.data import build
+from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.utils import comm
 
 from fed_plugin.fastreid_adapter.compat import rebind
@@ -35,6 +36,22 @@ def as_current(cfg: Any) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def training_items(cfg: Any) -> list[tuple[str, str, str]]:
+    """List (path, pid, camid) of ``DATASETS.NAMES``, as the stock train loader does.
+
+    Raises:
+        FileNotFoundError: a data set is not there.
+    """
+    items = []
+    with as_current(cfg):
+        for name in cfg.DATASETS.NAMES:
+            dataset = DATASET_REGISTRY.get(name)(
+                root=build._root, combineall=cfg.DATASETS.COMBINEALL
+            )
+            items += dataset.train
+    return items
 
 
 def extend_stock_loaders() -> None:

@@ -14,16 +14,15 @@ from functools import partial
 from typing import Any
 
 import torch
-from fastreid.data.build import _root, fast_batch_collator
+from fastreid.data.build import fast_batch_collator
 from fastreid.data.common import CommDataset
-from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.data.transforms import build_transforms
 from fastreid.utils import comm
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from fed_plugin.fastreid_adapter.compat.loaders import worker_context
-from fed_plugin.fastreid_adapter.loader_config import as_current
+from fed_plugin.fastreid_adapter.loader_config import training_items
 from fed_plugin.fastreid_adapter.ranks import sum_across_ranks
 
 logger = logging.getLogger("fastreid.fed_plugin.memory")
@@ -66,12 +65,7 @@ def _centroids(cfg: Any, model: nn.Module) -> Tensor:
 
 def _training_set(cfg: Any) -> CommDataset:
     """Build what the stock train loader builds, with test-time preprocessing."""
-    items = []
-    with as_current(cfg):
-        for name in cfg.DATASETS.NAMES:
-            dataset = DATASET_REGISTRY.get(name)(root=_root, combineall=cfg.DATASETS.COMBINEALL)
-            items.extend(dataset.train)
-    return CommDataset(items, build_transforms(cfg, is_train=False), relabel=True)
+    return CommDataset(training_items(cfg), build_transforms(cfg, is_train=False), relabel=True)
 
 
 def _shard_loader(cfg: Any, dataset: CommDataset) -> DataLoader:

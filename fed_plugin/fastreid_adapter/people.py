@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastreid.data import build
-from fastreid.data.datasets import DATASET_REGISTRY
-
 from fed_plugin import transforms
-from fed_plugin.fastreid_adapter.loader_config import as_current
+from fed_plugin.fastreid_adapter.loader_config import training_items
 
 
 def training_people(cfg: Any) -> transforms.PeopleSet:
@@ -20,12 +17,6 @@ def training_people(cfg: Any) -> transforms.PeopleSet:
         FileNotFoundError: a data set is not there.
         ValueError: the data sets have fewer than two training identities together.
     """
-    items: list[tuple[str, Any, Any]] = []
-    with as_current(cfg):
-        for name in cfg.DATASETS.NAMES:
-            dataset = DATASET_REGISTRY.get(name)(
-                root=build._root, combineall=cfg.DATASETS.COMBINEALL
-            )
-            items.extend(dataset.train)
+    items = training_items(cfg)
     paths, pids = [item[0] for item in items], [item[1] for item in items]
     return transforms.PeopleSet(paths, pids, key="INPUT.NPO.PEOPLE.PROB")

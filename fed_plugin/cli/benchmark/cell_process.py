@@ -1,8 +1,8 @@
 """The process of one cell: ``python -m fed_plugin.cli.benchmark.cell_process FOLDER``.
 
 Trains with the stock trainer by ``cell_config.yml``, describes the test set with the last weights,
-ranks, and writes ``result.json``. It ends when its standard input does, as the runner's pipe breaks
-when the runner dies.
+ranks, and writes ``dump.npz`` and ``result.json``. It ends when its standard input does, as the
+runner's pipe breaks when the runner dies.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ import numpy as np
 import projects_registry  # noqa: F401 - arms the mends, also where the .pth line is not installed
 from fed_plugin.cli.benchmark.cells import (
     CONFIG,
+    DUMP,
     FINAL_WEIGHTS,
     RESULT,
     read_record,
@@ -90,6 +92,7 @@ def run_cell(folder: Path, resume: bool) -> None:
     card = card_of_dump(dump, distance_for(dump))
     result = evaluate_dump(dump, method=record["method"], card=card.to_json())
     _check_against_the_stock_evaluator(result, folder / STOCK)
+    replace(dump, part_features=None).save(folder / DUMP)  # for the report's ranking lists
     result.save(folder / RESULT)
 
 

@@ -1,7 +1,8 @@
 """Cells: one method, data set and seed each, with a folder that says what came of it.
 
 ``OUT/<dataset>/<method>/seed<k>/`` holds ``cell.json`` (what is run, and how far it is),
-``train.log``, ``result.json`` (written last: there means finished) or ``failed.json``.
+``train.log``, ``dump.npz`` (descriptors, without those of parts), ``result.json`` (written last:
+there means finished) or ``failed.json``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from fed_plugin.retrieval.whole_files import written_whole
 FORMAT = "fed_plugin.cell/1"
 RECORD = "cell.json"
 CONFIG = "cell_config.yml"
+DUMP = "dump.npz"
 RESULT = "result.json"
 FAILED = "failed.json"
 FINAL_WEIGHTS = "model_final.pth"

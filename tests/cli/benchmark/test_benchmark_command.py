@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from fed_plugin.cli import main
+from fed_plugin.retrieval.evaluation import evaluate_dump
+from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.result import Result
 
 RESNET = {
@@ -67,6 +69,9 @@ def test_two_methods_are_trained_scored_and_not_repeated(plan_file, tmp_path, ca
         assert result.card["dataset"] == "SynthOcc" and result.card["input_size"] == [48, 24]
         assert (result.card["seed"], result.card["epoch"]) == (0, 2)
         assert result.card["epoch_choice"] == "last"
+        dump = FeatureDump.load(folder / "dump.npz")
+        assert dump.part_features is None and len(dump.query) == 6
+        assert evaluate_dump(dump).metrics == result.metrics
         stock = json.loads((folder / "stock_evaluation.json").read_text())
         assert stock["mAP"] == pytest.approx(result.metrics["mAP"].value, abs=0.1)
     trained = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("model_*.pth")}

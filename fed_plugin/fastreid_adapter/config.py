@@ -64,7 +64,10 @@ def _npo(node: Any) -> Any:
     npo = node()
     # Folder of occluder crops (*.jpg, *.png); empty takes the built-in set that is drawn.
     npo.OCCLUDERS = ""
-    # Share of training images whose second view gets an occluder, in [0, 1]; reference: all.
+    # Views of a training image: 2, whole and occluded, as FED learns from; or 1, occluded with
+    # PROB, an augmentation like random erasing for any other method.
+    npo.VIEWS = 2
+    # Share of training images that get an occluder (on the second view), in [0, 1]; reference: all.
     npo.PROB = 1.0
     # "reference" (in a corner, one side covered, sizes fixed) or "free" (anywhere inside).
     npo.PLACEMENT = "reference"
@@ -114,12 +117,16 @@ def _fed(node: Any) -> Any:
     fed.VIT.PRETRAIN_GRID = (0, 0)
 
     fed.OEM = node()
+    # Whether parts are erased; without, every part counts as visible (an ablation).
+    fed.OEM.ENABLED = True
     # Registered name (REID_HEADS_REGISTRY) of the module that estimates visibility.
     fed.OEM.NAME = "OcclusionErasingModule"
     # Visibility target: "reference" (hidden or not) or "coverage" (1 - share of changed pixels).
     fed.OEM.TARGET = "reference"
 
     fed.FDM = node()
+    # Whether neighbours are diffused in training; without, nothing of FDM exists (an ablation).
+    fed.FDM.ENABLED = True
     # Registered name (REID_HEADS_REGISTRY) of the module that diffuses neighbours.
     fed.FDM.NAME = "FeatureDiffusionModule"
     # K, fewer than M. Reference: 8.

@@ -41,10 +41,12 @@ def check_fed_config(cfg: Any) -> None:
         _refuse("MODEL.FED.MEMORY.MOMENTUM", fed.MEMORY.MOMENTUM, "a share in [0, 1]")
     if fed.CONTRAST.TEMPERATURE <= 0:
         _refuse("MODEL.FED.CONTRAST.TEMPERATURE", fed.CONTRAST.TEMPERATURE, "a number above 0")
+    if cfg.INPUT.NPO.VIEWS != 2:
+        _refuse("INPUT.NPO.VIEWS", cfg.INPUT.NPO.VIEWS, "2 for META_ARCHITECTURE FED")
     if cfg.MODEL.HEADS.NAME != "FEDHead":
         _refuse("MODEL.HEADS.NAME", cfg.MODEL.HEADS.NAME, "'FEDHead' for META_ARCHITECTURE FED")
     num_classes = cfg.MODEL.HEADS.NUM_CLASSES
-    if num_classes and fed.FDM.NUM_NEIGHBORS >= num_classes:
+    if fed.FDM.ENABLED and num_classes and fed.FDM.NUM_NEIGHBORS >= num_classes:
         _refuse(
             "MODEL.FED.FDM.NUM_NEIGHBORS",
             fed.FDM.NUM_NEIGHBORS,

@@ -144,7 +144,8 @@ def _describe_once(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
             features, visibility = model.describe(images)
         finally:
             hook.remove()
-        return {"features": features, "visibility": visibility, "part_features": parts[0]}
+        said = {"features": features, "part_features": parts[0]}
+        return said if visibility is None else {**said, "visibility": visibility}
     features = model({"images": images})
     if not torch.is_tensor(features) or features.ndim != 2:
         raise ValueError(

@@ -60,8 +60,8 @@ class FEDHead(modeling.FEDHead):
         """Read the config, see ``config.py``; OEM and FDM come from the registry."""
         fed = cfg.MODEL.FED
         return {
-            "oem": REID_HEADS_REGISTRY.get(fed.OEM.NAME)(cfg),
-            "fdm": REID_HEADS_REGISTRY.get(fed.FDM.NAME)(cfg),
+            "oem": REID_HEADS_REGISTRY.get(fed.OEM.NAME)(cfg) if fed.OEM.ENABLED else None,
+            "fdm": REID_HEADS_REGISTRY.get(fed.FDM.NAME)(cfg) if fed.FDM.ENABLED else None,
             "num_parts": fed.NUM_PARTS,
             "embed_dim": token_dim(cfg),
             "num_classes": cfg.MODEL.HEADS.NUM_CLASSES,

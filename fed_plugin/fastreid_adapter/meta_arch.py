@@ -105,7 +105,7 @@ class FED(nn.Module):
                 [0, M) in training; negative ones (the host's PreciseBN) leave the memory alone.
 
         Returns:
-            Seven weighted losses by name, or (B, D) descriptors.
+            Weighted losses by name, seven with OEM and FDM; or (B, D) descriptors.
 
         Raises:
             ValueError: images of another shape, or targets out of range.
@@ -115,14 +115,15 @@ class FED(nn.Module):
         images = batched_inputs if torch.is_tensor(batched_inputs) else batched_inputs["images"]
         return self.describe(images)[0]
 
-    def describe(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def describe(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Compute the descriptor and the visibility of whole images, in evaluation mode.
 
         Args:
             images: (B, 3, H, W) float in [0, 255].
 
         Returns:
-            Descriptors (B, D), of unit length if the config says so, and visibility (B, P).
+            Descriptors (B, D), of unit length if the config says so, and visibility (B, P), None
+            without OEM.
 
         Raises:
             ValueError: images of another shape.
@@ -132,16 +133,16 @@ class FED(nn.Module):
         with self._autocast():
             visibility, descriptors = self.heads.erase(self.tokens(images))
         descriptors = descriptors.float()  # (B, D)
-        return F.normalize(
-            descriptors
-        ) if self.normalize_output else descriptors, visibility.float()
+        if self.normalize_output:
+            descriptors = F.normalize(descriptors)
+        return descriptors, visibility.float() if self.heads.estimates_visibility else None
 
     def _training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         images = batch["images"].to(self.device)
         if images.ndim != 5 or images.shape[1] != 2:
             raise ValueError(
                 f"training images are {tuple(images.shape)}, expected two views (B, 2, 3, H, W): "
-                "add NPOAugmentation to INPUT.EXTRA_TRANSFORMS"
+                "add NPOAugmentation to INPUT.EXTRA_TRANSFORMS, with INPUT.NPO.VIEWS 2"
             )
         targets = batch["targets"].to(self.device)
         remembered = bool((targets >= 0).all())
@@ -170,15 +171,15 @@ class FED(nn.Module):
     @torch.no_grad()
     def _update_memories(self, outputs: HeadOutputs, targets: Tensor) -> None:
         """Write the holistic view into the memories, all ranks' samples in rank order."""
-        erased, diffused, targets = (
-            gather_across_ranks(tensor.detach())
-            for tensor in (outputs.erased_features[0], outputs.diffused_features[0], targets)
-        )
-        self.heads.update_memories(erased.float(), diffused.float(), targets)
+        erased = gather_across_ranks(outputs.erased_features[0].detach())
+        diffused = outputs.diffused_features
+        if diffused is not None:
+            diffused = gather_across_ranks(diffused[0].detach()).float()
+        self.heads.update_memories(erased.float(), diffused, gather_across_ranks(targets))
 
     @torch.no_grad()
     def _initialize_memories(self) -> None:
-        memories = [self.heads.memory("erased"), self.heads.memory("diffused")]
+        memories = list(self.heads.memories.values())
         fresh_run = event_log.iteration() == 0
         if all(m.initialized and not (m.loaded and fresh_run) for m in memories):
             return

@@ -35,6 +35,8 @@ class NPOAugmentation(transforms.NPOAugmentation):
             raise ValueError(f"INPUT.NPO.PROB={npo.PROB!r}: expected a share in [0, 1]")
         if npo.FEATHER < 0:
             raise ValueError(f"INPUT.NPO.FEATHER={npo.FEATHER!r}: expected 0 or more pixels")
+        if npo.VIEWS not in (1, 2):
+            raise ValueError(f"INPUT.NPO.VIEWS={npo.VIEWS!r}: expected 1 or 2")
         rule = _placement_rule(npo)
         occluders = (
             transforms.OccluderSet.from_folder(
@@ -44,7 +46,7 @@ class NPOAugmentation(transforms.NPOAugmentation):
             else transforms.drawn_occluders()
         )
         people = training_people(cfg) if rule.people else None
-        super().__init__(occluders, npo.PROB, rule, npo.FEATHER, people)
+        super().__init__(occluders, npo.PROB, rule, npo.FEATHER, people, views=npo.VIEWS)
 
     def draw(
         self, height: int, width: int, generator: Any = None, pid: Hashable = None

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fed_plugin.modeling import losses
 from fed_plugin.modeling.fdm import FeatureDiffusionModule
 from fed_plugin.modeling.memory import IdentityMemory
-from fed_plugin.modeling.oem import OcclusionErasingModule
+from fed_plugin.modeling.oem import NothingErased, OcclusionErasingModule
 from fed_plugin.modeling.parts import pool_parts
 from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS
 
@@ -30,12 +30,12 @@ class HeadOutputs(NamedTuple):
     """s (V, B, P) in (0, 1)."""
     erased_features: Tensor
     """z (V, B, D)."""
-    diffused_features: Tensor
-    """u (V, B, D)."""
+    diffused_features: Tensor | None
+    """u (V, B, D); None without FDM."""
     erased_logits: Tensor
     """(V, B, M)."""
-    diffused_logits: Tensor
-    """(V, B, M)."""
+    diffused_logits: Tensor | None
+    """(V, B, M); None without FDM."""
     global_logits: Tensor
     """(V, B, M)."""
 
@@ -44,9 +44,10 @@ class FEDHead(nn.Module):
     """Parts, OEM, BatchNorm, and while training neighbours, FDM and classifiers.
 
     Args:
-        oem: ``OcclusionErasingModule`` or another module that is called alike.
+        oem: ``OcclusionErasingModule`` or another module that is called alike; None erases
+            nothing and has no visibility losses.
         fdm: ``FeatureDiffusionModule`` or another module that is called alike and has
-            ``num_neighbors``.
+            ``num_neighbors``; None diffuses nothing and has no losses of diffused features.
         num_parts: stripes P.
         embed_dim: channels C of a token.
         num_classes: training identities M; 0 builds a head for evaluation only.
@@ -63,8 +64,8 @@ class FEDHead(nn.Module):
     def __init__(
         self,
         *,
-        oem: OcclusionErasingModule,
-        fdm: FeatureDiffusionModule,
+        oem: OcclusionErasingModule | None,
+        fdm: FeatureDiffusionModule | None,
         num_parts: int,
         embed_dim: int,
         num_classes: int,
@@ -80,7 +81,7 @@ class FEDHead(nn.Module):
                 f"MODEL.FED.GLOBAL_TOKEN={global_token!r}: "
                 f"expected one of {', '.join(GLOBAL_TOKENS)}"
             )
-        if num_classes and fdm.num_neighbors >= num_classes:
+        if fdm is not None and num_classes and fdm.num_neighbors >= num_classes:
             raise ValueError(
                 f"MODEL.FED.FDM.NUM_NEIGHBORS={fdm.num_neighbors}: expected fewer neighbours than "
                 f"the {num_classes} training identities; try {num_classes - 1} or less"
@@ -89,20 +90,24 @@ class FEDHead(nn.Module):
         self.num_parts = num_parts
         self.global_token = global_token
         self.temperature = temperature
-        self.oem = oem
+        self.estimates_visibility = oem is not None
+        self.oem = NothingErased() if oem is None else oem
         self.fdm = fdm
         self.bottleneck = _batch_norm(dim)
         # NOTE(reference): u passes the BatchNorm layers of z, whose running statistics so see
         # four streams a step; MODEL.FED.FDM.SHARE_BN False gives u its own.
-        self.diffused_bottleneck = None if share_bn else _batch_norm(dim)
+        self.diffused_bottleneck = None if share_bn or fdm is None else _batch_norm(dim)
         self.erased_classifier = Classifier(dim, num_classes)
-        self.diffused_classifier = Classifier(dim, num_classes)
+        self.diffused_classifier = None if fdm is None else Classifier(dim, num_classes)
         self.global_classifier = Classifier(embed_dim, num_classes)
         erased = IdentityMemory(num_classes, dim, memory_momentum)
         # NOTE(reference): one tensor plays both memories, the paper's Figure 2 draws two;
         # MODEL.FED.MEMORY.SHARED False separates them.
-        diffused = erased if share_memory else IdentityMemory(num_classes, dim, memory_momentum)
-        self.memories = nn.ModuleDict({"erased": erased, "diffused": diffused})
+        self.memories = nn.ModuleDict({"erased": erased})
+        if fdm is not None:
+            self.memories["diffused"] = (
+                erased if share_memory else IdentityMemory(num_classes, dim, memory_momentum)
+            )
 
     def part_features(self, tokens: Tensor) -> Tensor:
         """Pool tokens (B, 1 + L, C) to ``f`` (B, P, C)."""
@@ -140,19 +145,25 @@ class FEDHead(nn.Module):
         views = tokens.chunk(NUM_VIEWS)
         # BatchNorm sees the views one after the other: z_h, z_o, then u_h, u_o.
         visibility, erased = zip(*(self.erase(view) for view in views), strict=True)
-        diffused = [self.diffuse(z, s, targets) for z, s in zip(erased, visibility, strict=True)]
         global_features = torch.stack([self.global_features(view) for view in views])
+        diffused = diffused_logits = None
+        if self.fdm is not None and self.diffused_classifier is not None:
+            diffused = torch.stack(
+                [self.diffuse(z, s, targets) for z, s in zip(erased, visibility, strict=True)]
+            )
+            diffused_logits = self.diffused_classifier(diffused)
         return HeadOutputs(
             visibility=torch.stack(visibility),
             erased_features=torch.stack(erased),
-            diffused_features=torch.stack(diffused),
+            diffused_features=diffused,
             erased_logits=self.erased_classifier(torch.stack(erased)),
-            diffused_logits=self.diffused_classifier(torch.stack(diffused)),
+            diffused_logits=diffused_logits,
             global_logits=self.global_classifier(global_features),
         )
 
     def diffuse(self, erased_features: Tensor, visibility: Tensor, targets: Tensor) -> Tensor:
         """Return ``u`` (B, D) of one view from its ``z`` (B, D) and ``s`` (B, P)."""
+        assert self.fdm is not None
         neighbors = self.memory("erased").neighbors(
             erased_features, targets, self.fdm.num_neighbors
         )
@@ -170,41 +181,42 @@ class FEDHead(nn.Module):
             visibility_target: (B, P) in [0, 1] for the occluded view.
 
         Returns:
-            Seven float32 scalars by name, each already weighted.
+            Seven float32 scalars by name, each already weighted; five without OEM or without FDM,
+            three without both.
         """
-        holistic_visibility, occluded_visibility = outputs.visibility
-        return {
-            "loss_visibility_holistic": losses.visibility_loss(holistic_visibility, 1.0),
-            "loss_visibility_occluded": losses.visibility_loss(
-                occluded_visibility, visibility_target
-            ),
-            "loss_id_erased": losses.identity_loss(outputs.erased_logits, targets),
-            "loss_id_diffused": losses.identity_loss(outputs.diffused_logits, targets),
-            "loss_id_global": losses.identity_loss(outputs.global_logits, targets),
-            "loss_contrast_erased": losses.erased_contrast_loss(
-                outputs.erased_features, self.memory("erased").features, targets, self.temperature
-            ),
-            "loss_contrast_diffused": losses.diffused_contrast_loss(
-                outputs.diffused_features,
-                self.memory("diffused").features,
-                targets,
-                self.temperature,
-            ),
-        }
+        named = {}
+        if self.estimates_visibility:
+            holistic, occluded = outputs.visibility
+            named["loss_visibility_holistic"] = losses.visibility_loss(holistic, 1.0)
+            named["loss_visibility_occluded"] = losses.visibility_loss(occluded, visibility_target)
+        named["loss_id_erased"] = losses.identity_loss(outputs.erased_logits, targets)
+        if outputs.diffused_logits is not None:
+            named["loss_id_diffused"] = losses.identity_loss(outputs.diffused_logits, targets)
+        named["loss_id_global"] = losses.identity_loss(outputs.global_logits, targets)
+        named["loss_contrast_erased"] = losses.erased_contrast_loss(
+            outputs.erased_features, self.memory("erased").features, targets, self.temperature
+        )
+        if outputs.diffused_features is not None:
+            slots = self.memory("diffused").features
+            named["loss_contrast_diffused"] = losses.diffused_contrast_loss(
+                outputs.diffused_features, slots, targets, self.temperature
+            )
+        return named
 
-    def update_memories(self, erased: Tensor, diffused: Tensor, targets: Tensor) -> None:
+    def update_memories(self, erased: Tensor, diffused: Tensor | None, targets: Tensor) -> None:
         """Write a step's holistic features into the memories; the losses must be computed before.
 
         Args:
             erased: ``z_h`` (B, D) of all ranks.
-            diffused: ``u_h`` (B, D) of all ranks.
+            diffused: ``u_h`` (B, D) of all ranks; None without FDM.
             targets: (B,) int64 of all ranks.
         """
-        self.memory("diffused").update(diffused, targets)
+        if diffused is not None:
+            self.memory("diffused").update(diffused, targets)
         self.memory("erased").update(erased, targets)
 
     def memory(self, name: str) -> IdentityMemory:
-        """Return the memory ``"erased"`` or ``"diffused"``; one object when they are shared."""
+        """Return the memory ``"erased"`` or, with FDM, ``"diffused"``; one object when shared."""
         return cast(IdentityMemory, self.memories[name])
 
 

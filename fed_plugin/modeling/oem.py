@@ -14,6 +14,14 @@ REDUCTION = 4
 """``W1`` maps C channels to C / 4."""
 
 
+class NothingErased(nn.Module):
+    """Stand in for the OEM where a method goes without one: every part counts as visible."""
+
+    def forward(self, part_features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return visibility 1 (B, P) and the parts (B, P, C) as they came."""
+        return part_features.new_ones(part_features.shape[:2]), part_features
+
+
 class OcclusionErasingModule(nn.Module):
     """Estimate a visibility per part and scale the part by it.
 

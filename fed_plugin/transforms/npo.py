@@ -47,7 +47,7 @@ def paste(image: Tensor, occluders: OccluderSet, placement: Placement, feather: 
 
 
 class NPOAugmentation:
-    """Return an image and an occluded copy of it.
+    """Return an image and an occluded copy of it, or the copy alone.
 
     Each call takes one ``torch.rand(1)`` for the probability, then what ``rule.draw`` takes, also
     when nothing is pasted. It holds no random state: the default generator of torch, which loaders
@@ -62,10 +62,12 @@ class NPOAugmentation:
         rule: where occluders go, how many, and how many are people; the reference's by default.
         feather: width in pixels of the rim over which occluders fade; the reference has hard edges.
         people: who may stand before others; needed if ``rule.people`` is above 0.
+        views: 2 for both, as FED learns from; 1 for the occluded one alone, an augmentation for
+            any other method.
 
     Raises:
-        ValueError: a probability outside [0, 1], a negative feather, or no people for a rule that
-            asks for them.
+        ValueError: a probability outside [0, 1], a negative feather, views that are neither 1 nor
+            2, or no people for a rule that asks for them.
     """
 
     def __init__(
@@ -75,23 +77,27 @@ class NPOAugmentation:
         rule: PlacementRule | None = None,
         feather: int = 0,
         people: PeopleSet | None = None,
+        views: int = 2,
     ) -> None:
         self.rule = PlacementRule() if rule is None else rule
         if not 0.0 <= probability <= 1.0:
             raise ValueError(f"expected a probability in [0, 1], got {probability}")
         if feather < 0:
             raise ValueError(f"INPUT.NPO.FEATHER={feather}: expected 0 or more pixels")
+        if views not in (1, 2):
+            raise ValueError(f"expected 1 or 2 views, got {views}")
         if self.rule.people and people is None:
             raise ValueError(f"expected a PeopleSet, as {self.rule.people} of occluders are people")
         self.occluders = occluders
         self.probability = probability
         self.feather = feather
         self.people = people
+        self.views = views
 
     def __call__(
         self, image: Tensor, generator: torch.Generator | None = None, pid: Hashable = None
     ) -> Tensor:
-        """Stack the image and its occluded copy.
+        """Stack the image and its occluded copy, or occlude it.
 
         Args:
             image: (3, H, W) floating point in [0, 255], after the crop and before normalisation;
@@ -100,7 +106,7 @@ class NPOAugmentation:
             pid: identity of the image; needed if ``rule.people`` is above 0.
 
         Returns:
-            (2, 3, H, W): holistic first, occluded second.
+            (2, 3, H, W), holistic first, occluded second; with one view (3, H, W), occluded.
 
         Raises:
             ValueError: the image is not (3, H, W) floating point, or a person's image is needed
@@ -112,7 +118,7 @@ class NPOAugmentation:
         views = image.expand(2, 3, height, width).contiguous()
         for placement in placements:
             blend(views[1], self._patch(placement), placement, self.feather)
-        return views
+        return views if self.views == 2 else views[1]
 
     def draw(
         self,
@@ -177,7 +183,8 @@ class NPOAugmentation:
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}({self.occluders!r}, probability={self.probability}, "
-            f"rule={self.rule}, feather={self.feather}, people={self.people!r})"
+            f"rule={self.rule}, feather={self.feather}, people={self.people!r}, "
+            f"views={self.views})"
         )
 
 

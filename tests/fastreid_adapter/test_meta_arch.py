@@ -52,6 +52,15 @@ def test_a_step_of_sgd_moves_every_trained_weight(make_model, batch):
     assert still == []
 
 
+@pytest.mark.parametrize("left_out", ["OEM", "FDM"])
+def test_an_ablation_trains_and_says_what_it_still_knows(make_model, batch, left_out):
+    model = make_model(f"MODEL.FED.{left_out}.ENABLED", False).train()
+    assert len(model(batch)) == len(LOSSES) - 2
+    with torch.no_grad():
+        descriptors, visibility = model.eval().describe(batch["images"][:, 0])
+    assert descriptors.ndim == 2 and (visibility is None) == (left_out == "OEM")
+
+
 @pytest.mark.parametrize("bare", [True, False])
 def test_evaluation_returns_unit_descriptors_and_leaves_its_input_alone(make_model, batch, bare):
     model = make_model().eval()
@@ -170,6 +179,7 @@ def test_a_checkpoint_of_other_identities_evaluates(make_model, batch, tmp_path)
         (("MODEL.FED.CONTRAST.TEMPERATURE", 0.0), r"TEMPERATURE=0.0: expected a number above"),
         (("MODEL.FED.VIT.OUTPUT", "cls"), r"VIT.OUTPUT='cls': expected one of 'tokens'"),
         (("MODEL.BACKBONE.DEPTH", "huge"), r"DEPTH='huge': expected one of base, small, tiny"),
+        (("INPUT.NPO.VIEWS", 1), r"INPUT.NPO.VIEWS=1: expected 2 for META_ARCHITECTURE FED"),
         (("MODEL.HEADS.NAME", "EmbeddingHead"), r"HEADS.NAME='EmbeddingHead': expected 'FEDHead'"),
         (("INPUT.SIZE_TEST", [32, 32]), r"SIZE_TEST=\[32, 32\]: expected the same size"),
         (

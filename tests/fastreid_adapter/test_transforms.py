@@ -34,6 +34,14 @@ def test_training_yields_two_views_and_testing_one(tiny_cfg, photo):
     assert build_transforms(cfg, is_train=False)(photo).shape == (3, 64, 32)
 
 
+def test_one_view_is_an_augmentation_for_any_method(tiny_cfg, photo):
+    cfg = tiny_cfg("INPUT.NPO.VIEWS", 1, leaf="synthocc_vit_tiny_baseline")
+    cfg.INPUT.EXTRA_TRANSFORMS = ("NPOAugmentation",)
+    assert build_transforms(cfg, is_train=True)(photo).shape == (3, 64, 32)
+    with pytest.raises(ValueError, match=r"INPUT.NPO.VIEWS=3: expected 1 or 2"):
+        build_transforms(tiny_cfg("INPUT.NPO.VIEWS", 3))
+
+
 def test_a_config_without_names_gets_the_stock_pipeline(tiny_cfg, photo):
     pipeline = build_transforms(tiny_cfg("INPUT.EXTRA_TRANSFORMS", ()))
     assert type(pipeline.transforms[-1]).__name__ == "ToTensor"

@@ -82,15 +82,16 @@ def make_head():
             for name in ("num_neighbors", "num_heads", "scale", "head_layout")
             if name in options
         }
+        fdm_options = {"num_neighbors": 3, "num_heads": 2, **fdm_options}
+        modules = {
+            "oem": OcclusionErasingModule(num_parts, embed_dim),
+            "fdm": FeatureDiffusionModule(num_parts, embed_dim, **fdm_options),
+        }
         head = FEDHead(
-            oem=OcclusionErasingModule(num_parts, embed_dim),
-            fdm=FeatureDiffusionModule(
-                num_parts, embed_dim, **{"num_neighbors": 3, "num_heads": 2, **fdm_options}
-            ),
             num_parts=num_parts,
             embed_dim=embed_dim,
             num_classes=num_classes,
-            **options,
+            **{**modules, **options},
         )
         for memory in head.memories.values():
             memory.fill(torch.randn_like(memory.features))

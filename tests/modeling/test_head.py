@@ -36,6 +36,52 @@ def test_every_parameter_gets_a_gradient(make_head, share_bn, share_memory):
     assert not without
 
 
+@pytest.mark.parametrize(
+    ("without", "gone"),
+    [
+        (["oem"], {"loss_visibility_holistic", "loss_visibility_occluded"}),
+        (["fdm"], {"loss_id_diffused", "loss_contrast_diffused"}),
+        (
+            ["oem", "fdm"],
+            {
+                *map(
+                    "loss_{}".format,
+                    (
+                        "visibility_holistic",
+                        "visibility_occluded",
+                        "id_diffused",
+                        "contrast_diffused",
+                    ),
+                )
+            },
+        ),
+    ],
+)
+def test_a_module_left_out_takes_its_losses_and_weights_with_it(make_head, without, gone):
+    whole = make_head(share_bn=False, share_memory=False)
+    head = make_head(share_bn=False, share_memory=False, **dict.fromkeys(without))
+    outputs, losses = run_step(head)
+    assert losses.keys() == run_step(whole)[1].keys() - gone
+    sum(losses.values()).backward()
+    trained = [(n, p) for n, p in head.named_parameters() if p.requires_grad]
+    assert trained and all(p.grad is not None for _, p in trained)
+    left = {name.split(".")[0] for name, _ in head.named_parameters()}
+    assert not left & {*without, *(("diffused_classifier",) if "fdm" in without else ())}
+    head.update_memories(
+        outputs.erased_features[0].detach(),
+        None if "fdm" in without else outputs.diffused_features[0].detach(),
+        targets(),
+    )
+    assert (head.memory("erased").features[4] != 0).any()
+
+
+def test_without_oem_every_part_is_whole_and_visible(make_head):
+    head = make_head(oem=None).eval()
+    visibility, z = head.erase(tokens(3))
+    assert visibility.shape == (3, P) and (visibility == 1).all()
+    torch.testing.assert_close(z, head.memory_features(tokens(3)))
+
+
 def test_the_shift_of_batchnorm_is_frozen_at_zero(make_head):
     head = make_head(share_bn=False)
     for norm in (head.bottleneck, head.diffused_bottleneck):

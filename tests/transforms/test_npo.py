@@ -107,6 +107,17 @@ def test_holistic_comes_first_and_neither_view_shares_memory_with_the_input(imag
     assert torch.equal(image, kept)
 
 
+def test_one_view_is_the_occluded_one_of_two(image, mixed_set):
+    kept = image.clone()
+    torch.manual_seed(4)
+    pair = NPOAugmentation(mixed_set)(image)
+    torch.manual_seed(4)
+    alone = NPOAugmentation(mixed_set, views=1)(image)
+    assert torch.equal(alone, pair[1]) and torch.equal(image, kept)
+    with pytest.raises(ValueError, match="expected 1 or 2 views, got 3"):
+        NPOAugmentation(mixed_set, views=3)
+
+
 def test_paste_does_not_modify_its_input(image, mixed_set):
     kept = image.clone()
     paste(image, mixed_set, draw_placement(mixed_set.sizes, 64, 32))

@@ -1,0 +1,106 @@
+"""What a report says, before anybody writes it down."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fed_plugin import __version__
+from fed_plugin.cli.report.benchmark_folder import Benchmark
+from fed_plugin.cli.report.dumps import people_of
+from fed_plugin.cli.report.protocols import Table, make_tables
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """Hold what is said of a data set.
+
+    Attributes:
+        name: of the data set.
+        tables: one per protocol.
+    """
+
+    name: str
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Hold everything that the files say.
+
+    Attributes:
+        benchmark: it is about.
+        datasets: in the plan's order.
+        missing: sentences about what is not there.
+        written: when the report was made, in UTC.
+        written_by: version of the plugin and the machine that made the report.
+    """
+
+    benchmark: Benchmark
+    datasets: tuple[DatasetReport, ...]
+    missing: tuple[str, ...]
+    written: datetime.datetime
+    written_by: str
+
+
+def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
+    """Compute what a report says.
+
+    Args:
+        benchmark: what is in a folder.
+        baseline: method that differences are to; None leaves it to each table.
+
+    Raises:
+        ValueError: No method has the baseline's name.
+    """
+    methods = dict.fromkeys(cell.method for cell in benchmark.cells)
+    if baseline is not None and baseline not in methods:
+        raise ValueError(
+            f"--baseline {baseline}: no finished cell is of that method; expected one of "
+            f"{', '.join(methods)}"
+        )
+    missing = list(benchmark.unfinished)
+    datasets = []
+    for name in dict.fromkeys(cell.dataset for cell in benchmark.cells):
+        cells = [cell for cell in benchmark.cells if cell.dataset == name]
+        tables = make_tables(benchmark, name, baseline, people_of(cells))
+        missing += _lacking_seeds(tables)
+        datasets.append(DatasetReport(name, tuple(tables)))
+    return Report(
+        benchmark,
+        tuple(datasets),
+        tuple(missing),
+        datetime.datetime.now(datetime.timezone.utc),
+        f"fed_plugin {__version__}, Python {platform.python_version()} on {platform.machine()}",
+    )
+
+
+def _lacking_seeds(tables: list[Table]) -> list[str]:
+    """Say which seeds a method lacks that others have."""
+    lacking = {
+        (table.dataset, row.method): row.missing
+        for table in tables
+        for row in table.rows
+        if row.missing
+    }
+    return [
+        f"{dataset} / {method}: seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, which "
+        "other methods have"
+        for (dataset, method), seeds in lacking.items()
+    ]
+
+
+def common_settings(report: Report) -> Mapping[str, Any]:
+    """Return the config values that all configured cells share."""
+    all_settings = [cell.settings for cell in report.benchmark.cells if cell.kind != "dump"]
+    if not all_settings:
+        return {}
+    first, *rest = all_settings
+    return {
+        key: value
+        for key, value in first.items()
+        if all(key in other and other[key] == value for other in rest)
+    }

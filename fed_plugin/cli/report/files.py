@@ -1,0 +1,31 @@
+"""The report's files, each there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fed_plugin.cli.report.contents import Report
+from fed_plugin.cli.report.page import as_page
+from fed_plugin.cli.report.text_files import as_csv, as_json, as_markdown
+from fed_plugin.retrieval.whole_files import written_whole
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write ``report.md``, ``.csv``, ``.json`` and ``.html``.
+
+    Args:
+        report: what they say.
+        folder: where; it is made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "report.md": as_markdown(report),
+        "report.csv": as_csv(report),
+        "report.json": json.dumps(as_json(report), indent=1, allow_nan=False) + "\n",
+        "report.html": as_page(report),
+    }
+    for name, text in texts.items():
+        with written_whole(folder / name) as file:
+            file.write(text.encode())
+    return [folder / name for name in texts]

@@ -1,0 +1,114 @@
+"""The command writes four files that say the same numbers, and what is not there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from fed_plugin.cli import main
+from fed_plugin.cli.report.text_files import escaped
+
+HOSTILE = "<script>alert('FED')</script> & Co"
+
+
+@pytest.fixture
+def written(folder, capsys):
+    """The report's folder, and what the command printed."""
+    assert main(["report", str(folder)]) == 0, capsys.readouterr().err
+    return folder / "report", capsys.readouterr().out
+
+
+def test_four_files_are_written_and_named(written):
+    folder, said = written
+    names = ["report.csv", "report.html", "report.json", "report.md"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert all(str(folder / name) in said for name in names)
+
+
+def test_what_is_missing_is_said(written):
+    folder, said = written
+    for text in ("failed: no memory left", "seed 2, which other methods have"):
+        assert text in said
+        assert text in " ".join((folder / "report.md").read_text().split())
+        assert text in (folder / "report.html").read_text()
+    assert "and more" not in said
+
+
+def test_two_protocols_are_two_tables_that_say_what_differs(written):
+    folder, _ = written
+    first, second = json.loads((folder / "report.json").read_text())["tables"]
+    assert [row["method"] for row in first["rows"]] == ["ViT baseline", "FED", HOSTILE]
+    assert [row["method"] for row in second["rows"]] == ["large"]
+    why = "input_size is 256 x 128 (height x width), not 96 x 48 (height x width)"
+    assert (first["apart"], second["apart"]) == ([], [why])
+    for name in ("report.md", "report.html"):
+        text = (folder / name).read_text().replace("\\", "")
+        assert f"Not to be compared with the first table: {why}." in text
+
+
+def test_markdown_csv_and_json_say_the_same_numbers(written):
+    folder, _ = written
+    row = json.loads((folder / "report.json").read_text())["tables"][0]["rows"][1]
+    assert row["seeds"] == [0, 1, 2]
+    number, gap = row["metrics"]["mAP"], row["differences"]["mAP"]
+    with (folder / "report.csv").open(newline="") as file:
+        lines = {(row["method"], row["metric"]): row for row in csv.DictReader(file)}
+    line = lines["FED", "mAP"]
+    assert float(line["mean"]) == pytest.approx(number["mean"], abs=1e-4)
+    assert float(line["difference_low"]) == pytest.approx(gap["low"], abs=1e-4)
+    assert line["baseline"] == "ViT baseline"
+    text = (folder / "report.md").read_text()
+    assert f"{number['mean']:.1f} ({number['lowest']:.1f} to {number['highest']:.1f})" in text
+
+
+def test_nothing_of_a_method_or_plan_is_markup(written):
+    folder, _ = written
+    page, text = ((folder / name).read_text() for name in ("report.html", "report.md"))
+    for raw in ("<script", "<img src=x", "<b>small"):
+        assert raw not in page and raw not in text
+    assert "&lt;script&gt;" in page and "&lt;script&gt;" in text
+
+
+def test_markdown_cells_hold_no_bars_and_no_lines():
+    assert escaped("a|b\n*c* <d>") == "a\\|b \\*c\\* &lt;d&gt;"
+
+
+def test_a_folder_without_results_is_refused_in_a_sentence(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 1
+    assert "results.json: no such file; expected the folder of a benchmark" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("nothing", "not the results of a benchmark"),
+        ('{"format": "other"}', "expected results of a benchmark (fed_plugin.results/1)"),
+        ('{"format": "fed_plugin.results/1", "plan": "p", "cells": [{}]}', "KeyError"),
+        ('{"format": "fed_plugin.results/1", "plan": "p", "cells": []}', "no cell is finished"),
+    ],
+)
+def test_other_files_are_refused(content, message, tmp_path, capsys):
+    (tmp_path / "results.json").write_text(content)
+    assert main(["report", str(tmp_path)]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_baseline_that_is_no_method_is_refused(folder, capsys):
+    assert main(["report", str(folder), "--baseline", "Fed"]) == 1
+    assert "--baseline Fed: no finished cell is of that method" in capsys.readouterr().err
+    assert not (folder / "report").exists()
+
+
+def test_the_results_file_alone_is_enough(folder, tmp_path):
+    (tmp_path / "alone").mkdir()
+    shutil.copy(folder / "results.json", tmp_path / "alone")
+    target = tmp_path / "elsewhere" / "new"
+    words = ["report", str(tmp_path / "alone"), "--out", str(target), "--baseline", "FED"]
+    assert main(words) == 0
+    table = json.loads((target / "report.json").read_text())["tables"][0]
+    assert table["baseline"] == "FED" and table["intervals_draw"] == "queries"

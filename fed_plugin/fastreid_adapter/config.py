@@ -123,6 +123,11 @@ def _fed(node: Any) -> Any:
     fed.OEM.NAME = "OcclusionErasingModule"
     # Visibility target: "reference" (hidden or not) or "coverage" (1 - share of changed pixels).
     fed.OEM.TARGET = "reference"
+    # Whether parts are scaled by their visibility "before_norm" (BatchNorm; reference: what is
+    # erased leaves a constant) or "after_norm" (it leaves nothing).
+    fed.OEM.ERASURE = "before_norm"
+    # Weight of the two visibility losses, 0 or more. Reference: 1.
+    fed.OEM.LOSS_WEIGHT = 1.0
 
     fed.FDM = node()
     # Whether neighbours are diffused in training; without, nothing of FDM exists (an ablation).

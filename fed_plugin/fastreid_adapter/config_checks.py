@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fed_plugin.fastreid_adapter.backbone import token_dim, vit_size
 from fed_plugin.modeling.fdm import HEAD_LAYOUTS, SCALES
-from fed_plugin.modeling.head import GLOBAL_TOKENS
+from fed_plugin.modeling.head import ERASURES, GLOBAL_TOKENS
 from fed_plugin.modeling.oem import REDUCTION
 from fed_plugin.modeling.visibility import VISIBILITY_RULES
 
@@ -16,6 +16,7 @@ CHOICES = {
     "PRECISION": ("fp32", "bf16"),
     "GLOBAL_TOKEN": GLOBAL_TOKENS,
     "OEM.TARGET": VISIBILITY_RULES,
+    "OEM.ERASURE": ERASURES,
     "FDM.SCALE": SCALES,
     "FDM.HEAD_LAYOUT": HEAD_LAYOUTS,
     "MEMORY.INIT": ("centroids", "zeros"),
@@ -39,6 +40,8 @@ def check_fed_config(cfg: Any) -> None:
             _refuse(f"MODEL.FED.{key}", _get(fed, key), "1 or more")
     if not 0 <= fed.MEMORY.MOMENTUM <= 1:
         _refuse("MODEL.FED.MEMORY.MOMENTUM", fed.MEMORY.MOMENTUM, "a share in [0, 1]")
+    if not 0 <= fed.OEM.LOSS_WEIGHT < float("inf"):
+        _refuse("MODEL.FED.OEM.LOSS_WEIGHT", fed.OEM.LOSS_WEIGHT, "a number of 0 or more")
     if fed.CONTRAST.TEMPERATURE <= 0:
         _refuse("MODEL.FED.CONTRAST.TEMPERATURE", fed.CONTRAST.TEMPERATURE, "a number above 0")
     if cfg.INPUT.NPO.VIEWS != 2:

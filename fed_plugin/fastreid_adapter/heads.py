@@ -66,6 +66,8 @@ class FEDHead(modeling.FEDHead):
             "embed_dim": token_dim(cfg),
             "num_classes": cfg.MODEL.HEADS.NUM_CLASSES,
             "global_token": fed.GLOBAL_TOKEN,
+            "erasure": fed.OEM.ERASURE,
+            "visibility_weight": fed.OEM.LOSS_WEIGHT,
             "share_bn": fed.FDM.SHARE_BN,
             "share_memory": fed.MEMORY.SHARED,
             "memory_momentum": fed.MEMORY.MOMENTUM,

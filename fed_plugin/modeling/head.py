@@ -6,38 +6,23 @@ Shape shorthand: ``V = 2`` views (holistic first), ``B`` images, ``P`` parts, ``
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fed_plugin.modeling import losses
+from fed_plugin.modeling.classifier import Classifier
 from fed_plugin.modeling.fdm import FeatureDiffusionModule
 from fed_plugin.modeling.memory import IdentityMemory
 from fed_plugin.modeling.oem import NothingErased, OcclusionErasingModule
+from fed_plugin.modeling.outputs import HeadOutputs
 from fed_plugin.modeling.parts import pool_parts
 from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS
 
 NUM_VIEWS = 2
 GLOBAL_TOKENS = ("first_patch", "cls")
-
-
-class HeadOutputs(NamedTuple):
-    """What a training step computes from tokens; the leading axis holds the views."""
-
-    visibility: Tensor
-    """s (V, B, P) in (0, 1)."""
-    erased_features: Tensor
-    """z (V, B, D)."""
-    diffused_features: Tensor | None
-    """u (V, B, D); None without FDM."""
-    erased_logits: Tensor
-    """(V, B, M)."""
-    diffused_logits: Tensor | None
-    """(V, B, M); None without FDM."""
-    global_logits: Tensor
-    """(V, B, M)."""
+ERASURES = ("before_norm", "after_norm")
 
 
 class FEDHead(nn.Module):
@@ -52,13 +37,16 @@ class FEDHead(nn.Module):
         embed_dim: channels C of a token.
         num_classes: training identities M; 0 builds a head for evaluation only.
         global_token: ``"first_patch"`` or ``"cls"``, the token of the global classifier.
+        erasure: whether parts are scaled by their visibility ``"before_norm"`` or ``"after_norm"``.
+        visibility_weight: weight of both visibility losses.
         share_bn: whether diffused features use the BatchNorm of the erased ones.
         share_memory: whether the erased and the diffused memory are one.
         memory_momentum: share of the old value that a memory update keeps.
         temperature: divisor of the cosine in the contrast losses.
 
     Raises:
-        ValueError: an unknown ``global_token``, or not fewer neighbours than identities.
+        ValueError: an unknown ``global_token`` or ``erasure``, or not fewer neighbours than
+            identities.
     """
 
     def __init__(
@@ -70,17 +58,20 @@ class FEDHead(nn.Module):
         embed_dim: int,
         num_classes: int,
         global_token: str = "first_patch",
+        erasure: str = "before_norm",
+        visibility_weight: float = 1.0,
         share_bn: bool = True,
         share_memory: bool = True,
         memory_momentum: float = 0.2,
         temperature: float = 0.05,
     ) -> None:
         super().__init__()
-        if global_token not in GLOBAL_TOKENS:
-            raise ValueError(
-                f"MODEL.FED.GLOBAL_TOKEN={global_token!r}: "
-                f"expected one of {', '.join(GLOBAL_TOKENS)}"
-            )
+        for key, value, allowed in (
+            ("GLOBAL_TOKEN", global_token, GLOBAL_TOKENS),
+            ("OEM.ERASURE", erasure, ERASURES),
+        ):
+            if value not in allowed:
+                raise ValueError(f"MODEL.FED.{key}={value!r}: expected one of {', '.join(allowed)}")
         if fdm is not None and num_classes and fdm.num_neighbors >= num_classes:
             raise ValueError(
                 f"MODEL.FED.FDM.NUM_NEIGHBORS={fdm.num_neighbors}: expected fewer neighbours than "
@@ -89,6 +80,8 @@ class FEDHead(nn.Module):
         dim = num_parts * embed_dim
         self.num_parts = num_parts
         self.global_token = global_token
+        self.erasure = erasure
+        self.visibility_weight = visibility_weight
         self.temperature = temperature
         self.estimates_visibility = oem is not None
         self.oem = NothingErased() if oem is None else oem
@@ -125,7 +118,13 @@ class FEDHead(nn.Module):
 
     def erase(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``visibility`` (B, P) and the descriptor ``z`` (B, D) of one view."""
-        visibility, erased = self.oem(self.part_features(tokens))
+        parts = self.part_features(tokens)
+        visibility, erased = self.oem(parts)
+        if self.erasure == "after_norm":
+            normed = self.bottleneck(parts.flatten(1)).reshape(parts.shape)
+            return visibility, (visibility.unsqueeze(-1) * normed).flatten(1)
+        # NOTE(reference): BatchNorm follows the erasure, so an invisible part leaves its
+        # negative mean in the descriptor and not nothing; MODEL.FED.OEM.ERASURE "after_norm".
         return visibility, self.bottleneck(erased.flatten(1))
 
     def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor | HeadOutputs:
@@ -187,8 +186,12 @@ class FEDHead(nn.Module):
         named = {}
         if self.estimates_visibility:
             holistic, occluded = outputs.visibility
-            named["loss_visibility_holistic"] = losses.visibility_loss(holistic, 1.0)
-            named["loss_visibility_occluded"] = losses.visibility_loss(occluded, visibility_target)
+            for view, visibility, target in (
+                ("holistic", holistic, 1.0),
+                ("occluded", occluded, visibility_target),
+            ):
+                loss = losses.visibility_loss(visibility, target)
+                named[f"loss_visibility_{view}"] = self.visibility_weight * loss
         named["loss_id_erased"] = losses.identity_loss(outputs.erased_logits, targets)
         if outputs.diffused_logits is not None:
             named["loss_id_diffused"] = losses.identity_loss(outputs.diffused_logits, targets)
@@ -225,20 +228,3 @@ def _batch_norm(dim: int) -> nn.BatchNorm1d:
     norm = nn.BatchNorm1d(dim)
     norm.bias.requires_grad_(False)
     return norm
-
-
-class Classifier(nn.Module):
-    """A bias-free linear classifier that starts near zero, so that first losses are near ln M.
-
-    Args:
-        in_features: channels of a feature.
-        num_classes: identities M; 0 for a head that only evaluates.
-    """
-
-    def __init__(self, in_features: int, num_classes: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(0.001 * torch.randn(num_classes, in_features))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Score identities, (..., in_features) -> (..., M)."""
-        return F.linear(features, self.weight)

@@ -179,6 +179,8 @@ def test_a_checkpoint_of_other_identities_evaluates(make_model, batch, tmp_path)
         (("MODEL.FED.CONTRAST.TEMPERATURE", 0.0), r"TEMPERATURE=0.0: expected a number above"),
         (("MODEL.FED.VIT.OUTPUT", "cls"), r"VIT.OUTPUT='cls': expected one of 'tokens'"),
         (("MODEL.BACKBONE.DEPTH", "huge"), r"DEPTH='huge': expected one of base, small, tiny"),
+        (("MODEL.FED.OEM.ERASURE", "never"), r"ERASURE='never': expected one of 'before_norm'"),
+        (("MODEL.FED.OEM.LOSS_WEIGHT", -1.0), r"LOSS_WEIGHT=-1.0: expected a number of 0 or more"),
         (("INPUT.NPO.VIEWS", 1), r"INPUT.NPO.VIEWS=1: expected 2 for META_ARCHITECTURE FED"),
         (("MODEL.HEADS.NAME", "EmbeddingHead"), r"HEADS.NAME='EmbeddingHead': expected 'FEDHead'"),
         (("INPUT.SIZE_TEST", [32, 32]), r"SIZE_TEST=\[32, 32\]: expected the same size"),

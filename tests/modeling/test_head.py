@@ -82,6 +82,30 @@ def test_without_oem_every_part_is_whole_and_visible(make_head):
     torch.testing.assert_close(z, head.memory_features(tokens(3)))
 
 
+@pytest.mark.parametrize(("erasure", "length"), [("after_norm", 0.0), ("before_norm", None)])
+def test_what_is_erased_after_batchnorm_leaves_nothing(make_head, erasure, length):
+    class HidesPartTwo(torch.nn.Module):
+        def forward(self, parts):
+            visibility = torch.ones(parts.shape[:2])
+            visibility[:, 1] = 0
+            return visibility, visibility.unsqueeze(-1) * parts
+
+    head = make_head(oem=HidesPartTwo(), erasure=erasure).eval()
+    head.bottleneck.running_mean.fill_(0.5)
+    _, z = head.erase(tokens(3))
+    hidden = z.reshape(3, P, C)[:, 1].norm(dim=1)
+    assert (hidden == 0).all() if length == 0 else (hidden > 0.5).all()
+    visible = head.memory_features(tokens(3)).reshape(3, P, C)[:, [0, 2, 3]]
+    torch.testing.assert_close(z.reshape(3, P, C)[:, [0, 2, 3]], visible)
+
+
+def test_the_weight_of_the_visibility_losses_scales_them_alone(make_head):
+    once, thrice = (run_step(make_head(visibility_weight=w))[1] for w in (1.0, 3.0))
+    for name, loss in once.items():
+        factor = 3 if "visibility" in name else 1
+        torch.testing.assert_close(thrice[name], factor * loss)
+
+
 def test_the_shift_of_batchnorm_is_frozen_at_zero(make_head):
     head = make_head(share_bn=False)
     for norm in (head.bottleneck, head.diffused_bottleneck):

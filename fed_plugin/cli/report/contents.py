@@ -10,7 +10,9 @@ from typing import Any
 
 from fed_plugin import __version__
 from fed_plugin.cli.report.benchmark_folder import Benchmark
+from fed_plugin.cli.report.curves import styles_of
 from fed_plugin.cli.report.dumps import people_of
+from fed_plugin.cli.report.failures import Failures, find_failures
 from fed_plugin.cli.report.protocols import Table, make_tables
 
 
@@ -21,10 +23,14 @@ class DatasetReport:
     Attributes:
         name: of the data set.
         tables: one per protocol.
+        failures: as many.
+        styles: of methods in figures.
     """
 
     name: str
     tables: tuple[Table, ...]
+    failures: tuple[Failures, ...]
+    styles: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,10 @@ def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
     for name in dict.fromkeys(cell.dataset for cell in benchmark.cells):
         cells = [cell for cell in benchmark.cells if cell.dataset == name]
         tables = make_tables(benchmark, name, baseline, people_of(cells))
-        missing += _lacking_seeds(tables)
-        datasets.append(DatasetReport(name, tuple(tables)))
+        missing += _lacking_seeds(tables, benchmark)
+        failures = tuple(find_failures(table) for table in tables)
+        missing += dict.fromkeys(one.why_not for one in failures if one.why_not)
+        datasets.append(DatasetReport(name, tuple(tables), failures, styles_of(tables)))
     return Report(
         benchmark,
         tuple(datasets),
@@ -78,14 +86,15 @@ def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
     )
 
 
-def _lacking_seeds(tables: list[Table]) -> list[str]:
-    """Say which seeds a method lacks that others have."""
-    lacking = {
-        (table.dataset, row.method): row.missing
-        for table in tables
-        for row in table.rows
-        if row.missing
-    }
+def _lacking_seeds(tables: list[Table], benchmark: Benchmark) -> list[str]:
+    """Say which seeds a method lacks that others have, but for those that were begun."""
+    lacking = {}
+    for table in tables:
+        for row in table.rows:
+            begun = [(table.dataset, row.method, seed) in benchmark.wanted for seed in row.missing]
+            seeds = [s for s, said in zip(row.missing, begun, strict=True) if not said]
+            if seeds:
+                lacking[table.dataset, row.method] = seeds
     return [
         f"{dataset} / {method}: seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, which "
         "other methods have"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fed_plugin.cli.report import wording
 from fed_plugin.cli.report.contents import DatasetReport, Report
+from fed_plugin.cli.report.page_failures import failures_section
+from fed_plugin.cli.report.page_figures import cmc_figure, training_figure
 from fed_plugin.cli.report.page_style import STYLE
 from fed_plugin.cli.report.page_tables import gaps_table, numbers_table
 from fed_plugin.visualization.markup import Markup, element, joined
@@ -48,11 +50,13 @@ def as_page(report: Report) -> str:
 
 def _dataset(dataset: DatasetReport) -> Markup:
     parts = []
-    for table in dataset.tables:
+    for place, table in enumerate(dataset.tables):
         parts.append(element("h2", wording.title(table)))
         if table.apart:
             parts.append(element("p", wording.apart_words(table), class_="warning"))
-        parts += [numbers_table(table), gaps_table(table)]
+        parts += [numbers_table(table), gaps_table(table), cmc_figure(table, dataset.styles)]
+        parts += [failures_section(dataset.failures[place])]
+        parts += [training_figure(table, dataset.styles)]
     return element("section", parts)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fed_plugin.visualization.line_figure import LINE_STYLE
+from fed_plugin.visualization.ranking_strips import STRIP_STYLE
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #ffffff; --soft: #5a5f66;
   --line: #d5d8dc; --panel: #f5f6f8; --warn: #8a3b00; --right: #0072b2; --wrong: #c24e00;
@@ -31,7 +34,10 @@ thead th { border-bottom: 2px solid var(--soft); font-size: 0.85rem; }
 tbody th { font-weight: 500; min-width: 7rem; max-width: 16rem; overflow-wrap: anywhere; }
 td small { display: block; white-space: nowrap; line-height: 1.35; }
 .value { font-size: 1.02rem; }
+figure { margin: 0.8rem 0 1.4rem; }
+details { margin: 0.6rem 0; } summary { cursor: pointer; font-weight: 600; }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; }
   .scrolls { overflow: visible; } tr, figure { break-inside: avoid; }
   h2, h3 { break-after: avoid; } }
 """
+STYLE += LINE_STYLE + STRIP_STYLE

@@ -30,7 +30,10 @@ def test_four_files_are_written_and_named(written):
 
 def test_what_is_missing_is_said(written):
     folder, said = written
-    for text in ("failed: no memory left", "seed 2, which other methods have"):
+    for text in (
+        "failed: no memory left",
+        "SynthOcc / large: seeds 1, 2, which other methods have",
+    ):
         assert text in said
         assert text in " ".join((folder / "report.md").read_text().split())
         assert text in (folder / "report.html").read_text()

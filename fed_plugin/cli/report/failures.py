@@ -1,0 +1,165 @@
+"""The queries that methods fail on, with what they put first in place of the right answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fed_plugin.cli.report.benchmark_folder import FinishedCell
+from fed_plugin.cli.report.dumps import load_dump
+from fed_plugin.cli.report.protocols import Table
+from fed_plugin.datasets.layouts import LAYOUTS, read_splits
+from fed_plugin.retrieval.evaluation import DISTANCES, distance_for
+from fed_plugin.retrieval.feature_dump import FeatureDump, unique_names
+from fed_plugin.retrieval.first_ranked import first_ranked
+from fed_plugin.visualization.ranking_strips import Answer, RankedList
+
+SHOWN = 8  # gallery images of a list
+WORST, APART = 4, 4  # queries
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Hold a query and lists of one method or more.
+
+    Attributes:
+        query: its image.
+        caption: what it is.
+        lists: a method each.
+    """
+
+    query: Path
+    caption: str
+    lists: tuple[RankedList, ...]
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Hold what is shown of a table's failures.
+
+    Attributes:
+        worst: queries that the best method is worst at.
+        apart: queries on which it and the baseline differ most.
+        words: about which methods and which seed.
+        why_not: a sentence if nothing is shown.
+    """
+
+    worst: tuple[Failure, ...] = ()
+    apart: tuple[Failure, ...] = ()
+    words: str = ""
+    why_not: str = ""
+
+
+def find_failures(table: Table) -> Failures:
+    """Choose queries to look at, where dumps and images are there."""
+    chosen = _choose_cells(table)
+    if not chosen:
+        return Failures(why_not=f"{table.dataset}: no ranking lists, as no cell has a dump.npz")
+    dumps = {cell.method: load_dump(cell) for cell in chosen}
+    known = {method: dump for method, dump in dumps.items() if dump is not None}
+    images = find_images(table.dataset)
+    if isinstance(images, str):
+        return Failures(why_not=f"{table.dataset}: no ranking lists, as {images}")
+    precisions = {
+        cell.method: dict(
+            zip(
+                cell.result.queries.names,
+                cell.result.queries.average_precisions.tolist(),
+                strict=True,
+            )
+        )
+        for cell in chosen
+    }
+    best = chosen[0].method
+    ours = precisions[best]
+    worst = sorted(ours, key=lambda name: (ours[name], name))[:WORST]
+    shared = [name for name in ours if all(name in other for other in precisions.values())]
+    gaps = {name: abs(np.ptp([one[name] for one in precisions.values()])) for name in shared}
+    apart = sorted((n for n in gaps if n not in worst and gaps[n]), key=lambda n: (-gaps[n], n))
+    try:
+        return Failures(
+            tuple(_failure(name, known, precisions, images) for name in worst),
+            tuple(_failure(name, known, precisions, images) for name in apart[:APART]),
+            f"Seed {chosen[0].seed} of {' and '.join(known)}.",
+        )
+    except KeyError as error:
+        return Failures(
+            why_not=f"{table.dataset}: no ranking lists, as {error} of the dumps is not among the "
+            "data set's images"
+        )
+
+
+def find_images(dataset: str) -> dict[tuple[str, str], Path] | str:
+    """Return the images of a data set by split and name; a reason if they are not there."""
+    if dataset not in LAYOUTS:
+        return f"where its images lie is not known (known: {', '.join(LAYOUTS)})"
+    root = os.environ.get("FASTREID_DATASETS", "datasets")
+    try:
+        splits = read_splits(LAYOUTS[dataset], root)
+    except (OSError, ValueError) as error:
+        return f"its images are not there ({str(error).partition(chr(10))[0]})"
+    found = {}
+    for split in ("query", "gallery"):
+        paths = [item[0] for item in getattr(splits, split)]
+        names = unique_names(paths)
+        found.update({(split, name): Path(p) for name, p in zip(names, paths, strict=True)})
+    return found
+
+
+def _choose_cells(table: Table) -> list[FinishedCell]:
+    """Return the best method's cell and the baseline's, of one seed and with dumps."""
+    cells = {
+        row.method: {cell.seed: cell for cell in row.cells if cell.file("dump.npz")}
+        for row in table.rows
+    }
+    ranked = sorted(
+        (row for row in table.rows if cells[row.method]), key=lambda r: -r.numbers["mAP"].mean
+    )
+    if not ranked:
+        return []
+    best = next((row.method for row in ranked if row.method != table.baseline), table.baseline)
+    base = cells.get(table.baseline, {})
+    seed = min(set(cells[best]) & set(base) or cells[best])
+    return [cells[best][seed], *([base[seed]] if best != table.baseline and seed in base else [])]
+
+
+def _failure(
+    name: str,
+    dumps: Mapping[str, FeatureDump],
+    precisions: Mapping[str, Mapping[str, float]],
+    images: Mapping[tuple[str, str], Path],
+) -> Failure:
+    lists = []
+    for method, dump in dumps.items():
+        value = precisions[method].get(name)
+        title = method if value is None else f"{method}: average precision {100 * value:.1f}"
+        lists.append(RankedList(title, _answers(name, dump, images)))
+    return Failure(images["query", name], name, tuple(lists))
+
+
+def _answers(
+    name: str, dump: FeatureDump, images: Mapping[tuple[str, str], Path]
+) -> Sequence[Answer]:
+    row = [int(place) for place in dump.query if dump.names[place] == name]
+    gallery, kind = dump.gallery, distance_for(dump)
+    first = first_ranked(
+        DISTANCES[kind](dump.features[row], dump.features[gallery]),
+        dump.pids[row],
+        dump.pids[gallery],
+        dump.camids[row],
+        dump.camids[gallery],
+        SHOWN,
+    )
+    answers = []
+    for place, distance, right in zip(
+        first.places[0], first.distances[0], first.matches[0], strict=True
+    ):
+        if np.isfinite(distance):
+            path = images["gallery", str(dump.names[gallery[place]])]
+            score = 1 - distance if kind == "cosine" else distance
+            answers.append(Answer(path, bool(right), f"{score:.2f}"))
+    return answers

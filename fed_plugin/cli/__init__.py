@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "dump": "write what a trained model says of a test set, for evaluate",
     "evaluate": "score feature dumps of any method, with intervals, and compare them",
     "benchmark": "run a plan of methods, data sets and seeds, and go on where it stopped",
+    "costs": "measure parameters, multiplications, time and memory of a plan's methods",
     "report": "tables, figures and failures of a benchmark, with one page that needs no network",
     "data": "draw, check and build data sets",
     "show": "draw what the training pipeline really yields",

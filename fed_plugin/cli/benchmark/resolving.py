@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from fed_plugin.cli.benchmark.cells import Cell
 from fed_plugin.cli.benchmark.plan import Dataset, Method, Plan
@@ -25,11 +26,7 @@ def make_cells(plan: Plan, only: Sequence[str] = ()) -> list[Cell]:
         FileNotFoundError: a dump is not there.
         ValueError: a config, a dump, a data set or a name is wrong; the message says where.
     """
-    names = [method.name for method in plan.methods]
-    for name in only:
-        if name not in names:
-            raise ValueError(f"--only {name!r}: expected methods of {plan.path}: {names}")
-    methods = [method for method in plan.methods if not only or method.name in only]
+    methods = chosen_methods(plan, only)
     cells = []
     seen: set[tuple[str, ...]] = set()
     for index, seed in enumerate(plan.seeds):
@@ -40,6 +37,39 @@ def make_cells(plan: Plan, only: Sequence[str] = ()) -> list[Cell]:
                 elif "{seed}" in method.source or index == 0:
                     cells.append(_dump_cell(plan, dataset, method, seed))
     return cells
+
+
+def chosen_methods(plan: Plan, only: Sequence[str] = ()) -> list[Method]:
+    """Return a plan's methods in its order.
+
+    Args:
+        plan: that has them.
+        only: names of the methods to take; empty takes all.
+
+    Raises:
+        ValueError: the plan has no method of such a name.
+    """
+    names = [method.name for method in plan.methods]
+    for name in only:
+        if name not in names:
+            raise ValueError(f"--only {name!r}: expected methods of {plan.path}: {names}")
+    return [method for method in plan.methods if not only or method.name in only]
+
+
+def overrides_of(plan: Plan, dataset: Dataset, method: Method) -> dict[str, Any]:
+    """Return the config keys that a method gets on a data set, whatever the seed."""
+    return {
+        **plan.overrides,
+        **dataset.overrides,
+        **method.overrides,
+        "DATASETS.NAMES": dataset.train,
+        "DATASETS.TESTS": (dataset.name,),
+    }
+
+
+def dump_file(method: Method, dataset: Dataset, seed: int) -> str:
+    """Return the path of a method's feature dump."""
+    return method.source.replace("{dataset}", dataset.name).replace("{seed}", str(seed))
 
 
 def other_cells(plan: Plan, only: Sequence[str]) -> list[Cell]:
@@ -58,15 +88,7 @@ def _config_cell(
     from fed_plugin.fastreid_adapter.benchmark_configs import check_datasets, resolve_config
 
     folder = _folder(plan, dataset, method, seed)
-    overrides = {
-        **plan.overrides,
-        **dataset.overrides,
-        **method.overrides,
-        "DATASETS.NAMES": dataset.train,
-        "DATASETS.TESTS": (dataset.name,),
-        "SEED": seed,
-        "OUTPUT_DIR": str(folder),
-    }
+    overrides = {**overrides_of(plan, dataset, method), "SEED": seed, "OUTPUT_DIR": str(folder)}
     try:
         resolved = resolve_config(method.source, overrides)
         asked = (dataset.name, *dataset.train) if method.kind == "trained" else (dataset.name,)
@@ -91,7 +113,7 @@ def _config_cell(
 def _dump_cell(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Cell:
     from fed_plugin.retrieval.feature_dump import FeatureDump
 
-    source = method.source.replace("{dataset}", dataset.name).replace("{seed}", str(seed))
+    source = dump_file(method, dataset, seed)
     about = FeatureDump.load(source).about
     if about.get("dataset", dataset.name) not in (dataset.name, None) and dataset.name != OWN_DATA:
         raise ValueError(

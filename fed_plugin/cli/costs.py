@@ -1,0 +1,182 @@
+"""``costs``: what a plan's methods cost: parameters, multiplications, time and memory."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fed_plugin.cli.benchmark.plan import Dataset, Method, Plan
+    from fed_plugin.fastreid_adapter.costs import CostedMethod
+
+INTERRUPTED = "nothing was written"
+FORMAT = "fed_plugin.costs/1"
+FILE = "costs.json"
+QUIET = {"KINETO_LOG_LEVEL": "99", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+"""The profiler would tell the terminal when it starts and which block it did not see allocated."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument("plan", metavar="PLAN.yml", help="a benchmark's plan (docs/benchmark.md)")
+    parser.add_argument("--rounds", type=int, default=10, help="timed steps of each; default: 10")
+    parser.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="of the plan's")
+    parser.add_argument(
+        "--baseline",
+        metavar="METHOD",
+        help="that times are divided by; default: the first with 'baseline' in its name, else the "
+        "first",
+    )
+    parser.add_argument("--dataset", help="of the plan's, for its identities; default: the first")
+    parser.add_argument(
+        "--batch", type=int, help="images of a step; default: what each config trains and tests on"
+    )
+    parser.add_argument(
+        "--identities", type=int, help="to train on, instead of counting the data set's"
+    )
+    parser.add_argument("--out", help=f"file; default: {FILE} in the plan's folder")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, write, print a table."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    import logging
+
+    from fed_plugin.cli.benchmark.cells import write_json
+    from fed_plugin.cli.benchmark.plan import read_plan
+    from fed_plugin.cli.benchmark.resolving import chosen_methods
+    from fed_plugin.cli.costs_table import costs_table, notes
+    from fed_plugin.cli.progress import ProgressLine
+    from fed_plugin.fastreid_adapter.costs import measure_costs
+    from fed_plugin.retrieval.whole_files import check_writable
+
+    _check_numbers(args)
+    plan = read_plan(args.plan)
+    methods = chosen_methods(plan, args.only)
+    dataset = _dataset(plan, args.dataset)
+    baseline = _baseline(plan, methods, args.baseline)
+    target = Path(args.out) if args.out else plan.out / FILE
+    if not args.out:
+        plan.out.mkdir(parents=True, exist_ok=True)
+    check_writable(target)
+    logging.getLogger("fastreid").setLevel(logging.ERROR)
+    dumps = {one.name: _dump_row(plan, dataset, one) for one in methods if one.kind == "dump"}
+    costed = {one.name: _costed(plan, dataset, one, args) for one in methods if one.kind != "dump"}
+    about = _about(args, plan, dataset, baseline)
+    with ProgressLine("measuring costs") as progress:
+        measured = measure_costs(costed, baseline, args.rounds, progress)
+    rows = [{"method": one.name, **{**measured, **dumps}[one.name]} for one in methods]
+    for key in ("device", "precision"):
+        about[key] = ", ".join(sorted({row[key] for row in measured.values()}))
+    content = {"format": FORMAT, "about": about, "rows": rows}
+    write_json(target, content)
+    print(f"{costs_table(content)}\n\n{notes(content)}\n\nnumbers: {target}")
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    for name, least in {"rounds": 1, "batch": 2, "identities": 2}.items():
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise ValueError(f"--{name} {value}: expected {least} or more")
+
+
+def _dataset(plan: Plan, name: str | None) -> Dataset:
+    """Return the plan's data set of a name; the first without one."""
+    names = [dataset.name for dataset in plan.datasets]
+    if name is not None and name not in names:
+        raise ValueError(f"--dataset {name}: expected one of {plan.path}: {', '.join(names)}")
+    return plan.datasets[names.index(name) if name else 0]
+
+
+def _baseline(plan: Plan, methods: Sequence[Method], name: str | None) -> str:
+    """Return the name of the method that times are divided by."""
+    names = [method.name for method in methods if method.kind != "dump"]
+    if not names:
+        raise ValueError(
+            f"{plan.path}: nothing to measure, all methods are dumps; expected one with a config"
+        )
+    if name is None:
+        return next((one for one in names if "baseline" in one.lower()), names[0])
+    if name not in names:
+        raise ValueError(
+            f"--baseline {name!r}: expected a method that is measured: {', '.join(names)}"
+        )
+    return name
+
+
+def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespace) -> CostedMethod:
+    """Read a method's config and count what it trains on."""
+    from fed_plugin.cli.benchmark.resolving import overrides_of
+    from fed_plugin.fastreid_adapter.benchmark_configs import resolve_config
+    from fed_plugin.fastreid_adapter.costs import CostedMethod
+    from fed_plugin.fastreid_adapter.costs.identities import count_identities
+    from fed_plugin.fastreid_adapter.description import read_config
+
+    overrides = overrides_of(plan, dataset, method)
+    try:
+        resolve_config(method.source, overrides)
+        cfg = read_config(method.source, [word for pair in overrides.items() for word in pair])
+        return CostedMethod(
+            cfg=cfg,
+            num_classes=args.identities or count_identities(cfg),
+            train_batch=args.batch or cfg.SOLVER.IMS_PER_BATCH,
+            test_batch=args.batch or cfg.TEST.IMS_PER_BATCH,
+        )
+    except ValueError as error:
+        raise ValueError(f"{plan.path}: {method.name} on {dataset.name}: {error}") from error
+
+
+def _dump_row(plan: Plan, dataset: Dataset, method: Method) -> dict[str, Any]:
+    """Return what is known of a dump: of the method behind it nobody knows more."""
+    from fed_plugin.cli.benchmark.resolving import dump_file
+    from fed_plugin.fastreid_adapter.costs import FLOAT32, MEASURED
+    from fed_plugin.retrieval.feature_dump import FeatureDump
+
+    features = FeatureDump.load(dump_file(method, dataset, plan.seeds[0])).features
+    return {**dict.fromkeys(MEASURED), "descriptor_bytes": FLOAT32 * features.shape[1]}
+
+
+def _about(args: argparse.Namespace, plan: Plan, dataset: Dataset, baseline: str) -> dict[str, Any]:
+    """Say on what was measured, and how."""
+    import torch
+
+    return {
+        "plan": plan.name,
+        "dataset": dataset.name,
+        "baseline": baseline,
+        "machine": _machine(),
+        "load_before": [round(load, 1) for load in os.getloadavg()],
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "rounds": args.rounds,
+        "command": _command(args),
+    }
+
+
+def _machine() -> str:
+    """Name the processor, its cores and, if there is one, the GPU."""
+    import torch
+
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    words = [models[0] if models else platform.machine(), f"{os.cpu_count()} cores"]
+    if torch.cuda.is_available():
+        words.append(torch.cuda.get_device_name())
+    return ", ".join(words)
+
+
+def _command(args: argparse.Namespace) -> str:
+    """Write the command down again."""
+    words = ["python", "-m", "fed_plugin", "costs", args.plan]
+    for name in ("rounds", "only", "baseline", "dataset", "batch", "identities", "out"):
+        value = getattr(args, name)
+        if value:
+            words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join(words)

@@ -1,0 +1,73 @@
+"""The table of a ``costs.json``, and what its columns mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tabulate import tabulate
+
+HEADER = (
+    *("method", "M parameters train / test", "G MACs train / test", "trained images/s", "time"),
+    *("test ms/image", "time", "MB peak train / test", "descriptor bytes"),
+)
+
+
+def costs_table(content: Mapping[str, Any]) -> str:
+    """Return a line per method; ``time`` is a ratio to the baseline's.
+
+    Args:
+        content: of ``costs.json`` (docs/costs.md).
+    """
+    rows = [_line(row) for row in content["rows"]]
+    return tabulate(rows, headers=HEADER, tablefmt="github", disable_numparse=True)
+
+
+def _line(row: Mapping[str, Any]) -> list[str]:
+    name = row["method"] + (" *" if "shares" in row else "")
+    if row["parameters_training"] is None:
+        return [name, *["-"] * (len(HEADER) - 2), str(row["descriptor_bytes"])]
+    return [
+        name,
+        _pair(row, "parameters_training", "parameters_test", 1e6),
+        _pair(row, "macs_training", "macs_test", 1e9),
+        _spread(row["training_images_per_second"]),
+        f"x {row['training_ratio']['median']:.2f}",
+        _spread(row["test_milliseconds_per_image"]),
+        f"x {row['test_ratio']['median']:.2f}",
+        _pair(row, "peak_training_bytes", "peak_test_bytes", 1e6),
+        str(row["descriptor_bytes"]),
+    ]
+
+
+def _pair(row: Mapping[str, Any], training: str, test: str, unit: float) -> str:
+    return f"{row[training] / unit:.3g} / {row[test] / unit:.3g}"
+
+
+def _spread(values: Mapping[str, float]) -> str:
+    return f"{values['median']:.3g} ({values['min']:.3g} to {values['max']:.3g})"
+
+
+def notes(content: Mapping[str, Any]) -> str:
+    """Return what a reader has to know of the table.
+
+    Args:
+        content: of ``costs.json``.
+    """
+    about = content["about"]
+    lines = [
+        f"On {about['machine']}, {about['device']}, {about['precision']}, {about['threads']} "
+        f"threads, torch {about['torch']}; median (min to max) of {about['rounds']} rounds, in "
+        "each of which every method takes a step.",
+        f"time: per image, beside {about['baseline']} in the same round. Images are noise in "
+        "memory: reading, drawing and augmenting them is not in the times (docs/costs.md).",
+    ]
+    shared: dict[str, list[str]] = {}
+    for row in content["rows"]:
+        if "shares" in row:
+            shared.setdefault(row["shares"], []).append(row["method"])
+    lines += [
+        f"* {', '.join(names)}: measured once, with {name}: the same network and training step."
+        for name, names in shared.items()
+    ]
+    return "\n".join(lines)

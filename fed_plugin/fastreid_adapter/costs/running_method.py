@@ -1,0 +1,160 @@
+"""A config's model with what it takes to train and test it on a batch in memory, and no data set.
+
+Shape shorthand: ``B`` images, ``V`` views, ``D`` numbers of a descriptor.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from fastreid.data.transforms import build_transforms
+from fastreid.engine import DefaultTrainer
+from fastreid.engine.train_loop import AMPTrainer, SimpleTrainer
+from fastreid.utils.events import EventStorage
+from PIL import Image
+from torch import Tensor
+
+LEARNING_RATE_FACTOR = 0.01
+"""Many steps on one batch of noise at the full learning rate could end in numbers that overflow."""
+
+
+class RunningMethod:
+    """Steps of training and of testing, as the host's trainer and evaluation take them.
+
+    Images are noise of the size and with the views that the config's own transforms yield.
+
+    Args:
+        cfg: any config of the host; its weights, its data sets and its occluders are not read.
+        num_classes: training identities.
+        train_batch: images of a training step, at least 2.
+        test_batch: images of a test step.
+
+    Raises:
+        ValueError: the config cannot be run.
+    """
+
+    def __init__(self, cfg: Any, num_classes: int, train_batch: int, test_batch: int) -> None:
+        cfg = _without_files(cfg)
+        cfg.MODEL.HEADS.NUM_CLASSES = num_classes
+        cfg.SOLVER.IMS_PER_BATCH = train_batch
+        torch.manual_seed(0)
+        self.model = DefaultTrainer.build_model(cfg)
+        self.device = torch.device(self.model.device)
+        if self.device.type not in ("cpu", "cuda"):
+            raise ValueError(f"MODEL.DEVICE={cfg.MODEL.DEVICE!r}: expected cpu or cuda")
+        self.flip = bool(cfg.TEST.FLIP.ENABLED)
+        self.on_training = _MemoryBatch(cfg, train_batch, num_classes, self.device, training=True)
+        self.on_test = _MemoryBatch(cfg, test_batch, num_classes, self.device, training=False)
+        self.optimizer, params = DefaultTrainer.build_optimizer(cfg, self.model)
+        for group in self.optimizer.param_groups:
+            group["lr"] *= LEARNING_RATE_FACTOR
+        trainer = AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer
+        self.trainer = trainer(self.model, self.on_training, self.optimizer, params)
+        self.storage = EventStorage(0)
+        self.precision = self._precision(cfg)
+
+    def _precision(self, cfg: Any) -> str:
+        if cfg.MODEL.META_ARCHITECTURE == "FED" and cfg.MODEL.FED.PRECISION != "fp32":
+            return str(cfg.MODEL.FED.PRECISION)
+        return "fp16 (AMP)" if cfg.SOLVER.AMP.ENABLED and self.device.type == "cuda" else "fp32"
+
+    def train_step(self) -> None:
+        """Forward, losses, backward, optimizer, and what the model itself updates."""
+        self.model.train()
+        with self.storage:
+            self.trainer.run_step()
+        self._wait()
+
+    def losses(self) -> dict[str, Tensor]:
+        """The forward part of a training step."""
+        self.model.train()
+        with self.storage:
+            return self.model(next(self.on_training))
+
+    @torch.no_grad()
+    def test_step(self, count: int | None = None) -> Tensor:
+        """Describe images as the host's evaluation does, mirror images too if the config says so.
+
+        Args:
+            count: how many of the test batch; None takes all.
+
+        Returns:
+            (B, D) descriptors.
+        """
+        self.model.eval()
+        batch = next(self.on_test)
+        images = batch["images"][:count]
+        if self.flip:
+            mirrored = images.flip(dims=[3])
+        described = self.model({**batch, "images": images})
+        if self.flip:
+            described = (described + self.model({**batch, "images": mirrored})) / 2
+        self._wait()
+        return described
+
+    def training_state(self) -> list[Tensor]:
+        """All tensors that stay between two training steps: weights, gradients, optimizer, ..."""
+        state = [
+            value
+            for entry in self.optimizer.state.values()
+            for value in entry.values()
+            if torch.is_tensor(value)
+        ]
+        parameters = list(self.model.parameters())
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        return [*parameters, *gradients, *self.model.buffers(), *state, self.on_training.images]
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+class _MemoryBatch:
+    """Yield one batch again and again, each time as a copy: stock models write into what they get.
+
+    Args:
+        cfg: of the images' size and views.
+        size: B.
+        num_classes: identities; each has as many images as the config's sampler gives it.
+        device: where the batch lies.
+        training: whether images are those of training.
+    """
+
+    def __init__(
+        self, cfg: Any, size: int, num_classes: int, device: torch.device, training: bool
+    ) -> None:
+        shape = _image_shape(cfg, training)
+        noise = torch.Generator().manual_seed(0)
+        self.images = (255 * torch.rand(size, *shape, generator=noise)).to(device)
+        identities = torch.arange(size) // max(1, cfg.DATALOADER.NUM_INSTANCE)
+        self.targets = (identities % num_classes).to(device)
+
+    def __iter__(self) -> _MemoryBatch:
+        return self
+
+    def __next__(self) -> dict[str, Tensor]:
+        return {
+            "images": self.images.clone(),
+            "targets": self.targets.clone(),
+            "camids": torch.zeros_like(self.targets),
+        }
+
+
+def _image_shape(cfg: Any, training: bool) -> tuple[int, ...]:
+    """Send an image through the config's transforms -> (3, H, W) or (V, 3, H, W)."""
+    image = Image.fromarray(np.full((256, 128, 3), 127, np.uint8))
+    return tuple(build_transforms(cfg, is_train=training)(image).shape)
+
+
+def _without_files(cfg: Any) -> Any:
+    """Return a copy that reads no weights, no occluders and no training set."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.MODEL.WEIGHTS = ""
+    cfg.MODEL.BACKBONE.PRETRAIN = False
+    cfg.MODEL.FED.MEMORY.INIT = "zeros"
+    cfg.INPUT.NPO.OCCLUDERS = ""
+    cfg.INPUT.NPO.PEOPLE.PROB = 0.0
+    return cfg

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "benchmark": "run a plan of methods, data sets and seeds, and go on where it stopped",
     "costs": "measure parameters, multiplications, time and memory of a plan's methods",
     "report": "tables, figures and failures of a benchmark, with one page that needs no network",
+    "robustness": "Rank-1 and mAP while more and more of every query is covered",
     "data": "draw, check and build data sets",
     "show": "draw what the training pipeline really yields",
     "cards": "say what results were measured on, and whether they compare",

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
 
     weights = ["MODEL.WEIGHTS", "" if untrained else args.weights]
     cfg = read_config(config_file, [*args.overrides, *weights])
-    name = args.dataset or _only_test_set(cfg.DATASETS.TESTS)
+    name = args.dataset or only_test_set(cfg.DATASETS.TESTS)
     about = {
         "method": args.method or Path(config_file).stem + (f", {UNTRAINED}" if untrained else ""),
         "config": Path(config_file).name,
@@ -80,7 +80,12 @@ def run(args: argparse.Namespace) -> None:
     )
 
 
-def _only_test_set(names: tuple[str, ...]) -> str:
+def only_test_set(names: tuple[str, ...]) -> str:
+    """Return the name in ``DATASETS.TESTS``.
+
+    Raises:
+        ValueError: there are several, or none.
+    """
     if len(names) != 1:
         raise ValueError(
             f"--dataset: expected a name, as DATASETS.TESTS has {len(names)}: {', '.join(names)}"

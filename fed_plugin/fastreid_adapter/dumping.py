@@ -39,18 +39,13 @@ def dump_test_set(
         )
     description = describe_test_set(cfg, dataset_name, progress)
     weights = cfg.MODEL.WEIGHTS
-    seed = seed_of_training(weights) if weights else cfg.get("SEED", -1)
-    known = {"epoch": description.epoch, "epoch_choice": description.epoch_choice}
-    if not weights:
-        known = {"epoch": 0, **dict.fromkeys(("training_sets", "supervision", "combineall"))}
     card = describe_evaluation(
         cfg,
         dataset_name,
         *_items(description),
         rerank=OFF,
         query_expansion=OFF,
-        seed=None if seed is None or seed < 0 else seed,
-        **known,
+        **known_of_weights(cfg, description.epoch, description.epoch_choice),
     )
     return description.to_dump(
         {
@@ -64,6 +59,22 @@ def dump_test_set(
             "card": card.to_json(),
         }
     )
+
+
+def known_of_weights(cfg: Any, epoch: int | None, epoch_choice: str | None) -> dict[str, Any]:
+    """Return the fields of a card that follow from where a model's weights come from.
+
+    Args:
+        cfg: config; empty ``MODEL.WEIGHTS`` took random weights, which learnt from nothing.
+        epoch: of the checkpoint, None if not known.
+        epoch_choice: who chose it, as on a card.
+    """
+    weights = cfg.MODEL.WEIGHTS
+    seed = seed_of_training(weights) if weights else cfg.get("SEED", -1)
+    known = {"epoch": epoch, "epoch_choice": epoch_choice}
+    if not weights:
+        known = {"epoch": 0, **dict.fromkeys(("training_sets", "supervision", "combineall"))}
+    return {"seed": None if seed is None or seed < 0 else seed, **known}
 
 
 def seed_of_training(weights: str) -> int | None:

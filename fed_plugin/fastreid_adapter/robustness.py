@@ -1,0 +1,232 @@
+"""The robustness curve of a config's model: whole queries with one side covered, share by share.
+
+Images pass the stock evaluation's pipeline first. Occluders are pasted on what comes out of it, so
+that the visible share is that of what the model sees, and every image is decoded once.
+
+Shape shorthand: ``V`` queries, ``G`` gallery images, ``D`` numbers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from fastreid.data import build
+from fastreid.data.common import CommDataset
+from fastreid.data.datasets import DATASET_REGISTRY
+from fastreid.data.transforms import build_transforms
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fed_plugin.datasets.whole_queries import WholeQueries, choose_whole_queries
+from fed_plugin.fastreid_adapter.card import describe_evaluation
+from fed_plugin.fastreid_adapter.dumping import known_of_weights
+from fed_plugin.fastreid_adapter.evaluated_epoch import evaluated_epoch
+from fed_plugin.fastreid_adapter.loader_config import as_current
+from fed_plugin.fastreid_adapter.robustness_settings import RobustnessSettings
+from fed_plugin.fastreid_adapter.trained_model import load_trained
+from fed_plugin.retrieval.evaluation import DISTANCES
+from fed_plugin.retrieval.feature_dump import unique_names
+from fed_plugin.retrieval.protocol_card import OFF
+from fed_plugin.retrieval.ranking import RankingResult, rank
+from fed_plugin.retrieval.robustness_curve import RobustnessCurve
+from fed_plugin.retrieval.robustness_summary import summarize_rankings
+from fed_plugin.transforms import PeopleSet
+from fed_plugin.transforms.covered_queries import OBJECTS, PEOPLE, CoveredQueries, choose_people
+from fed_plugin.transforms.side_occlusion import SIDES, Pixels
+
+Progress = Callable[[int, int], None]
+
+
+@torch.no_grad()
+def measure_robustness(
+    cfg: Any,
+    dataset_name: str,
+    settings: RobustnessSettings,
+    method: str,
+    progress: Progress | None = None,
+) -> RobustnessCurve:
+    """Search a gallery for whole people, then for the same people with one side covered.
+
+    Args:
+        cfg: any config of the host; ``MODEL.WEIGHTS`` names the checkpoint, empty takes random
+            weights.
+        dataset_name: name in the host's ``DATASET_REGISTRY``.
+        settings: what is measured.
+        method: name in tables.
+        progress: called with images described and images in all.
+
+    Raises:
+        FileNotFoundError: the data set or the folder of occluders is not there.
+        ValueError: the checkpoint is of another model, or no image can be searched for.
+    """
+    chosen = list_whole_queries(cfg, dataset_name, settings)
+    model = load_trained(cfg)
+    epoch = evaluated_epoch(cfg, model)
+    names = unique_names([path for path, _, _ in chosen.queries])
+    conditions = settings.conditions
+    total = len(chosen.gallery) + len(names) * (1 + len(conditions))
+    describe = _Describer(cfg, model, total, progress)
+    covered, gallery = _prepare(cfg, chosen, names, settings, describe)
+
+    def ranking(kind: str, side: str, share: float) -> RankingResult:
+        features = describe.covered(covered, kind, side, share)
+        return _rank(DISTANCES[cfg.TEST.METRIC](features, gallery), chosen)
+
+    whole = ranking(OBJECTS, SIDES[0], 1.0)
+    occluders = settings.describe_occluders(settings.load_occluders())
+    card = describe_evaluation(
+        cfg,
+        dataset_name,
+        chosen.queries,
+        chosen.gallery,
+        rerank=OFF,
+        query_expansion=OFF,
+        **known_of_weights(cfg, epoch.epoch, epoch.choice),
+    ).to_json()
+    return summarize_rankings(
+        names,
+        whole,
+        {condition: ranking(*condition) for condition in conditions},
+        method=method,
+        dataset=card["dataset"],
+        queries=chosen.rule,
+        seed=settings.seed,
+        occluders=occluders,
+        settings=settings.asked(cfg.MODEL.WEIGHTS),
+        card={**card, "dataset": _card_name(card["dataset"], settings, occluders)},
+    )
+
+
+def list_whole_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> WholeQueries:
+    """List a data set as the stock test loader does, and choose whole queries.
+
+    Raises:
+        FileNotFoundError: the data set is not there.
+        ValueError: no image can be searched for.
+    """
+    with as_current(cfg):
+        dataset = DATASET_REGISTRY.get(dataset_name)(root=build._root)
+    query, gallery = (
+        [tuple(item[:3]) for item in split] for split in (dataset.query, dataset.gallery)
+    )
+    return choose_whole_queries(
+        dataset_name,
+        query,
+        gallery,
+        most=settings.queries,
+        per_identity=settings.per_identity,
+        source=settings.source,
+    )
+
+
+class _Describer:
+    """Turn images into descriptors as the stock evaluation does, and count them."""
+
+    def __init__(self, cfg: Any, model: nn.Module, total: int, progress: Progress | None) -> None:
+        self.model, self.batch = model, cfg.TEST.IMS_PER_BATCH
+        self.flip, self.total, self.progress = cfg.TEST.FLIP.ENABLED, total, progress
+        self.done = 0
+
+    def __call__(self, images: Tensor) -> NDArray[np.float32]:
+        """Describe (B, 3, H, W) images in [0, 255]; return (B, D)."""
+        features = self._describe(images)
+        if self.flip:
+            features = (features + self._describe(images.flip(dims=[3]))) / 2
+        self.done += len(images)
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+        return features.float().cpu().numpy()
+
+    def covered(
+        self, queries: CoveredQueries, kind: str, side: str, share: float
+    ) -> NDArray[np.float32]:
+        """Describe all queries with one side covered; return (V, D)."""
+        features = []
+        for top in range(0, len(queries), self.batch):
+            rows = range(top, min(top + self.batch, len(queries)))
+            pixels = queries.cover(kind, side, share, rows)
+            features.append(self(torch.from_numpy(pixels).permute(0, 3, 1, 2).float()))
+        return np.concatenate(features)
+
+    def _describe(self, images: Tensor) -> Tensor:
+        images = images.clone().to(self.model.device)  # stock models write into what they get
+        features = self.model({"images": images})
+        if not torch.is_tensor(features) or features.ndim != 2:
+            raise ValueError(
+                f"MODEL.META_ARCHITECTURE={type(self.model).__name__}: yields "
+                f"{getattr(features, 'shape', type(features).__name__)} in evaluation, expected "
+                "one descriptor per image (B, D)"
+            )
+        return features
+
+
+def _prepare(
+    cfg: Any,
+    chosen: WholeQueries,
+    names: list[str],
+    settings: RobustnessSettings,
+    describe: _Describer,
+) -> tuple[CoveredQueries, NDArray[np.float32]]:
+    """Describe the gallery, and keep the pixels of queries and of people who are pasted."""
+    people = _choose_people(chosen, names, settings)
+    queries = [path for path, _, _ in chosen.queries]
+    needed = {*queries, *(path for paths in people.values() for path in paths)}
+    pixels: dict[str, Pixels] = {}
+
+    def keep(batch: dict[str, Any]) -> Tensor:
+        for path, image in zip(batch["img_paths"], batch["images"], strict=True):
+            if path in needed and path not in pixels:
+                levels = image.round().clamp(0, 255).to(torch.uint8)
+                pixels[path] = levels.permute(1, 2, 0).contiguous().numpy()
+        return batch["images"]
+
+    gallery = np.concatenate([describe(keep(batch)) for batch in _load(cfg, chosen.gallery)])
+    beside = [item for item in chosen.queries if item[0] not in pixels]
+    for batch in _load(cfg, beside) if beside else ():
+        keep(batch)
+    covered = CoveredQueries(
+        np.stack([pixels[path] for path in queries]),
+        names,
+        settings.load_occluders(),
+        {side: [pixels[path] for path in paths] for side, paths in people.items()},
+        settings.seed,
+    )
+    return covered, gallery
+
+
+def _choose_people(
+    chosen: WholeQueries, names: list[str], settings: RobustnessSettings
+) -> dict[str, list[str]]:
+    if PEOPLE not in settings.kinds:
+        return {}
+    rows = sorted(chosen.gallery_people, key=lambda item: (item[1], os.path.basename(item[0])))
+    people = PeopleSet([row[0] for row in rows], [row[1] for row in rows], key="--kinds people")
+    return choose_people(names, [pid for _, pid, _ in chosen.queries], people, settings.seed)
+
+
+def _load(cfg: Any, items: list[Any]) -> Iterable[dict[str, Any]]:
+    """Return the stock test loader over some images."""
+    images = CommDataset(items, build_transforms(cfg, is_train=False), relabel=False)
+    loader, _ = build.build_reid_test_loader(cfg, test_set=images, num_query=0)
+    return loader
+
+
+def _rank(distances: NDArray[np.float32], chosen: WholeQueries) -> RankingResult:
+    ids = [
+        np.array([item[place] for item in items])
+        for place in (1, 2)
+        for items in (chosen.queries, chosen.gallery)
+    ]
+    result = rank(distances, *ids)
+    assert result.valid_queries.size == len(chosen.queries)  # they were chosen so
+    return result
+
+
+def _card_name(dataset: str, settings: RobustnessSettings, occluders: dict[str, str]) -> str:
+    pasted = ", ".join(f"{kind} ({words})" for kind, words in occluders.items())
+    shares = " ".join(f"{share:g}" for share in settings.visible_shares)
+    return f"{dataset}, whole queries under {pasted}; visible {shares}; seed {settings.seed}"

@@ -1,0 +1,241 @@
+"""Robustness: what a method is worth when a share of every query is covered.
+
+JSON, format "fed_plugin.robustness/1". A *visible share* is 1 less the covered share of the image's
+area. The *area* of a metric is that under its curve from the smallest visible share to 1, over the
+width of that range: the mean metric, were every share equally likely. Percentages throughout.
+
+Shape shorthand: ``V`` queries, ``L`` visible shares below 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fed_plugin.retrieval.result import Metric
+from fed_plugin.retrieval.whole_files import written_whole
+
+FORMAT = "fed_plugin.robustness/1"
+METRICS = ("Rank-1", "mAP")
+
+
+@dataclass(frozen=True)
+class Level:
+    """What is left when one kind of occluder covers one side.
+
+    Args:
+        kind: of occluder, ``"objects"`` or ``"people"``.
+        side: that is covered.
+        visible_share: of the image's area, in (0, 1).
+        metrics: percentages by name, with intervals over the queries.
+    """
+
+    kind: str
+    side: str
+    visible_share: float
+    metrics: Mapping[str, Metric]
+
+
+@dataclass(frozen=True, eq=False)
+class CoveredQueries:
+    """What became of every query, in the mean over the sides.
+
+    Args:
+        names: V file names.
+        visible_shares: 1, where nothing is pasted, then L falling shares above 0.
+        values: (1 + L, V) percentages by kind and metric; the first rows of all kinds agree.
+
+    Raises:
+        ValueError: names, shares, shapes or ranges do not fit.
+    """
+
+    names: tuple[str, ...]
+    visible_shares: tuple[float, ...]
+    values: Mapping[str, Mapping[str, NDArray[np.float64]]]
+
+    def __post_init__(self) -> None:
+        shares, count = np.asarray(self.visible_shares, dtype=np.float64), len(self.names)
+        if not count or len(set(self.names)) != count:
+            raise ValueError(f"per_query.names has {count} names: expected some, each once")
+        falls = shares.ndim == 1 and shares.size > 1 and bool((np.diff(shares) < 0).all())
+        if not (falls and shares[0] == 1 and shares[-1] > 0):
+            raise ValueError(
+                f"per_query.visible_shares is {list(self.visible_shares)}: expected 1, then shares "
+                "in (0, 1) that fall"
+            )
+        if not self.values:
+            raise ValueError("per_query.values: expected a kind of occluder or more, got none")
+        for kind, metrics in self.values.items():
+            for name in METRICS:
+                values = metrics[name]
+                if values.shape != (shares.size, count):
+                    raise ValueError(
+                        f"per_query.values.{kind}.{name} has shape {values.shape}: expected "
+                        f"{(shares.size, count)}"
+                    )
+                if not ((values >= 0).all() and (values <= 100).all()):
+                    raise ValueError(f"per_query.values.{kind}.{name}: expected percentages")
+
+    def percentages(self, metric: str, kind: str | None = None) -> NDArray[np.float64]:
+        """Return (1 + L, V) percentages of one kind of occluder, or their mean over the kinds."""
+        kinds = self.values if kind is None else [kind]
+        return np.mean([self.values[one][metric] for one in kinds], axis=0)
+
+    def areas(self, metric: str, kind: str | None = None) -> NDArray[np.float64]:
+        """Return (V,) areas in [0, 100], whose mean is the area of the mean curve."""
+        return area_weights(self.visible_shares) @ self.percentages(metric, kind)
+
+
+def area_weights(visible_shares: Sequence[float]) -> NDArray[np.float64]:
+    """Return (1 + L,) weights of a curve's points in its area; they sum to 1.
+
+    Args:
+        visible_shares: 1 and L falling shares.
+    """
+    steps = -np.diff(np.asarray(visible_shares, dtype=np.float64))
+    return (np.append(steps, 0) + np.append(0, steps)) / (2 * steps.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class RobustnessCurve:
+    """One method's curve on one data set.
+
+    Args:
+        method: what stands in a table's first column.
+        dataset: whose people are searched for.
+        queries: how they were chosen, in one sentence.
+        seed: chooses what is pasted on which query.
+        occluders: what each kind of occluder is, by kind.
+        levels: one per kind, side and visible share below 1.
+        whole: metrics by name where nothing is pasted.
+        area: likewise under the curves, in the mean over kinds and sides.
+        per_query: what the curves are means of.
+        card: the protocol card, as JSON has it; empty if unknown.
+        settings: what was asked for and of which weights; a run that asks for the same may be
+            left out.
+    """
+
+    method: str
+    dataset: str
+    queries: str
+    seed: int
+    occluders: Mapping[str, str]
+    levels: tuple[Level, ...]
+    whole: Mapping[str, Metric]
+    area: Mapping[str, Metric]
+    per_query: CoveredQueries
+    card: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the file holds, as JSON has it."""
+        rows = self.per_query
+        return {
+            "format": FORMAT,
+            "method": self.method,
+            "dataset": self.dataset,
+            "queries": self.queries,
+            "count": len(rows.names),
+            "seed": self.seed,
+            "occluders": dict(self.occluders),
+            "settings": dict(self.settings),
+            "whole": _metrics_to_json(self.whole),
+            "area": _metrics_to_json(self.area),
+            "levels": [
+                {**vars(level), "metrics": _metrics_to_json(level.metrics)} for level in self.levels
+            ],
+            "per_query": {
+                "names": list(rows.names),
+                "visible_shares": list(rows.visible_shares),
+                "values": {
+                    kind: {name: values.tolist() for name, values in metrics.items()}
+                    for kind, metrics in rows.values.items()
+                },
+            },
+            "card": dict(self.card),
+        }
+
+    @classmethod
+    def from_json(cls, content: Any) -> RobustnessCurve:
+        """Read what :meth:`to_json` returns.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        if found != FORMAT:
+            raise ValueError(f"format {found!r}: expected {FORMAT!r}")
+        try:
+            return cls(
+                method=str(content["method"]),
+                dataset=str(content["dataset"]),
+                queries=str(content["queries"]),
+                seed=int(content["seed"]),
+                occluders=dict(content["occluders"]),
+                levels=tuple(_level_from_json(level) for level in content["levels"]),
+                whole=_metrics_from_json(content["whole"]),
+                area=_metrics_from_json(content["area"]),
+                per_query=_queries_from_json(content["per_query"]),
+                card=dict(content["card"]),
+                settings=dict(content["settings"]),
+            )
+        except KeyError as error:
+            raise ValueError(f"no key {error}: expected all of {FORMAT}") from error
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"a value of the wrong kind ({error})") from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the curve; the file is there whole or not at all."""
+        with written_whole(path) as file:
+            file.write((json.dumps(self.to_json(), allow_nan=False) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> RobustnessCurve:
+        """Read a curve.
+
+        Raises:
+            FileNotFoundError: No such file.
+            ValueError: It is not a curve; the message names the file.
+        """
+        try:
+            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}: not a robustness curve: {error}") from error
+
+
+def _metrics_to_json(metrics: Mapping[str, Metric]) -> dict[str, dict[str, float]]:
+    return {name: dict(vars(metric)) for name, metric in metrics.items()}
+
+
+def _metrics_from_json(content: Any) -> dict[str, Metric]:
+    return {
+        name: Metric(*(float(content[name][key]) for key in ("value", "low", "high")))
+        for name in METRICS
+    }
+
+
+def _level_from_json(content: Any) -> Level:
+    return Level(
+        str(content["kind"]),
+        str(content["side"]),
+        float(content["visible_share"]),
+        _metrics_from_json(content["metrics"]),
+    )
+
+
+def _queries_from_json(content: Any) -> CoveredQueries:
+    return CoveredQueries(
+        tuple(map(str, content["names"])),
+        tuple(map(float, content["visible_shares"])),
+        {
+            str(kind): {name: np.asarray(metrics[name], dtype=np.float64) for name in METRICS}
+            for kind, metrics in content["values"].items()
+        },
+    )

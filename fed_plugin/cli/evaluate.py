@@ -4,25 +4,41 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fed_plugin.retrieval.protocol_card import ProtocolCard
-    from fed_plugin.retrieval.result import Metric, Result
+    from fed_plugin.retrieval.result import Result
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A file, its result, its card, and how many of its queries were left out."""
+
+    path: str
+    result: Result
+    card: ProtocolCard
+    left_out: int = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.description = (
         "Rank the gallery of feature dumps (docs/dumps.md) for their queries: Rank-1, 5, 10, mAP "
-        "and mINP with 95 %% bootstrap intervals over the queries. Dumps of different protocols "
-        "are refused: they do not belong into one table."
+        "and mINP, and TPR@FPR and DIR@FAR where they are defined, with 95 %% bootstrap intervals. "
+        "Files of different protocols are refused: they do not belong into one table."
     )
-    parser.add_argument("dumps", nargs="+", metavar="FILE.npz", help="made by dump, or by anything")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="a feature dump (.npz), made by dump or by anything; or a result (.json) of --json or "
+        "of a benchmark",
+    )
     parser.add_argument(
         "--method",
         action="append",
@@ -35,7 +51,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default: what the file says, else cosine",
     )
     parser.add_argument(
-        "--compare", action="store_true", help="differences to the first file, query by query"
+        "--compare",
+        action="store_true",
+        help="differences to the first file, query by query, with p-values",
+    )
+    parser.add_argument(
+        "--groups",
+        choices=("query", "identity"),
+        default="query",
+        help="what the intervals and p-values take for independent; the queries of one person are "
+        "not, but identity wants some twenty identities; default: query",
     )
     parser.add_argument(
         "--json",
@@ -48,63 +73,57 @@ def run(args: argparse.Namespace) -> None:
     """Score and print.
 
     Raises:
-        FileNotFoundError: no such dump, or no folder to write in.
-        ValueError: a file is no feature dump, or two follow different protocols.
+        FileNotFoundError: no such file, or no folder to write in.
+        ValueError: a file is no feature dump or result, or two follow different protocols.
     """
+    from fed_plugin.cli.evaluation_tables import (
+        differences_table,
+        means_table,
+        thresholds_table,
+        undefined_notes,
+    )
     from fed_plugin.retrieval.whole_files import check_writable, written_whole
 
-    if args.method and len(args.method) != len(args.dumps):
+    if args.method and len(args.method) != len(args.files):
         raise ValueError(
-            f"--method: expected a name per file, {len(args.dumps)}, got {len(args.method)}"
+            f"--method: expected a name per file, {len(args.files)}, got {len(args.method)}"
         )
-    if args.compare and len(args.dumps) < 2:
+    if args.compare and len(args.files) < 2:
         raise ValueError("--compare: expected two files or more, got one")
     if args.json:
         check_writable(args.json)
-    results, notes = _score(args)
-    differences = _differences_table(results) if args.compare else None
-    print(_metrics_table(results))
-    print("95 % intervals: bootstrap over the queries")
-    for note in notes:
-        print(note)
-    if differences:
-        print(f"\nless {_row_names(results)[0]}, in points; * an interval without zero")
-        print(differences)
+    scored = _score(args)
+    results = [one.result for one in scored]
+    differences = differences_table(results, args.groups) if args.compare else ""
+    notes = "\n".join([*_notes(scored), *undefined_notes(results)])
+    tables = (means_table(results, args.groups), thresholds_table(results), notes, differences)
+    print("\n\n".join(filter(None, tables)))
     if args.json:
         content = [result.to_json() for result in results]
         text = json.dumps(content if len(content) > 1 else content[0], allow_nan=False)
         with written_whole(args.json) as file:
             file.write(f"{text}\n".encode())
-        print(f"numbers of every query: {args.json}")
+        print(f"\nnumbers of every query: {args.json}")
 
 
-def _score(args: argparse.Namespace) -> tuple[list[Result], list[str]]:
-    """Return a result per dump, and what is to be said of them; one dump is in memory at a time."""
+def _score(args: argparse.Namespace) -> list[_Scored]:
+    """Return what every file says; one dump is in memory at a time."""
     from fed_plugin.cli.progress import ProgressLine
 
-    results: list[Result] = []
-    notes: list[str] = []
-    cards: list[tuple[str, ProtocolCard]] = []
+    scored: list[_Scored] = []
     with ProgressLine("ranking") as progress:
-        for done, path in enumerate(args.dumps):
+        for done, path in enumerate(args.files):
             name = args.method[done] if args.method else None
-            result, left_out = _score_one(path, name, args.distance, cards)
-            results.append(result)
-            if left_out:
-                notes.append(
-                    f"{path}: {left_out} queries have no right answer in the gallery and are left "
-                    "out"
-                )
-            progress(done + 1, len(args.dumps))
-    if unknown := _unknown([card for _, card in cards]):
-        notes.append(f"not compared, as not every file says it: {', '.join(unknown)}")
-    return results, notes
+            one = _read_result if Path(path).suffix == ".json" else _rank
+            scored.append(one(path, name, args.distance, args.groups, scored))
+            progress(done + 1, len(args.files))
+    return scored
 
 
-def _score_one(
-    path: str, method: str | None, distance: str | None, cards: list[tuple[str, ProtocolCard]]
-) -> tuple[Result, int]:
-    """Rank a dump; return its result and the number of queries left out, add its card to ours."""
+def _rank(
+    path: str, method: str | None, distance: str | None, groups: str, before: Sequence[_Scored]
+) -> _Scored:
+    """Rank a dump, unless its protocol is another than that of a file before it."""
     from fed_plugin.retrieval.dump_card import card_of_dump
     from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
     from fed_plugin.retrieval.feature_dump import FeatureDump
@@ -113,80 +132,74 @@ def _score_one(
     try:
         distance = distance_for(dump, distance)
         card = card_of_dump(dump, distance)
-        for other_path, other in cards:
-            _refuse_another_protocol(card, other_path, other)
-        cards.append((path, card))
+        _refuse_another_protocol(card, before)
         result = evaluate_dump(
             dump,
             method=method or str(dump.about.get("method") or Path(path).stem),
             distance=distance,
             card=card.to_json(),
+            groups=groups,
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return result, len(dump.query) - len(result.queries.names)
+    return _Scored(path, result, card, len(dump.query) - len(result.queries.names))
 
 
-def _unknown(cards: Sequence[ProtocolCard]) -> list[str]:
-    """Return the fields that keep no two cards apart because one of them does not know."""
+def _read_result(
+    path: str, method: str | None, distance: str | None, groups: str, before: Sequence[_Scored]
+) -> _Scored:
+    """Read a result, unless its protocol is another than that of a file before it."""
+    from dataclasses import replace
+
+    from fed_plugin.retrieval.evaluation import with_groups
+    from fed_plugin.retrieval.protocol_card import ProtocolCard
+    from fed_plugin.retrieval.result import Result
+
+    result = Result.load(path)
+    try:
+        card = ProtocolCard.from_json(result.card) if result.card else ProtocolCard()
+        if distance not in (None, card.distance):
+            raise ValueError(
+                f"--distance {distance}: a result is ranked already, by {card.distance}; try its "
+                "feature dump"
+            )
+        _refuse_another_protocol(card, before)
+        result = with_groups(replace(result, method=method or result.method), groups)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return _Scored(path, result, card)
+
+
+def _notes(scored: Sequence[_Scored]) -> list[str]:
+    """Say which queries were left out, and what keeps no two files apart for want of knowledge."""
     from fed_plugin.retrieval.protocol_card import unknown_fields
 
-    found = (one.field for pair in pairwise(cards) for one in unknown_fields(*pair))
-    return list(dict.fromkeys(found))
+    notes = [
+        f"{one.path}: {one.left_out} queries have no right answer in the gallery and are left out"
+        for one in scored
+        if one.left_out
+    ]
+    pairs = pairwise([one.card for one in scored])
+    unknown = dict.fromkeys(one.field for pair in pairs for one in unknown_fields(*pair))
+    if unknown:
+        notes.append(f"not compared, as not every file says it: {', '.join(unknown)}")
+    return notes
 
 
-def _refuse_another_protocol(card: ProtocolCard, path: str, other: ProtocolCard) -> None:
+def _refuse_another_protocol(card: ProtocolCard, before: Sequence[_Scored]) -> None:
     from fed_plugin.retrieval.card_fields import COMPARED
     from fed_plugin.retrieval.protocol_card import protocol_differences
 
-    differences = protocol_differences(card, other)
-    if differences:
-        said = "; ".join(
-            f"{one.field} is {_short(one.a)}, not {_short(one.b)} ({COMPARED[one.field]})"
-            for one in differences
-        )
-        raise ValueError(f"does not compare with {path}: {said}; try them one by one")
+    for other in before:
+        differences = protocol_differences(card, other.card)
+        if differences:
+            said = "; ".join(
+                f"{one.field} is {_short(one.a)}, not {_short(one.b)} ({COMPARED[one.field]})"
+                for one in differences
+            )
+            raise ValueError(f"does not compare with {other.path}: {said}; try them one by one")
 
 
 def _short(value: object) -> str:
     text = " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return text if len(text) <= 40 else f"{text[:12]}..."
-
-
-def _metrics_table(results: Sequence[Result]) -> str:
-    rows = [
-        [name, str(len(result.queries.names)), *map(_with_interval, result.metrics.values())]
-        for name, result in zip(_row_names(results), results, strict=True)
-    ]
-    return _table(["method", "queries", *results[0].metrics], rows)
-
-
-def _differences_table(results: Sequence[Result]) -> str:
-    from fed_plugin.retrieval.evaluation import compare_results
-
-    names = _row_names(results)
-    rows = []
-    for name, result in zip(names[1:], results[1:], strict=True):
-        differences = compare_results(result, results[0])
-        rows.append([name, *(_with_interval(metric, "+") for metric in differences.values())])
-    return _table(["method", *results[0].metrics], rows)
-
-
-def _row_names(results: Sequence[Result]) -> list[str]:
-    """Return the methods' names, numbered where two are the same."""
-    count = Counter(result.method for result in results)
-    return [
-        f"{result.method} ({place})" if count[result.method] > 1 else result.method
-        for place, result in enumerate(results, start=1)
-    ]
-
-
-def _with_interval(metric: Metric, sign: str = "") -> str:
-    text = f"{metric.value:{sign}.1f} [{metric.low:{sign}.1f}, {metric.high:{sign}.1f}]"
-    return f"{text} *" if sign and not metric.low <= 0 <= metric.high else text
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    from tabulate import tabulate
-
-    return tabulate(rows, headers=header, tablefmt="github", disable_numparse=True)

@@ -3,7 +3,7 @@
 from fed_plugin.retrieval.distances import cosine_distance, euclidean_distance
 from fed_plugin.retrieval.intervals import Interval, bootstrap_interval, paired_bootstrap
 from fed_plugin.retrieval.open_set import OpenSetResult, identify_open_set, leave_identities_out
-from fed_plugin.retrieval.paired_tests import PairedTest, sign_flip_test
+from fed_plugin.retrieval.paired_tests import PairedTest, holm_adjusted, sign_flip_test
 from fed_plugin.retrieval.ranking import RankingResult, evaluate_rank, rank
 from fed_plugin.retrieval.seeds import SeedSummary, summarize_seeds
 from fed_plugin.retrieval.verification import VerificationResult, verify_pairs
@@ -19,6 +19,7 @@ __all__ = [
     "cosine_distance",
     "euclidean_distance",
     "evaluate_rank",
+    "holm_adjusted",
     "identify_open_set",
     "leave_identities_out",
     "paired_bootstrap",

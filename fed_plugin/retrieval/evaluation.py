@@ -1,8 +1,9 @@
-"""From feature dumps to results, and from two results to what lies between them."""
+"""From feature dumps to results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,14 @@ from numpy.typing import NDArray
 
 from fed_plugin.retrieval.distances import cosine_distance, euclidean_distance
 from fed_plugin.retrieval.feature_dump import FeatureDump
-from fed_plugin.retrieval.intervals import Interval, bootstrap_interval, paired_bootstrap
-from fed_plugin.retrieval.ranking import rank
-from fed_plugin.retrieval.result import METRICS, Metric, Queries, Result
+from fed_plugin.retrieval.intervals import bootstrap_interval
+from fed_plugin.retrieval.ranking import RankingResult, rank
+from fed_plugin.retrieval.result import GROUPS, METRICS, Metric, Queries, Result
+from fed_plugin.retrieval.threshold_metrics import (
+    ThresholdMetrics,
+    not_computed,
+    threshold_metrics,
+)
 
 DISTANCES = {"cosine": cosine_distance, "euclidean": euclidean_distance}
 _BLOCK_ELEMENTS = 64_000_000  # distances held at once: 256 MB
@@ -24,38 +30,43 @@ def evaluate_dump(
     method: str | None = None,
     distance: str | None = None,
     card: Mapping[str, Any] | None = None,
+    groups: str = "query",
 ) -> Result:
     """Rank a dump's gallery for its queries.
 
     Gallery images of the query's identity and camera are left out, a query without a right answer
-    is left out of every mean, and equal distances keep the gallery's order.
+    is left out of every mean, and equal distances keep the gallery's order. TPR@FPR and DIR@FAR,
+    which are no means over queries, need at most 64 million pairs; ``undefined`` of the
+    result says why one is missing.
 
     Args:
         dump: of one method.
         method: its name; None takes the one in ``about``, or "unnamed".
         distance: ``cosine`` or ``euclidean``; None takes the one in ``about``, or cosine.
         card: protocol card to keep with the numbers.
+        groups: what the intervals of means draw: ``query`` by query, or ``identity`` by identity.
 
     Raises:
-        ValueError: An unknown distance, or no query has a right answer.
+        ValueError: An unknown distance, or no query has a right answer; or ``identity``, and all
+            queries are of one.
     """
     distance = distance_for(dump, distance)
-    gallery, rows = dump.gallery, _queries_with_answers(dump)
-    step = max(1, _BLOCK_ELEMENTS // len(gallery))
-    ranked = [
-        _rank(dump, rows[top : top + step], gallery, distance) for top in range(0, len(rows), step)
-    ]
+    rows = _queries_with_answers(dump)
+    beyond, ranked = _rank_all(dump, rows, distance)
     queries = Queries(
         tuple(map(str, dump.names[rows])),
         np.concatenate([block.first_hits for block in ranked]),
         np.concatenate([block.average_precisions for block in ranked]),
         np.concatenate([block.inverse_negative_penalties for block in ranked]),
+        pids=dump.pids[rows].astype(np.int64),
     )
     return Result(
         method=method or str(dump.about.get("method") or "unnamed"),
-        metrics={name: _metric(bootstrap_interval(queries.percentages(name))) for name in METRICS},
+        metrics={**_means(queries, groups), **beyond.metrics},
         queries=queries,
         card=dict(card or {}),
+        undefined=beyond.undefined,
+        groups=groups,
     )
 
 
@@ -71,36 +82,40 @@ def distance_for(dump: FeatureDump, asked: str | None = None) -> str:
     return str(distance)
 
 
-def compare_results(result: Result, baseline: Result) -> dict[str, Metric]:
-    """Compute by how many points a result is better, and the interval over the same queries.
-
-    Args:
-        result: of one method.
-        baseline: of another method on the same queries, in any order.
-
-    Returns:
-        ``result - baseline`` by metric; an interval without zero is more than the draw of queries
-        explains.
+def with_groups(result: Result, groups: str) -> Result:
+    """Return a result whose intervals of means draw ``query`` by query or ``identity`` by identity.
 
     Raises:
-        ValueError: The queries are not the same.
+        ValueError: As :func:`drawn_together`.
     """
-    ours, theirs = result.queries, baseline.queries
-    place = {name: row for row, name in enumerate(theirs.names)}
-    missing = [name for name in ours.names if name not in place]
-    if missing or len(place) != len(ours.names):
+    means = _means(result.queries, groups)
+    return replace(result, metrics={**result.metrics, **means}, groups=groups)
+
+
+def drawn_together(queries: Queries, groups: str) -> NDArray[np.int64] | None:
+    """Return what a bootstrap draws together, (V,) identities or None for every query by itself.
+
+    Args:
+        queries: of a result.
+        groups: ``query`` or ``identity``.
+
+    Raises:
+        ValueError: Another word; identities that an older file does not say, or only one of them.
+    """
+    if groups not in GROUPS:
+        raise ValueError(f"groups {groups!r}: expected one of {', '.join(GROUPS)}")
+    if groups == "query":
+        return None
+    if queries.pids is None:
         raise ValueError(
-            f"{result.method} ranked {len(ours.names)} queries and {baseline.method} {len(place)}"
-            f"{f', {missing[0]!r} among the first alone' if missing else ''}: expected the same "
-            "queries; try dumping both methods on one test set"
+            "the result does not say the queries' identities, as older ones do not; expected "
+            "queries.pids; try scoring its feature dump again, or groups by query"
         )
-    order = np.array([place[name] for name in ours.names])
-    return {
-        metric: _metric(
-            paired_bootstrap(ours.percentages(metric), theirs.percentages(metric)[order])
+    if np.unique(queries.pids).size < 2:
+        raise ValueError(
+            "all queries are of one identity: expected at least 2 to draw from; try groups by query"
         )
-        for metric in METRICS
-    }
+    return queries.pids
 
 
 def _queries_with_answers(dump: FeatureDump) -> NDArray[np.int64]:
@@ -116,15 +131,39 @@ def _queries_with_answers(dump: FeatureDump) -> NDArray[np.int64]:
     return np.array(answered, dtype=np.int64) if answered else dump.query  # rank says what is wrong
 
 
-def _rank(dump: FeatureDump, rows: NDArray[Any], gallery: NDArray[Any], distance: str) -> Any:
-    return rank(
-        DISTANCES[distance](dump.features[rows], dump.features[gallery]),
-        dump.pids[rows],
-        dump.pids[gallery],
-        dump.camids[rows],
-        dump.camids[gallery],
-    )
+def _rank_all(
+    dump: FeatureDump, rows: NDArray[np.int64], distance: str
+) -> tuple[ThresholdMetrics, list[RankingResult]]:
+    """Rank the queries in ``rows``, in blocks if need be; without need, look at all pairs too."""
+    query, gallery = dump.query, dump.gallery
+    pairs = len(query) * len(gallery)
+    if pairs > _BLOCK_ELEMENTS:
+        reason = f"{pairs} pairs of a query and a gallery image: expected {_BLOCK_ELEMENTS} or less"
+        step = max(1, _BLOCK_ELEMENTS // len(gallery))
+        blocks = [rows[top : top + step] for top in range(0, len(rows), step)]
+        return not_computed(reason), [
+            rank(_distances(dump, block, distance), *_labels(dump, block)) for block in blocks
+        ]
+    distmat = _distances(dump, query, distance)
+    answered = distmat if len(rows) == len(query) else distmat[np.isin(query, rows)]
+    ranked = rank(answered, *_labels(dump, rows))
+    return threshold_metrics(distmat, *_labels(dump, query)), [ranked]
 
 
-def _metric(interval: Interval) -> Metric:
-    return Metric(interval.mean, interval.low, interval.high)
+def _distances(dump: FeatureDump, rows: NDArray[np.int64], distance: str) -> NDArray[Any]:
+    return DISTANCES[distance](dump.features[rows], dump.features[dump.gallery])
+
+
+def _labels(dump: FeatureDump, rows: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+    """Return identities, then cameras, of queries and gallery."""
+    gallery = dump.gallery
+    return dump.pids[rows], dump.pids[gallery], dump.camids[rows], dump.camids[gallery]
+
+
+def _means(queries: Queries, groups: str) -> dict[str, Metric]:
+    drawn = drawn_together(queries, groups)
+    means = {}
+    for name in METRICS:
+        interval = bootstrap_interval(queries.percentages(name), groups=drawn)
+        means[name] = Metric(interval.mean, interval.low, interval.high)
+    return means

@@ -49,6 +49,9 @@ class OpenSetResult:
             what an interval or a paired test over queries wants.
         mated_queries: (M,) int64, indices into the queries that were passed in, ascending.
         unmated_queries: (U,) int64, likewise.
+        answer_distances: (M,) float64, how far each mated query's nearest right answer is; infinite
+            where none stands among the first ``max_rank`` images.
+        alarm_distances: (U,) float64, how far the nearest image of each unmated query is.
     """
 
     false_alarm_rates: NDArray[np.float64]
@@ -58,6 +61,8 @@ class OpenSetResult:
     identified: NDArray[np.bool_]
     mated_queries: NDArray[np.int64]
     unmated_queries: NDArray[np.int64]
+    answer_distances: NDArray[np.float64]
+    alarm_distances: NDArray[np.float64]
 
 
 def identify_open_set(
@@ -108,7 +113,9 @@ def identify_open_set(
             reached[k] = np.searchsorted(alarms, alarms[allowed]) / alarms.size
             identified[k] &= found < alarms[allowed]
     return OpenSetResult(
-        rates, identified.mean(axis=1), reached, thresholds, identified, mated, unmated
+        *(rates, identified.mean(axis=1), reached, thresholds, identified, mated, unmated),
+        answer_distances=np.where(near_enough, found, np.inf),
+        alarm_distances=nearest_wrong[unmated],
     )
 
 

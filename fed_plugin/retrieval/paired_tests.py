@@ -75,6 +75,32 @@ def sign_flip_test(
     return PairedTest(difference, p_value, exact)
 
 
+def holm_adjusted(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Correct the p-values of several comparisons made at once, by Holm's method.
+
+    Calling those differences real whose adjusted p-value is below 0.05 calls any chance difference
+    real in at most 5 of 100 such families, whatever the tests have in common.
+
+    Args:
+        p_values: (n,) in [0, 1], in any order.
+
+    Returns:
+        (n,) in the same order: the k-th smallest times n + 1 - k, at most 1 and never below the
+        adjusted value of a smaller one.
+
+    Raises:
+        ValueError: They are empty, not one-dimensional or out of [0, 1].
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    if values.ndim != 1 or values.size == 0 or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"p_values={p_values}: expected numbers between 0 and 1")
+    order = np.argsort(values, kind="stable")
+    factors = np.arange(values.size, 0, -1)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1)
+    return adjusted
+
+
 def _all_signs(count: int) -> Iterator[NDArray[np.float64]]:
     """Yield every row of ``count`` signs once, (R, count) float64 in blocks."""
     rows = max(1, _BLOCK_ELEMENTS // max(count, 1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,30 @@ from fed_plugin.retrieval.whole_files import written_whole
 
 FORMAT = "fed_plugin.result/1"
 METRICS = ("Rank-1", "Rank-5", "Rank-10", "mAP", "mINP")
+GROUPS = ("query", "identity")
+"""What a bootstrap draws: query by query, or an identity with all its queries."""
 _PER_QUERY = ("first_hits", "average_precisions", "inverse_negative_penalties")
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A percentage and its 95 % interval, finite numbers all."""
+    """A percentage and its 95 % interval, finite numbers all; low and high None: no interval."""
 
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
     def __post_init__(self) -> None:
-        if not np.isfinite([self.value, self.low, self.high]).all():
+        if (self.low is None) != (self.high is None):
+            raise ValueError(f"{self}: expected both ends of an interval, or none")
+        numbers = [self.value, *(end for end in (self.low, self.high) if end is not None)]
+        if not np.isfinite(numbers).all():
             raise ValueError(f"{self}: expected finite numbers")
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Both ends, or None."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +55,7 @@ class Queries:
         first_hits: (V,) int64, rank of the first right answer, counted from 0.
         average_precisions: (V,) in (0, 1].
         inverse_negative_penalties: (V,) in (0, 1].
+        pids: (V,) int64, identities; None where an older file does not say them.
 
     Raises:
         ValueError: Lengths, names or ranges do not fit.
@@ -54,11 +65,14 @@ class Queries:
     first_hits: NDArray[np.int64]
     average_precisions: NDArray[np.float64]
     inverse_negative_penalties: NDArray[np.float64]
+    pids: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.names)
         if not count or len(set(self.names)) != count:
             raise ValueError(f"queries.names has {count} names: expected some, each once")
+        if self.pids is not None and self.pids.shape != (count,):
+            raise ValueError(f"queries.pids has shape {self.pids.shape}: expected ({count},)")
         for key in _PER_QUERY:
             values = getattr(self, key)
             if values.shape != (count,):
@@ -94,20 +108,35 @@ class Result:
         metrics: percentages by name.
         queries: what they are means of.
         card: the protocol card, as JSON has it; empty if unknown.
+        undefined: why a metric that others have is not among these, by its name.
+        groups: what was drawn for the intervals of means over queries, one of ``GROUPS``.
     """
 
     method: str
     metrics: Mapping[str, Metric]
     queries: Queries
     card: Mapping[str, Any]
+    undefined: Mapping[str, str] = field(default_factory=dict)
+    groups: str = "query"
+
+    def __post_init__(self) -> None:
+        if self.groups not in GROUPS:
+            raise ValueError(f"groups {self.groups!r}: expected one of {', '.join(GROUPS)}")
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds, as JSON has it."""
         lists = {key: getattr(self.queries, key).tolist() for key in _PER_QUERY}
+        if self.queries.pids is not None:
+            lists["pids"] = self.queries.pids.tolist()
         return {
             "format": FORMAT,
             "method": self.method,
-            "metrics": {name: vars(metric) for name, metric in self.metrics.items()},
+            "metrics": {
+                name: {"value": metric.value, "low": metric.low, "high": metric.high}
+                for name, metric in self.metrics.items()
+            },
+            "undefined": dict(self.undefined),
+            "groups": self.groups,
             "queries": {"names": list(self.queries.names), **lists},
             "card": dict(self.card),
         }
@@ -123,20 +152,14 @@ class Result:
         if found != FORMAT:
             raise ValueError(f"format {found!r}: expected {FORMAT!r}")
         try:
-            metrics = {
-                str(name): Metric(*(float(metric[key]) for key in ("value", "low", "high")))
-                for name, metric in content["metrics"].items()
-            }
-            lists = content["queries"]
-            first_hits = np.asarray(lists["first_hits"])
-            if first_hits.dtype.kind not in "iu":
-                raise ValueError(f"queries.first_hits holds {first_hits.dtype}: expected integers")
-            queries = Queries(
-                tuple(map(str, lists["names"])),
-                first_hits.astype(np.int64),
-                *(np.asarray(lists[key], dtype=np.float64) for key in _PER_QUERY[1:]),
+            return cls(
+                str(content["method"]),
+                {str(name): _metric(metric) for name, metric in content["metrics"].items()},
+                _queries(content["queries"]),
+                dict(content["card"]),
+                {str(name): str(why) for name, why in content.get("undefined", {}).items()},
+                str(content.get("groups", GROUPS[0])),
             )
-            return cls(str(content["method"]), metrics, queries, dict(content["card"]))
         except KeyError as error:
             raise ValueError(f"no key {error}: expected all of {FORMAT}") from error
         except (TypeError, AttributeError) as error:
@@ -159,3 +182,24 @@ class Result:
             return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: not a result: {error}") from error
+
+
+def _metric(content: Any) -> Metric:
+    ends = (content["low"], content["high"])
+    return Metric(float(content["value"]), *(None if end is None else float(end) for end in ends))
+
+
+def _queries(lists: Any) -> Queries:
+    return Queries(
+        tuple(map(str, lists["names"])),
+        _integers("first_hits", lists["first_hits"]),
+        *(np.asarray(lists[key], dtype=np.float64) for key in _PER_QUERY[1:]),
+        pids=None if lists.get("pids") is None else _integers("pids", lists["pids"]),
+    )
+
+
+def _integers(key: str, values: Any) -> NDArray[np.int64]:
+    numbers = np.asarray(values)
+    if numbers.dtype.kind not in "iu":
+        raise ValueError(f"queries.{key} holds {numbers.dtype}: expected integers")
+    return numbers.astype(np.int64)

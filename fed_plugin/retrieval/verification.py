@@ -91,7 +91,7 @@ def verify_pairs(
         )
     allowed = np.array([allowed_errors(rate, negatives) for rate in rates])
     free = allowed >= negatives  # every pair may be accepted
-    nearest = _nearest_wrong(pairs, keep=int(allowed[~free].max(initial=-1)) + 1)
+    nearest = nearest_wrong(pairs, keep=int(allowed[~free].max(initial=-1)) + 1)
     limits = nearest[allowed[~free]]  # the first wrong pair that is one too many
 
     thresholds, reached, accepted = np.full(rates.shape, np.inf), np.ones(rates.shape), free * 1.0
@@ -121,8 +121,13 @@ def allowed_errors(rate: float, count: int) -> int:
     return int(Fraction(repr(float(rate))) * count)
 
 
-def _nearest_wrong(pairs: Pairs, keep: int) -> NDArray:
-    """Return the ``keep`` smallest distances of wrong pairs, ascending."""
+def nearest_wrong(pairs: Pairs, keep: int) -> NDArray:
+    """Return the ``keep`` smallest distances of wrong pairs, ascending.
+
+    Args:
+        pairs: to go through.
+        keep: how many; all of them if there are fewer.
+    """
     waiting: list[NDArray] = []
     bound = None
     for block in pairs:

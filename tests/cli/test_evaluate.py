@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from fed_plugin.cli import main
-from fed_plugin.retrieval.evaluation import compare_results, evaluate_dump
+from fed_plugin.retrieval.comparison import compare_results
+from fed_plugin.retrieval.evaluation import evaluate_dump
 from fed_plugin.retrieval.feature_dump import FeatureDump
+from fed_plugin.retrieval.paired_tests import holm_adjusted
 from fed_plugin.retrieval.result import Result
 
 
@@ -43,7 +45,7 @@ def cells(line):
 def test_a_dump_is_scored_with_intervals(write_dump, capsys):
     path = write_dump("mine")
     assert main(["evaluate", str(path)]) == 0
-    header, _, row, note = capsys.readouterr().out.splitlines()
+    header, _, row, note = capsys.readouterr().out.splitlines()[:4]
     assert cells(header) == ["method", "queries", "Rank-1", "Rank-5", "Rank-10", "mAP", "mINP"]
     metric = evaluate_dump(FeatureDump.load(path)).metrics["mAP"]
     assert cells(row)[:2] == ["mine", "10"]
@@ -70,11 +72,86 @@ def test_several_dumps_are_compared_query_by_query(write_dump, tmp_path, capsys)
     a, b = map(Result.from_json, json.loads((tmp_path / "all.json").read_text()))
     assert (a.method, b.method) == ("A", "B")
     lines = capsys.readouterr().out.splitlines()
-    place = lines.index("less A, in points; * an interval without zero")
+    place = lines.index(
+        "less A, in points, with 95 % intervals over the queries; * an interval without zero; p: "
+        "sign flips"
+    )
     method, *_, difference, _ = cells(lines[place + 3])
     metric = compare_results(b, a)["mAP"]
-    assert method == "B" and metric.low > 0
-    assert difference == f"{metric.value:+.1f} [{metric.low:+.1f}, {metric.high:+.1f}] *"
+    ends = f"[{metric.low:+.1f}, {metric.high:+.1f}]"
+    assert method == "B" and metric.low > 0 and metric.p_value < 0.05
+    assert difference == f"{metric.value:+.1f} {ends} * p {metric.p_value:.2g}"
+
+
+def test_p_values_of_several_rows_are_corrected_and_that_is_said(write_dump, capsys):
+    noises = {"plain": 1.0, "better": 0.1, "little better": 0.9, "much better": 0.5}
+    paths = [str(write_dump(name, noise)) for name, noise in noises.items()]
+    assert main(["evaluate", *paths, "--compare"]) == 0
+    head, *rows = capsys.readouterr().out.split("less plain, ")[1].splitlines()
+    assert head.endswith("p: sign flips, corrected for the 3 rows of a column (Holm)")
+    plain, *others = (evaluate_dump(FeatureDump.load(path)) for path in paths)
+    found = [compare_results(one, plain)["mAP"].p_value for one in others]
+    shown = [cells(row)[4].split(" p ")[1] for row in rows[2:]]
+    assert shown == [f"{value:.2g}" for value in holm_adjusted(found)]
+
+
+def test_identities_are_drawn_where_that_is_asked_for(write_dump, tmp_path, capsys):
+    twice = np.r_[np.arange(10) // 2, np.repeat(np.arange(10), 3)]
+    paths = [str(write_dump("plain", pids=twice)), str(write_dump("b", noise=0.1, pids=twice))]
+    words = ["--compare", "--groups", "identity", "--json", str(tmp_path / "all.json")]
+    assert main(["evaluate", *paths, *words]) == 0
+    output = capsys.readouterr().out
+    assert "\n95 % intervals: bootstrap over the queries' identities\n" in output
+    assert "over the queries' identities; * an" in output and "flips of whole identities" in output
+    a, b = map(Result.from_json, json.loads((tmp_path / "all.json").read_text()))
+    assert a.groups == "identity"
+    metric = compare_results(b, a, groups="identity")["mAP"]
+    assert f"{metric.value:+.1f} [{metric.low:+.1f}, {metric.high:+.1f}]" in output
+    assert metric != compare_results(b, a)["mAP"]
+
+
+def test_results_are_compared_without_their_dumps(write_dump, tmp_path, capsys):
+    dumps = [str(write_dump("plain")), str(write_dump("better", noise=0.1))]
+    results = [str(tmp_path / "a.json"), str(tmp_path / "b.json")]
+    for dump, result in zip(dumps, results, strict=True):
+        assert main(["evaluate", dump, "--json", result]) == 0
+    capsys.readouterr()
+    outputs = []
+    for files in (dumps, results):
+        assert main(["evaluate", *files, "--compare", "--groups", "identity"]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    assert main(["evaluate", *results, "--distance", "euclidean"]) == 1
+    assert "a.json: --distance euclidean: a result is ranked already" in capsys.readouterr().err
+    content = json.loads((tmp_path / "b.json").read_text())
+    content["card"]["gallery"]["list_sha256"] = "0" * 64
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    assert main(["evaluate", *results]) == 1
+    assert "b.json: does not compare with" in capsys.readouterr().err
+
+
+def test_an_older_result_is_not_grouped_by_identities_it_does_not_say(write_dump, tmp_path, capsys):
+    path = tmp_path / "a.json"
+    assert main(["evaluate", str(write_dump("plain")), "--json", str(path)]) == 0
+    content = json.loads(path.read_text())
+    del content["queries"]["pids"]
+    path.write_text(json.dumps(content))
+    assert main(["evaluate", str(path)]) == 0
+    assert main(["evaluate", str(path), "--groups", "identity"]) == 1
+    assert "a.json: the result does not say the queries' identities" in capsys.readouterr().err
+
+
+def test_rates_at_one_threshold_have_a_table_and_missing_ones_a_reason(write_dump, capsys):
+    paths = [str(write_dump("mine")), str(write_dump("other", noise=0.5))]
+    assert main(["evaluate", *paths]) == 0
+    _, rates, notes = capsys.readouterr().out.strip().split("\n\n")
+    header, _, row, _, note = rates.splitlines()
+    assert cells(header) == ["one threshold", "TPR@FPR=1e-2"]
+    metric = evaluate_dump(FeatureDump.load(paths[0])).metrics["TPR@FPR=1e-2"]
+    assert cells(row) == ["mine", f"{metric.value:.1f} [{metric.low:.1f}, {metric.high:.1f}]"]
+    assert note == "95 % intervals: bootstrap over the queries' identities"
+    assert "no TPR@FPR=1e-3: 270 wrong pairs: expected at least 1000" in notes.splitlines()
+    assert "no DIR@FAR=1e-1: 5 queries of identities that left the gallery: expected" in notes
 
 
 def test_what_only_one_file_says_is_not_compared_and_that_is_said(write_dump, capsys):

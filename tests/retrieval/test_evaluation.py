@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fed_plugin.retrieval import evaluation
-from fed_plugin.retrieval.evaluation import compare_results, distance_for, evaluate_dump
-from fed_plugin.retrieval.intervals import bootstrap_interval, paired_bootstrap
+from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
+from fed_plugin.retrieval.intervals import bootstrap_interval
+from fed_plugin.retrieval.result import METRICS
+from fed_plugin.retrieval.threshold_metrics import THRESHOLD_METRICS
+from fed_plugin.retrieval.verification import verify_pairs
 
 
 def reordered(dump, order):
@@ -45,7 +50,8 @@ def test_the_rows_of_both_splits_may_stand_in_any_order(draw_dump):
 def test_blocks_of_queries_change_nothing(draw_dump, monkeypatch):
     whole = evaluate_dump(draw_dump())
     monkeypatch.setattr(evaluation, "_BLOCK_ELEMENTS", 9)  # one query at a time
-    assert evaluate_dump(draw_dump()).to_json() == whole.to_json()
+    blocks = evaluate_dump(draw_dump())
+    assert replace(blocks, undefined=whole.undefined).to_json() == whole.to_json()
 
 
 @pytest.mark.parametrize("one_at_a_time", [False, True])
@@ -58,7 +64,7 @@ def test_a_query_without_a_right_answer_is_left_out_by_name(draw_dump, monkeypat
     assert result.queries.names == ("0.jpg", "2.jpg", "3.jpg")
     kept = np.delete(np.arange(12), 1)
     alone = evaluate_dump(reordered(draw_dump(pids=pids), kept))
-    assert alone.to_json() == result.to_json()
+    assert replace(alone, undefined=result.undefined).to_json() == result.to_json()
 
 
 def test_no_right_answer_at_all_is_refused(draw_dump):
@@ -69,7 +75,8 @@ def test_no_right_answer_at_all_is_refused(draw_dump):
 
 def test_every_metric_is_the_mean_over_the_queries_with_its_interval(draw_dump):
     result = evaluate_dump(draw_dump())
-    for name, metric in result.metrics.items():
+    for name in METRICS:
+        metric = result.metrics[name]
         values = result.queries.percentages(name)
         interval = bootstrap_interval(values)
         assert (metric.value, metric.low, metric.high) == (
@@ -96,25 +103,39 @@ def test_a_method_is_named_by_the_caller_or_the_dump(draw_dump):
     assert evaluate_dump(draw_dump(about={"method": "mine"}), method="ours").method == "ours"
 
 
-def test_differences_pair_the_queries_by_name(draw_dump):
-    a = evaluate_dump(draw_dump(seed=1), method="a")
-    order = np.r_[3, 1, 0, 2, 4:12]
-    b, shuffled = (
-        evaluate_dump(dump) for dump in (draw_dump(seed=2), reordered(draw_dump(seed=2), order))
+def test_intervals_may_draw_identities_in_the_place_of_queries(draw_dump):
+    result = evaluate_dump(draw_dump(), groups="identity")
+    assert result.groups == "identity" and evaluate_dump(draw_dump()).groups == "query"
+    np.testing.assert_array_equal(result.queries.pids, [1, 2, 3, 1])
+    interval = bootstrap_interval(result.queries.percentages("mAP"), groups=[1, 2, 3, 1])
+    assert result.metrics["mAP"].interval == (interval.low, interval.high)
+    with pytest.raises(ValueError, match="all queries are of one identity"):
+        evaluate_dump(draw_dump(pids=np.ones(12, int)), groups="identity")
+
+
+def test_rates_at_a_threshold_stand_behind_the_means_and_what_is_not_defined_says_why(draw_dump):
+    rng = np.random.default_rng(0)
+    pids = np.r_[np.arange(1000) % 20, np.arange(100) % 20]
+    dump = draw_dump(
+        features=(rng.normal(size=(1100, 20)) + 3 * np.eye(20)[pids]).astype(np.float32),
+        pids=pids,
+        camids=np.r_[np.zeros(1000, int), np.ones(100, int)],
+        split=np.array(["query"] * 1000 + ["gallery"] * 100),
+        names=np.array([f"{number}.jpg" for number in range(1100)]),
     )
-    assert b.queries.names != shuffled.queries.names
-    for name, metric in compare_results(a, b).items():
-        interval = paired_bootstrap(a.queries.percentages(name), b.queries.percentages(name))
-        assert metric.value == pytest.approx(a.metrics[name].value - b.metrics[name].value)
-        assert (metric.low, metric.high) == (interval.low, interval.high)
-    assert compare_results(a, shuffled) == compare_results(a, b)
-    assert {m.value for m in compare_results(a, a).values()} == {0.0}
+    result = evaluate_dump(dump)
+    assert tuple(result.metrics) == (*METRICS, *THRESHOLD_METRICS) and result.undefined == {}
+    distmat = evaluation.cosine_distance(dump.features[:1000], dump.features[1000:])
+    rates = verify_pairs(distmat, pids[:1000], pids[1000:], *[[n] * n for n in (1000, 100)], [0.01])
+    found = result.metrics["TPR@FPR=1e-2"]
+    assert found.value == pytest.approx(100 * rates.true_positive_rates[0]) and found.interval
+    few = evaluate_dump(draw_dump())
+    assert tuple(few.metrics) == METRICS and tuple(few.undefined) == THRESHOLD_METRICS
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_other_queries_are_not_compared(draw_dump, turned):
-    pids = draw_dump().pids.copy()
-    pids[1] = 99
-    pair = [evaluate_dump(draw_dump()), evaluate_dump(draw_dump(pids=pids))]
-    with pytest.raises(ValueError, match="expected the same queries"):
-        compare_results(*(reversed(pair) if turned else pair))
+def test_too_many_pairs_are_ranked_in_blocks_and_have_no_rates_at_a_threshold(
+    draw_dump, monkeypatch
+):
+    monkeypatch.setattr(evaluation, "_BLOCK_ELEMENTS", 31)
+    reasons = set(evaluate_dump(draw_dump()).undefined.values())
+    assert reasons == {"32 pairs of a query and a gallery image: expected 31 or less"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fed_plugin.retrieval import paired_tests, sign_flip_test
+from fed_plugin.retrieval import holm_adjusted, paired_tests, sign_flip_test
 
 
 def slow_p_value(differences, groups):
@@ -105,3 +105,25 @@ def test_what_does_not_fit_is_refused():
         sign_flip_test([1], [2], flips=0)
     with pytest.raises(ValueError, match=r"groups has shape \(1,\): expected \(2,\)"):
         sign_flip_test([1, 2], [1, 2], groups=[1])
+
+
+def test_holm_multiplies_the_smallest_by_all_the_next_by_one_less():
+    # Holm, 1979, step by step: 3 * 0.01, then 2 * 0.02 (not below 0.03), then 0.5
+    np.testing.assert_allclose(holm_adjusted([0.5, 0.01, 0.02]), [0.5, 0.03, 0.04])
+    np.testing.assert_allclose(holm_adjusted([0.02, 0.02, 0.03]), [0.06, 0.06, 0.06])
+    np.testing.assert_allclose(holm_adjusted([0.04]), [0.04])
+    np.testing.assert_allclose(holm_adjusted([0.9, 0.8]), [1, 1])
+
+
+def test_holm_calls_a_chance_difference_real_in_few_families():
+    rng = np.random.default_rng(0)
+    families = rng.random((4000, 8))
+    called = np.mean([holm_adjusted(one).min() < 0.05 for one in families])
+    assert called == pytest.approx(0.05, abs=0.012)
+    assert np.mean(families.min(axis=1) < 0.05) > 0.3, "uncorrected"
+
+
+@pytest.mark.parametrize("values", [[], [[0.5]], [1.5], [float("nan")]])
+def test_what_is_no_p_value_is_refused(values):
+    with pytest.raises(ValueError, match="expected numbers between 0 and 1"):
+        holm_adjusted(values)

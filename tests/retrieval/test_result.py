@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 
 from fed_plugin.retrieval.evaluation import evaluate_dump
-from fed_plugin.retrieval.result import Result
+from fed_plugin.retrieval.result import Metric, Result
 
 
 @pytest.fixture
@@ -29,6 +30,26 @@ def test_the_file_says_its_format_and_every_query(result, tmp_path):
     assert set(content["metrics"]["mAP"]) == {"value", "low", "high"}
     assert content["queries"]["names"] == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
     assert {len(values) for values in content["queries"].values()} == {4}
+    assert content["queries"]["pids"] == [1, 2, 3, 1] and content["groups"] == "query"
+    assert "wrong pairs" in content["undefined"]["TPR@FPR=1e-3"]
+
+
+def test_a_metric_without_an_interval_comes_back_without_one(result, tmp_path):
+    metrics = {**result.metrics, "TPR@FPR=1e-2": Metric(50.0)}
+    replace(result, metrics=metrics).save(tmp_path / "result.json")
+    content = json.loads((tmp_path / "result.json").read_text())
+    assert content["metrics"]["TPR@FPR=1e-2"] == {"value": 50.0, "low": None, "high": None}
+    again = Result.load(tmp_path / "result.json")
+    assert again.metrics == metrics and again.metrics["TPR@FPR=1e-2"].interval is None
+
+
+def test_a_file_of_older_code_is_read(result, tmp_path):
+    content = result.to_json()
+    del content["queries"]["pids"], content["groups"], content["undefined"]
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    again = Result.load(tmp_path / "result.json")
+    assert again.queries.pids is None and again.groups == "query" and again.undefined == {}
+    assert again.metrics == result.metrics
 
 
 def changed(path, value):
@@ -60,7 +81,12 @@ def changed(path, value):
         (changed(["queries", "first_hits"], [0.5, 0, 0, 0]), "expected integers"),
         (changed(["metrics", "mAP"], KeyError), None),
         (changed(["metrics", "mAP", "low"], KeyError), "no key 'low'"),
-        (changed(["metrics", "mAP", "low"], None), "a value of the wrong kind"),
+        (changed(["metrics", "mAP", "low"], None), "expected both ends of an interval, or none"),
+        (changed(["metrics", "mAP", "value"], None), "a value of the wrong kind"),
+        (changed(["queries", "pids"], [1]), r"queries.pids has shape \(1,\): expected \(4,\)"),
+        (changed(["queries", "pids"], ["a"] * 4), "queries.pids holds .*: expected integers"),
+        (changed(["groups"], "camera"), "groups 'camera': expected one of query, identity"),
+        (changed(["undefined"], 3), "a value of the wrong kind"),
         (changed(["metrics", "mAP", "low"], float("nan")), "expected finite numbers"),
         (changed(["metrics"], []), "a value of the wrong kind"),
         (changed(["queries"], 3), "a value of the wrong kind"),

@@ -32,9 +32,9 @@ def _line(row: Mapping[str, Any]) -> list[str]:
         _pair(row, "parameters_training", "parameters_test", 1e6),
         _pair(row, "macs_training", "macs_test", 1e9),
         _spread(row["training_images_per_second"]),
-        f"x {row['training_ratio']['median']:.2f}",
+        f"x {_spread(row['training_ratio'])}",
         _spread(row["test_milliseconds_per_image"]),
-        f"x {row['test_ratio']['median']:.2f}",
+        f"x {_spread(row['test_ratio'])}",
         _pair(row, "peak_training_bytes", "peak_test_bytes", 1e6),
         str(row["descriptor_bytes"]),
     ]
@@ -55,13 +55,20 @@ def notes(content: Mapping[str, Any]) -> str:
         content: of ``costs.json``.
     """
     about = content["about"]
+    busy, cores = about["load_before"][0], about["cores"]
     lines = [
         f"On {about['machine']}, {about['device']}, {about['precision']}, {about['threads']} "
-        f"threads, torch {about['torch']}; median (min to max) of {about['rounds']} rounds, in "
-        "each of which every method takes a step.",
+        f"threads, torch {about['torch']}; batches of {about['training_batch']} in training, "
+        f"{about['test_batch']} at test; {about['identities']} identities; median (min to max) of "
+        f"{about['rounds']} rounds, in each of which every method takes a step.",
         f"time: per image, beside {about['baseline']} in the same round. Images are noise in "
         "memory: reading, drawing and augmenting them is not in the times (docs/costs.md).",
     ]
+    if busy > cores / 2:
+        lines.append(
+            f"The machine was busy ({busy} of {cores} cores, before): trust the ratios more than "
+            "the times, and measure again when it is quiet."
+        )
     shared: dict[str, list[str]] = {}
     for row in content["rows"]:
         if "shares" in row:

@@ -19,8 +19,13 @@ def costs_table(content: Mapping[str, Any]) -> str:
     Args:
         content: of ``costs.json`` (docs/costs.md).
     """
-    rows = [_line(row) for row in content["rows"]]
+    rows = costs_lines(content)
     return tabulate(rows, headers=HEADER, tablefmt="github", disable_numparse=True)
+
+
+def costs_lines(content: Mapping[str, Any]) -> list[list[str]]:
+    """Return the table's lines, as wide as ``HEADER``."""
+    return [_line(row) for row in content["rows"]]
 
 
 def _line(row: Mapping[str, Any]) -> list[str]:

@@ -31,10 +31,15 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def tick_words(ticks: Sequence[float]) -> list[str]:
-    """Return the ticks with as few digits as tell them apart; ``k`` for thousands from 10,000."""
+    """Return the ticks in few characters: "12k" from 10,000 on, "5e-4" below 0.01."""
     largest = max(map(abs, ticks))
     if largest >= 10_000:
         return [f"{tick / 1000:g}k" if tick else "0" for tick in ticks]
-    if 0 < largest < 0.001:
-        return [f"{tick:.0e}".replace("e-0", "e-") if tick else "0" for tick in ticks]
+    if 0 < largest < 0.01:
+        return [_as_power(tick) if tick else "0" for tick in ticks]
     return [f"{tick:.6g}" for tick in ticks]
+
+
+def _as_power(value: float) -> str:
+    mantissa, _, power = f"{value:.2e}".partition("e")
+    return f"{float(mantissa):g}e{int(power)}"

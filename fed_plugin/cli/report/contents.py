@@ -6,14 +6,17 @@ import datetime
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fed_plugin import __version__
 from fed_plugin.cli.report.benchmark_folder import Benchmark
+from fed_plugin.cli.report.costs import Costs, read_costs
 from fed_plugin.cli.report.curves import styles_of
 from fed_plugin.cli.report.dumps import people_of
 from fed_plugin.cli.report.failures import Failures, find_failures
 from fed_plugin.cli.report.protocols import Table, make_tables
+from fed_plugin.cli.report.robustness import Robustness, read_robustness
+
+TRY_ROBUSTNESS = "`python -m fed_plugin robustness --benchmark OUT` measures them"
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,14 @@ class DatasetReport:
         name: of the data set.
         tables: one per protocol.
         failures: as many.
+        robustness: as many.
         styles: of methods in figures.
     """
 
     name: str
     tables: tuple[Table, ...]
     failures: tuple[Failures, ...]
+    robustness: tuple[Robustness, ...]
     styles: Mapping[str, int]
 
 
@@ -40,6 +45,7 @@ class Report:
     Attributes:
         benchmark: it is about.
         datasets: in the plan's order.
+        costs: of the methods.
         missing: sentences about what is not there.
         written: when the report was made, in UTC.
         written_by: version of the plugin and the machine that made the report.
@@ -47,6 +53,7 @@ class Report:
 
     benchmark: Benchmark
     datasets: tuple[DatasetReport, ...]
+    costs: Costs
     missing: tuple[str, ...]
     written: datetime.datetime
     written_by: str
@@ -76,10 +83,18 @@ def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
         missing += _lacking_seeds(tables, benchmark)
         failures = tuple(find_failures(table) for table in tables)
         missing += dict.fromkeys(one.why_not for one in failures if one.why_not)
-        datasets.append(DatasetReport(name, tuple(tables), failures, styles_of(tables)))
+        robustness = tuple(read_robustness(table) for table in tables)
+        missing += [sentence for one in robustness for sentence in one.left_out]
+        if not any(one.rows for one in robustness):
+            missing.append(f"{name}: no robustness curves ({TRY_ROBUSTNESS})")
+        styles = styles_of(tables)
+        datasets.append(DatasetReport(name, tuple(tables), failures, robustness, styles))
+    costs = read_costs(benchmark.folder)
+    missing += [costs.why_not] if costs.why_not else []
     return Report(
         benchmark,
         tuple(datasets),
+        costs,
         tuple(missing),
         datetime.datetime.now(datetime.timezone.utc),
         f"fed_plugin {__version__}, Python {platform.python_version()} on {platform.machine()}",
@@ -100,16 +115,3 @@ def _lacking_seeds(tables: list[Table], benchmark: Benchmark) -> list[str]:
         "other methods have"
         for (dataset, method), seeds in lacking.items()
     ]
-
-
-def common_settings(report: Report) -> Mapping[str, Any]:
-    """Return the config values that all configured cells share."""
-    all_settings = [cell.settings for cell in report.benchmark.cells if cell.kind != "dump"]
-    if not all_settings:
-        return {}
-    first, *rest = all_settings
-    return {
-        key: value
-        for key, value in first.items()
-        if all(key in other and other[key] == value for other in rest)
-    }

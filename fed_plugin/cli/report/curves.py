@@ -63,6 +63,14 @@ def training_panels(table: Table, styles: Mapping[str, int]) -> list[Panel]:
     return panels
 
 
+def split_panels(panels: Sequence[Panel]) -> tuple[list[Panel], list[Panel]]:
+    """Return the sum of losses and the learning rate, and the single losses."""
+    titles = {_title(_TOTAL), _title(_RATE)}
+    shown = [panel for panel in panels if panel.title in titles]
+    rest = [panel for panel in panels if panel.title not in titles]
+    return (shown, rest) if shown else (rest, [])
+
+
 def read_training(path: Path) -> dict[str, list[tuple[float, float]]]:
     """Read the host's metrics file: a JSON object per line, the last one perhaps cut off.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fed_plugin.cli.report import wording
 from fed_plugin.cli.report.contents import DatasetReport, Report
+from fed_plugin.cli.report.page_details import costs_section, settings_details, table_details
 from fed_plugin.cli.report.page_failures import failures_section
-from fed_plugin.cli.report.page_figures import cmc_figure, training_figure
+from fed_plugin.cli.report.page_figures import cmc_figure, robustness_section, training_figure
 from fed_plugin.cli.report.page_style import STYLE
 from fed_plugin.cli.report.page_tables import gaps_table, numbers_table
 from fed_plugin.visualization.markup import Markup, element, joined
@@ -41,6 +42,8 @@ def as_page(report: Report) -> str:
         element(
             "main",
             [_dataset(dataset) for dataset in report.datasets],
+            costs_section(report.costs),
+            settings_details(report.benchmark.cells),
             _missing(report),
             _small_print(),
         ),
@@ -56,7 +59,8 @@ def _dataset(dataset: DatasetReport) -> Markup:
             parts.append(element("p", wording.apart_words(table), class_="warning"))
         parts += [numbers_table(table), gaps_table(table), cmc_figure(table, dataset.styles)]
         parts += [failures_section(dataset.failures[place])]
-        parts += [training_figure(table, dataset.styles)]
+        parts += [robustness_section(dataset.robustness[place], table, dataset.styles)]
+        parts += [training_figure(table, dataset.styles), table_details(table)]
     return element("section", parts)
 
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fed_plugin.cli.report.curves import cmc_panel, training_panels
+from fed_plugin.cli.report import wording
+from fed_plugin.cli.report.curves import cmc_panel, split_panels, training_panels
+from fed_plugin.cli.report.page_details import folded
+from fed_plugin.cli.report.page_tables import grid, stacked
 from fed_plugin.cli.report.protocols import Table
+from fed_plugin.cli.report.robustness import Robustness, robustness_panels
+from fed_plugin.retrieval.result import Metric
+from fed_plugin.retrieval.robustness_curve import METRICS
 from fed_plugin.visualization.line_figure import line_figure
 from fed_plugin.visualization.markup import Markup, element, joined
 
@@ -31,4 +37,56 @@ def training_figure(table: Table, styles: Mapping[str, int]) -> Markup:
         "What fast-reid logged while training, a line per seed. Losses of different methods are "
         "sums of different terms: that one is lower says nothing."
     )
-    return joined(element("h3", "Training"), line_figure(panels, caption))
+    shown, rest = split_panels(panels)
+    single = "The terms of the losses, as their configs weigh them."
+    return joined(
+        element("h3", "Training"),
+        line_figure(shown, caption),
+        folded("Single losses", line_figure(rest, single)) if rest else None,
+    )
+
+
+def robustness_section(robustness: Robustness, table: Table, styles: Mapping[str, int]) -> Markup:
+    """Draw robustness curves and the areas below them; nothing if there are none."""
+    if not robustness.rows:
+        return joined()
+    curve = robustness.rows[0].curve
+    covered = "; ".join(f"{kind}: {words}" for kind, words in curve.occluders.items())
+    caption = (
+        f"Part of every query is covered. {curve.queries} ({len(curve.per_query.names)} queries.) "
+        f"Pasted at every side in turn; {covered}. Mean over sides and seeds; bands are 95 % "
+        "bootstrap intervals over queries."
+    )
+    lines = [
+        (
+            row.method,
+            ", ".join(map(str, row.seeds)),
+            *(_metric(row.area[name]) for name in METRICS),
+            *(_gap(row.gaps.get(name)) for name in METRICS),
+        )
+        for row in robustness.rows
+    ]
+    header = ["method", "seeds", *(f"area, {name}" for name in METRICS)]
+    header += [f"{name} against {table.baseline}" for name in METRICS]
+    note = (
+        "Area: mean of the metric in per cent, were every visible share between the smallest and "
+        "the whole query equally likely. Differences are paired over queries; bold: the interval "
+        "leaves out 0."
+    )
+    return joined(
+        element("h3", "Robustness to occlusion"),
+        line_figure(robustness_panels(robustness, styles), caption),
+        grid(f"{table.dataset}: area under the robustness curves", header, lines, note),
+    )
+
+
+def _metric(metric: Metric) -> Markup:
+    return stacked(wording.plain(metric.value), wording.interval(metric.low, metric.high))
+
+
+def _gap(metric: Metric | None) -> Markup:
+    if metric is None:
+        return joined("\u2013")
+    sure = metric.low > 0 or metric.high < 0
+    value = element("strong" if sure else "span", wording.signed(metric.value))
+    return stacked(value, wording.interval(metric.low, metric.high, sign=True))

@@ -71,8 +71,8 @@ def _number(row: Row, metric: str) -> Markup:
     number = row.numbers.get(metric)
     if number is None:
         return joined("\u2013")
-    return _stacked(
-        element("span", wording.plain(number.mean), class_="value"),
+    return stacked(
+        wording.plain(number.mean),
         wording.seeds_range(number, row),
         wording.interval(number.low, number.high),
     )
@@ -83,13 +83,17 @@ def _gap(row: Row, metric: str) -> Markup:
     if gap is None:
         return joined("\u2013")
     value = element("strong" if gap.excludes_zero else "span", wording.signed(gap.value))
-    return _stacked(
-        element("span", value, class_="value"),
+    return stacked(
+        value,
         wording.interval(gap.low, gap.high, sign=True),
         wording.gap_range(gap),
         wording.p_words(gap),
     )
 
 
-def _stacked(value: Markup, *small: str) -> Markup:
-    return joined(value, [element("small", text) for text in small if text])
+def stacked(value: str, *small: str) -> Markup:
+    """Draw a value, and small lines below it; empty ones are left out."""
+    return joined(
+        element("span", value, class_="value"),
+        [element("small", text) for text in small if text],
+    )

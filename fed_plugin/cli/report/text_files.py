@@ -14,6 +14,7 @@ from tabulate import tabulate
 from fed_plugin.cli.report import wording
 from fed_plugin.cli.report.contents import Report
 from fed_plugin.cli.report.protocols import Table
+from fed_plugin.cli.report.robustness import as_json as robustness_as_json
 from fed_plugin.cli.report.tables import COLUMNS, Gap, Row
 
 FORMAT = "fed_plugin.report/1"
@@ -29,6 +30,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "written": report.written.isoformat(timespec="seconds"),
         "written_by": report.written_by,
         "missing": list(report.missing),
+        "costs": report.costs.content,
         "tables": [
             {
                 "dataset": table.dataset,
@@ -36,8 +38,10 @@ def as_json(report: Report) -> dict[str, Any]:
                 "baseline": table.baseline,
                 "intervals_draw": "people" if table.by_people else "queries",
                 "rows": [_row_as_json(row) for row in table.rows],
+                "robustness": robustness_as_json(robustness),
             }
-            for table in _tables(report)
+            for dataset in report.datasets
+            for table, robustness in zip(dataset.tables, dataset.robustness, strict=True)
         ],
     }
 

@@ -1,0 +1,150 @@
+"""Robustness of a table's methods: curves averaged over seeds, areas, differences of areas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fed_plugin.cli.cards.wording import worded
+from fed_plugin.cli.report.protocols import Table
+from fed_plugin.cli.robustness import CURVE
+from fed_plugin.retrieval.intervals import bootstrap_interval
+from fed_plugin.retrieval.protocol_card import ProtocolCard, protocol_differences
+from fed_plugin.retrieval.result import Metric
+from fed_plugin.retrieval.robustness_curve import METRICS, CoveredQueries, RobustnessCurve
+from fed_plugin.retrieval.robustness_summary import compare_areas, mean_curve
+from fed_plugin.visualization.line_figure import Curve, Panel
+
+
+@dataclass(frozen=True)
+class RobustnessRow:
+    """Hold a method's curve.
+
+    Attributes:
+        method: its name.
+        seeds: behind the curve.
+        curve: mean over the seeds, query by query.
+        area: by metric, with intervals over queries.
+        gaps: points above the baseline's area, by metric; empty for the baseline.
+    """
+
+    method: str
+    seeds: tuple[int, ...]
+    curve: RobustnessCurve
+    area: Mapping[str, Metric]
+    gaps: Mapping[str, Metric]
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Hold what a table's cells say.
+
+    Attributes:
+        rows: that compare.
+        left_out: sentences about those that do not.
+    """
+
+    rows: tuple[RobustnessRow, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def read_robustness(table: Table) -> Robustness:
+    """Read the curves of a table's cells; curves that were measured otherwise are left out."""
+    curves: dict[str, dict[int, RobustnessCurve]] = {}
+    left_out = []
+    order = sorted(table.rows, key=lambda row: row.method != table.baseline)
+    reference = None
+    for row in order:
+        for cell in row.cells:
+            path = cell.file(CURVE)
+            if path is None:
+                continue
+            try:
+                curve = RobustnessCurve.load(path)
+                reference = reference or curve
+                _refuse_other_protocol(curve, reference)
+            except (OSError, ValueError) as error:
+                left_out.append(f"{cell.name}: its robustness curve is left out: {error}")
+                continue
+            curves.setdefault(row.method, {})[cell.seed] = curve
+    means = {method: average(method, seeds) for method, seeds in curves.items()}
+    base = means.get(table.baseline)
+    rows = []
+    for method in (row.method for row in table.rows if row.method in means):
+        curve = means[method]
+        gaps = compare_areas(curve, base) if base and method != table.baseline else {}
+        area = {name: _area(curve, name) for name in METRICS}
+        rows.append(RobustnessRow(method, tuple(curves[method]), curve, area, gaps))
+    return Robustness(tuple(rows), tuple(left_out))
+
+
+def average(method: str, seeds: Mapping[int, RobustnessCurve]) -> RobustnessCurve:
+    """Average curves over seeds, query by query."""
+    first = next(iter(seeds.values()))
+    values = {
+        kind: {
+            name: np.mean([one.per_query.values[kind][name] for one in seeds.values()], axis=0)
+            for name in METRICS
+        }
+        for kind in first.per_query.values
+    }
+    rows = CoveredQueries(first.per_query.names, first.per_query.visible_shares, values)
+    return replace(first, method=method, per_query=rows)
+
+
+def robustness_panels(robustness: Robustness, styles: Mapping[str, int]) -> list[Panel]:
+    """Draw a panel per metric and kind of occluder, with intervals."""
+    if not robustness.rows:
+        return []
+    panels = []
+    for metric in METRICS:
+        for kind in robustness.rows[0].curve.per_query.values:
+            curves = []
+            for row in robustness.rows:
+                shares, points = zip(*mean_curve(row.curve, metric, kind), strict=True)
+                lows, highs = zip(*((one.low, one.high) for one in points), strict=True)
+                values = [one.value for one in points]
+                share = [100 * one for one in shares]
+                curves.append(Curve(row.method, styles[row.method], share, values, lows, highs))
+            title = f"{metric}, covered by {kind}, %"
+            panels.append(Panel(title, "visible share, %", curves, falling_x=True))
+    return panels
+
+
+def as_json(robustness: Robustness) -> dict[str, Any]:
+    """Return areas and differences, as JSON has them."""
+    return {
+        "left_out": list(robustness.left_out),
+        "rows": [
+            {
+                "method": row.method,
+                "seeds": list(row.seeds),
+                "area": {name: vars(one) for name, one in row.area.items()},
+                "area_difference": {name: vars(one) for name, one in row.gaps.items()},
+            }
+            for row in robustness.rows
+        ],
+    }
+
+
+def _area(curve: RobustnessCurve, metric: str) -> Metric:
+    found = bootstrap_interval(curve.per_query.areas(metric))
+    return Metric(found.mean, found.low, found.high)
+
+
+def _refuse_other_protocol(curve: RobustnessCurve, reference: RobustnessCurve) -> None:
+    """Refuse a curve that does not compare with the first one.
+
+    Raises:
+        ValueError: it says why.
+    """
+    compare_areas(curve, reference)
+    if not (curve.card and reference.card):
+        return
+    cards = (ProtocolCard.from_json(one.card) for one in (curve, reference))
+    for one in protocol_differences(*cards):
+        a, b = worded(one.field, one.a), worded(one.field, one.b)
+        raise ValueError(f"{one.field} is {a}, not {b}")

@@ -8,35 +8,28 @@ Shape shorthand: ``V`` queries, ``G`` gallery images, ``D`` numbers.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from fastreid.data import build
-from fastreid.data.common import CommDataset
-from fastreid.data.datasets import DATASET_REGISTRY
-from fastreid.data.transforms import build_transforms
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fed_plugin.datasets.whole_queries import WholeQueries, choose_whole_queries
+from fed_plugin.datasets.whole_queries import WholeQueries
 from fed_plugin.fastreid_adapter.card import describe_evaluation
+from fed_plugin.fastreid_adapter.covered_queries import PixelStore, load_images, plan_queries
 from fed_plugin.fastreid_adapter.dumping import known_of_weights
 from fed_plugin.fastreid_adapter.evaluated_epoch import evaluated_epoch
-from fed_plugin.fastreid_adapter.loader_config import as_current
 from fed_plugin.fastreid_adapter.robustness_settings import RobustnessSettings
 from fed_plugin.fastreid_adapter.trained_model import load_trained
 from fed_plugin.retrieval.evaluation import DISTANCES
-from fed_plugin.retrieval.feature_dump import unique_names
 from fed_plugin.retrieval.protocol_card import OFF
 from fed_plugin.retrieval.ranking import RankingResult, rank
 from fed_plugin.retrieval.robustness_curve import RobustnessCurve
 from fed_plugin.retrieval.robustness_summary import summarize_rankings
-from fed_plugin.transforms import PeopleSet
-from fed_plugin.transforms.covered_queries import OBJECTS, PEOPLE, CoveredQueries, choose_people
-from fed_plugin.transforms.side_occlusion import SIDES, Pixels
+from fed_plugin.transforms.covered_queries import OBJECTS, CoveredQueries
+from fed_plugin.transforms.side_occlusion import SIDES
 
 Progress = Callable[[int, int], None]
 
@@ -63,18 +56,23 @@ def measure_robustness(
         FileNotFoundError: the data set or the folder of occluders is not there.
         ValueError: the checkpoint is of another model, or no image can be searched for.
     """
-    chosen = list_whole_queries(cfg, dataset_name, settings)
+    plan = plan_queries(cfg, dataset_name, settings)
+    chosen = plan.chosen
     model = load_trained(cfg)
     epoch = evaluated_epoch(cfg, model)
-    names = unique_names([path for path, _, _ in chosen.queries])
     conditions = settings.conditions
-    total = len(chosen.gallery) + len(names) * (1 + len(conditions))
+    total = len(chosen.gallery) + len(plan.names) * (1 + len(conditions))
     describe = _Describer(cfg, model, total, progress)
-    covered, gallery = _prepare(cfg, chosen, names, settings, describe)
+    store, features = PixelStore(plan), []
+    for batch in load_images(cfg, chosen.gallery):
+        store.keep(batch)
+        features.append(describe(batch["images"]))
+    gallery = np.concatenate(features)
+    covered = store.complete(cfg, settings)
 
     def ranking(kind: str, side: str, share: float) -> RankingResult:
-        features = describe.covered(covered, kind, side, share)
-        return _rank(DISTANCES[cfg.TEST.METRIC](features, gallery), chosen)
+        query = describe.covered(covered, kind, side, share)
+        return _rank(DISTANCES[cfg.TEST.METRIC](query, gallery), chosen)
 
     whole = ranking(OBJECTS, SIDES[0], 1.0)
     occluders = settings.describe_occluders(settings.load_occluders())
@@ -88,7 +86,7 @@ def measure_robustness(
         **known_of_weights(cfg, epoch.epoch, epoch.choice),
     ).to_json()
     return summarize_rankings(
-        names,
+        plan.names,
         whole,
         {condition: ranking(*condition) for condition in conditions},
         method=method,
@@ -98,28 +96,6 @@ def measure_robustness(
         occluders=occluders,
         settings=settings.asked(cfg.MODEL.WEIGHTS),
         card={**card, "dataset": _card_name(card["dataset"], settings, occluders)},
-    )
-
-
-def list_whole_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> WholeQueries:
-    """List a data set as the stock test loader does, and choose whole queries.
-
-    Raises:
-        FileNotFoundError: the data set is not there.
-        ValueError: no image can be searched for.
-    """
-    with as_current(cfg):
-        dataset = DATASET_REGISTRY.get(dataset_name)(root=build._root)
-    query, gallery = (
-        [tuple(item[:3]) for item in split] for split in (dataset.query, dataset.gallery)
-    )
-    return choose_whole_queries(
-        dataset_name,
-        query,
-        gallery,
-        most=settings.queries,
-        per_identity=settings.per_identity,
-        source=settings.source,
     )
 
 
@@ -162,57 +138,6 @@ class _Describer:
                 "one descriptor per image (B, D)"
             )
         return features
-
-
-def _prepare(
-    cfg: Any,
-    chosen: WholeQueries,
-    names: list[str],
-    settings: RobustnessSettings,
-    describe: _Describer,
-) -> tuple[CoveredQueries, NDArray[np.float32]]:
-    """Describe the gallery, and keep the pixels of queries and of people who are pasted."""
-    people = _choose_people(chosen, names, settings)
-    queries = [path for path, _, _ in chosen.queries]
-    needed = {*queries, *(path for paths in people.values() for path in paths)}
-    pixels: dict[str, Pixels] = {}
-
-    def keep(batch: dict[str, Any]) -> Tensor:
-        for path, image in zip(batch["img_paths"], batch["images"], strict=True):
-            if path in needed and path not in pixels:
-                levels = image.round().clamp(0, 255).to(torch.uint8)
-                pixels[path] = levels.permute(1, 2, 0).contiguous().numpy()
-        return batch["images"]
-
-    gallery = np.concatenate([describe(keep(batch)) for batch in _load(cfg, chosen.gallery)])
-    beside = [item for item in chosen.queries if item[0] not in pixels]
-    for batch in _load(cfg, beside) if beside else ():
-        keep(batch)
-    covered = CoveredQueries(
-        np.stack([pixels[path] for path in queries]),
-        names,
-        settings.load_occluders(),
-        {side: [pixels[path] for path in paths] for side, paths in people.items()},
-        settings.seed,
-    )
-    return covered, gallery
-
-
-def _choose_people(
-    chosen: WholeQueries, names: list[str], settings: RobustnessSettings
-) -> dict[str, list[str]]:
-    if PEOPLE not in settings.kinds:
-        return {}
-    rows = sorted(chosen.gallery_people, key=lambda item: (item[1], os.path.basename(item[0])))
-    people = PeopleSet([row[0] for row in rows], [row[1] for row in rows], key="--kinds people")
-    return choose_people(names, [pid for _, pid, _ in chosen.queries], people, settings.seed)
-
-
-def _load(cfg: Any, items: list[Any]) -> Iterable[dict[str, Any]]:
-    """Return the stock test loader over some images."""
-    images = CommDataset(items, build_transforms(cfg, is_train=False), relabel=False)
-    loader, _ = build.build_reid_test_loader(cfg, test_set=images, num_query=0)
-    return loader
 
 
 def _rank(distances: NDArray[np.float32], chosen: WholeQueries) -> RankingResult:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
+from fed_plugin.retrieval.evaluation import drawn_together
+from fed_plugin.retrieval.intervals import Interval, bootstrap_interval
 from fed_plugin.retrieval.protocol_card import ProtocolCard
 from fed_plugin.retrieval.protocol_groups import group_by_protocol
-from fed_plugin.retrieval.result import Result
+from fed_plugin.retrieval.result import METRICS, Result
 from fed_plugin.retrieval.seeds import SeedSummary, summarize_seeds
 
 
@@ -41,6 +45,33 @@ class MethodRow:
         if not self.results or any(metric not in one.metrics for one in self.results):
             return None
         return summarize_seeds([one.metrics[metric].value for one in self.results])
+
+    def over_queries(self, metric: str, groups: str = "query") -> Interval | None:
+        """Return the mean over the seeds with its interval over the queries.
+
+        Every query counts with its mean over the seeds. The interval says what another draw of
+        queries would do to these trained models, and nothing of other seeds.
+
+        Args:
+            metric: one that is a mean over queries.
+            groups: what is drawn: ``query`` by query, or ``identity`` by identity.
+
+        Returns:
+            None if the metric is no mean over queries, no seed is there, or the seeds ranked
+            different queries.
+
+        Raises:
+            ValueError: ``identity``, and the queries are of one identity or do not say theirs.
+        """
+        if metric not in METRICS or not self.results:
+            return None
+        first, total = self.results[0].queries, np.zeros(len(self.results[0].queries.names))
+        for queries in (one.queries for one in self.results):
+            place = {name: row for row, name in enumerate(queries.names)}
+            if place.keys() != set(first.names):
+                return None
+            total += queries.percentages(metric)[[place[name] for name in first.names]]
+        return bootstrap_interval(total / len(self.results), groups=drawn_together(first, groups))
 
 
 def method_rows(found: Iterable[tuple[str, str, Result | None]]) -> list[MethodRow]:

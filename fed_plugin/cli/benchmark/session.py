@@ -9,7 +9,13 @@ from fed_plugin.cli.benchmark.board import Board
 from fed_plugin.cli.benchmark.cells import Cell, CellState, look
 from fed_plugin.cli.benchmark.plan import Plan
 from fed_plugin.cli.benchmark.runner import Command, cell_command, run_cells
-from fed_plugin.cli.benchmark.summary import failures_table, join_results, results_tables
+from fed_plugin.cli.benchmark.summary import (
+    COLUMNS,
+    NUMBERS,
+    failures_table,
+    join_results,
+    results_tables,
+)
 
 NAMED = 3  # changed cells in a message
 
@@ -67,7 +73,7 @@ def run_plan(
     finally:
         board.close()
     print(f"\n{plan.name}\n\n{results_tables(shown)}")
-    print("\nRank-1, mAP, mINP in per cent: mean and range over seeds\n")
+    print(f"\n{', '.join(COLUMNS)} {NUMBERS}\n")
     print(f"numbers: {join()}")
     if failures:
         print(f"\n{failures_table(failures)}\nlogs: {plan.out / '*/*/seed*/train.log'}")

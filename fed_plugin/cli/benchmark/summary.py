@@ -1,4 +1,4 @@
-"""What a benchmark found: all results in one file, and a table of mean and range over seeds."""
+"""What a benchmark found: all results in one file, and a table of mean, range and interval."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from tabulate import tabulate
 
 from fed_plugin.cli.benchmark.cells import Cell, CellState, read_record, read_result, write_json
 from fed_plugin.cli.benchmark.plan import Plan
+from fed_plugin.cli.cards.wording import words_apart
 from fed_plugin.retrieval.method_rows import MethodRow, method_rows
-from fed_plugin.retrieval.protocol_card import Difference
 from fed_plugin.retrieval.protocol_groups import group_by_protocol
-from fed_plugin.retrieval.seeds import SeedSummary
 
 RESULTS = "results.json"
 FORMAT = "fed_plugin.results/1"
+NUMBERS = (
+    "in per cent: mean over seeds (range over seeds) [95 % interval over queries of that mean]"
+)
 COLUMNS = ("Rank-1", "mAP", "mINP")
 
 
@@ -51,7 +53,7 @@ def join_results(plan: Plan, finished: Sequence[Cell]) -> Path:
 
 
 def results_tables(cells: Sequence[Cell]) -> str:
-    """Return tables of mean and range over the seeds that are finished.
+    """Return tables of the seeds that are finished: :data:`NUMBERS` says what a cell holds.
 
     A data set has one table, and further ones for methods that were measured under another
     protocol, with what keeps them apart.
@@ -64,20 +66,17 @@ def results_tables(cells: Sequence[Cell]) -> str:
         ):
             title = dataset
             if group.differences:
-                title += f", not to be compared with the above: {_apart(group.differences)}"
+                why = "; ".join(words_apart(group.differences))
+                title += f", not to be compared with the above: {why}"
             tables.append(f"{title}\n{_table(group.rows)}")
     return "\n\n".join(tables)
-
-
-def _apart(differences: Sequence[Difference]) -> str:
-    return "; ".join(f"{one.field} {one.b}, not {one.a}" for one in differences)
 
 
 def _table(rows: Sequence[MethodRow]) -> str:
     lines = []
     for row in rows:
         seeds = f"{len(row.results)}/{row.wanted}"
-        lines.append([row.method, seeds, *(_spread(row.summary(name)) for name in COLUMNS)])
+        lines.append([row.method, seeds, *(_number(row, name) for name in COLUMNS)])
     header = ["method", "seeds", *COLUMNS]
     return tabulate(lines, headers=header, tablefmt="github", disable_numparse=True)
 
@@ -104,9 +103,12 @@ def _note(cell: Cell, state: CellState) -> str:
     return "; ".join(state.differences) or state.error.partition("\n")[0]
 
 
-def _spread(seeds: SeedSummary | None) -> str:
+def _number(row: MethodRow, metric: str) -> str:
+    seeds = row.summary(metric)
     if seeds is None:
         return "-"
-    if seeds.count == 1:
-        return f"{seeds.mean:.1f}"
-    return f"{seeds.mean:.1f} ({seeds.lowest:.1f} to {seeds.highest:.1f})"
+    text = f"{seeds.mean:.1f}"
+    if seeds.count > 1:
+        text += f" ({seeds.lowest:.1f} to {seeds.highest:.1f})"
+    interval = row.over_queries(metric)
+    return text if interval is None else f"{text} [{interval.low:.1f}, {interval.high:.1f}]"

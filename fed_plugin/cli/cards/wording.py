@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fed_plugin.retrieval.protocol_card import Difference
 
 ANY_CARD = "a card (OUTPUT_DIR/cards/*.json), a result.json or a feature dump (.npz)"
 NOT_KNOWN = "not known"
+
+
+def words_apart(differences: Iterable[Difference]) -> list[str]:
+    """Say in what a protocol is another one, a sentence per field, the second one's value first."""
+    return [
+        f"{one.field} is {worded(one.field, one.b)}, not {worded(one.field, one.a)}"
+        for one in differences
+    ]
 
 
 def worded(field: str, value: Any) -> str:

@@ -25,7 +25,7 @@ def test_every_cell_is_run_once_and_a_second_call_runs_none(plan, make_cell, fak
     assert run_plan(plan, cells, command=fake("raise SystemExit(3)")) == 0
     assert len(runs()) == 4
     table = capsys.readouterr().out
-    assert "| A        | 2/2     | 15.0 (10.0 to 20.0) |" in table
+    assert "| A        | 2/2     | 15.0 (10.0 to 20.0) [" in table
     joined = json.loads((plan.out / "results.json").read_text())
     assert [(row["method"], row["seed"]) for row in joined["cells"]] == [
         (cell.method, cell.seed) for cell in cells

@@ -28,8 +28,9 @@ def test_mean_and_range_over_the_seeds_that_are_finished(finish, make_cell):
     cells = [finish("A", 0, 20.0), finish("A", 1, 30.0), make_cell("A", 2), make_cell("B")]
     table = results_tables(cells).splitlines()
     assert table[0] == "Set"
-    assert table[3].split("|")[1:4] == [" A        ", " 2/3     ", " 25.0 (20.0 to 30.0) "]
-    assert table[4].split("|")[1:4] == [" B        ", " 0/1     ", " -                   "]
+    rows = [[cell.strip() for cell in row.split("|")[1:4]] for row in table[3:]]
+    assert rows[0] == ["A", "2/3", "25.0 (20.0 to 30.0) [0.0, 0.0]"]  # its query has no hit
+    assert rows[1] == ["B", "0/1", "-"]
     assert len(table) == 5
 
 
@@ -44,7 +45,7 @@ def test_methods_of_another_protocol_get_a_table_of_their_own(finish):
     methods = [[line.split()[1] for line in part.splitlines()[3:]] for part in (first, second)]
     assert methods == [["A", "C", "unknown"], ["B", "D"]]
     assert second.startswith(
-        "Set, not to be compared with the above: input_size (256, 128), not (96, 48)\n"
+        "Set, not to be compared with the above: input_size is 256 x 128 (height x width), not 96 x "
     )
 
 
@@ -56,5 +57,5 @@ def test_seeds_and_epochs_keep_nothing_apart(finish):
 def test_seeds_of_two_protocols_are_two_rows(finish):
     cells = [finish("A", 0, 20.0, flip=False), finish("A", 1, 40.0, flip=True)]
     first, second = results_tables(cells).split("\n\n")
-    assert "| 1/2     | 20.0" in first and "| 1/2     | 40.0" in second
-    assert "flip True, not False" in second
+    assert "| 1/2     | 20.0 [" in first and "| 1/2     | 40.0 [" in second
+    assert "flip is yes, not no" in second

@@ -16,7 +16,9 @@ _TALLEST = 160  # rows of a picture in the page
 _QUALITY = 80
 
 STRIP_STYLE = """
-.ranking { border-top: 1px solid var(--line); padding-top: 0.6rem; }
+.strips { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 32rem), 1fr));
+  gap: 0 1.5rem; }
+.ranking { border-top: 1px solid var(--line); padding-top: 0.6rem; margin: 0 0 0.6rem; }
 .ranking .lists { display: flex; gap: 0.4rem 1.2rem; align-items: flex-start; }
 .ranking .answers { flex: 1; min-width: 0; }
 .ranking ol { list-style: none; display: flex; flex-wrap: wrap; gap: 0.35rem; padding: 0;

@@ -54,6 +54,14 @@ class Failures:
     why_not: str = ""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a query: average precision, rank of the first right answer from 1 on."""
+
+    precision: float
+    rank: int
+
+
 def find_failures(table: Table) -> Failures:
     """Choose queries to look at, where dumps and images are there."""
     chosen = _choose_cells(table)
@@ -64,26 +72,16 @@ def find_failures(table: Table) -> Failures:
     images = find_images(table.dataset)
     if isinstance(images, str):
         return Failures(why_not=f"{table.dataset}: no ranking lists, as {images}")
-    precisions = {
-        cell.method: dict(
-            zip(
-                cell.result.queries.names,
-                cell.result.queries.average_precisions.tolist(),
-                strict=True,
-            )
-        )
-        for cell in chosen
-    }
-    best = chosen[0].method
-    ours = precisions[best]
-    worst = sorted(ours, key=lambda name: (ours[name], name))[:WORST]
-    shared = [name for name in ours if all(name in other for other in precisions.values())]
-    gaps = {name: abs(np.ptp([one[name] for one in precisions.values()])) for name in shared}
+    outcomes = {cell.method: _outcomes(cell) for cell in chosen}
+    ours = outcomes[chosen[0].method]
+    worst = sorted(ours, key=lambda name: (ours[name].precision, name))[:WORST]
+    shared = [name for name in ours if all(name in other for other in outcomes.values())]
+    gaps = {n: float(np.ptp([one[n].precision for one in outcomes.values()])) for n in shared}
     apart = sorted((n for n in gaps if n not in worst and gaps[n]), key=lambda n: (-gaps[n], n))
     try:
         return Failures(
-            tuple(_failure(name, known, precisions, images) for name in worst),
-            tuple(_failure(name, known, precisions, images) for name in apart[:APART]),
+            tuple(_failure(name, known, outcomes, images) for name in worst),
+            tuple(_failure(name, known, outcomes, images) for name in apart[:APART]),
             f"Seed {chosen[0].seed} of {' and '.join(known)}.",
         )
     except KeyError as error:
@@ -127,16 +125,27 @@ def _choose_cells(table: Table) -> list[FinishedCell]:
     return [cells[best][seed], *([base[seed]] if best != table.baseline and seed in base else [])]
 
 
+def _outcomes(cell: FinishedCell) -> dict[str, Outcome]:
+    queries = cell.result.queries
+    values = zip(queries.average_precisions.tolist(), queries.first_hits.tolist(), strict=True)
+    return {
+        name: Outcome(precision, first + 1)
+        for name, (precision, first) in zip(queries.names, values, strict=True)
+    }
+
+
 def _failure(
     name: str,
     dumps: Mapping[str, FeatureDump],
-    precisions: Mapping[str, Mapping[str, float]],
+    outcomes: Mapping[str, Mapping[str, Outcome]],
     images: Mapping[tuple[str, str], Path],
 ) -> Failure:
     lists = []
     for method, dump in dumps.items():
-        value = precisions[method].get(name)
-        title = method if value is None else f"{method}: average precision {100 * value:.1f}"
+        title, found = method, outcomes[method].get(name)
+        if found is not None:
+            title += f": average precision {100 * found.precision:.1f}"
+            title += f", first right answer at rank {found.rank}"
         lists.append(RankedList(title, _answers(name, dump, images)))
     return Failure(images["query", name], name, tuple(lists))
 

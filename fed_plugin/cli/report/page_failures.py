@@ -28,5 +28,6 @@ def failures_section(failures: Failures) -> Markup:
     )
 
 
-def _strips(failures: Sequence[Failure]) -> list[Markup]:
-    return [ranking_strip(one.query, one.caption, one.lists) for one in failures]
+def _strips(failures: Sequence[Failure]) -> Markup:
+    strips = [ranking_strip(one.query, one.caption, one.lists) for one in failures]
+    return element("div", strips, class_="strips")

@@ -14,6 +14,8 @@ from fed_plugin.datasets.layouts import LAYOUTS, read_splits
 from fed_plugin.retrieval.evaluation import evaluate_dump
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.protocol_card import ProtocolCard, SplitCard
+from fed_plugin.retrieval.result import Metric
+from fed_plugin.retrieval.robustness_curve import CoveredQueries, RobustnessCurve
 
 HOSTILE = "<script>alert('FED')</script> & Co"
 PEOPLE, CAMERAS = 8, 2
@@ -61,6 +63,35 @@ def _curves(method, seed):
     return "\n".join([*lines, '{"iteration": 69, "lr"'])
 
 
+def _robustness(method, seed):
+    """Return a curve of 6 queries that falls faster with less skill; a large one is elsewhere."""
+    noise = np.random.default_rng([seed, *method.encode()])
+    hit = noise.uniform(20, 100, size=6) * SKILL[method] / max(SKILL.values())
+    values = {m: np.stack([hit, 0.7 * hit, 0.3 * hit]) for m in ("Rank-1", "mAP")}
+    queries = CoveredQueries(
+        tuple("abcdef"), (1.0, 0.75, 0.5), {kind: values for kind in ("objects", "people")}
+    )
+    whole = {m: Metric(*[float(hit.mean())] * 3) for m in values}
+    about = {"method": method, "dataset": "SynthOcc", "queries": "Drawn numbers.", "seed": 0}
+    occluders = {"objects": "drawn", "people": "gallery images of others"}
+    return RobustnessCurve(
+        **about, occluders=occluders, levels=(), whole=whole, area=whole, per_query=queries, card={}
+    )
+
+
+def _costs(methods):
+    spread = {"median": 2.0, "min": 1.5, "max": 2.5}
+    counts = ("parameters_training", "parameters_test", "macs_training", "macs_test")
+    counts = dict.fromkeys((*counts, "peak_training_bytes", "peak_test_bytes"), 3_000_000)
+    times = ("training_images_per_second", "training_ratio", "test_milliseconds_per_image")
+    times = dict.fromkeys((*times, "test_ratio"), spread)
+    rows = [{"method": m, **counts, **times, "descriptor_bytes": 512} for m in methods]
+    about = {"machine": "a machine of <2> cores", "device": "cpu", "precision": "fp32"}
+    about |= {"threads": 1, "torch": "2.14.1", "rounds": 5, "baseline": methods[0], "cores": 2}
+    about |= {"training_batch": 32, "test_batch": 64, "identities": 8, "load_before": [0.1]}
+    return {"format": "fed_plugin.costs/1", "about": about, "rows": rows}
+
+
 def _write_cell(out, method, seed):
     """Write what a finished cell leaves, and return its line of results.json."""
     folder = out / "SynthOcc" / f"method{list(SKILL).index(method)}" / f"seed{seed}"
@@ -73,6 +104,8 @@ def _write_cell(out, method, seed):
     record = {"format": "fed_plugin.cell/1", **about, "state": "finished", "seconds": 61.5}
     (folder / "cell.json").write_text(json.dumps(record))
     (folder / "metrics.json").write_text(_curves(method, seed))
+    if method != "large":
+        _robustness(method, seed).save(folder / "robustness.json")
     dump.save(folder / "dump.npz")
     result.save(folder / "result.json")
     return {**about, "seconds": 61.5, "resumed": False, "result": result.to_json()}
@@ -90,6 +123,7 @@ def finished_benchmark(tmp_path_factory):
     (failed / "cell.json").write_text(json.dumps({"format": "fed_plugin.cell/1", **record}))
     words = {"error": "no memory left <img src=x onerror=alert(1)>\nand more"}
     (failed / "failed.json").write_text(json.dumps(words))
+    (out / "costs.json").write_text(json.dumps(_costs(list(SKILL))))
     content = {"format": "fed_plugin.results/1", "plan": "A <b>small</b> plan", "cells": cells}
     (out / "results.json").write_text(json.dumps(content))
     return out
@@ -99,6 +133,12 @@ def finished_benchmark(tmp_path_factory):
 def folder(finished_benchmark, tmp_path):
     """A copy of the benchmark, to be played with."""
     return shutil.copytree(finished_benchmark, tmp_path / "out")
+
+
+@pytest.fixture(scope="session")
+def hostile():
+    """A method's name that must stay text."""
+    return HOSTILE
 
 
 @pytest.fixture(scope="session")

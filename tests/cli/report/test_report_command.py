@@ -11,8 +11,6 @@ import pytest
 from fed_plugin.cli import main
 from fed_plugin.cli.report.text_files import escaped
 
-HOSTILE = "<script>alert('FED')</script> & Co"
-
 
 @pytest.fixture
 def written(folder, capsys):
@@ -40,10 +38,10 @@ def test_what_is_missing_is_said(written):
     assert "and more" not in said
 
 
-def test_two_protocols_are_two_tables_that_say_what_differs(written):
+def test_two_protocols_are_two_tables_that_say_what_differs(written, hostile):
     folder, _ = written
     first, second = json.loads((folder / "report.json").read_text())["tables"]
-    assert [row["method"] for row in first["rows"]] == ["ViT baseline", "FED", HOSTILE]
+    assert [row["method"] for row in first["rows"]] == ["ViT baseline", "FED", hostile]
     assert [row["method"] for row in second["rows"]] == ["large"]
     why = "input_size is 256 x 128 (height x width), not 96 x 48 (height x width)"
     assert (first["apart"], second["apart"]) == ([], [why])

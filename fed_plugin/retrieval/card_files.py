@@ -1,16 +1,25 @@
-"""Protocol cards on disk: files of their own, and those inside results and feature dumps."""
+"""Protocol cards on disk: files of their own, and those inside whatever a measurement leaves."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.protocol_card import FORMAT, ProtocolCard
+from fed_plugin.retrieval.protocol_groups import differences
 from fed_plugin.retrieval.whole_files import written_whole
+
+KINDS = (
+    "a card (OUTPUT_DIR/cards/*.json after an evaluation), a result.json, a robustness.json, a "
+    "feature dump (.npz), a benchmark's results.json or a cell's folder"
+)
+IN_A_FOLDER = ("result.json", "results.json", "dump.npz")
+"""Files that speak for a folder, the first one that is there."""
+_NAMED = 8  # names in a message
 
 
 def write_card(card: ProtocolCard, path: str | os.PathLike[str]) -> None:
@@ -24,41 +33,106 @@ def write_card(card: ProtocolCard, path: str | os.PathLike[str]) -> None:
 
 
 def read_card(path: str | os.PathLike[str]) -> ProtocolCard:
-    """Read the card of a card file, of a ``result.json``, or of a feature dump (``about.card``).
+    """Read the card of a file or folder, of any kind in ``KINDS``.
+
+    Args:
+        path: of the file or folder. Of one that holds several cards, ``FILE#NAME`` chooses: by
+            method, ``method/seed0``, ``dataset/method`` or ``dataset/method/seed0``.
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: It holds no card, or one that cannot be read; the message names the file.
+        ValueError: It holds no card, one that cannot be read, or several that contradict each
+            other; the message names the file.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"{path}: no such file; expected a card (OUTPUT_DIR/cards/*.json after an evaluation), "
-            "a result.json or a feature dump (.npz)"
-        )
-    is_dump = Path(path).suffix == ".npz"
-    content = FeatureDump.load(path).about if is_dump else _read_json(path)
-    if isinstance(content, Mapping) and content.get("format") != FORMAT:
-        content = _card_inside(content, f"{path}: about" if is_dump else str(path))
+    file, name = Path(path), ""
+    if not file.exists() and "#" in str(path):
+        before, _, name = str(path).rpartition("#")
+        file = Path(before)
+    if file.is_dir():
+        file = _speaker(file)
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file; expected {KINDS}")
+    is_dump = file.suffix == ".npz"
+    content = dict(FeatureDump.load(file).about) if is_dump else _read_json(file)
     try:
-        return ProtocolCard.from_json(content)
+        return _card(content, name, "about: " if is_dump else "")
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{file}: {error}") from error
 
 
-def _card_inside(content: Mapping[str, Any], where: str) -> Any:
-    if not content.get("card"):
+def _speaker(folder: Path) -> Path:
+    for name in IN_A_FOLDER:
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(
+        f"{folder}: a folder without {', '.join(IN_A_FOLDER)}; expected {KINDS}"
+    )
+
+
+def _card(content: Any, name: str, where: str) -> ProtocolCard:
+    several = _several(content)
+    if several is not None:
+        return _choose(several, name)
+    if name:
+        raise ValueError(f"holds one card; expected no name behind it, got #{name}")
+    if isinstance(content, Mapping) and content.get("format") != FORMAT:
+        content = _card_inside(content, where)
+    return ProtocolCard.from_json(content)
+
+
+def _several(content: Any) -> list[tuple[tuple[str, ...], Any]] | None:
+    """Return the names and the content of every measurement in a file of several, else None."""
+    if isinstance(content, list) and all(isinstance(one, Mapping) for one in content) and content:
+        return [((str(one.get("method")),), one) for one in content]
+    cells = content.get("cells") if isinstance(content, Mapping) else None
+    if not isinstance(cells, list) or not all(isinstance(cell, Mapping) for cell in cells):
+        return None
+    found = []
+    for cell in cells:
+        dataset, method, seed = (cell.get(key) for key in ("dataset", "method", "seed"))
+        names = f"{dataset}/{method}/seed{seed}", f"{dataset}/{method}", f"{method}/seed{seed}"
+        found.append(((*names, str(method)), cell.get("result")))
+    return found
+
+
+def _choose(several: Iterable[tuple[tuple[str, ...], Any]], name: str) -> ProtocolCard:
+    """Return the card of a name; of several with that name the first, if none contradicts it."""
+    several = list(several)
+    chosen = [(names[0], one) for names, one in several if name in names or len(several) == 1]
+    there = _listed(dict.fromkeys(names[0] for names, _ in several))
+    if not chosen:
+        got = f"none is called {name!r}" if name else "no name says which"
         raise ValueError(
-            f"{where}: holds no protocol card; expected one under 'card', got "
-            f"{', '.join(map(repr, content)) or 'nothing'}; a card begins with "
-            f'{{"format": "{FORMAT}"}}'
+            f"holds {len(several)} results and {got}; expected FILE#NAME with one of {there}"
+        )
+    cards = [ProtocolCard.from_json(_card_inside(one, f"{which}: ")) for which, one in chosen]
+    if apart := differences(cards[:1], cards[1:]):
+        raise ValueError(
+            f"{len(chosen)} results are called {name!r} and differ in "
+            f"{', '.join(one.field for one in apart)}; expected FILE#NAME with one of "
+            f"{_listed(which for which, _ in chosen)}"
+        )
+    return cards[0]
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(map(repr, names[:_NAMED])) + more
+
+
+def _card_inside(content: Any, where: str) -> Any:
+    if not isinstance(content, Mapping) or not content.get("card"):
+        there = ", ".join(map(repr, content)) if isinstance(content, Mapping) else ""
+        raise ValueError(
+            f"{where}holds no protocol card; expected one under 'card', got {there or 'nothing'}; "
+            f'a card begins with {{"format": "{FORMAT}"}}'
         )
     return content["card"]
 
 
-def _read_json(path: str | os.PathLike[str]) -> Any:
+def _read_json(file: Path) -> Any:
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(
-            f"{path}: no JSON ({error}); expected a card, a result.json or a dump (.npz)"
-        ) from error
+        raise ValueError(f"{file}: no JSON ({error}); expected {KINDS}") from error

@@ -7,7 +7,7 @@ import argparse
 from fed_plugin.cli.cards.wording import ANY_CARD, worded
 
 EPILOG = (
-    "Every field is explained in fed_plugin/retrieval/protocol_card.py; --json prints the file."
+    "Every field is explained in fed_plugin/retrieval/protocol_card.py; --json prints the card."
 )
 
 

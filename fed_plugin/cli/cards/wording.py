@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fed_plugin.retrieval.protocol_card import Difference
 
-ANY_CARD = "a card (OUTPUT_DIR/cards/*.json), a result.json or a feature dump (.npz)"
+ANY_CARD = (
+    "a card (OUTPUT_DIR/cards/*.json), a result.json, robustness.json, feature dump (.npz) or "
+    "cell's folder; of a benchmark's results.json, FILE#METHOD or FILE#METHOD/seed0"
+)
 NOT_KNOWN = "not known"
 
 

@@ -45,7 +45,7 @@ def test_methods_of_another_protocol_get_a_table_of_their_own(finish):
     methods = [[line.split()[1] for line in part.splitlines()[3:]] for part in (first, second)]
     assert methods == [["A", "C", "unknown"], ["B", "D"]]
     assert second.startswith(
-        "Set, not to be compared with the above: input_size is 256 x 128 (height x width), not 96 x "
+        "Set, not to be compared with the above: input_size is 256 x 128 (height x width), not 96 "
     )
 
 

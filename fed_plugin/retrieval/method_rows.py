@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fed_plugin.retrieval.evaluation import drawn_together
 from fed_plugin.retrieval.intervals import Interval, bootstrap_interval
@@ -63,6 +64,20 @@ class MethodRow:
         Raises:
             ValueError: ``identity``, and the queries are of one identity or do not say theirs.
         """
+        values = self.per_query(metric)
+        if values is None:
+            return None
+        return bootstrap_interval(values, groups=drawn_together(self.results[0].queries, groups))
+
+    def per_query(self, metric: str) -> NDArray[np.float64] | None:
+        """Return what every query is worth in the mean over the seeds, (V,) percentages.
+
+        Args:
+            metric: one that is a mean over queries.
+
+        Returns:
+            In the order of the first result's queries; None as for :meth:`over_queries`.
+        """
         if metric not in METRICS or not self.results:
             return None
         first, total = self.results[0].queries, np.zeros(len(self.results[0].queries.names))
@@ -71,7 +86,7 @@ class MethodRow:
             if place.keys() != set(first.names):
                 return None
             total += queries.percentages(metric)[[place[name] for name in first.names]]
-        return bootstrap_interval(total / len(self.results), groups=drawn_together(first, groups))
+        return total / len(self.results)
 
 
 def method_rows(found: Iterable[tuple[str, str, Result | None]]) -> list[MethodRow]:

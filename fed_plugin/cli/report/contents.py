@@ -11,7 +11,6 @@ from fed_plugin import __version__
 from fed_plugin.cli.report.benchmark_folder import Benchmark
 from fed_plugin.cli.report.costs import Costs, read_costs
 from fed_plugin.cli.report.curves import styles_of
-from fed_plugin.cli.report.dumps import people_of
 from fed_plugin.cli.report.failures import Failures, find_failures
 from fed_plugin.cli.report.protocols import Table, make_tables
 from fed_plugin.cli.report.robustness import Robustness, read_robustness
@@ -78,8 +77,7 @@ def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
     missing = list(benchmark.unfinished)
     datasets = []
     for name in dict.fromkeys(cell.dataset for cell in benchmark.cells):
-        cells = [cell for cell in benchmark.cells if cell.dataset == name]
-        tables = make_tables(benchmark, name, baseline, people_of(cells))
+        tables = make_tables(benchmark, name, baseline)
         missing += _lacking_seeds(tables, benchmark)
         failures = tuple(find_failures(table) for table in tables)
         missing += dict.fromkeys(one.why_not for one in failures if one.why_not)

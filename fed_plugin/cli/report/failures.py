@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fed_plugin.cli.benchmark.cells import DUMP
 from fed_plugin.cli.report.benchmark_folder import FinishedCell
-from fed_plugin.cli.report.dumps import load_dump
 from fed_plugin.cli.report.protocols import Table
 from fed_plugin.datasets.layouts import LAYOUTS, read_splits
 from fed_plugin.retrieval.evaluation import DISTANCES, distance_for
@@ -66,7 +66,7 @@ def find_failures(table: Table) -> Failures:
     """Choose queries to look at, where dumps and images are there."""
     chosen = _choose_cells(table)
     if not chosen:
-        return Failures(why_not=f"{table.dataset}: no ranking lists, as no cell has a dump.npz")
+        return Failures(why_not=f"{table.dataset}: no ranking lists, as no cell has a {DUMP}")
     dumps = {cell.method: load_dump(cell) for cell in chosen}
     known = {method: dump for method, dump in dumps.items() if dump is not None}
     images = find_images(table.dataset)
@@ -111,8 +111,7 @@ def find_images(dataset: str) -> dict[tuple[str, str], Path] | str:
 def _choose_cells(table: Table) -> list[FinishedCell]:
     """Return the best method's cell and the baseline's, of one seed and with dumps."""
     cells = {
-        row.method: {cell.seed: cell for cell in row.cells if cell.file("dump.npz")}
-        for row in table.rows
+        row.method: {cell.seed: cell for cell in row.cells if cell.file(DUMP)} for row in table.rows
     }
     ranked = sorted(
         (row for row in table.rows if cells[row.method]), key=lambda r: -r.numbers["mAP"].mean
@@ -123,6 +122,15 @@ def _choose_cells(table: Table) -> list[FinishedCell]:
     base = cells.get(table.baseline, {})
     seed = min(set(cells[best]) & set(base) or cells[best])
     return [cells[best][seed], *([base[seed]] if best != table.baseline and seed in base else [])]
+
+
+def load_dump(cell: FinishedCell) -> FeatureDump | None:
+    """Read the dump that a cell left; None if there is none that can be read."""
+    path = cell.file(DUMP)
+    try:
+        return FeatureDump.load(path) if path else None
+    except (OSError, ValueError):
+        return None
 
 
 def _outcomes(cell: FinishedCell) -> dict[str, Outcome]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fed_plugin.cli.cards.wording import worded
 from fed_plugin.cli.report.benchmark_folder import Benchmark, FinishedCell
-from fed_plugin.cli.report.tables import COLUMNS, Row, make_gap, make_number, per_query
+from fed_plugin.cli.report.tables import COLUMNS, Row, groups_of, make_gap, make_number
 from fed_plugin.retrieval.method_rows import MethodRow, method_rows
 from fed_plugin.retrieval.protocol_groups import group_by_protocol
 
@@ -33,16 +33,13 @@ class Table:
     by_people: bool
 
 
-def make_tables(
-    benchmark: Benchmark, dataset: str, baseline: str | None, people: Mapping[str, int]
-) -> list[Table]:
+def make_tables(benchmark: Benchmark, dataset: str, baseline: str | None) -> list[Table]:
     """Make a data set's tables, one per protocol.
 
     Args:
         benchmark: all that is known.
         dataset: tested on.
         baseline: method that was asked for; a table without it chooses its own.
-        people: identities by name of the query, empty if not known.
     """
     cells = {id(cell.result): cell for cell in benchmark.cells if cell.dataset == dataset}
     results = {(cell.method, cell.seed): cell.result for cell in cells.values()}
@@ -60,49 +57,40 @@ def make_tables(
     }
     tables = []
     for group in group_by_protocol(rows, lambda row: row.cards):
+        first = choose_baseline([row.method for row in group.rows if row.results], baseline)
+        against = next((row for row in group.rows if row.method == first), None)
+        groups = groups_of(group.rows)
+        made = [_row(row, against, groups, cells, missing[row.method]) for row in group.rows]
         apart = tuple(
             f"{one.field} is {worded(one.field, one.b)}, not {worded(one.field, one.a)}"
             for one in group.differences
         )
-        tables.append(_table(dataset, apart, group.rows, cells, missing, baseline, people))
+        tables.append(Table(dataset, apart, first, tuple(made), groups == "identity"))
     return tables
 
 
-def _table(
-    dataset: str,
-    apart: tuple[str, ...],
-    rows: Sequence[MethodRow],
+def _row(
+    row: MethodRow,
+    baseline: MethodRow | None,
+    groups: str,
     cells: Mapping[int, FinishedCell],
-    missing: Mapping[str, tuple[int, ...]],
-    asked: str | None,
-    people: Mapping[str, int],
-) -> Table:
-    finished = {row.method: [cells[id(one)] for one in row.results] for row in rows}
-    queries = {m: per_query(ours, people) if ours else None for m, ours in finished.items()}
-    first = choose_baseline([row.method for row in rows if row.results], asked)
-    made = []
-    for row in rows:
-        ours, own, base = finished[row.method], queries[row.method], queries.get(first)
-        numbers = {name: make_number(row, name, own) for name in COLUMNS}
-        gaps = {}
-        if own and base and row.method != first:
-            gaps = {
-                name: make_gap(ours, finished[first], name, own, base)
-                for name in COLUMNS
-                if numbers[name]
-            }
-        made.append(
-            Row(
-                method=row.method,
-                kind=ours[0].kind if ours else "",
-                cells=tuple(ours),
-                missing=missing[row.method],
-                numbers={name: number for name, number in numbers.items() if number},
-                gaps={name: gap for name, gap in gaps.items() if gap},
-            )
-        )
-    grouped = any(own is not None and own.people is not None for own in queries.values())
-    return Table(dataset, apart, first, tuple(made), grouped)
+    missing: tuple[int, ...],
+) -> Row:
+    ours = tuple(cells[id(one)] for one in row.results)
+    numbers = {name: make_number(row, name, groups) for name in COLUMNS}
+    gaps = {}
+    if baseline is not None and row is not baseline and ours:
+        theirs = {cells[id(one)].seed: one for one in baseline.results}
+        seeds = {c.seed: (c.result, theirs[c.seed]) for c in ours if c.seed in theirs}
+        gaps = {name: make_gap(row, baseline, name, groups, seeds) for name in numbers}
+    return Row(
+        method=row.method,
+        kind=ours[0].kind if ours else "",
+        cells=ours,
+        missing=missing,
+        numbers={name: number for name, number in numbers.items() if number},
+        gaps={name: gap for name, gap in gaps.items() if gap},
+    )
 
 
 def choose_baseline(methods: Sequence[str], asked: str | None) -> str:

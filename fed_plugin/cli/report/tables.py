@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fed_plugin.cli.report.benchmark_folder import FinishedCell
-from fed_plugin.retrieval.intervals import bootstrap_interval, paired_bootstrap
+from fed_plugin.retrieval.evaluation import drawn_together
+from fed_plugin.retrieval.intervals import paired_bootstrap
 from fed_plugin.retrieval.method_rows import MethodRow
 from fed_plugin.retrieval.paired_tests import sign_flip_test
+from fed_plugin.retrieval.result import Result
 from fed_plugin.retrieval.seeds import summarize_seeds
 
 COLUMNS = ("Rank-1", "Rank-5", "mAP", "mINP")
@@ -90,88 +89,60 @@ class Row:
         return tuple(cell.seed for cell in self.cells)
 
 
-@dataclass(frozen=True)
-class PerQuery:
-    """What the seeds of a method say of each query, in the mean over seeds.
-
-    Attributes:
-        names: of the queries, V of them.
-        values: (V,) percentages by metric.
-        people: (V,) identities that queries are drawn by; None draws every query by itself.
-    """
-
-    names: tuple[str, ...]
-    values: Mapping[str, NDArray[np.float64]]
-    people: NDArray[np.int64] | None = None
-
-
-def per_query(cells: Sequence[FinishedCell], people: Mapping[str, int]) -> PerQuery | None:
-    """Average what became of each query over seeds.
+def make_number(row: MethodRow, metric: str, groups: str) -> Number | None:
+    """Summarize a metric; None if a seed lacks it.
 
     Args:
-        cells: of one method and protocol.
-        people: identities by name of the query; those of any query missing, none is used.
-
-    Returns:
-        None if the seeds ranked different queries.
+        row: of a method, with results.
+        metric: one of ``COLUMNS``.
+        groups: what the interval draws, "query" or "identity".
     """
-    names = cells[0].result.queries.names
-    orders = []
-    for cell in cells:
-        place = {name: row for row, name in enumerate(cell.result.queries.names)}
-        if place.keys() != set(names):
-            return None
-        orders.append(np.array([place[name] for name in names]))
-    values = {
-        metric: np.mean(
-            [
-                cell.result.queries.percentages(metric)[order]
-                for cell, order in zip(cells, orders, strict=True)
-            ],
-            axis=0,
-        )
-        for metric in COLUMNS
-    }
-    known = [people[name] for name in names if name in people]
-    grouped = len(known) == len(names) and len(set(known)) > 1
-    return PerQuery(names, values, np.array(known) if grouped else None)
-
-
-def make_number(row: MethodRow, metric: str, queries: PerQuery | None) -> Number | None:
-    """Summarize a metric; None if a seed lacks it."""
     seeds = row.summary(metric)
     if seeds is None:
         return None
-    if queries is None:
-        return Number(seeds.mean, seeds.lowest, seeds.highest)
-    interval = bootstrap_interval(queries.values[metric], groups=queries.people)
-    return Number(seeds.mean, seeds.lowest, seeds.highest, interval.low, interval.high)
+    interval = row.over_queries(metric, groups)
+    ends = (interval.low, interval.high) if interval else ()
+    return Number(seeds.mean, seeds.lowest, seeds.highest, *ends)
 
 
 def make_gap(
-    ours: Sequence[FinishedCell],
-    theirs: Sequence[FinishedCell],
+    row: MethodRow,
+    baseline: MethodRow,
     metric: str,
-    queries: PerQuery,
-    baseline: PerQuery,
+    groups: str,
+    seeds: Mapping[int, tuple[Result, Result]],
 ) -> Gap | None:
-    """Compare a method with the baseline on the same queries; None where they are not the same."""
-    place = {name: row for row, name in enumerate(baseline.names)}
+    """Compare a method with the baseline, query by query; None where queries are not the same.
+
+    Args:
+        row: of a method, with results.
+        baseline: another one.
+        metric: one of ``COLUMNS``.
+        groups: what the interval draws and the test flips.
+        seeds: results of the method and of the baseline, by seed, where both have one.
+    """
+    ours, theirs = row.per_query(metric), baseline.per_query(metric)
+    if ours is None or theirs is None:
+        return None
+    queries = row.results[0].queries
+    place = {name: at for at, name in enumerate(baseline.results[0].queries.names)}
     if place.keys() != set(queries.names):
         return None
-    a = queries.values[metric]
-    b = baseline.values[metric][[place[name] for name in queries.names]]
-    interval = paired_bootstrap(a, b, groups=queries.people)
-    test = sign_flip_test(a, b, groups=queries.people)
-    values = {cell.seed: cell.result.metrics[metric].value for cell in theirs}
-    by_seed = {
-        cell.seed: cell.result.metrics[metric].value - values[cell.seed]
-        for cell in ours
-        if cell.seed in values
-    }
-    seeds = summarize_seeds(list(by_seed.values())) if by_seed else None
+    theirs = theirs[[place[name] for name in queries.names]]
+    people = drawn_together(queries, groups)
+    interval = paired_bootstrap(ours, theirs, groups=people)
+    test = sign_flip_test(ours, theirs, groups=people)
+    pairs = [(a.metrics[metric].value, b.metrics[metric].value) for a, b in seeds.values()]
+    spread = summarize_seeds([a - b for a, b in pairs]) if pairs else None
     return Gap(
-        *(interval.mean, interval.low, interval.high, test.p_value, tuple(by_seed)),
-        lowest=seeds and seeds.lowest,
-        highest=seeds and seeds.highest,
+        *(interval.mean, interval.low, interval.high, test.p_value, tuple(seeds)),
+        lowest=spread and spread.lowest,
+        highest=spread and spread.highest,
     )
+
+
+def groups_of(rows: Sequence[MethodRow]) -> str:
+    """Return "identity" if all results say whose queries they are, of two people or more."""
+    people = [one.queries.pids for row in rows for one in row.results]
+    known = people and all(one is not None and len(set(one.tolist())) > 1 for one in people)
+    return "identity" if known else "query"

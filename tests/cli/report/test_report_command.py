@@ -112,4 +112,4 @@ def test_the_results_file_alone_is_enough(folder, tmp_path):
     words = ["report", str(tmp_path / "alone"), "--out", str(target), "--baseline", "FED"]
     assert main(words) == 0
     table = json.loads((target / "report.json").read_text())["tables"][0]
-    assert table["baseline"] == "FED" and table["intervals_draw"] == "queries"
+    assert table["baseline"] == "FED" and table["intervals_draw"] == "people"

@@ -16,6 +16,7 @@ from fed_plugin.fastreid_adapter.description import Description
 from fed_plugin.fastreid_adapter.training_images import first_training_images
 from fed_plugin.modeling import visibility_target
 from fed_plugin.retrieval import cosine_distance
+from fed_plugin.retrieval.first_ranked import first_ranked
 from fed_plugin.visualization import (
     RankingLists,
     pair_sheet,
@@ -94,15 +95,19 @@ def _rankings(described: dict[str, Description], path: Path) -> Path:
 
 def _lists(description: Description, queries: NDArray[np.int64]) -> RankingLists:
     Q = description.num_query
-    distances = cosine_distance(description.features[queries], description.features[Q:])
     pids, camids = description.pids, description.camids
-    same_pid = pids[queries][:, None] == pids[Q:][None]
-    distances[same_pid & (camids[queries][:, None] == camids[Q:][None])] = np.inf
-    order = np.argsort(distances, axis=1, kind="stable")[:, :LIST_LENGTH]
+    first = first_ranked(
+        cosine_distance(description.features[queries], description.features[Q:]),
+        pids[queries],
+        pids[Q:],
+        camids[queries],
+        camids[Q:],
+        LIST_LENGTH,
+    )
     return RankingLists(
-        np.stack([[_read(description.paths[Q + i]) for i in row] for row in order]),
-        np.take_along_axis(same_pid, order, axis=1),
-        1 - np.take_along_axis(distances, order, axis=1),
+        np.stack([[_read(description.paths[Q + i]) for i in row] for row in first.places]),
+        first.matches,
+        1 - first.distances,
     )
 
 

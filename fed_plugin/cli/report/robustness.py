@@ -11,12 +11,13 @@ import numpy as np
 from fed_plugin.cli.cards.wording import worded
 from fed_plugin.cli.report.protocols import Table
 from fed_plugin.cli.robustness import CURVE
+from fed_plugin.cli.robustness_pictures import robustness_panel
 from fed_plugin.retrieval.intervals import bootstrap_interval
 from fed_plugin.retrieval.protocol_card import ProtocolCard, protocol_differences
 from fed_plugin.retrieval.result import Metric
 from fed_plugin.retrieval.robustness_curve import METRICS, CoveredQueries, RobustnessCurve
-from fed_plugin.retrieval.robustness_summary import compare_areas, mean_curve
-from fed_plugin.visualization.line_figure import Curve, Panel
+from fed_plugin.retrieval.robustness_summary import compare_areas
+from fed_plugin.visualization.line_figure import Panel
 
 
 @dataclass(frozen=True)
@@ -96,22 +97,20 @@ def average(method: str, seeds: Mapping[int, RobustnessCurve]) -> RobustnessCurv
 
 
 def robustness_panels(robustness: Robustness, styles: Mapping[str, int]) -> list[Panel]:
-    """Draw a panel per metric and kind of occluder, with intervals."""
-    if not robustness.rows:
-        return []
-    panels = []
-    for metric in METRICS:
-        for kind in robustness.rows[0].curve.per_query.values:
-            curves = []
-            for row in robustness.rows:
-                shares, points = zip(*mean_curve(row.curve, metric, kind), strict=True)
-                lows, highs = zip(*((one.low, one.high) for one in points), strict=True)
-                values = [one.value for one in points]
-                share = [100 * one for one in shares]
-                curves.append(Curve(row.method, styles[row.method], share, values, lows, highs))
-            title = f"{metric}, covered by {kind}, %"
-            panels.append(Panel(title, "visible share, %", curves, falling_x=True))
-    return panels
+    """Draw a panel per metric and kind of occluder, with intervals over queries."""
+    curves = [row.curve for row in robustness.rows]
+    kinds = curves[0].per_query.values if curves else ()
+    return [
+        _styled(robustness_panel(curves, metric, kind), styles)
+        for metric in METRICS
+        for kind in kinds
+    ]
+
+
+def _styled(panel: Panel, styles: Mapping[str, int]) -> Panel:
+    """Return a panel in which methods look as in the other figures of the page."""
+    curves = [replace(curve, style=styles[curve.label]) for curve in panel.curves]
+    return replace(panel, curves=curves, title=f"{panel.title}, %", falling_x=True)
 
 
 def as_json(robustness: Robustness) -> dict[str, Any]:

@@ -15,7 +15,12 @@ INTERRUPTED = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.add_argument("plan", metavar="PLAN.yml", help="what to run (docs/benchmark.md)")
-    parser.add_argument("--jobs", type=int, default=1, help="cells at a time; default: 1")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        help="cells at a time, each on a CUDA device of its own if there are as many; default: 1",
+    )
     parser.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="of the plan's")
     parser.add_argument("--out", help="folder, instead of the plan's")
     parser.add_argument(

@@ -23,6 +23,7 @@ from fed_plugin.cli.benchmark.cells import (
     write_json,
     write_record,
 )
+from fed_plugin.cli.benchmark.devices import VISIBLE, choose_device
 from fed_plugin.cli.mistakes import DEBUG
 from fed_plugin.cli.training_process import last_words, start_logged
 
@@ -37,10 +38,11 @@ Command = Callable[[Cell, bool], list[str]]
 
 @dataclass
 class Running:
-    """A cell's process, and when it began."""
+    """A cell's process, the CUDA device chosen for it, and when it began."""
 
     cell: Cell
     process: subprocess.Popen[bytes]
+    device: str | None = None
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -62,6 +64,7 @@ def run_cells(
     jobs: int = 1,
     resume: bool = False,
     lock: int | None = None,
+    devices: Sequence[str] = (),
     command: Command = cell_command,
     finished: Callable[[Cell], None] = lambda cell: None,
 ) -> dict[str, str]:
@@ -73,6 +76,7 @@ def run_cells(
         jobs: how many at a time.
         resume: whether half-trained cells go on from their newest checkpoint.
         lock: file descriptor that cells inherit.
+        devices: of CUDA; where there are several, every cell sees one of them only.
         command: makes the command of a cell.
         finished: called after every cell that came to an end.
 
@@ -87,7 +91,8 @@ def run_cells(
                 board.begun(cell)
                 try:
                     prepare(cell, resume)
-                    running.append(_start(cell, command(cell, resume), jobs, lock))
+                    device = choose_device(cell, devices, [one.device for one in running])
+                    running.append(_start(cell, command(cell, resume), jobs, lock, device))
                 except OSError as error:
                     failures[cell.name] = str(error)
                     board.ended(cell, None, 0.0, str(error))
@@ -107,23 +112,27 @@ def run_cells(
     return failures
 
 
-def _start(cell: Cell, command: list[str], jobs: int, lock: int | None) -> Running:
+def _start(
+    cell: Cell, command: list[str], jobs: int, lock: int | None, device: str | None
+) -> Running:
     """Start a cell in a session of its own, so that Ctrl-C in the terminal does not reach it.
 
     The pipe to its standard input is never written to: it closes when this process dies, however it
     dies, and tells the cell to end as well.
     """
-    threads = {} if "OMP_NUM_THREADS" in os.environ or jobs < 2 else _threads(jobs)
+    environment = {} if "OMP_NUM_THREADS" in os.environ or jobs < 2 else _threads(jobs)
+    if device is not None:
+        environment[VISIBLE] = device
     with (cell.folder / LOG).open("ab") as log:
         process = start_logged(
             command,
             log,
-            threads,
+            environment,
             stdin=subprocess.PIPE,
             start_new_session=True,
             pass_fds=() if lock is None else (lock,),
         )
-    return Running(cell, process)
+    return Running(cell, process, device)
 
 
 def _threads(jobs: int) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fed_plugin.cli.benchmark.board import Board
 from fed_plugin.cli.benchmark.cells import Cell, CellState, look
+from fed_plugin.cli.benchmark.devices import cuda_devices
 from fed_plugin.cli.benchmark.plan import Plan
 from fed_plugin.cli.benchmark.runner import Command, cell_command, run_cells
 from fed_plugin.cli.benchmark.summary import (
@@ -67,6 +68,7 @@ def run_plan(
             jobs=jobs,
             resume=resume,
             lock=lock,
+            devices=cuda_devices() if jobs > 1 else (),
             command=command,
             finished=join,
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fed_plugin.fastreid_adapter.robustness_settings import RobustnessSettings
+    from fed_plugin.retrieval.robustness_curve import RobustnessCurve
 
 INTERRUPTED = "curves that were measured are kept; the same command goes on with the rest"
 CURVE = "robustness.json"
@@ -47,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="auto: the gallery where the set's queries are known to be occluded",
     )
     parser.add_argument("--seed", type=int, default=0, help="of what is pasted where; default: 0")
+    parser.add_argument(
+        "--figure", metavar="FILE", help="draw the curves, as .png or .svg; of a benchmark of all"
+    )
+    parser.add_argument(
+        "--sheet", metavar="FILE.png", help="draw a query with all that is pasted on it"
+    )
+    parser.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="of a benchmark's")
     parser.add_argument("--jobs", type=int, default=1, help="cells at a time; default: 1")
     parser.add_argument(
         "overrides",
@@ -64,24 +73,35 @@ def run(args: argparse.Namespace) -> int:
         ValueError: words that do not go together, or a checkpoint of another model.
     """
     from fed_plugin.cli.robustness_cells import measure_cells
+    from fed_plugin.retrieval.whole_files import check_writable
 
+    _refuse_what_is_not_read(args)
+    for path in filter(None, (args.out, args.figure, args.sheet)):
+        check_writable(path)
     settings = _settings(args)
+    status = 0
     if args.benchmark:
-        return measure_cells(Path(args.benchmark), settings, args.jobs)
-    measure_one(args, settings)
-    return 0
+        found = measure_cells(
+            Path(args.benchmark), settings, jobs=args.jobs, only=args.only, dataset=args.dataset
+        )
+        curves, status = found.curves, 1 if found.failures else 0
+        cfg, dataset = found.config, found.dataset
+    else:
+        cfg, dataset, curve = measure_one(args, settings)
+        curves = [curve]
+    _draw(args, curves, cfg, dataset, settings)
+    return status
 
 
-def measure_one(args: argparse.Namespace, settings: RobustnessSettings) -> None:
-    """Measure one model."""
+def measure_one(
+    args: argparse.Namespace, settings: RobustnessSettings
+) -> tuple[Any, str, RobustnessCurve]:
+    """Measure one model; return its config, the data set's name and the curve."""
     from fed_plugin.cli.configs import find_config
     from fed_plugin.cli.dump import only_test_set
     from fed_plugin.cli.progress import ProgressLine
     from fed_plugin.cli.robustness_table import robustness_tables
-    from fed_plugin.retrieval.whole_files import check_writable
 
-    target = Path(args.out or CURVE)
-    check_writable(target)
     config_file = find_config(args.config_file)
 
     from fed_plugin.fastreid_adapter.description import read_config
@@ -93,9 +113,44 @@ def measure_one(args: argparse.Namespace, settings: RobustnessSettings) -> None:
         curve = measure_robustness(
             cfg, dataset, settings, args.method or Path(config_file).stem, progress
         )
+    target = Path(args.out or CURVE)
     curve.save(target)
     print(robustness_tables([curve]))
     print(f"curves: {target}")
+    return cfg, dataset, curve
+
+
+def _refuse_what_is_not_read(args: argparse.Namespace) -> None:
+    """Refuse words that the other way of calling reads.
+
+    Raises:
+        ValueError: one of them is there.
+    """
+    of_one = {"--out": args.out, "--method": args.method, "KEY VALUE": args.overrides}
+    of_many = {"--only": args.only, "--jobs": args.jobs != 1}
+    wrong = of_one if args.benchmark else of_many
+    if found := [name for name, value in wrong.items() if value]:
+        way = "--benchmark" if args.benchmark else "--config-file"
+        raise ValueError(f"{found[0]}: not read with {way}; try without")
+
+
+def _draw(
+    args: argparse.Namespace,
+    curves: Sequence[RobustnessCurve],
+    cfg: Any,
+    dataset: str,
+    settings: RobustnessSettings,
+) -> None:
+    from fed_plugin.cli.robustness_pictures import draw_curves, draw_sheet
+    from fed_plugin.cli.robustness_table import group_curves
+
+    if args.figure:
+        path = Path(args.figure)
+        for place, group in enumerate(group_curves(curves), start=1):
+            target = path.with_stem(f"{path.stem}_{place}") if place > 1 else path
+            print(f"figure: {draw_curves(group.curves, target)}")
+    if args.sheet:
+        print(f"what is pasted: {draw_sheet(cfg, dataset, settings, Path(args.sheet))}")
 
 
 def _settings(args: argparse.Namespace) -> RobustnessSettings:

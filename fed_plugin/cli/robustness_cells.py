@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,41 +49,79 @@ class ModelCell:
         return f"{self.dataset} / {self.method} / seed {self.seed}"
 
 
-def measure_cells(out: Path, settings: RobustnessSettings, jobs: int) -> int:
+@dataclass(frozen=True)
+class MeasuredCells:
+    """What came of a benchmark's cells.
+
+    Attributes:
+        curves: of those that are measured.
+        failures: last words of the others, by name.
+        config: of the first cell.
+        dataset: of the first cell.
+    """
+
+    curves: list[RobustnessCurve]
+    failures: dict[str, str]
+    config: Any
+    dataset: str
+
+
+def measure_cells(
+    out: Path,
+    settings: RobustnessSettings,
+    *,
+    jobs: int = 1,
+    only: Sequence[str] = (),
+    dataset: str | None = None,
+) -> MeasuredCells:
     """Measure the cells of a benchmark's folder that were not measured by these settings.
 
     Args:
         out: the benchmark's folder.
         settings: what is measured.
         jobs: cells at a time.
-
-    Returns:
-        Exit status: 1 if a cell failed.
+        only: methods; all if empty.
+        dataset: of the cells; None for all.
 
     Raises:
-        FileNotFoundError: there is no finished cell with a model.
+        FileNotFoundError: there is no such finished cell with a model.
         ValueError: ``jobs`` is below 1.
     """
+    from fed_plugin.fastreid_adapter.description import read_config
+
     if jobs < 1:
         raise ValueError(f"--jobs {jobs}: expected 1 or more")
     cells, passed_over = find_model_cells(out)
+    known = sorted({cell.method for cell in cells})
+    if unknown := [method for method in only if method not in known]:
+        raise ValueError(f"--only {unknown[0]!r}: expected one of {', '.join(known)}")
+    cells = [
+        cell
+        for cell in cells
+        if (not only or cell.method in only) and dataset in (None, cell.dataset)
+    ]
     if not cells:
         raise FileNotFoundError(
-            f"--benchmark {out}: found no finished cell with a model; expected the folder that "
-            "python -m fed_plugin benchmark writes to, with OUT/<dataset>/<method>/seed<k>/"
+            f"--benchmark {out}: found no finished cell with a model"
+            f"{f' of {dataset}' if dataset else ''}; expected the folder that python -m fed_plugin "
+            "benchmark writes to, with OUT/<dataset>/<method>/seed<k>/"
         )
     waiting = [cell for cell in cells if not is_measured(cell, settings)]
     if len(waiting) < len(cells):
         print(f"{len(cells) - len(waiting)} of {len(cells)} cells were measured before")
+    logging.getLogger("fastreid").setLevel(logging.ERROR)
     failures = _measure_all(waiting, settings, jobs)
-    curves = [_read(cell.folder / CURVE) for cell in cells if cell.name not in failures]
-    print(robustness_tables([curve for curve in curves if curve is not None]))
+    curves = [
+        RobustnessCurve.load(cell.folder / CURVE) for cell in cells if cell.name not in failures
+    ]
+    print(robustness_tables(curves))
     print(f"curves: {out / '*' / '*' / 'seed*' / CURVE}")
     for folder in passed_over:
         print(f"left out, as it has no model: {folder}")
     for name, error in failures.items():
         print(f"FAILED: {name}: {error}", file=sys.stderr)
-    return 1 if failures else 0
+    config = read_config(str(cells[0].folder / CONFIG), [])
+    return MeasuredCells(curves, failures, config, cells[0].dataset)
 
 
 def find_model_cells(out: Path) -> tuple[list[ModelCell], list[Path]]:
@@ -113,16 +151,11 @@ def find_model_cells(out: Path) -> tuple[list[ModelCell], list[Path]]:
 
 def is_measured(cell: ModelCell, settings: RobustnessSettings) -> bool:
     """Tell whether a cell has a curve by these settings and of these weights."""
-    curve = _read(cell.folder / CURVE)
-    asked = json.loads(json.dumps(settings.asked(cell.weights)))
-    return curve is not None and curve.settings == asked
-
-
-def _read(path: Path) -> RobustnessCurve | None:
     try:
-        return RobustnessCurve.load(path)
+        curve = RobustnessCurve.load(cell.folder / CURVE)
     except (OSError, ValueError):
-        return None
+        return False
+    return curve.settings == settings.asked(cell.weights)
 
 
 def _measure_all(cells: list[ModelCell], settings: Any, jobs: int) -> dict[str, str]:
@@ -179,6 +212,7 @@ def _workers(jobs: int) -> Iterator[Executor]:
 
 
 def _begin_worker(threads: int) -> None:
+    logging.getLogger("fastreid").setLevel(logging.ERROR)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this one
     if "OMP_NUM_THREADS" not in os.environ:
         import torch

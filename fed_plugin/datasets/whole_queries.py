@@ -123,9 +123,9 @@ def _name_hash(item: Item) -> str:
 
 
 def _rule(source: str, count: int, most: int, per_identity: int, made_up: bool) -> str:
-    images = "the set's own queries" if source == QUERY else "gallery images against the gallery"
+    images = "queries of the set" if source == QUERY else "gallery images against the gallery"
     cameras = "; each gallery image has a camera of its own" if made_up else ""
     return (
-        f"{count} of {images}, at most {most} and {per_identity} of an identity from different "
-        f"cameras, by the sha256 of their names{cameras}"
+        f"{count} {images}: at most {most} in all and {per_identity} of a person, from different "
+        f"cameras, chosen by the sha256 of their names{cameras}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ class RobustnessSettings:
             ValueError: a file in it cannot be decoded.
         """
         if self.occluders:
-            return OccluderSet.from_folder(self.occluders, key="--occluders")
+            return _decode(self.occluders)
         return drawn_occluders(DRAWN_COUNT, DRAWN_SEED + self.seed)
 
     def describe_occluders(self, occluders: OccluderSet) -> dict[str, str]:
@@ -107,3 +108,8 @@ class RobustnessSettings:
             "occluders": self.describe_occluders(self.load_occluders()),
             "weights_sha256": content_hash(weights) if weights else None,
         }
+
+
+@functools.lru_cache(maxsize=1)
+def _decode(folder: str) -> OccluderSet:
+    return OccluderSet.from_folder(folder, key="--occluders")

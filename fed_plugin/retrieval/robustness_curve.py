@@ -3,27 +3,25 @@
 JSON, format "fed_plugin.robustness/1". A *visible share* is 1 less the covered share of the image's
 area. The *area* of a metric is that under its curve from the smallest visible share to 1, over the
 width of that range: the mean metric, were every share equally likely. Percentages throughout.
-
-Shape shorthand: ``V`` queries, ``L`` visible shares below 1.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fed_plugin.retrieval.query_curves import METRICS, QueryCurves
 from fed_plugin.retrieval.result import Metric
 from fed_plugin.retrieval.whole_files import written_whole
 
 FORMAT = "fed_plugin.robustness/1"
-METRICS = ("Rank-1", "mAP")
 
 
 @dataclass(frozen=True)
@@ -44,66 +42,6 @@ class Level:
 
 
 @dataclass(frozen=True, eq=False)
-class CoveredQueries:
-    """What became of every query, in the mean over the sides.
-
-    Args:
-        names: V file names.
-        visible_shares: 1, where nothing is pasted, then L falling shares above 0.
-        values: (1 + L, V) percentages by kind and metric; the first rows of all kinds agree.
-
-    Raises:
-        ValueError: names, shares, shapes or ranges do not fit.
-    """
-
-    names: tuple[str, ...]
-    visible_shares: tuple[float, ...]
-    values: Mapping[str, Mapping[str, NDArray[np.float64]]]
-
-    def __post_init__(self) -> None:
-        shares, count = np.asarray(self.visible_shares, dtype=np.float64), len(self.names)
-        if not count or len(set(self.names)) != count:
-            raise ValueError(f"per_query.names has {count} names: expected some, each once")
-        falls = shares.ndim == 1 and shares.size > 1 and bool((np.diff(shares) < 0).all())
-        if not (falls and shares[0] == 1 and shares[-1] > 0):
-            raise ValueError(
-                f"per_query.visible_shares is {list(self.visible_shares)}: expected 1, then shares "
-                "in (0, 1) that fall"
-            )
-        if not self.values:
-            raise ValueError("per_query.values: expected a kind of occluder or more, got none")
-        for kind, metrics in self.values.items():
-            for name in METRICS:
-                values = metrics[name]
-                if values.shape != (shares.size, count):
-                    raise ValueError(
-                        f"per_query.values.{kind}.{name} has shape {values.shape}: expected "
-                        f"{(shares.size, count)}"
-                    )
-                if not ((values >= 0).all() and (values <= 100).all()):
-                    raise ValueError(f"per_query.values.{kind}.{name}: expected percentages")
-
-    def percentages(self, metric: str, kind: str | None = None) -> NDArray[np.float64]:
-        """Return (1 + L, V) percentages of one kind of occluder, or their mean over the kinds."""
-        kinds = self.values if kind is None else [kind]
-        return np.mean([self.values[one][metric] for one in kinds], axis=0)
-
-    def areas(self, metric: str, kind: str | None = None) -> NDArray[np.float64]:
-        """Return (V,) areas in [0, 100], whose mean is the area of the mean curve."""
-        return area_weights(self.visible_shares) @ self.percentages(metric, kind)
-
-
-def area_weights(visible_shares: Sequence[float]) -> NDArray[np.float64]:
-    """Return (1 + L,) weights of a curve's points in its area; they sum to 1.
-
-    Args:
-        visible_shares: 1 and L falling shares.
-    """
-    steps = -np.diff(np.asarray(visible_shares, dtype=np.float64))
-    return (np.append(steps, 0) + np.append(0, steps)) / (2 * steps.sum())
-
-
-@dataclass(frozen=True, eq=False)
 class RobustnessCurve:
     """One method's curve on one data set.
 
@@ -120,6 +58,9 @@ class RobustnessCurve:
         card: the protocol card, as JSON has it; empty if unknown.
         settings: what was asked for and of which weights; a run that asks for the same may be
             left out.
+
+    Raises:
+        ValueError: the levels are not those of the queries, or one is missing.
     """
 
     method: str
@@ -130,9 +71,19 @@ class RobustnessCurve:
     levels: tuple[Level, ...]
     whole: Mapping[str, Metric]
     area: Mapping[str, Metric]
-    per_query: CoveredQueries
+    per_query: QueryCurves
     card: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        found = [(level.kind, level.side, level.visible_share) for level in self.levels]
+        sides = dict.fromkeys(side for _, side, _ in found)
+        wanted = product(self.per_query.values, sides, self.per_query.visible_shares[1:])
+        if not found or found != list(wanted):
+            raise ValueError(
+                "levels: expected one for every kind, side and visible share of per_query, in this "
+                f"order, got {len(found)}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds, as JSON has it."""
@@ -230,8 +181,8 @@ def _level_from_json(content: Any) -> Level:
     )
 
 
-def _queries_from_json(content: Any) -> CoveredQueries:
-    return CoveredQueries(
+def _queries_from_json(content: Any) -> QueryCurves:
+    return QueryCurves(
         tuple(map(str, content["names"])),
         tuple(map(float, content["visible_shares"])),
         {

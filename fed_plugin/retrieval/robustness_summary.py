@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fed_plugin.retrieval.intervals import bootstrap_interval, paired_bootstrap
+from fed_plugin.retrieval.query_curves import METRICS, QueryCurves
 from fed_plugin.retrieval.ranking import RankingResult
 from fed_plugin.retrieval.result import Metric
-from fed_plugin.retrieval.robustness_curve import METRICS, CoveredQueries, Level, RobustnessCurve
+from fed_plugin.retrieval.robustness_curve import Level, RobustnessCurve
 
 Condition = tuple[str, str, float]
 """Kind of occluder, side, visible share."""
@@ -35,7 +36,7 @@ def summarize_rankings(
         **about: the other fields of a :class:`RobustnessCurve`.
 
     Raises:
-        ValueError: a condition is missing, or no query was covered.
+        KeyError: a condition is missing.
     """
     kinds, sides, shares = (list(dict.fromkeys(values)) for values in zip(*covered, strict=True))
     shares.sort(reverse=True)
@@ -57,7 +58,7 @@ def summarize_rankings(
         }
         for kind in kinds
     }
-    rows = CoveredQueries(tuple(names), (1.0, *shares), values)
+    rows = QueryCurves(tuple(names), (1.0, *shares), values)
     return RobustnessCurve(
         levels=tuple(
             Level(kind, side, share, _metrics_of(covered[kind, side, share]))

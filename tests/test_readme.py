@@ -49,7 +49,9 @@ def test_every_block_says_how_it_is_run():
 WRITTEN = {
     "README.md": ["logs/synthocc/vit_tiny/model_final.pth"],
     "docs/benchmark.md": ["results/results.json"],
+    "docs/costs.md": ["results/costs.json"],
     "docs/dumps.md": ["stock.npz", "resnet.npz", "result.json", "all.json"],
+    "docs/report.md": ["results/report/report.html", "results/report/report.csv"],
     "docs/data.md": ["logs/my_cameras/model_final.pth", "mined/manifest.json", "augment.png"],
 }
 

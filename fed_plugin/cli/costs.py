@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     from fed_plugin.cli.benchmark.resolving import chosen_methods
     from fed_plugin.cli.costs_table import costs_table, notes
     from fed_plugin.cli.progress import ProgressLine
-    from fed_plugin.fastreid_adapter.costs import measure_costs
+    from fed_plugin.fastreid_adapter.costs import SETTINGS, measure_costs
     from fed_plugin.retrieval.whole_files import check_writable
 
     _check_numbers(args)
@@ -72,8 +72,8 @@ def run(args: argparse.Namespace) -> None:
     with ProgressLine("measuring costs") as progress:
         measured = measure_costs(costed, baseline, args.rounds, progress)
     rows = [{"method": one.name, **{**measured, **dumps}[one.name]} for one in methods]
-    for key in ("device", "precision"):
-        about[key] = ", ".join(sorted({row[key] for row in measured.values()}))
+    for key in SETTINGS:
+        about[key] = ", ".join(dict.fromkeys(str(row[key]) for row in measured.values()))
     content = {"format": FORMAT, "about": about, "rows": rows}
     write_json(target, content)
     print(f"{costs_table(content)}\n\n{notes(content)}\n\nnumbers: {target}")
@@ -114,8 +114,7 @@ def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespa
     """Read a method's config and count what it trains on."""
     from fed_plugin.cli.benchmark.resolving import overrides_of
     from fed_plugin.fastreid_adapter.benchmark_configs import resolve_config
-    from fed_plugin.fastreid_adapter.costs import CostedMethod
-    from fed_plugin.fastreid_adapter.costs.identities import count_identities
+    from fed_plugin.fastreid_adapter.costs import CostedMethod, count_identities
     from fed_plugin.fastreid_adapter.description import read_config
 
     overrides = overrides_of(plan, dataset, method)
@@ -125,7 +124,7 @@ def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespa
         return CostedMethod(
             cfg=cfg,
             num_classes=args.identities or count_identities(cfg),
-            train_batch=args.batch or cfg.SOLVER.IMS_PER_BATCH,
+            training_batch=args.batch or cfg.SOLVER.IMS_PER_BATCH,
             test_batch=args.batch or cfg.TEST.IMS_PER_BATCH,
         )
     except ValueError as error:
@@ -151,6 +150,7 @@ def _about(args: argparse.Namespace, plan: Plan, dataset: Dataset, baseline: str
         "dataset": dataset.name,
         "baseline": baseline,
         "machine": _machine(),
+        "cores": os.cpu_count(),
         "load_before": [round(load, 1) for load in os.getloadavg()],
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),

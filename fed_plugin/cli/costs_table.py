@@ -62,10 +62,10 @@ def notes(content: Mapping[str, Any]) -> str:
     about = content["about"]
     busy, cores = about["load_before"][0], about["cores"]
     lines = [
-        f"On {about['machine']}, {about['device']}, {about['precision']}, {about['threads']} "
-        f"threads, torch {about['torch']}; batches of {about['training_batch']} in training, "
-        f"{about['test_batch']} at test; {about['identities']} identities; median (min to max) of "
-        f"{about['rounds']} rounds, in each of which every method takes a step.",
+        f"On {about['machine']}, {about['device']}, {about['precision']}, threads: "
+        f"{about['threads']}, torch {about['torch']}; batches of {about['training_batch']} in training, "
+        f"{about['test_batch']} at test; {about['identities']} identities; rounds: "
+        f"{about['rounds']}, each with a step of every method; median (min to max) over them.",
         f"time: per image, beside {about['baseline']} in the same round. Images are noise in "
         "memory: reading, drawing and augmenting them is not in the times (docs/costs.md).",
     ]

@@ -16,6 +16,8 @@ from fastreid.utils.events import EventStorage
 from PIL import Image
 from torch import Tensor
 
+from fed_plugin.fastreid_adapter.meta_arch import FED
+
 LEARNING_RATE_FACTOR = 0.01
 """Many steps on one batch of noise at the full learning rate could end in numbers that overflow."""
 
@@ -41,10 +43,14 @@ class RunningMethod:
         cfg.SOLVER.IMS_PER_BATCH = train_batch
         torch.manual_seed(0)
         self.model = DefaultTrainer.build_model(cfg)
+        if isinstance(self.model, FED):
+            _fill_memories(self.model)
         self.device = torch.device(self.model.device)
         if self.device.type not in ("cpu", "cuda"):
             raise ValueError(f"MODEL.DEVICE={cfg.MODEL.DEVICE!r}: expected cpu or cuda")
         self.flip = bool(cfg.TEST.FLIP.ENABLED)
+        self.tunes_convolutions = bool(cfg.CUDNN_BENCHMARK)
+        self.num_classes = num_classes
         self.on_training = _MemoryBatch(cfg, train_batch, num_classes, self.device, training=True)
         self.on_test = _MemoryBatch(cfg, test_batch, num_classes, self.device, training=False)
         self.optimizer, params = DefaultTrainer.build_optimizer(cfg, self.model)
@@ -53,23 +59,18 @@ class RunningMethod:
         trainer = AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer
         self.trainer = trainer(self.model, self.on_training, self.optimizer, params)
         self.storage = EventStorage(0)
-        self.precision = self._precision(cfg)
-
-    def _precision(self, cfg: Any) -> str:
-        if cfg.MODEL.META_ARCHITECTURE == "FED" and cfg.MODEL.FED.PRECISION != "fp32":
-            return str(cfg.MODEL.FED.PRECISION)
-        return "fp16 (AMP)" if cfg.SOLVER.AMP.ENABLED and self.device.type == "cuda" else "fp32"
+        self.precision = _precision(cfg, self.device)
 
     def train_step(self) -> None:
         """Forward, losses, backward, optimizer, and what the model itself updates."""
-        self.model.train()
+        self._begin(training=True)
         with self.storage:
             self.trainer.run_step()
         self._wait()
 
     def losses(self) -> dict[str, Tensor]:
-        """The forward part of a training step."""
-        self.model.train()
+        """Run the forward part of a training step and return its losses by name."""
+        self._begin(training=True)
         with self.storage:
             return self.model(next(self.on_training))
 
@@ -82,17 +83,23 @@ class RunningMethod:
 
         Returns:
             (B, D) descriptors.
+
+        Raises:
+            ValueError: the model yields something else.
         """
-        self.model.eval()
+        self._begin(training=False)
         batch = next(self.on_test)
         images = batch["images"][:count]
-        if self.flip:
-            mirrored = images.flip(dims=[3])
-        described = self.model({**batch, "images": images})
-        if self.flip:
-            described = (described + self.model({**batch, "images": mirrored})) / 2
+        passes = [images, images.flip(dims=[3])] if self.flip else [images]
+        said = [self.model({**batch, "images": images}) for images in passes]
+        if not torch.is_tensor(said[0]) or said[0].ndim != 2:
+            raise ValueError(
+                f"MODEL.META_ARCHITECTURE={type(self.model).__name__}: expected one descriptor per "
+                f"image (B, D) in evaluation, got {getattr(said[0], 'shape', type(said[0]))}"
+            )
+        descriptors = sum(said) / len(said)
         self._wait()
-        return described
+        return descriptors
 
     def training_state(self) -> list[Tensor]:
         """All tensors that stay between two training steps: weights, gradients, optimizer, ..."""
@@ -105,6 +112,10 @@ class RunningMethod:
         parameters = list(self.model.parameters())
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         return [*parameters, *gradients, *self.model.buffers(), *state, self.on_training.images]
+
+    def _begin(self, training: bool) -> None:
+        self.model.train(training)
+        torch.backends.cudnn.benchmark = self.tunes_convolutions
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
@@ -142,10 +153,23 @@ class _MemoryBatch:
         }
 
 
+def _precision(cfg: Any, device: torch.device) -> str:
+    """Say in what numbers a training step is computed."""
+    if cfg.MODEL.META_ARCHITECTURE == "FED" and cfg.MODEL.FED.PRECISION != "fp32":
+        return str(cfg.MODEL.FED.PRECISION)
+    return "fp16 (AMP)" if cfg.SOLVER.AMP.ENABLED and device.type == "cuda" else "fp32"
+
+
 def _image_shape(cfg: Any, training: bool) -> tuple[int, ...]:
     """Send an image through the config's transforms -> (3, H, W) or (V, 3, H, W)."""
     image = Image.fromarray(np.full((256, 128, 3), 127, np.uint8))
     return tuple(build_transforms(cfg, is_train=training)(image).shape)
+
+
+def _fill_memories(model: FED) -> None:
+    """Let slots hold something, as in all of a training: of zeros the FDM would learn nothing."""
+    for memory in model.heads.memories.values():
+        memory.fill(torch.randn_like(memory.features))
 
 
 def _without_files(cfg: Any) -> Any:

@@ -1,0 +1,132 @@
+"""The command: a plan's methods, side by side, in a file and a table."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+import yaml
+
+from fed_plugin.cli import costs, main
+from fed_plugin.fastreid_adapter import costs as measuring
+from fed_plugin.retrieval.feature_dump import FeatureDump
+
+SMALL = {
+    "MODEL.DEVICE": "cpu",
+    "MODEL.FED.VIT.NUM_LAYERS": 1,
+    "MODEL.FED.FDM.NUM_NEIGHBORS": 3,
+    "INPUT.SIZE_TRAIN": [48, 24],
+    "INPUT.SIZE_TEST": [48, 24],
+    "SOLVER.IMS_PER_BATCH": 8,
+    "TEST.IMS_PER_BATCH": 4,
+}
+METHODS = {
+    "untrained": {"untrained": True, "config": "synthocc_vit_tiny_baseline"},
+    "the Baseline": {"config": "synthocc_vit_tiny_baseline"},
+    "FED": {"config": "synthocc_vit_tiny"},
+    "histogram": {"dump": "histogram.npz"},
+}
+
+
+@pytest.fixture
+def command(on_synthocc, tmp_path):
+    """Run ``costs`` on a plan of four methods, one round."""
+    dump = FeatureDump(
+        features=np.eye(4, 7, dtype=np.float16),
+        pids=np.array([1, 2, 1, 2]),
+        camids=np.array([0, 0, 1, 1]),
+        split=np.array(["query", "query", "gallery", "gallery"]),
+        names=np.array(["a", "b", "c", "d"]),
+    )
+    dump.save(tmp_path / "histogram.npz")
+    plan = {"datasets": ["SynthOcc"], "methods": METHODS, "overrides": SMALL, "name": "small"}
+    plan["out"] = str(tmp_path / "out")
+    path = tmp_path / "plan.yml"
+
+    def run(*words, **keys):
+        path.write_text(yaml.safe_dump({**plan, **keys}, sort_keys=False))
+        return main(["costs", str(path), "--rounds", "1", *words])
+
+    return run
+
+
+def rows_of(path):
+    content = json.loads(path.read_text())
+    return content["about"], {row["method"]: row for row in content["rows"]}
+
+
+def test_the_file_says_what_was_measured_and_on_what(command, tmp_path, capsys):
+    assert command() == 0
+    said = capsys.readouterr().out
+    path = tmp_path / "out" / "costs.json"
+    assert json.loads(path.read_text())["format"] == "fed_plugin.costs/1"
+    assert str(path) in said and os.listdir(path.parent) == ["costs.json"]
+    about, rows = rows_of(path)
+    assert list(rows) == list(METHODS)
+    assert about["baseline"] == "the Baseline" and about["dataset"] == "SynthOcc"
+    assert about["identities"] == "8" and about["training_batch"] == "8" and about["rounds"] == 1
+    assert about["device"] == "cpu" and about["precision"] == "fp32" and about["threads"] >= 1
+    assert about["command"].endswith("plan.yml --rounds 1")
+    assert rows["the Baseline"]["shares"] == "untrained"
+    assert rows["the Baseline"]["training_ratio"] == {"median": 1.0, "min": 1.0, "max": 1.0}
+    assert rows["histogram"]["descriptor_bytes"] == 28
+    measured = [value for key, value in rows["histogram"].items() if key in measuring.MEASURED]
+    assert measured.count(None) == len(measured) - 1
+    parameters = rows["FED"]["parameters_training"] / 1e6
+    assert f"| FED            | {parameters:.3g} / " in said
+    assert "* the Baseline: measured once, with untrained" in said
+
+
+def test_words_choose_methods_baseline_batch_identities_and_file(command, tmp_path):
+    words = ["--only", "FED", "untrained", "--baseline", "FED", "--batch", "6", "--identities", "9"]
+    assert command(*words, "--out", str(tmp_path / "mine.json"), datasets=["Market1501"]) == 0
+    about, rows = rows_of(tmp_path / "mine.json")
+    assert list(rows) == ["untrained", "FED"] and about["baseline"] == "FED"
+    assert about["identities"] == "9" and about["test_batch"] == about["training_batch"] == "6"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "keys", "error"),
+    [
+        ([], {"datasets": ["Market1501"]}, "try --identities N"),
+        (["--identities", "3"], {}, "MODEL.FED.FDM.NUM_NEIGHBORS=3"),
+        (["--only", "Fed"], {}, "--only 'Fed': expected methods of"),
+        (["--baseline", "histogram"], {}, "expected a method that is measured: untrained"),
+        (["--only", "histogram"], {}, "all methods are dumps"),
+        (["--dataset", "Market1501"], {}, "expected one of"),
+        (["--batch", "1"], {}, "--batch 1: expected 2 or more"),
+        (["--rounds", "0"], {}, "--rounds 0: expected 1 or more"),
+        (["--out", "nowhere/costs.json"], {}, "nowhere/costs.json: expected a file in a folder"),
+        ([], {"overrides": {"MODEL.META_ARCHITECTURE": "Mystery"}}, "Mystery"),
+    ],
+)
+def test_mistakes_are_one_sentence_before_anything_is_measured(
+    command, words, keys, error, tmp_path, capsys
+):
+    assert command(*words, **keys) == 1
+    said = capsys.readouterr()
+    assert error in said.err and "Traceback" not in said.err and said.out == ""
+    assert not (tmp_path / "out" / "costs.json").exists()
+
+
+def test_ctrl_c_leaves_the_old_file_as_it_was(command, tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "measure_costs", interrupted)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "costs.json").write_text("old")
+    assert command() == 130
+    assert (tmp_path / "out" / "costs.json").read_text() == "old"
+    assert costs.INTERRUPTED in capsys.readouterr().err
+    assert os.listdir(tmp_path / "out") == ["costs.json"]
+
+
+def test_a_busy_machine_is_said(command, monkeypatch, capsys):
+    for load, busy in ((0.0, False), (1000.0, True)):
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        assert command("--only", "untrained") == 0
+        assert ("The machine was busy" in capsys.readouterr().out) is busy

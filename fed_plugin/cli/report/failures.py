@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,10 @@ import numpy as np
 
 from fed_plugin.cli.benchmark.cells import DUMP
 from fed_plugin.cli.report.benchmark_folder import FinishedCell
+from fed_plugin.cli.report.dataset_files import find_images
 from fed_plugin.cli.report.protocols import Table
-from fed_plugin.datasets.layouts import LAYOUTS, read_splits
 from fed_plugin.retrieval.evaluation import DISTANCES, distance_for
-from fed_plugin.retrieval.feature_dump import FeatureDump, unique_names
+from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.first_ranked import first_ranked
 from fed_plugin.visualization.ranking_strips import Answer, RankedList
 
@@ -89,23 +88,6 @@ def find_failures(table: Table) -> Failures:
             why_not=f"{table.dataset}: no ranking lists, as {error} of the dumps is not among the "
             "data set's images"
         )
-
-
-def find_images(dataset: str) -> dict[tuple[str, str], Path] | str:
-    """Return the images of a data set by split and name; a reason if they are not there."""
-    if dataset not in LAYOUTS:
-        return f"where its images lie is not known (known: {', '.join(LAYOUTS)})"
-    root = os.environ.get("FASTREID_DATASETS", "datasets")
-    try:
-        splits = read_splits(LAYOUTS[dataset], root)
-    except (OSError, ValueError) as error:
-        return f"its images are not there ({str(error).partition(chr(10))[0]})"
-    found = {}
-    for split in ("query", "gallery"):
-        paths = [item[0] for item in getattr(splits, split)]
-        names = unique_names(paths)
-        found.update({(split, name): Path(p) for name, p in zip(names, paths, strict=True)})
-    return found
 
 
 def _choose_cells(table: Table) -> list[FinishedCell]:

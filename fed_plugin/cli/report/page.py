@@ -6,9 +6,14 @@ from fed_plugin.cli.report import wording
 from fed_plugin.cli.report.contents import DatasetReport, Report
 from fed_plugin.cli.report.page_details import costs_section, settings_details, table_details
 from fed_plugin.cli.report.page_failures import failures_section
-from fed_plugin.cli.report.page_figures import cmc_figure, robustness_section, training_figure
+from fed_plugin.cli.report.page_figures import (
+    cmc_figure,
+    robustness_section,
+    training_figure,
+    visible_section,
+)
 from fed_plugin.cli.report.page_style import STYLE
-from fed_plugin.cli.report.page_tables import gaps_table, numbers_table
+from fed_plugin.cli.report.page_tables import gaps_table, more_metrics, numbers_table
 from fed_plugin.visualization.markup import Markup, element, joined
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -57,8 +62,10 @@ def _dataset(dataset: DatasetReport) -> Markup:
         parts.append(element("h2", wording.title(table)))
         if table.apart:
             parts.append(element("p", wording.apart_words(table), class_="warning"))
-        parts += [numbers_table(table), gaps_table(table), cmc_figure(table, dataset.styles)]
+        parts += [numbers_table(table), gaps_table(table), more_metrics(table)]
+        parts += [cmc_figure(table, dataset.styles)]
         parts += [failures_section(dataset.failures[place])]
+        parts += [visible_section(dataset.bins[place], table, dataset.styles)]
         parts += [robustness_section(dataset.robustness[place], table, dataset.styles)]
         parts += [training_figure(table, dataset.styles), table_details(table)]
     return element("section", parts)

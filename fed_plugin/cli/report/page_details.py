@@ -9,7 +9,7 @@ from typing import Any
 from fed_plugin.cli.costs_table import HEADER
 from fed_plugin.cli.report.benchmark_folder import FinishedCell
 from fed_plugin.cli.report.costs import Costs
-from fed_plugin.cli.report.page_tables import grid
+from fed_plugin.cli.report.page_tables import folded, grid
 from fed_plugin.cli.report.protocols import Table
 from fed_plugin.cli.report.provenance import (
     card_lines,
@@ -17,12 +17,7 @@ from fed_plugin.cli.report.provenance import (
     own_settings,
     shared_settings,
 )
-from fed_plugin.visualization.markup import Child, Markup, element, joined
-
-
-def folded(summary: str, *children: Child) -> Markup:
-    """Draw something that opens at a click, and is open on paper."""
-    return element("details", element("summary", summary), children)
+from fed_plugin.visualization.markup import Markup, element, joined
 
 
 def table_details(table: Table) -> Markup:

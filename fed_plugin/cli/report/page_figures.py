@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from fed_plugin.cli.report import wording
 from fed_plugin.cli.report.curves import cmc_panel, split_panels, training_panels
-from fed_plugin.cli.report.page_details import folded
-from fed_plugin.cli.report.page_tables import grid, stacked
+from fed_plugin.cli.report.page_tables import folded, grid, stacked
 from fed_plugin.cli.report.protocols import Table
 from fed_plugin.cli.report.robustness import Robustness, robustness_panels
+from fed_plugin.cli.report.visible import Bin, visible_panels
+from fed_plugin.retrieval.query_curves import METRICS
 from fed_plugin.retrieval.result import Metric
-from fed_plugin.retrieval.robustness_curve import METRICS
 from fed_plugin.visualization.line_figure import line_figure
 from fed_plugin.visualization.markup import Markup, element, joined
 
@@ -78,6 +78,32 @@ def robustness_section(robustness: Robustness, table: Table, styles: Mapping[str
         line_figure(robustness_panels(robustness, styles), caption),
         grid(f"{table.dataset}: area under the robustness curves", header, lines, note),
     )
+
+
+def visible_section(bins: list[Bin], table: Table, styles: Mapping[str, int]) -> Markup:
+    """Draw results by visible share; nothing if the data set does not say it."""
+    if not bins:
+        return joined()
+    caption = (
+        "Queries by the share of the person that can be seen, as the data set says it. A point per "
+        "range, at its middle; bands: range over seeds, or the 95 % interval over the range's "
+        "queries where there is one seed."
+    )
+    methods = dict.fromkeys(method for one in bins for method, _ in one.values)
+    lines = [(method, *(_share_cell(one, method) for one in bins)) for method in methods]
+    title = f"{table.dataset}: mAP by visible share (number of queries)"
+    return joined(
+        element("h3", "By visible share"),
+        line_figure(visible_panels(bins, styles), caption),
+        folded("Numbers", grid(title, ("method", *(one.words for one in bins)), lines)),
+    )
+
+
+def _share_cell(one: Bin, method: str) -> Markup:
+    if (method, "mAP") not in one.values:
+        return joined("\u2013")
+    mean, low, high = one.values[method, "mAP"]
+    return stacked(wording.plain(mean), wording.interval(low, high))
 
 
 def _metric(metric: Metric) -> Markup:

@@ -23,6 +23,27 @@ def numbers_table(table: Table) -> Markup:
     )
 
 
+def more_metrics(table: Table) -> Markup:
+    """Draw the metrics that have no room in the main table, folded; nothing if there are none."""
+    names = table.more_metrics
+    if not names:
+        return joined()
+    rows = [(row.method, *(_number(row, name) for name in names)) for row in table.rows]
+    note = (
+        "TPR@FPR: right pairs accepted at the threshold that accepts the share of wrong pairs. "
+        "DIR@FAR: searched people found at the threshold that lets the share of strangers through. "
+        "Intervals of these are of one seed, and not shown for more."
+    )
+    return folded(
+        "More metrics", grid(f"{table.dataset}: more metrics", ("method", *names), rows, note)
+    )
+
+
+def folded(summary: str, *children: Child) -> Markup:
+    """Draw something that opens at a click."""
+    return element("details", element("summary", summary), children)
+
+
 def gaps_table(table: Table) -> Markup:
     """Draw the table of differences to the baseline; nothing if there is none."""
     rows = [row for row in table.rows if row.gaps]

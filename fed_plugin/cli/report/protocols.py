@@ -10,6 +10,7 @@ from fed_plugin.cli.report.benchmark_folder import Benchmark, FinishedCell
 from fed_plugin.cli.report.tables import COLUMNS, Row, groups_of, make_gap, make_number
 from fed_plugin.retrieval.method_rows import MethodRow, method_rows
 from fed_plugin.retrieval.protocol_groups import group_by_protocol
+from fed_plugin.retrieval.result import METRICS
 
 BASELINE = "baseline"
 
@@ -31,6 +32,12 @@ class Table:
     baseline: str
     rows: tuple[Row, ...]
     by_people: bool
+
+    @property
+    def more_metrics(self) -> list[str]:
+        """Metrics of any row that are not among ``COLUMNS``."""
+        names = dict.fromkeys(name for row in self.rows for name in row.numbers)
+        return [name for name in names if name not in COLUMNS]
 
 
 def make_tables(benchmark: Benchmark, dataset: str, baseline: str | None) -> list[Table]:
@@ -77,12 +84,13 @@ def _row(
     missing: tuple[int, ...],
 ) -> Row:
     ours = tuple(cells[id(one)] for one in row.results)
-    numbers = {name: make_number(row, name, groups) for name in COLUMNS}
+    names = dict.fromkeys((*COLUMNS, *(name for one in row.results for name in one.metrics)))
+    numbers = {name: make_number(row, name, groups) for name in names}
     gaps = {}
     if baseline is not None and row is not baseline and ours:
         theirs = {cells[id(one)].seed: one for one in baseline.results}
         seeds = {c.seed: (c.result, theirs[c.seed]) for c in ours if c.seed in theirs}
-        gaps = {name: make_gap(row, baseline, name, groups, seeds) for name in numbers}
+        gaps = {name: make_gap(row, baseline, name, groups, seeds) for name in METRICS}
     return Row(
         method=row.method,
         kind=ours[0].kind if ours else "",

@@ -14,8 +14,9 @@ from fed_plugin.cli.robustness import CURVE
 from fed_plugin.cli.robustness_pictures import robustness_panel
 from fed_plugin.retrieval.intervals import bootstrap_interval
 from fed_plugin.retrieval.protocol_card import ProtocolCard, protocol_differences
+from fed_plugin.retrieval.query_curves import METRICS
 from fed_plugin.retrieval.result import Metric
-from fed_plugin.retrieval.robustness_curve import METRICS, CoveredQueries, RobustnessCurve
+from fed_plugin.retrieval.robustness_curve import RobustnessCurve
 from fed_plugin.retrieval.robustness_summary import compare_areas
 from fed_plugin.visualization.line_figure import Panel
 
@@ -92,8 +93,7 @@ def average(method: str, seeds: Mapping[int, RobustnessCurve]) -> RobustnessCurv
         }
         for kind in first.per_query.values
     }
-    rows = CoveredQueries(first.per_query.names, first.per_query.visible_shares, values)
-    return replace(first, method=method, per_query=rows)
+    return replace(first, method=method, per_query=replace(first.per_query, values=values))
 
 
 def robustness_panels(robustness: Robustness, styles: Mapping[str, int]) -> list[Panel]:

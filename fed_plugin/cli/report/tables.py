@@ -24,7 +24,7 @@ class Number:
         mean: over seeds.
         lowest: of the seeds.
         highest: of the seeds.
-        low: lower end of the interval over queries of the mean; None if the seeds' queries differ.
+        low: lower end of the interval over queries of that mean; None if there is none.
         high: its upper end.
     """
 
@@ -94,15 +94,17 @@ def make_number(row: MethodRow, metric: str, groups: str) -> Number | None:
 
     Args:
         row: of a method, with results.
-        metric: one of ``COLUMNS``.
+        metric: a key of ``Result.metrics``.
         groups: what the interval draws, "query" or "identity".
     """
     seeds = row.summary(metric)
     if seeds is None:
         return None
     interval = row.over_queries(metric, groups)
-    ends = (interval.low, interval.high) if interval else ()
-    return Number(seeds.mean, seeds.lowest, seeds.highest, *ends)
+    ends = (interval.low, interval.high) if interval else None
+    if interval is None and seeds.count == 1:
+        ends = row.results[0].metrics[metric].interval
+    return Number(seeds.mean, seeds.lowest, seeds.highest, *(ends or ()))
 
 
 def make_gap(
@@ -117,7 +119,7 @@ def make_gap(
     Args:
         row: of a method, with results.
         baseline: another one.
-        metric: one of ``COLUMNS``.
+        metric: one that is a mean over queries.
         groups: what the interval draws and the test flips.
         seeds: results of the method and of the baseline, by seed, where both have one.
     """

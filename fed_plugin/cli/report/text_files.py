@@ -59,7 +59,7 @@ def as_csv(report: Report) -> str:
         for row in table.rows:
             about = [table.dataset, place, "; ".join(table.apart), row.method, row.kind]
             about += [" ".join(map(str, row.seeds)), " ".join(map(str, row.missing))]
-            for metric in COLUMNS:
+            for metric in (*COLUMNS, *table.more_metrics):
                 number, gap = row.numbers.get(metric), row.gaps.get(metric)
                 values = list(vars(number).values()) if number else [None] * 5
                 gaps = [table.baseline if gap else "", *_gap_values(gap)]

@@ -11,13 +11,13 @@ from PIL import Image
 
 from fed_plugin.cli.report.benchmark_folder import read_benchmark
 from fed_plugin.datasets.layouts import LAYOUTS, read_splits
+from fed_plugin.datasets.synthocc.records import Row, write_visibility
 from fed_plugin.retrieval.evaluation import evaluate_dump
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.protocol_card import ProtocolCard, SplitCard
-from fed_plugin.retrieval.result import Metric
-from fed_plugin.retrieval.robustness_curve import CoveredQueries, RobustnessCurve
 
 HOSTILE = "<script>alert('FED')</script> & Co"
+AREAS = ("Rank-1", "mAP")
 PEOPLE, CAMERAS = 8, 2
 SKILL = {"ViT baseline": 0.5, "FED": 1.5, HOSTILE: 0.5, "large": 1.0}
 
@@ -64,19 +64,24 @@ def _curves(method, seed):
 
 
 def _robustness(method, seed):
-    """Return a curve of 6 queries that falls faster with less skill; a large one is elsewhere."""
+    """Return a curve of 6 queries, higher with more skill, as robustness.json has it."""
     noise = np.random.default_rng([seed, *method.encode()])
     hit = noise.uniform(20, 100, size=6) * SKILL[method] / max(SKILL.values())
-    values = {m: np.stack([hit, 0.7 * hit, 0.3 * hit]) for m in ("Rank-1", "mAP")}
-    queries = CoveredQueries(
-        tuple("abcdef"), (1.0, 0.75, 0.5), {kind: values for kind in ("objects", "people")}
-    )
-    whole = {m: Metric(*[float(hit.mean())] * 3) for m in values}
-    about = {"method": method, "dataset": "SynthOcc", "queries": "Drawn numbers.", "seed": 0}
-    occluders = {"objects": "drawn", "people": "gallery images of others"}
-    return RobustnessCurve(
-        **about, occluders=occluders, levels=(), whole=whole, area=whole, per_query=queries, card={}
-    )
+    values = {m: [hit.tolist(), (0.7 * hit).tolist(), (0.3 * hit).tolist()] for m in AREAS}
+    one = {name: dict.fromkeys(("value", "low", "high"), float(hit.mean())) for name in AREAS}
+    queries = {"names": list("abcdef"), "visible_shares": [1.0, 0.75, 0.5]}
+    queries["values"] = {kind: values for kind in ("objects", "people")}
+    levels = [
+        {"kind": kind, "side": "left", "visible_share": share, "metrics": one}
+        for kind in queries["values"]
+        for share in queries["visible_shares"][1:]
+    ]
+    return {
+        **{"format": "fed_plugin.robustness/1", "method": method, "dataset": "SynthOcc"},
+        **{"queries": "Drawn numbers.", "count": 6, "seed": 0, "settings": {}, "card": {}},
+        **{"occluders": {"objects": "drawn", "people": "gallery images of others"}},
+        **{"levels": levels, "whole": one, "area": one, "per_query": queries},
+    }
 
 
 def _costs(methods):
@@ -105,7 +110,7 @@ def _write_cell(out, method, seed):
     (folder / "cell.json").write_text(json.dumps(record))
     (folder / "metrics.json").write_text(_curves(method, seed))
     if method != "large":
-        _robustness(method, seed).save(folder / "robustness.json")
+        (folder / "robustness.json").write_text(json.dumps(_robustness(method, seed)))
     dump.save(folder / "dump.npz")
     result.save(folder / "result.json")
     return {**about, "seconds": 61.5, "resumed": False, "result": result.to_json()}
@@ -160,5 +165,12 @@ def images(tmp_path_factory):
     train = root / "SynthOcc" / "bounding_box_train"
     train.mkdir()
     Image.new("RGB", (48, 96)).save(train / _name(100, 0))
+    rows = [
+        Row(name, int(pid), 0, "object", "box", "left", (place / 20, 1.0))
+        for place, (name, pid) in enumerate(
+            zip(dump.names[dump.query], dump.pids[dump.query], strict=True)
+        )
+    ]
+    write_visibility(root / "SynthOcc", rows)
     assert len(read_splits(LAYOUTS["SynthOcc"], str(root)).query) == 16
     return root

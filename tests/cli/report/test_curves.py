@@ -1,0 +1,48 @@
+"""CMC and training curves are those of the files."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fed_plugin.cli.report.curves import (
+    cmc,
+    read_training,
+    split_panels,
+    styles_of,
+    training_panels,
+)
+from fed_plugin.cli.report.protocols import make_tables
+
+
+@pytest.fixture
+def table(benchmark):
+    return make_tables(benchmark, "SynthOcc", None)[0]
+
+
+def test_a_cmc_goes_through_the_ranks_of_the_table(table):
+    for row in table.rows:
+        curve = cmc(row)
+        for k in (1, 5):
+            assert curve[k - 1] == pytest.approx(row.numbers[f"Rank-{k}"].mean)
+        assert (curve[1:] >= curve[:-1]).all()
+
+
+def test_training_is_a_line_per_seed_and_ends_where_the_file_breaks_off(table):
+    panels = training_panels(table, styles_of([table]))
+    assert [panel.title for panel in panels] == [
+        *("total loss", "loss id erased", "loss visibility occluded", "learning rate")
+    ]
+    assert len(panels[0].curves) == 8 and len(panels[1].curves) == 3
+    assert list(panels[0].curves[0].x) == [10, 20, 30, 40, 50, 60]
+    shown, rest = split_panels(panels)
+    assert len(shown) == len(rest) == 2
+
+
+def test_a_resumed_trainings_last_word_counts(tmp_path):
+    path = tmp_path / "metrics.json"
+    lines = [(9, 3.0), (19, float("nan")), (19, 2.0), (9, 1.0)]
+    entries = [{"iteration": i, "total_loss": loss, "loss_words": "x"} for i, loss in lines]
+    path.write_text("\n".join([json.dumps(entry) for entry in entries] + ["[]", "{}", "5"]))
+    assert read_training(path) == {"total_loss": [(10, 1.0), (20, 2.0)]}

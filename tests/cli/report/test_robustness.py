@@ -1,0 +1,82 @@
+"""Robustness in the report: curves averaged over seeds, compared only if they compare."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from fed_plugin.cli.report.benchmark_folder import read_benchmark
+from fed_plugin.cli.report.protocols import make_tables
+from fed_plugin.cli.report.robustness import read_robustness, robustness_panels
+from fed_plugin.retrieval.query_curves import area_weights
+
+
+def read(folder):
+    """Return what the first table's cells say."""
+    return read_robustness(make_tables(read_benchmark(folder), "SynthOcc", None)[0])
+
+
+@pytest.fixture
+def change(folder):
+    """Change FED's file of seed 1: ``change(key, value)`` returns the benchmark's folder."""
+
+    def change(key, value):
+        path = folder / "SynthOcc" / "method1" / "seed1" / "robustness.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+        return folder
+
+    return change
+
+
+def test_areas_are_means_over_seeds_and_queries(finished_benchmark):
+    fed = next(row for row in read(finished_benchmark).rows if row.method == "FED")
+    files = sorted(finished_benchmark.glob("SynthOcc/method1/seed*/robustness.json"))
+    curves = [json.loads(path.read_text())["per_query"] for path in files]
+    values = np.mean([curve["values"]["people"]["mAP"] for curve in curves], axis=0)
+    expected = (area_weights(curves[0]["visible_shares"]) @ values).mean()
+    assert fed.seeds == (0, 1, 2)
+    assert fed.area["mAP"].value == pytest.approx(expected)
+    assert fed.area["mAP"].low < expected < fed.area["mAP"].high
+
+
+def test_differences_are_to_the_tables_baseline(finished_benchmark):
+    baseline, fed, _ = read(finished_benchmark).rows
+    gap = fed.gaps["mAP"]
+    assert baseline.method == "ViT baseline" and not baseline.gaps
+    assert gap.value == pytest.approx(fed.area["mAP"].value - baseline.area["mAP"].value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("seed", 7, "seed is 7, not 0"),
+        ("queries", "Others.", "queries is 'Others.'"),
+        ("format", "other", "format 'other'"),
+        ("card", {"format": "fed_plugin.card/1", "flip": True}, None),
+    ],
+)
+def test_what_was_measured_otherwise_is_left_out_and_named(change, key, value, words):
+    found = read(change(key, value))
+    fed = next(row for row in found.rows if row.method == "FED")
+    if words is None:  # other cards do not know, which is no difference
+        assert found.left_out == () and fed.seeds == (0, 1, 2)
+        return
+    assert fed.seeds == (0, 2)
+    (sentence,) = found.left_out
+    assert "SynthOcc / FED / seed 1: its robustness curve is left out" in sentence
+    assert words in sentence
+
+
+def test_a_panel_per_metric_and_kind_falls_from_the_whole_query(finished_benchmark):
+    found = read(finished_benchmark)
+    styles = {row.method: 5 - place for place, row in enumerate(found.rows)}
+    panels = robustness_panels(found, styles)
+    assert panels[0].title == "Rank-1, objects, %"
+    assert len(panels) == 4 and all(panel.falling_x for panel in panels)
+    curve = panels[0].curves[1]
+    assert curve.style == styles["FED"] and list(curve.x) == [1.0, 0.75, 0.5]
+    assert all(
+        low <= y <= high for low, y, high in zip(curve.low, curve.y, curve.high, strict=True)
+    )

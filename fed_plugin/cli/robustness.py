@@ -121,7 +121,7 @@ def measure_one(
 
 
 def _refuse_what_is_not_read(args: argparse.Namespace) -> None:
-    """Refuse words that the other way of calling reads.
+    """Refuse words that only the other way of calling reads, and pictures of another kind.
 
     Raises:
         ValueError: one of them is there.
@@ -132,6 +132,12 @@ def _refuse_what_is_not_read(args: argparse.Namespace) -> None:
     if found := [name for name, value in wrong.items() if value]:
         way = "--benchmark" if args.benchmark else "--config-file"
         raise ValueError(f"{found[0]}: not read with {way}; try without")
+    for word, path, kinds in (
+        ("--figure", args.figure, (".png", ".svg")),
+        ("--sheet", args.sheet, (".png",)),
+    ):
+        if path and Path(path).suffix.lower() not in kinds:
+            raise ValueError(f"{word} {path}: expected a name that ends in {' or '.join(kinds)}")
 
 
 def _draw(

@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fed_plugin.cli.benchmark.cells import CONFIG, FINAL_WEIGHTS, RECORD, read_record, read_result
-from fed_plugin.cli.mistakes import is_mistake, sentence
-from fed_plugin.cli.progress import ProgressLine
 from fed_plugin.cli.robustness import CURVE
 from fed_plugin.cli.robustness_table import robustness_tables
+from fed_plugin.cli.robustness_workers import ModelCell, measure_all
 from fed_plugin.retrieval.robustness_curve import RobustnessCurve
 
 if TYPE_CHECKING:
     from fed_plugin.fastreid_adapter.robustness_settings import RobustnessSettings
-
-
-@dataclass(frozen=True)
-class ModelCell:
-    """A finished cell with a model.
-
-    Attributes:
-        folder: of the cell.
-        dataset: tested on.
-        method: name in tables.
-        seed: of the training, or of the random weights.
-        weights: file of the model's; empty for random ones.
-    """
-
-    folder: Path
-    dataset: str
-    method: str
-    seed: int
-    weights: str
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return f"{self.dataset} / {self.method} / seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -110,7 +80,7 @@ def measure_cells(
     if len(waiting) < len(cells):
         print(f"{len(cells) - len(waiting)} of {len(cells)} cells were measured before")
     logging.getLogger("fastreid").setLevel(logging.ERROR)
-    failures = _measure_all(waiting, settings, jobs)
+    failures = measure_all(waiting, settings, jobs)
     curves = [
         RobustnessCurve.load(cell.folder / CURVE) for cell in cells if cell.name not in failures
     ]
@@ -156,65 +126,3 @@ def is_measured(cell: ModelCell, settings: RobustnessSettings) -> bool:
     except (OSError, ValueError):
         return False
     return curve.settings == settings.asked(cell.weights)
-
-
-def _measure_all(cells: list[ModelCell], settings: Any, jobs: int) -> dict[str, str]:
-    """Measure cells; return the last words of those that failed, by name."""
-    failures: dict[str, str] = {}
-    with ProgressLine("cells") as progress:
-        if jobs == 1:
-            for done, cell in enumerate(cells):
-                note = f"{done + 1}/{len(cells)} {cell.name}"
-                with ProgressLine(note) as inner:
-                    failures.update(measure_cell(cell, settings, inner))
-            return failures
-        with _workers(jobs) as pool:
-            tasks = {pool.submit(measure_cell, cell, settings): cell for cell in cells}
-            for done, task in enumerate(as_completed(tasks), start=1):
-                failures.update(task.result())
-                progress(done, len(cells), tasks[task].name)
-    return failures
-
-
-def measure_cell(
-    cell: ModelCell, settings: RobustnessSettings, progress: Any = None
-) -> dict[str, str]:
-    """Measure one cell and write its curve; return what went wrong, by its name."""
-    from fed_plugin.fastreid_adapter.description import read_config
-    from fed_plugin.fastreid_adapter.robustness import measure_robustness
-
-    try:
-        cfg = read_config(str(cell.folder / CONFIG), ["MODEL.WEIGHTS", cell.weights])
-        curve = measure_robustness(cfg, cell.dataset, settings, cell.method, progress)
-        curve.save(cell.folder / CURVE)
-    except Exception as error:
-        if not str(error) or not is_mistake(error):
-            raise
-        return {cell.name: sentence(error)}
-    return {}
-
-
-@contextmanager
-def _workers(jobs: int) -> Iterator[Executor]:
-    """Yield processes that share the cores and end at once when this block is left by an error."""
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(threads,)
-    )
-    try:
-        yield pool
-        pool.shutdown()
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-
-
-def _begin_worker(threads: int) -> None:
-    logging.getLogger("fastreid").setLevel(logging.ERROR)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this one
-    if "OMP_NUM_THREADS" not in os.environ:
-        import torch
-
-        torch.set_num_threads(threads)

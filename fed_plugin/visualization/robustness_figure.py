@@ -45,62 +45,74 @@ def robustness_figure(
         raise ValueError(f"{path}: expected a path that ends in {' or '.join(KINDS)}")
     if not panels or len({len(row) for row in panels}) != 1 or not panels[0]:
         raise ValueError(f"expected rows of panels of one length, got {list(map(len, panels))}")
-    figure = _draw(panels, title, explanation)
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
-    kind = target.suffix.lower()
     try:
-        figure.savefig(unfinished, format=kind[1:], dpi=_DPI, metadata=_WITHOUT_DATE[kind])
+        _save(panels, title, explanation, unfinished, target.suffix.lower())
         os.replace(unfinished, target)
     finally:
         unfinished.unlink(missing_ok=True)
     return target
 
 
-def _draw(panels: Sequence[Sequence[Panel]], title: str, explanation: str) -> Any:
+def _save(
+    panels: Sequence[Sequence[Panel]], title: str, explanation: str, path: Path, kind: str
+) -> None:
     from matplotlib import rc_context
+
+    with rc_context({"font.family": "DejaVu Sans", "svg.hashsalt": "robustness"}):
+        figure = _draw(panels, title, explanation)
+        figure.savefig(path, format=kind[1:], dpi=_DPI, metadata=_WITHOUT_DATE[kind])
+
+
+def _draw(panels: Sequence[Sequence[Panel]], title: str, explanation: str) -> Any:
     from matplotlib.figure import Figure
 
     rows, columns = len(panels), len(panels[0])
-    best_first = sorted(panels[0][0].curves, key=lambda curve: -_value_at_right(curve))
-    legend_width = 0.5 + 0.085 * max(len(curve.label) for curve in best_first)
+    legend_width = 0.5 + 0.085 * max(len(curve.label) for curve in panels[0][0].curves)
     width = columns * _PANEL_WIDTH + legend_width
     lines = wrap(explanation, width * 100, 14)
     head = 0.45 + 0.2 * len(lines)
     height = rows * _PANEL_HEIGHT + head
-    with rc_context({"font.family": "DejaVu Sans", "svg.hashsalt": "robustness"}):
-        figure = Figure(figsize=(width, height), facecolor="white")
-        figure.text(0.012, 1 - 0.12 / height, title, fontsize=13, fontweight="bold", va="top")
-        figure.text(0.012, 1 - 0.4 / height, "\n".join(lines), fontsize=9, color=GREY, va="top")
-        axes = figure.subplots(
-            rows,
-            columns,
-            squeeze=False,
-            sharex=True,
-            sharey="row",
-            gridspec_kw={
-                "left": 0.62 / width,
-                "right": 1 - legend_width / width,
-                "top": 1 - (head + 0.25) / height,
-                "bottom": 0.52 / height,
-                "wspace": 0.08,
-                "hspace": 0.28,
-            },
-        )
-        for y, row in enumerate(panels):
-            for x, panel in enumerate(row):
-                _draw_panel(axes[y][x], panel, first=x == 0, last=y == rows - 1)
-        handles = [axes[0][0].get_lines()[panels[0][0].curves.index(one)] for one in best_first]
-        figure.legend(
-            handles,
-            [curve.label for curve in best_first],
-            loc="upper left",
-            bbox_to_anchor=(1 - (legend_width - 0.1) / width, 1 - (head + 0.2) / height),
-            frameon=False,
-            fontsize=9.5,
-            handlelength=2.6,
-        )
+    figure = Figure(figsize=(width, height), facecolor="white")
+    figure.text(0.012, 1 - 0.12 / height, title, fontsize=13, fontweight="bold", va="top")
+    figure.text(0.012, 1 - 0.4 / height, "\n".join(lines), fontsize=9, color=GREY, va="top")
+    axes = figure.subplots(
+        rows,
+        columns,
+        squeeze=False,
+        sharex=True,
+        sharey="row",
+        gridspec_kw={
+            "left": 0.62 / width,
+            "right": 1 - legend_width / width,
+            "top": 1 - (head + 0.25) / height,
+            "bottom": 0.52 / height,
+            "wspace": 0.08,
+            "hspace": 0.28,
+        },
+    )
+    for y, row in enumerate(panels):
+        for x, panel in enumerate(row):
+            _draw_panel(axes[y][x], panel, first=x == 0, last=y == rows - 1)
+    _draw_legend(figure, axes[0][0], panels[0][0], (legend_width - 0.1, head + 0.2))
     return figure
+
+
+def _draw_legend(figure: Any, axes: Any, panel: Panel, corner: tuple[float, float]) -> None:
+    """Draw the legend of a panel; ``corner`` in inches from the figure's upper right one."""
+    drawn = zip(panel.curves, axes.get_lines(), strict=True)
+    best_first = sorted(drawn, key=lambda pair: -_value_at_right(pair[0]))
+    width, height = figure.get_size_inches()
+    figure.legend(
+        [line for _, line in best_first],
+        [curve.label for curve, _ in best_first],
+        loc="upper left",
+        bbox_to_anchor=(1 - corner[0] / width, 1 - corner[1] / height),
+        frameon=False,
+        fontsize=9.5,
+        handlelength=2.6,
+    )
 
 
 def _draw_panel(axes: Any, panel: Panel, *, first: bool, last: bool) -> None:

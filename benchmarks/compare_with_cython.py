@@ -53,7 +53,8 @@ def main() -> None:
         seconds = time.perf_counter() - started
         rank_cy, roc_cy = (load(Path(folder), name) for name in ("rank_cy", "roc_cy"))
         rows = [compare_ranking(rank_cy, **case) for case in cases(args.queries, args.gallery)]
-        rows.append(compare_verification(roc_cy, args.queries // 4, args.gallery // 4))
+        quarter = cases(args.queries // 4, args.gallery // 4)
+        rows += [compare_verification(roc_cy, **case) for case in quarter if case["pids"] > 1]
     about = {
         "command": f"python benchmarks/compare_with_cython.py --queries {args.queries} "
         f"--gallery {args.gallery}",
@@ -152,26 +153,40 @@ def compare_ranking(
     return row
 
 
-def compare_verification(roc_cy: ModuleType, queries: int, gallery: int) -> dict[str, Any]:
-    """Read TPR@FPR off the curve through fast-reid's scores, and compute it without them."""
+def compare_verification(roc_cy: ModuleType, name: str, **shape: Any) -> dict[str, Any]:
+    """Read TPR@FPR off the curve through fast-reid's scores, and compute it without them.
+
+    ``printed_by_fast-reid`` is what its evaluator makes of the same scores for ``TEST.ROC``: wrong
+    pairs are its positive ones, and it reads the nearest point of the curve.
+    ``printed_when_mended`` is the same after row 24 of the plugin's repairs, right pairs positive.
+    """
     from sklearn.metrics import roc_curve
 
-    case = draw(queries, gallery, pids=100)
+    shape.pop("note", None)
+    case = draw(**shape)
 
     def stock() -> list[float]:
         distances, is_wrong = roc_cy.evaluate_roc_cy(*case)
         fprs, tprs, _ = roc_curve(1 - is_wrong, -distances, drop_intermediate=False)
         return [float(tprs[fprs <= rate].max()) for rate in RATES]
 
+    def printed(scores: np.ndarray, labels: np.ndarray) -> list[float]:
+        fprs, tprs, _ = roc_curve(labels, scores)
+        return [float(tprs[np.argmin(np.abs(fprs - rate))]) for rate in RATES]
+
+    distances, is_wrong = roc_cy.evaluate_roc_cy(*case)
     theirs, their_seconds = timed(stock)
     ours, our_seconds = timed(lambda: verify_pairs(*case, RATES))
     row = {
-        "case": "TPR@FPR",
-        "queries": queries,
-        "gallery": gallery,
-        "pairs": ours.positive_pairs + ours.negative_pairs,
+        "case": f"TPR@FPR, {name}",
+        **shape,
+        "pairs": {"right": ours.positive_pairs, "wrong": ours.negative_pairs},
+        "pairs_of_fast-reid": {"right": int((is_wrong == 0).sum()), "wrong": int(is_wrong.sum())},
+        "rates": list(RATES),
         "true_positive_rates": both(ours.true_positive_rates.tolist(), theirs),
         "largest_difference": largest(ours.true_positive_rates, theirs),
+        "printed_by_fast-reid": printed(distances, is_wrong),
+        "printed_when_mended": printed(-distances, 1 - is_wrong),
         "seconds": both(our_seconds, their_seconds),
     }
     print(row)

@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fed_plugin.retrieval import evaluation
 from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
+from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.intervals import bootstrap_interval
-from fed_plugin.retrieval.result import METRICS
+from fed_plugin.retrieval.result import METRICS, Result
 from fed_plugin.retrieval.threshold_metrics import THRESHOLD_METRICS
 from fed_plugin.retrieval.verification import verify_pairs
 
@@ -139,3 +142,29 @@ def test_too_many_pairs_are_ranked_in_blocks_and_have_no_rates_at_a_threshold(
     monkeypatch.setattr(evaluation, "_BLOCK_ELEMENTS", 31)
     reasons = set(evaluate_dump(draw_dump()).undefined.values())
     assert reasons == {"32 pairs of a query and a gallery image: expected 31 or less"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_the_smallest_sets_have_numbers_in_their_range_or_a_reason(data):
+    count_q, count_g = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 5))
+    total = count_q + count_g
+    few = st.lists(st.integers(0, 2), min_size=total, max_size=total).map(np.array)
+    dump = FeatureDump(
+        features=data.draw(few)[:, None].astype(np.float32) + 1,  # all alike by the cosine
+        pids=data.draw(few),
+        camids=data.draw(few),
+        split=np.array(["query"] * count_q + ["gallery"] * count_g),
+        names=np.array([f"{number}.jpg" for number in range(total)]),
+    )
+    try:
+        result = evaluate_dump(dump, distance=data.draw(st.sampled_from(["cosine", "euclidean"])))
+    except ValueError as error:
+        assert "none of" in str(error)
+        return
+    assert set(METRICS) <= set(result.metrics)
+    assert set(result.metrics) ^ set(result.undefined) == {*METRICS, *THRESHOLD_METRICS}
+    for metric in result.metrics.values():
+        low, high = metric.interval or (metric.value, metric.value)
+        assert -1e-9 <= low <= metric.value + 1e-9 and metric.value <= high + 1e-9 <= 100 + 2e-9
+    assert Result.from_json(result.to_json()).to_json() == result.to_json()

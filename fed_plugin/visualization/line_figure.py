@@ -31,6 +31,7 @@ _SHAPES = (
 LINE_STYLE = """
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr));
   gap: 0.8rem; }
+.panels.pairs { grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 .panels svg { width: 100%; max-width: 27rem; height: auto; display: block; }
 svg text { fill: var(--ink); font-size: 12px; } svg .unit { fill: var(--soft); }
 svg .axis { stroke: var(--soft); } svg .rule { stroke: var(--line); }
@@ -97,7 +98,11 @@ def line_figure(panels: Sequence[Panel], caption: str) -> Markup:
     ]
     return element(
         "figure",
-        element("div", [draw_panel(panel) for panel in panels], class_="panels"),
+        element(
+            "div",
+            [draw_panel(panel) for panel in panels],
+            class_="panels pairs" if len(panels) in (2, 4) else "panels",
+        ),
         element("ul", legend, class_="legend"),
         element("figcaption", caption),
     )

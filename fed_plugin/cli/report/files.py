@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from fed_plugin.cli.report.contents import Report
+from fed_plugin.cli.report.markdown import as_markdown
 from fed_plugin.cli.report.page import as_page
-from fed_plugin.cli.report.text_files import as_csv, as_json, as_markdown
+from fed_plugin.cli.report.text_files import as_csv, as_json
 from fed_plugin.retrieval.whole_files import written_whole
 
 

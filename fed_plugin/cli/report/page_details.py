@@ -19,17 +19,22 @@ from fed_plugin.cli.report.provenance import (
 )
 from fed_plugin.visualization.markup import Markup, element, joined
 
+_TIMES = (
+    "Time of the last attempt, training and evaluation. Which machine that was is not recorded; "
+    "costs say theirs."
+)
+
 
 def table_details(table: Table) -> Markup:
     """Draw the table's protocol cards and its cells."""
     cards = card_lines(table)
     cells = cell_lines(table)
-    header = ("method", "seed", "kind", "config or dump", "time", "")
+    header = ("method", "seed", "kind", "config or dump", "time", "training")
     return joined(
         folded("Protocol card", grid("What was measured, and how", ("field", "value"), cards))
         if cards
         else element("p", "No protocol card: what was measured is not known.", class_="note"),
-        folded("Cells: seeds, configs, times", grid("One line per cell", header, cells))
+        folded("Cells: seeds, configs, times", grid("One line per cell", header, cells, _TIMES))
         if cells
         else None,
     )

@@ -68,11 +68,7 @@ def robustness_section(robustness: Robustness, table: Table, styles: Mapping[str
     ]
     header = ["method", "seeds", *(f"area, {name}" for name in METRICS)]
     header += [f"{name} against {table.baseline}" for name in METRICS]
-    note = (
-        "Area: mean of the metric in per cent, were every visible share between the smallest and "
-        "the whole query equally likely. Differences are paired over queries; bold: the interval "
-        "leaves out 0."
-    )
+    note = f"{wording.AREA} Differences are paired over queries; bold: the interval leaves out 0."
     return joined(
         element("h3", "Robustness to occlusion"),
         line_figure(robustness_panels(robustness, styles), caption),

@@ -1,17 +1,12 @@
-"""The report as Markdown, CSV and JSON."""
+"""The report as CSV and JSON."""
 
 from __future__ import annotations
 
 import csv
-import html
 import io
-import re
 from collections.abc import Iterator
 from typing import Any
 
-from tabulate import tabulate
-
-from fed_plugin.cli.report import wording
 from fed_plugin.cli.report.contents import Report
 from fed_plugin.cli.report.protocols import Table
 from fed_plugin.cli.report.robustness import as_json as robustness_as_json
@@ -65,83 +60,6 @@ def as_csv(report: Report) -> str:
                 gaps = [table.baseline if gap else "", *_gap_values(gap)]
                 writer.writerow(map(_cell, [*about, metric, *values, *gaps]))
     return text.getvalue()
-
-
-def as_markdown(report: Report) -> str:
-    """Return tables and words; figures are in the page."""
-    benchmark = report.benchmark
-    parts = [
-        f"# {escaped(benchmark.plan)}",
-        f"Measured until {benchmark.written:%Y-%m-%d %H:%M} UTC; report of "
-        f"{report.written:%Y-%m-%d %H:%M} UTC by {escaped(report.written_by)}.",
-    ]
-    for table in _tables(report):
-        parts += [f"## {escaped(wording.title(table))}", escaped(wording.apart_words(table))]
-        parts += [_numbers(table), wording.how_read(table)]
-        if any(row.gaps for row in table.rows):
-            parts += [_gaps(table), escaped(wording.how_gaps_read(table))]
-    if report.missing:
-        parts += ["## What is missing", "\n".join(f"- {escaped(one)}" for one in report.missing)]
-    parts += ["## What this does not say", "\n".join(f"- {one}" for one in wording.SMALL_PRINT)]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def escaped(text: str) -> str:
-    """Return a text that Markdown shows as it is, in one line, also in a table."""
-    text = html.escape(" ".join(text.split()), quote=False)
-    return re.sub(r"([\\`*_\[\]#|~])", r"\\\1", text)
-
-
-def _numbers(table: Table) -> str:
-    lines = []
-    for row in table.rows:
-        line = [escaped(row.method), wording.seeds_words(row)]
-        for metric in COLUMNS:
-            number = row.numbers.get(metric)
-            spread = number and wording.seeds_range(number, row)
-            line.append(
-                " ".join(
-                    filter(
-                        None,
-                        (
-                            wording.plain(number.mean),
-                            f"({spread})" if spread else "",
-                            wording.interval(number.low, number.high),
-                        ),
-                    )
-                )
-                if number
-                else "-"
-            )
-        lines.append(line)
-    return _grid(["method", "seeds", *COLUMNS], lines)
-
-
-def _gaps(table: Table) -> str:
-    lines = []
-    for row in table.rows:
-        line = [escaped(row.method)]
-        for metric in COLUMNS:
-            gap = row.gaps.get(metric)
-            if gap is None:
-                line.append("-")
-                continue
-            value = wording.signed(gap.value)
-            spread = wording.gap_range(gap)
-            words = [
-                f"**{value}**" if gap.excludes_zero else value,
-                wording.interval(gap.low, gap.high, sign=True),
-                f"({spread})" if spread else "",
-                wording.p_words(gap),
-            ]
-            line.append(" ".join(filter(None, words)))
-        if row.gaps:
-            lines.append(line)
-    return _grid([f"against {escaped(table.baseline)}", *COLUMNS], lines)
-
-
-def _grid(header: list[str], lines: list[list[str]]) -> str:
-    return tabulate(lines, headers=header, tablefmt="github", disable_numparse=True)
 
 
 def _tables(report: Report) -> Iterator[Table]:

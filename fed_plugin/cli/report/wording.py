@@ -21,6 +21,11 @@ SMALL_PRINT = (
     "was chosen, ...) stand in tables of their own; protocol cards say how each was measured.",
 )
 
+AREA = (
+    "Area: mean of the metric in per cent, were every visible share between the smallest and the "
+    "whole query equally likely, with 95 % intervals over queries."
+)
+
 
 def signed(value: float) -> str:
     """Return a number of points with its sign."""

@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from fed_plugin.cli import main
-from fed_plugin.cli.report.text_files import escaped
+from fed_plugin.cli.report.markdown import escaped
 
 
 @pytest.fixture
@@ -113,3 +113,44 @@ def test_the_results_file_alone_is_enough(folder, tmp_path):
     assert main(words) == 0
     table = json.loads((target / "report.json").read_text())["tables"][0]
     assert table["baseline"] == "FED" and table["intervals_draw"] == "people"
+
+
+def test_markdown_has_areas_and_costs_where_they_were_measured(written, folder):
+    text = (written[0] / "report.md").read_text()
+    assert "| robustness " in text and "## Costs" in text and "a machine of &lt;2&gt; cores" in text
+    for path in (folder / "costs.json", *folder.rglob("robustness.json")):
+        path.write_text("{")
+    assert main(["report", str(folder)]) == 0
+    text = (written[0] / "report.md").read_text().replace("\\", "")
+    assert "| robustness " not in text and "## Costs" not in text
+    assert "costs: costs.json cannot be read" in text
+    assert "its robustness curve is left out" in text and "no robustness curves" in text
+
+
+def test_further_metrics_are_in_the_table_of_numbers_and_folded_in_the_page(written):
+    folder, _ = written
+    with (folder / "report.csv").open(newline="") as file:
+        metrics = {row["metric"] for row in csv.DictReader(file)}
+    assert {"Rank-10", "TPR@FPR=1e-2"} <= metrics
+    page = (folder / "report.html").read_text()
+    assert "<summary>More metrics</summary>" in page and "TPR@FPR=1e-2" in page
+
+
+def test_cards_and_settings_say_what_differs_and_whose_it_is(written):
+    page = (written[0] / "report.html").read_text()
+    assert "<code>SOLVER.MAX_EPOCH: 2</code>" in page  # of all methods
+    assert "<code>MODEL.FED.NUM_PARTS: 3</code>" in page  # FED's own
+    assert "<code>SEED" not in page
+    assert '<th scope="row">seed</th><td>0; 1; 2</td>' in page
+    assert '<th scope="row">commit</th><td>c0ffee</td>' in page
+
+
+def test_a_spreadsheet_gets_no_formula(folder, capsys):
+    path = folder / "results.json"
+    content = json.loads(path.read_text())
+    content["cells"][-1]["method"] = "=1+2"
+    path.write_text(json.dumps(content))
+    assert main(["report", str(folder)]) == 0
+    with (folder / "report" / "report.csv").open(newline="") as file:
+        methods = {row["method"] for row in csv.DictReader(file)}
+    assert "'=1+2" in methods and "=1+2" not in methods

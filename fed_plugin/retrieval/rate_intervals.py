@@ -28,14 +28,16 @@ class Distances:
     """Hold what a threshold accepts or refuses, by identity.
 
     Args:
-        values: (n,) distances; those too far for any threshold may be left out.
+        values: (n,) distances.
         groups: (n,) identities of their queries, in [0, C).
-        totals: (C,) how many there are of each identity, with what was left out.
+        totals: (C,) how many there are of each identity, with what is not among the values.
+        beyond: the nearest distance that may not be among the values; infinite if all are.
     """
 
     values: NDArray[np.floating]
     groups: NDArray[np.intp]
     totals: NDArray[np.intp]
+    beyond: float = np.inf
 
     def nearer_than(self, thresholds: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return (C, T), how many of each identity are nearer than each of T ascending limits."""
@@ -107,7 +109,7 @@ def open_set_intervals(
 def _by_identity(
     pairs: Pairs, identity: NDArray[np.intp], count: int, limit: float
 ) -> tuple[Distances, Distances]:
-    """Return right and wrong pairs; of the wrong ones, those that are not beyond a limit."""
+    """Return right and wrong pairs; of the wrong ones, those nearer than a limit."""
     kept: tuple[list, list] = ([], [])
     totals = np.zeros((2, count), dtype=np.intp)
     top = 0
@@ -119,12 +121,12 @@ def _by_identity(
                 np.intp
             )
             if side:
-                chosen = chosen & (block.distances <= limit)
+                chosen = chosen & (block.distances < limit)  # however many tie there
             rows, columns = np.nonzero(chosen)
             kept[side].append((block.distances[rows, columns], ours[rows]))
     right, wrong = (
-        Distances(*(np.concatenate(parts) for parts in zip(*found, strict=True)), total)
-        for found, total in zip(kept, totals, strict=True)
+        Distances(*(np.concatenate(parts) for parts in zip(*found, strict=True)), total, beyond)
+        for found, total, beyond in zip(kept, totals, (np.inf, limit), strict=True)
     )
     return right, wrong
 
@@ -158,7 +160,7 @@ def _interval(
 
 def _thresholds(errors: Distances, rate: float) -> NDArray[np.floating]:
     """Return (T,) distances of errors, ascending, close around the rate."""
-    nearest = np.sort(errors.values)
+    nearest = np.append(np.sort(errors.values), errors.beyond)
     last = min(nearest.size, _REACH * (allowed_errors(rate, int(errors.totals.sum())) + 1))
     places = np.arange(last)
     if last > _THRESHOLDS:

@@ -137,3 +137,16 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another(draw_cas
     first = verification_intervals(pairs, [0.1])
     assert verification_intervals(pairs, [0.1]) == first
     assert verification_intervals(pairs, [0.1], seed=1) != first
+
+
+def test_equal_distances_are_not_kept_one_by_one(draw_case, monkeypatch):
+    kept = []
+    distances = rate_intervals.Distances
+    monkeypatch.setattr(
+        rate_intervals, "Distances", lambda *a: kept.append(distances(*a)) or kept[-1]
+    )
+    distmat, *labels = draw_case(8, queries=30, gallery=60, pids=8, cameras=3)
+    assert verification_intervals(Pairs(distmat * 0, *labels), [0.1]) == [(0.0, 0.0)]
+    right, wrong = kept
+    assert wrong.values.size == 0 and wrong.totals.sum() == (labels[0][:, None] != labels[1]).sum()
+    assert right.values.size == right.totals.sum() > 0

@@ -46,11 +46,17 @@ def _line(row: Mapping[str, Any]) -> list[str]:
 
 
 def _pair(row: Mapping[str, Any], training: str, test: str, unit: float) -> str:
-    return f"{row[training] / unit:.3g} / {row[test] / unit:.3g}"
+    return f"{_short(row[training] / unit)} / {_short(row[test] / unit)}"
 
 
 def _spread(values: Mapping[str, float]) -> str:
-    return f"{values['median']:.3g} ({values['min']:.3g} to {values['max']:.3g})"
+    median, low, high = (_short(values[name]) for name in ("median", "min", "max"))
+    return f"{median} ({low} to {high})"
+
+
+def _short(value: float) -> str:
+    """Round to three digits and write them out, without an exponent."""
+    return f"{float(f'{value:.3g}'):.10g}"
 
 
 def notes(content: Mapping[str, Any]) -> str:
@@ -63,8 +69,8 @@ def notes(content: Mapping[str, Any]) -> str:
     busy, cores = about["load_before"][0], about["cores"]
     lines = [
         f"On {about['machine']}, {about['device']}, {about['precision']}, threads: "
-        f"{about['threads']}, torch {about['torch']}; batches of {about['training_batch']} in training, "
-        f"{about['test_batch']} at test; {about['identities']} identities; rounds: "
+        f"{about['threads']}, torch {about['torch']}; batches of {about['training_batch']} in "
+        f"training, {about['test_batch']} at test; {about['identities']} identities; rounds: "
         f"{about['rounds']}, each with a step of every method; median (min to max) over them.",
         f"time: per image, beside {about['baseline']} in the same round. Images are noise in "
         "memory: reading, drawing and augmenting them is not in the times (docs/costs.md).",

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from fed_plugin.cli import costs, main
+from fed_plugin.cli.costs_table import costs_table
 from fed_plugin.fastreid_adapter import costs as measuring
 from fed_plugin.retrieval.feature_dump import FeatureDump
 
@@ -130,3 +131,11 @@ def test_a_busy_machine_is_said(command, monkeypatch, capsys):
         monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
         assert command("--only", "untrained") == 0
         assert ("The machine was busy" in capsys.readouterr().out) is busy
+
+
+def test_the_table_writes_numbers_out():
+    spread = {"median": 1354.2, "min": 0.012345, "max": 1e5}
+    row = dict.fromkeys(measuring.MEASURED, 123_456_789)
+    row |= {name: spread for name in measuring.MEASURED if "ratio" in name or "_per_" in name}
+    table = costs_table({"rows": [{"method": "big", **row}]})
+    assert "1350 (0.0123 to 100000)" in table and "123 / 123" in table and "e+" not in table

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,13 +83,13 @@ def measure_costs(
     rows: dict[str, dict[str, Any]] = {}
     for name in first.values():
         one = methods[name]
-        try:
+        with _errors_name(name):
             running[name] = RunningMethod(
                 one.cfg, one.num_classes, one.training_batch, one.test_batch
             )
-            rows[name] = _counts(running[name])
-        except (ValueError, RuntimeError, AssertionError, KeyError) as error:
-            raise ValueError(f"{name}: {error}") from error
+    for name, method in running.items():
+        with _errors_name(name):
+            rows[name] = _counts(method)
         steps.done(name, COUNTING)
     training = time_in_turns({n: one.train_step for n, one in running.items()}, rounds, steps.done)
     test = time_in_turns({n: one.test_step for n, one in running.items()}, rounds, steps.done)
@@ -105,6 +106,15 @@ def measure_costs(
         name: rows[other] if other == name else {**rows[other], "shares": other}
         for name, other in stands_for.items()
     }
+
+
+@contextmanager
+def _errors_name(method: str) -> Iterator[None]:
+    """Put a method's name before what goes wrong with it."""
+    try:
+        yield
+    except (ValueError, RuntimeError, AssertionError, KeyError, OSError) as error:
+        raise ValueError(f"{method}: {error}") from error
 
 
 class _Steps:

@@ -82,6 +82,15 @@ def test_what_is_measured_tells_methods_apart(costed):
     assert costed(*same, leaf="baseline").cost_key == plain.cost_key
 
 
-def test_a_method_that_cannot_run_is_named(costed):
+def test_a_method_that_cannot_run_is_named_before_any_is_measured(costed):
+    methods, measured = {"good": costed(leaf="baseline"), "FED": costed(identities=3)}, []
     with pytest.raises(ValueError, match=r"FED: MODEL.FED.FDM.NUM_NEIGHBORS=3: .* the 3 training"):
-        measure_costs({"FED": costed(identities=3)}, "FED", 1)
+        measure_costs(methods, "good", 1, lambda *words: measured.append(words))
+    assert measured == []
+
+
+def test_a_step_that_fails_names_its_method(costed):
+    queue_that_no_batch_fills = ("MODEL.META_ARCHITECTURE", "MoCo", "MODEL.QUEUE_SIZE", 4)
+    moco = costed(*queue_that_no_batch_fills, leaf="baseline")
+    with pytest.raises(ValueError, match=r"my MoCo: .* 8"):
+        measure_costs({"my MoCo": moco}, "my MoCo", 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from fed_plugin.cli.report.tables import Row
 from fed_plugin.visualization.line_figure import Curve, Panel
 
 LONGEST_CMC = 50
+MOST_BANDS = 5
 TRAINING = "metrics.json"
 _ITERATION, _TOTAL, _RATE = "iteration", "total_loss", "lr"
 
@@ -61,6 +63,32 @@ def training_panels(table: Table, styles: Mapping[str, int]) -> list[Panel]:
         if curves:
             panels.append(Panel(_title(name), "iteration", curves))
     return panels
+
+
+def with_few_bands(panels: Sequence[Panel], kept: Sequence[str]) -> list[Panel]:
+    """Return panels of many curves with the bands of some methods alone, so that lines are seen.
+
+    Args:
+        panels: of a figure.
+        kept: methods that keep their bands.
+    """
+    if not too_many_bands(panels):
+        return list(panels)
+    return [
+        replace(
+            panel,
+            curves=[
+                curve if curve.label in kept else replace(curve, low=(), high=())
+                for curve in panel.curves
+            ],
+        )
+        for panel in panels
+    ]
+
+
+def too_many_bands(panels: Sequence[Panel]) -> bool:
+    """Whether a panel has more curves than bands can be told apart."""
+    return any(len(panel.curves) > MOST_BANDS for panel in panels)
 
 
 def split_panels(panels: Sequence[Panel]) -> tuple[list[Panel], list[Panel]]:

@@ -81,7 +81,8 @@ def find_failures(table: Table) -> Failures:
         return Failures(
             tuple(_failure(name, known, outcomes, images) for name in worst),
             tuple(_failure(name, known, outcomes, images) for name in apart[:APART]),
-            f"Seed {chosen[0].seed} of {' and '.join(known)}.",
+            f"Queries with the lowest average precision (AP) of {chosen[0].method}. Seed "
+            f"{chosen[0].seed} of {' and '.join(known)}.",
         )
     except KeyError as error:
         return Failures(
@@ -95,9 +96,8 @@ def _choose_cells(table: Table) -> list[FinishedCell]:
     cells = {
         row.method: {cell.seed: cell for cell in row.cells if cell.file(DUMP)} for row in table.rows
     }
-    ranked = sorted(
-        (row for row in table.rows if cells[row.method]), key=lambda r: -r.numbers["mAP"].mean
-    )
+    shown = [row for row in table.rows if cells[row.method] and "mAP" in row.numbers]
+    ranked = sorted(shown, key=lambda row: -row.numbers["mAP"].mean)
     if not ranked:
         return []
     best = next((row.method for row in ranked if row.method != table.baseline), table.baseline)
@@ -134,8 +134,7 @@ def _failure(
     for method, dump in dumps.items():
         title, found = method, outcomes[method].get(name)
         if found is not None:
-            title += f": average precision {100 * found.precision:.1f}"
-            title += f", first right answer at rank {found.rank}"
+            title += f": AP {100 * found.precision:.1f}, first right answer at rank {found.rank}"
         lists.append(RankedList(title, _answers(name, dump, images)))
     return Failure(images["query", name], name, tuple(lists))
 

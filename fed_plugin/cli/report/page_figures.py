@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fed_plugin.cli.report import wording
-from fed_plugin.cli.report.curves import cmc_panel, split_panels, training_panels
+from fed_plugin.cli.report.curves import (
+    cmc_panel,
+    split_panels,
+    too_many_bands,
+    training_panels,
+    with_few_bands,
+)
 from fed_plugin.cli.report.page_tables import folded, grid, stacked
 from fed_plugin.cli.report.protocols import Table
 from fed_plugin.cli.report.robustness import Robustness, robustness_panels
 from fed_plugin.cli.report.visible import Bin, visible_panels
 from fed_plugin.retrieval.query_curves import METRICS
 from fed_plugin.retrieval.result import Metric
-from fed_plugin.visualization.line_figure import line_figure
+from fed_plugin.visualization.line_figure import Panel, line_figure
 from fed_plugin.visualization.markup import Markup, element, joined
 
 
@@ -71,7 +77,7 @@ def robustness_section(robustness: Robustness, table: Table, styles: Mapping[str
     note = f"{wording.AREA} Differences are paired over queries; bold: the interval leaves out 0."
     return joined(
         element("h3", "Robustness to occlusion"),
-        line_figure(robustness_panels(robustness, styles), caption),
+        _banded(robustness_panels(robustness, styles), table, caption),
         grid(f"{table.dataset}: area under the robustness curves", header, lines, note),
     )
 
@@ -90,9 +96,19 @@ def visible_section(bins: list[Bin], table: Table, styles: Mapping[str, int]) ->
     title = f"{table.dataset}: mAP by visible share (number of queries)"
     return joined(
         element("h3", "By visible share"),
-        line_figure(visible_panels(bins, styles), caption),
+        _banded(visible_panels(bins, styles), table, caption),
         folded("Numbers", grid(title, ("method", *(one.words for one in bins)), lines)),
     )
+
+
+def _banded(panels: list[Panel], table: Table, caption: str) -> Markup:
+    """Draw curves with bands; of many methods, with those of the baseline and the best alone."""
+    ranked = [row for row in table.rows if "mAP" in row.numbers]
+    best = max(ranked, key=lambda row: row.numbers["mAP"].mean, default=table.rows[0]).method
+    kept = list(dict.fromkeys((table.baseline, best)))
+    if too_many_bands(panels):
+        caption += f" To keep lines visible, only those of {' and '.join(kept)} are drawn."
+    return line_figure(with_few_bands(panels, kept), caption)
 
 
 def _share_cell(one: Bin, method: str) -> Markup:

@@ -28,10 +28,11 @@ p, li { max-width: 46rem; overflow-wrap: anywhere; }
 .scrolls { overflow-x: auto; max-width: 100%; margin: 0.8rem 0 0.3rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: 0.2rem 0; }
+caption span { display: block; position: sticky; left: 0; max-width: calc(100vw - 2rem); }
 th, td { text-align: left; vertical-align: top; padding: 0.4rem 0.9rem 0.4rem 0;
   border-bottom: 1px solid var(--line); }
 thead th { border-bottom: 2px solid var(--soft); font-size: 0.85rem; }
-tbody th { font-weight: 500; min-width: 7rem; max-width: 16rem; overflow-wrap: anywhere; }
+tbody th { font-weight: 500; min-width: 8.5rem; max-width: 16rem; overflow-wrap: anywhere; }
 td small { display: block; white-space: nowrap; line-height: 1.35; }
 .value { font-size: 1.02rem; }
 figure { margin: 0.8rem 0 1.4rem; }

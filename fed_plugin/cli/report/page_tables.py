@@ -70,7 +70,7 @@ def grid(
     """
     table = element(
         "table",
-        element("caption", caption),
+        element("caption", element("span", caption)),
         element("thead", element("tr", [element("th", one, scope="col") for one in header])),
         element(
             "tbody",

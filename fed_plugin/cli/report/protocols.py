@@ -90,7 +90,8 @@ def _row(
     if baseline is not None and row is not baseline and ours:
         theirs = {cells[id(one)].seed: one for one in baseline.results}
         seeds = {c.seed: (c.result, theirs[c.seed]) for c in ours if c.seed in theirs}
-        gaps = {name: make_gap(row, baseline, name, groups, seeds) for name in METRICS}
+        known = [name for name in METRICS if numbers.get(name) and baseline.summary(name)]
+        gaps = {name: make_gap(row, baseline, name, groups, seeds) for name in known}
     return Row(
         method=row.method,
         kind=ours[0].kind if ours else "",

@@ -12,8 +12,10 @@ from fed_plugin.cli.report.curves import (
     split_panels,
     styles_of,
     training_panels,
+    with_few_bands,
 )
 from fed_plugin.cli.report.protocols import make_tables
+from fed_plugin.visualization.line_figure import Curve, Panel
 
 
 @pytest.fixture
@@ -46,3 +48,11 @@ def test_a_resumed_trainings_last_word_counts(tmp_path):
     entries = [{"iteration": i, "total_loss": loss, "loss_words": "x"} for i, loss in lines]
     path.write_text("\n".join([json.dumps(entry) for entry in entries] + ["[]", "{}", "5"]))
     assert read_training(path) == {"total_loss": [(10, 1.0), (20, 2.0)]}
+
+
+@pytest.mark.parametrize(("count", "banded"), [(5, ["m0", "m1", "m2", "m3", "m4"]), (6, ["m2"])])
+def test_of_many_methods_only_some_have_bands(count, banded):
+    curves = [Curve(f"m{n}", n, [0, 1], [2, 2], [1, 1], [3, 3]) for n in range(count)]
+    (panel,) = with_few_bands([Panel("t", "x", curves)], ["m2"])
+    assert [curve.label for curve in panel.curves if curve.low] == banded
+    assert len(panel.curves) == count

@@ -20,7 +20,7 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--enable-logging=stderr", "--virtual-time-budget=3000", "--hide-scrollbars"),
-    "--allow-file-access-from-files",
+    *("--allow-file-access-from-files", "--disable-dev-shm-usage"),
 )
 MEASURE = """<!DOCTYPE html><body>
 <iframe id="page" src="file://{page}" width="{width}" height="900"></iframe>

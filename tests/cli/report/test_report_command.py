@@ -154,3 +154,17 @@ def test_a_spreadsheet_gets_no_formula(folder, capsys):
     with (folder / "report" / "report.csv").open(newline="") as file:
         methods = {row["method"] for row in csv.DictReader(file)}
     assert "'=1+2" in methods and "=1+2" not in methods
+
+
+def test_results_without_a_metric_leave_a_gap(folder, capsys):
+    path = folder / "results.json"
+    content = json.loads(path.read_text())
+    for cell in content["cells"]:
+        if cell["method"] == "ViT baseline":
+            del cell["result"]["metrics"]["mAP"]
+    path.write_text(json.dumps(content))
+    assert main(["report", str(folder)]) == 0, capsys.readouterr().err
+    report = json.loads((folder / "report" / "report.json").read_text())
+    baseline, fed, _ = report["tables"][0]["rows"]
+    assert "mAP" not in baseline["metrics"] and "mAP" in fed["metrics"]
+    assert "mAP" not in fed["differences"] and "Rank-1" in fed["differences"]

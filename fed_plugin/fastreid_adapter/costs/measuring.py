@@ -114,6 +114,8 @@ def _errors_name(method: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, RuntimeError, AssertionError, KeyError, OSError) as error:
+        if not str(error):
+            raise
         raise ValueError(f"{method}: {error}") from error
 
 

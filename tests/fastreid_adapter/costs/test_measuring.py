@@ -90,7 +90,9 @@ def test_a_method_that_cannot_run_is_named_before_any_is_measured(costed):
 
 
 def test_a_step_that_fails_names_its_method(costed):
-    queue_that_no_batch_fills = ("MODEL.META_ARCHITECTURE", "MoCo", "MODEL.QUEUE_SIZE", 4)
-    moco = costed(*queue_that_no_batch_fills, leaf="baseline")
-    with pytest.raises(ValueError, match=r"my MoCo: .* 8"):
-        measure_costs({"my MoCo": moco}, "my MoCo", 1)
+    queue = ("MODEL.META_ARCHITECTURE", "MoCo", "MODEL.QUEUE_SIZE")
+    too_narrow = costed(*queue, 8, "MODEL.HEADS.EMBEDDING_DIM", 16, leaf="baseline")
+    with pytest.raises(ValueError, match=r"my MoCo: .*\(16\) must match .* size \(32\)"):
+        measure_costs({"my MoCo": too_narrow}, "my MoCo", 1)
+    with pytest.raises(AssertionError, match=r"^$"):  # the host's bare one: no mistake of a user
+        measure_costs({"my MoCo": costed(*queue, 4, leaf="baseline")}, "my MoCo", 1)

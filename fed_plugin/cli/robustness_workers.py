@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import multiprocessing.connection
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +120,10 @@ def _workers(jobs: int) -> Iterator[Executor]:
     """Yield processes that share the cores and end at once when this block is left by an error."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     pool = ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(threads,)
+        jobs,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin_worker,
+        initargs=(threads,),
     )
     try:
         yield pool
@@ -131,9 +136,18 @@ def _workers(jobs: int) -> Iterator[Executor]:
 
 
 def _begin_worker(threads: int) -> None:
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     logging.getLogger("fastreid").setLevel(logging.ERROR)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this one
     if "OMP_NUM_THREADS" not in os.environ:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def _end_with_the_parent() -> None:
+    """Wait for the parent to die, by a kill too, and die: nobody would take what is found."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)

@@ -146,11 +146,19 @@ def _describe_once(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
             hook.remove()
         said = {"features": features, "part_features": parts[0]}
         return said if visibility is None else {**said, "visibility": visibility}
-    features = model({"images": images})
-    if not torch.is_tensor(features) or features.ndim != 2:
+    return {"features": checked_descriptors(model, model({"images": images}))}
+
+
+def checked_descriptors(model: nn.Module, answer: Any) -> Tensor:
+    """Return what a model answers in evaluation, (B, D), or refuse it.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not torch.is_tensor(answer) or answer.ndim != 2:
         raise ValueError(
             f"MODEL.META_ARCHITECTURE={type(model).__name__}: yields "
-            f"{getattr(features, 'shape', type(features).__name__)} in evaluation, expected one "
+            f"{getattr(answer, 'shape', type(answer).__name__)} in evaluation, expected one "
             "descriptor per image (B, D)"
         )
-    return {"features": features}
+    return answer

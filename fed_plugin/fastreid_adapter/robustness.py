@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from fed_plugin.datasets.whole_queries import WholeQueries
 from fed_plugin.fastreid_adapter.card import describe_evaluation
 from fed_plugin.fastreid_adapter.covered_queries import PixelStore, load_images, plan_queries
+from fed_plugin.fastreid_adapter.description import checked_descriptors
 from fed_plugin.fastreid_adapter.dumping import known_of_weights
 from fed_plugin.fastreid_adapter.evaluated_epoch import evaluated_epoch
 from fed_plugin.fastreid_adapter.robustness_settings import RobustnessSettings
@@ -54,8 +55,11 @@ def measure_robustness(
 
     Raises:
         FileNotFoundError: the data set or the folder of occluders is not there.
-        ValueError: the checkpoint is of another model, or no image can be searched for.
+        ValueError: the checkpoint is of another model, no image can be searched for, or
+            ``TEST.METRIC`` is no distance.
     """
+    if cfg.TEST.METRIC not in DISTANCES:
+        raise ValueError(f"TEST.METRIC={cfg.TEST.METRIC!r}: expected {' or '.join(DISTANCES)}")
     plan = plan_queries(cfg, dataset_name, settings)
     chosen = plan.chosen
     model = load_trained(cfg)
@@ -130,14 +134,7 @@ class _Describer:
 
     def _describe(self, images: Tensor) -> Tensor:
         images = images.clone().to(self.model.device)  # stock models write into what they get
-        features = self.model({"images": images})
-        if not torch.is_tensor(features) or features.ndim != 2:
-            raise ValueError(
-                f"MODEL.META_ARCHITECTURE={type(self.model).__name__}: yields "
-                f"{getattr(features, 'shape', type(features).__name__)} in evaluation, expected "
-                "one descriptor per image (B, D)"
-            )
-        return features
+        return checked_descriptors(self.model, self.model({"images": images}))
 
 
 def _rank(distances: NDArray[np.float32], chosen: WholeQueries) -> RankingResult:

@@ -124,6 +124,12 @@ class RobustnessCurve:
         if found != FORMAT:
             raise ValueError(f"format {found!r}: expected {FORMAT!r}")
         try:
+            rows = _queries_from_json(content["per_query"])
+            if content["count"] != len(rows.names):
+                raise ValueError(
+                    f"count is {content['count']!r:.20}, expected {len(rows.names)}, as per_query "
+                    "has"
+                )
             return cls(
                 method=str(content["method"]),
                 dataset=str(content["dataset"]),
@@ -133,7 +139,7 @@ class RobustnessCurve:
                 levels=tuple(_level_from_json(level) for level in content["levels"]),
                 whole=_metrics_from_json(content["whole"]),
                 area=_metrics_from_json(content["area"]),
-                per_query=_queries_from_json(content["per_query"]),
+                per_query=rows,
                 card=dict(content["card"]),
                 settings=dict(content["settings"]),
             )

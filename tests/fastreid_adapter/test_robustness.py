@@ -187,3 +187,9 @@ def test_progress_counts_images_to_the_end(tiny_cfg, on_synthocc):
 def test_settings_that_cannot_work_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         RobustnessSettings(**wrong)
+
+
+def test_a_distance_that_is_none_is_refused_before_anything_is_read(tiny_cfg):
+    cfg = tiny_cfg("TEST.METRIC", "jaccard", leaf=BASELINE)
+    with pytest.raises(ValueError, match=r"TEST\.METRIC='jaccard': expected cosine or euclidean"):
+        measure_robustness(cfg, "nowhere", QUICK, "mine")

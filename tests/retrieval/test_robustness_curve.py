@@ -118,6 +118,7 @@ def changed(path, value):
         (changed(["area"], KeyError), "no key 'area'"),
         (changed(["area", "mAP"], KeyError), "no key 'mAP'"),
         (changed(["area", "mAP", "low"], float("nan")), "expected finite numbers"),
+        (changed(["count"], 19), "count is 19, expected 20, as per_query has"),
         (changed(["levels"], 3), "a value of the wrong kind"),
         (changed(["levels"], []), "levels: expected one for every kind, side and visible share"),
         (changed(["levels", 0, "visible_share"], 0.3), "levels: expected one for every kind"),

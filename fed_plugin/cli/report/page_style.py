@@ -37,8 +37,12 @@ td small { display: block; white-space: nowrap; line-height: 1.35; }
 .value { font-size: 1.02rem; }
 figure { margin: 0.8rem 0 1.4rem; }
 details { margin: 0.6rem 0; } summary { cursor: pointer; font-weight: 600; }
-@media print { body { max-width: none; padding: 0; font-size: 10pt; }
-  .scrolls { overflow: visible; } tr, figure { break-inside: avoid; }
-  h2, h3 { break-after: avoid; } }
 """
-STYLE += LINE_STYLE + STRIP_STYLE
+PRINT_STYLE = """
+@media print { body { max-width: none; padding: 0; font-size: 10pt; }
+  .scrolls { overflow: visible; } tr, figure.ranking, svg { break-inside: avoid; }
+  h2, h3 { break-after: avoid; }
+  .panels, .panels.pairs, .strips { grid-template-columns: 1fr 1fr; }
+  .ranking img { height: 3.4rem; } }
+"""
+STYLE += LINE_STYLE + STRIP_STYLE + PRINT_STYLE  # the last rule counts

@@ -11,36 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fed_plugin.visualization.axis_ticks import log_ticks, round_ticks, tick_words
+from fed_plugin.visualization.line_looks import COLORS, DASHES, SHAPES
 from fed_plugin.visualization.markup import Markup, element, joined
 
-COLORS = 7
-_DASHES = (None, "7 3", "2 3")
 _MARKS = 12  # of a curve at most
 _WIDTH, _HEIGHT = 360, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 26, 40
-_SHAPES = (
-    "M-3.5 0A3.5 3.5 0 1 0 3.5 0A3.5 3.5 0 1 0 -3.5 0",
-    "M-3.2 -3.2H3.2V3.2H-3.2Z",
-    "M0 -4.2L4 3H-4Z",
-    "M0 -4.5L4.5 0L0 4.5L-4.5 0Z",
-    "M0 4.2L4 -3H-4Z",
-    "M-3.5 -3.5L3.5 3.5M-3.5 3.5L3.5 -3.5",
-    "M-4.5 0H4.5M0 -4.5V4.5",
-)
-
-LINE_STYLE = """
-.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr));
-  gap: 0.8rem; }
-.panels.pairs { grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
-.panels svg { width: 100%; max-width: 27rem; height: auto; display: block; }
-svg text { fill: var(--ink); font-size: 12px; } svg .unit { fill: var(--soft); }
-svg .axis { stroke: var(--soft); } svg .rule { stroke: var(--line); }
-.curve polyline, .curve path { fill: none; stroke: currentColor; stroke-width: 1.8; }
-.curve path { stroke-width: 1.4; } .curve .band { fill: currentColor; opacity: 0.14; }
-.legend { list-style: none; padding: 0; margin: 0.4rem 0; display: flex; flex-wrap: wrap;
-  gap: 0.2rem 1.2rem; font-size: 0.85rem; }
-.legend svg { width: 36px; height: 12px; margin-right: 0.35rem; vertical-align: middle; }
-""" + "".join(f".c{n} {{ color: var(--s{n}); }} " for n in range(1, COLORS + 1))
 
 
 @dataclass(frozen=True)
@@ -173,7 +149,7 @@ def _draw_curve(
         )
         parts.append(element("polygon", points=" ".join([*high, *reversed(low)]), class_="band"))
     line = " ".join(f"{x},{y}" for x, y in points)
-    dashes = _DASHES[curve.style // COLORS % len(_DASHES)]
+    dashes = DASHES[curve.style // COLORS % len(DASHES)]
     parts.append(element("polyline", points=line, stroke_dasharray=dashes))
     step = math.ceil(len(points) / _MARKS)
     parts += [_mark(curve.style, x, y) for x, y in points[::step]]
@@ -181,11 +157,11 @@ def _draw_curve(
 
 
 def _mark(style: int, x: float, y: float) -> Markup:
-    return element("path", d=_SHAPES[style % len(_SHAPES)], transform=f"translate({x} {y})")
+    return element("path", d=SHAPES[style % len(SHAPES)], transform=f"translate({x} {y})")
 
 
 def _swatch(style: int) -> Markup:
-    dashes = _DASHES[style // COLORS % len(_DASHES)]
+    dashes = DASHES[style // COLORS % len(DASHES)]
     line = element("polyline", points="1,6 35,6", stroke_dasharray=dashes)
     return element(
         "svg",

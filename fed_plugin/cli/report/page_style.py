@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fed_plugin.visualization.line_figure import LINE_STYLE
+from fed_plugin.visualization.line_looks import LINE_STYLE
 from fed_plugin.visualization.ranking_strips import STRIP_STYLE
 
 STYLE = """

@@ -59,6 +59,10 @@ class QueryCurves:
         kinds = self.values if kind is None else [kind]
         return np.mean([self.values[one][metric] for one in kinds], axis=0)
 
+    def whole(self, metric: str) -> NDArray[np.float64]:
+        """Return (V,) percentages where nothing is pasted."""
+        return self.percentages(metric)[0]
+
     def areas(self, metric: str, kind: str | None = None) -> NDArray[np.float64]:
         """Return (V,) areas in [0, 100], whose mean is the area of the mean curve."""
         return area_weights(self.visible_shares) @ self.percentages(metric, kind)

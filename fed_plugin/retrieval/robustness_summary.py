@@ -107,6 +107,42 @@ def compare_areas(
     Raises:
         ValueError: The queries, or what was pasted on them, are not the same.
     """
+    check_comparable(curve, baseline)
+    ours, theirs = curve.per_query, baseline.per_query
+    return {
+        name: _of_interval(paired_bootstrap(ours.areas(name, kind), theirs.areas(name, kind)))
+        for name in METRICS
+    }
+
+
+def compare_whole(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Metric]:
+    """Compute by how many points a method is better on the whole queries, paired over them.
+
+    Args:
+        curve: of one method.
+        baseline: of another method on the same queries.
+
+    Returns:
+        ``curve - baseline`` by metric.
+
+    Raises:
+        ValueError: The queries, or what was pasted on them, are not the same.
+    """
+    check_comparable(curve, baseline)
+    return {
+        name: _of_interval(
+            paired_bootstrap(*(one.per_query.whole(name) for one in (curve, baseline)))
+        )
+        for name in METRICS
+    }
+
+
+def check_comparable(curve: RobustnessCurve, baseline: RobustnessCurve) -> None:
+    """Refuse two curves that were not measured alike.
+
+    Raises:
+        ValueError: The queries, or what was pasted on them, are not the same.
+    """
     ours, theirs = curve.per_query, baseline.per_query
     for field in _COMPARED:
         a, b = getattr(curve, field), getattr(baseline, field)
@@ -124,10 +160,6 @@ def compare_areas(
             f"{curve.method} and {baseline.method} do not compare: other queries, visible shares "
             "or kinds of occluders; try measuring both by the same settings"
         )
-    return {
-        name: _of_interval(paired_bootstrap(ours.areas(name, kind), theirs.areas(name, kind)))
-        for name in METRICS
-    }
 
 
 def _percentages(ranking: RankingResult, metric: str) -> NDArray[np.float64]:

@@ -106,13 +106,12 @@ def _areas(robustness: Robustness) -> str:
             ", ".join(map(str, row.seeds)),
             *(
                 f"{wording.plain(one.value)} {wording.interval(one.low, one.high)}"
-                for one in row.area.values()
+                for one in row.numbers.values()
             ),
         ]
         for row in robustness.rows
     ]
-    names = [f"area, {name}" for name in robustness.rows[0].area]
-    return _grid(["robustness", "seeds", *names], lines)
+    return _grid(["robustness", "seeds", *robustness.rows[0].numbers], lines)
 
 
 def _grid(header: list[str], lines: list[list[str]]) -> str:

@@ -14,9 +14,8 @@ from fed_plugin.cli.report.curves import (
 )
 from fed_plugin.cli.report.page_tables import folded, grid, stacked
 from fed_plugin.cli.report.protocols import Table
-from fed_plugin.cli.report.robustness import Robustness, robustness_panels
+from fed_plugin.cli.report.robustness import COLUMNS, Robustness, robustness_panels
 from fed_plugin.cli.report.visible import Bin, visible_panels
-from fed_plugin.retrieval.query_curves import METRICS
 from fed_plugin.retrieval.result import Metric
 from fed_plugin.visualization.line_figure import Panel, line_figure
 from fed_plugin.visualization.markup import Markup, element, joined
@@ -67,18 +66,23 @@ def robustness_section(robustness: Robustness, table: Table, styles: Mapping[str
         (
             row.method,
             ", ".join(map(str, row.seeds)),
-            *(_metric(row.area[name]) for name in METRICS),
-            *(_gap(row.gaps.get(name)) for name in METRICS),
+            *(_metric(one) for one in row.numbers.values()),
+            *(_gap(row.gaps.get(name)) for name in row.numbers),
         )
         for row in robustness.rows
     ]
-    header = ["method", "seeds", *(f"area, {name}" for name in METRICS)]
-    header += [f"{name} against {table.baseline}" for name in METRICS]
+    header = ["method", "seeds", *COLUMNS]
+    header += [f"{name} against {table.baseline}" for name in COLUMNS]
     note = f"{wording.AREA} Differences are paired over queries; bold: the interval leaves out 0."
     return joined(
         element("h3", "Robustness to occlusion"),
         _banded(robustness_panels(robustness, styles), table, caption),
-        grid(f"{table.dataset}: area under the robustness curves", header, lines, note),
+        grid(
+            f"{table.dataset}: whole queries, and area under the robustness curves",
+            header,
+            lines,
+            note,
+        ),
     )
 
 

@@ -17,8 +17,14 @@ from fed_plugin.retrieval.protocol_card import ProtocolCard, protocol_difference
 from fed_plugin.retrieval.query_curves import METRICS
 from fed_plugin.retrieval.result import Metric
 from fed_plugin.retrieval.robustness_curve import RobustnessCurve
-from fed_plugin.retrieval.robustness_summary import compare_areas
+from fed_plugin.retrieval.robustness_summary import (
+    check_comparable,
+    compare_areas,
+    compare_whole,
+)
 from fed_plugin.visualization.line_figure import Panel
+
+COLUMNS = tuple(f"{what}, {name}" for what in ("whole", "area") for name in METRICS)
 
 
 @dataclass(frozen=True)
@@ -29,14 +35,14 @@ class RobustnessRow:
         method: its name.
         seeds: behind the curve.
         curve: mean over the seeds, query by query.
-        area: by metric, with intervals over queries.
-        gaps: points above the baseline's area, by metric; empty for the baseline.
+        numbers: by column, with intervals over queries.
+        gaps: points above the baseline, by column; empty for the baseline.
     """
 
     method: str
     seeds: tuple[int, ...]
     curve: RobustnessCurve
-    area: Mapping[str, Metric]
+    numbers: Mapping[str, Metric]
     gaps: Mapping[str, Metric]
 
 
@@ -77,9 +83,8 @@ def read_robustness(table: Table) -> Robustness:
     rows = []
     for method in (row.method for row in table.rows if row.method in means):
         curve = means[method]
-        gaps = compare_areas(curve, base) if base and method != table.baseline else {}
-        area = {name: _area(curve, name) for name in METRICS}
-        rows.append(RobustnessRow(method, tuple(curves[method]), curve, area, gaps))
+        gaps = _gaps(curve, base) if base and method != table.baseline else {}
+        rows.append(RobustnessRow(method, tuple(curves[method]), curve, _numbers(curve), gaps))
     return Robustness(tuple(rows), tuple(left_out))
 
 
@@ -114,24 +119,35 @@ def _styled(panel: Panel, styles: Mapping[str, int]) -> Panel:
 
 
 def as_json(robustness: Robustness) -> dict[str, Any]:
-    """Return areas and differences, as JSON has them."""
+    """Return numbers and differences, as JSON has them."""
     return {
         "left_out": list(robustness.left_out),
         "rows": [
             {
                 "method": row.method,
                 "seeds": list(row.seeds),
-                "area": {name: vars(one) for name, one in row.area.items()},
-                "area_difference": {name: vars(one) for name, one in row.gaps.items()},
+                "metrics": {name: vars(one) for name, one in row.numbers.items()},
+                "differences": {name: vars(one) for name, one in row.gaps.items()},
             }
             for row in robustness.rows
         ],
     }
 
 
-def _area(curve: RobustnessCurve, metric: str) -> Metric:
-    found = bootstrap_interval(curve.per_query.areas(metric))
-    return Metric(found.mean, found.low, found.high)
+def _numbers(curve: RobustnessCurve) -> dict[str, Metric]:
+    """Return what becomes of whole queries, and the areas."""
+    rows = curve.per_query
+    values = [rows.whole(name) for name in METRICS] + [rows.areas(name) for name in METRICS]
+    found = [bootstrap_interval(one) for one in values]
+    return {
+        column: Metric(one.mean, one.low, one.high)
+        for column, one in zip(COLUMNS, found, strict=True)
+    }
+
+
+def _gaps(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Metric]:
+    found = [*compare_whole(curve, baseline).values(), *compare_areas(curve, baseline).values()]
+    return dict(zip(COLUMNS, found, strict=True))
 
 
 def _refuse_other_protocol(curve: RobustnessCurve, reference: RobustnessCurve) -> None:
@@ -140,7 +156,7 @@ def _refuse_other_protocol(curve: RobustnessCurve, reference: RobustnessCurve) -
     Raises:
         ValueError: it says why.
     """
-    compare_areas(curve, reference)
+    check_comparable(curve, reference)
     if not (curve.card and reference.card):
         return
     cards = (ProtocolCard.from_json(one.card) for one in (curve, reference))

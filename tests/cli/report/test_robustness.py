@@ -37,15 +37,17 @@ def test_areas_are_means_over_seeds_and_queries(finished_benchmark):
     values = np.mean([curve["values"]["people"]["mAP"] for curve in curves], axis=0)
     expected = (area_weights(curves[0]["visible_shares"]) @ values).mean()
     assert fed.seeds == (0, 1, 2)
-    assert fed.area["mAP"].value == pytest.approx(expected)
-    assert fed.area["mAP"].low < expected < fed.area["mAP"].high
+    assert fed.numbers["area, mAP"].value == pytest.approx(expected)
+    assert fed.numbers["area, mAP"].low < expected < fed.numbers["area, mAP"].high
 
 
 def test_differences_are_to_the_tables_baseline(finished_benchmark):
     baseline, fed, _ = read(finished_benchmark).rows
-    gap = fed.gaps["mAP"]
+    gap = fed.gaps["area, mAP"]
     assert baseline.method == "ViT baseline" and not baseline.gaps
-    assert gap.value == pytest.approx(fed.area["mAP"].value - baseline.area["mAP"].value)
+    assert gap.value == pytest.approx(
+        fed.numbers["area, mAP"].value - baseline.numbers["area, mAP"].value
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,3 +82,14 @@ def test_a_panel_per_metric_and_kind_falls_from_the_whole_query(finished_benchma
     assert all(
         low <= y <= high for low, y, high in zip(curve.low, curve.y, curve.high, strict=True)
     )
+
+
+def test_whole_queries_stand_beside_the_areas_with_their_difference(finished_benchmark):
+    baseline, fed, _ = read(finished_benchmark).rows
+    files = sorted(finished_benchmark.glob("SynthOcc/method1/seed*/robustness.json"))
+    curves = [json.loads(path.read_text())["per_query"] for path in files]
+    expected = np.mean([curve["values"]["people"]["Rank-1"][0] for curve in curves])
+    assert fed.numbers["whole, Rank-1"].value == pytest.approx(expected)
+    gap = expected - baseline.numbers["whole, Rank-1"].value
+    assert fed.gaps["whole, Rank-1"].value == pytest.approx(gap)
+    assert fed.gaps["whole, Rank-1"].low <= gap <= fed.gaps["whole, Rank-1"].high

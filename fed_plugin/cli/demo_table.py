@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from fed_plugin.datasets.synthocc import read_visibility
 from fed_plugin.retrieval import RankingResult, bootstrap_interval, cosine_distance, rank
+from fed_plugin.retrieval.visible_share import correlate_visibility
 
 if TYPE_CHECKING:
     from fed_plugin.fastreid_adapter.description import Description
@@ -72,8 +73,7 @@ def _visibility_correlation(description: Description) -> float | None:
     queries = [Path(path) for path in description.paths[: description.num_query]]
     rows = read_visibility(queries[0].parents[1])
     truth = np.array([rows[query.name].shares[1:] for query in queries])
-    known = ~np.isnan(truth)  # a part that shows nothing of the person has no visible share
-    return float(np.corrcoef(description.visibility[: len(queries)][known], truth[known])[0, 1])
+    return correlate_visibility(description.visibility[: len(queries)], truth)
 
 
 def rank_description(description: Description) -> RankingResult:

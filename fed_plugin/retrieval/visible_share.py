@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fed_plugin.retrieval.intervals import bootstrap_interval
 from fed_plugin.retrieval.result import Metric, Queries
@@ -75,6 +76,24 @@ def by_visible_share(
         for place, count in enumerate(np.bincount(places, minlength=len(edges) - 1))
         if count
     ]
+
+
+def correlate_visibility(predicted: NDArray[np.floating], true: NDArray[np.floating]) -> float:
+    """Correlate what a method says of the parts of images with what can be seen of them.
+
+    Args:
+        predicted: (V, P) visibility in [0, 1].
+        true: (V, P) visible shares; NaN where a part shows nothing of the person, which is left
+            out.
+
+    Returns:
+        Pearson's r over all parts of all images; 0 where either does not vary.
+    """
+    known = ~np.isnan(true)
+    pair = np.stack([predicted[known], true[known]]).astype(np.float64)
+    if pair.shape[1] < 2 or not (np.ptp(pair, axis=1) > 0).all():
+        return 0.0
+    return float(np.corrcoef(pair)[0, 1])
 
 
 def _metric(values: np.ndarray) -> Metric:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fed_plugin.retrieval.result import Queries
-from fed_plugin.retrieval.visible_share import EDGES, by_visible_share
+from fed_plugin.retrieval.visible_share import EDGES, by_visible_share, correlate_visibility
 
 NAMES = tuple("abcdef")
 SHARES = dict(zip(NAMES, (0.1, 0.4, 0.45, 0.5, 0.9, 1.0), strict=True))
@@ -48,3 +48,11 @@ def test_all_queries_are_in_a_row_and_empty_ranges_in_none(queries):
 def test_shares_that_do_not_fit_are_refused(queries, shares, edges, message):
     with pytest.raises(ValueError, match=message):
         by_visible_share(queries, shares, edges)
+
+
+def test_correlation_leaves_out_parts_that_show_nothing_of_the_person():
+    true = np.array([[0.0, np.nan], [0.5, 1.0]])
+    predicted = np.array([[0.1, 0.9], [0.3, 0.5]])
+    assert correlate_visibility(predicted, true) == pytest.approx(1.0)
+    assert correlate_visibility(1 - predicted, true) == pytest.approx(-1.0)
+    assert correlate_visibility(np.ones((2, 2)), true) == 0.0

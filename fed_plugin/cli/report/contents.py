@@ -15,7 +15,7 @@ from fed_plugin.cli.report.dataset_files import visible_shares
 from fed_plugin.cli.report.failures import Failures, find_failures
 from fed_plugin.cli.report.protocols import Table, make_tables
 from fed_plugin.cli.report.robustness import Robustness, read_robustness
-from fed_plugin.cli.report.visible import Bin, bins_of
+from fed_plugin.cli.report.visible import Visible, visible_of
 
 TRY_ROBUSTNESS = "`python -m fed_plugin robustness --benchmark OUT` measures them"
 
@@ -29,7 +29,7 @@ class DatasetReport:
         tables: one per protocol.
         failures: as many.
         robustness: as many.
-        bins: as many; results by visible share, empty where the set does not say it.
+        visible: as many; results by visible share, empty where the set does not say it.
         styles: of methods in figures.
     """
 
@@ -37,7 +37,7 @@ class DatasetReport:
     tables: tuple[Table, ...]
     failures: tuple[Failures, ...]
     robustness: tuple[Robustness, ...]
-    bins: tuple[list[Bin], ...]
+    visible: tuple[Visible, ...]
     styles: Mapping[str, int]
 
 
@@ -89,10 +89,10 @@ def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
         missing += [sentence for one in robustness for sentence in one.left_out]
         if not any(one.rows for one in robustness):
             missing.append(f"{name}: no robustness curves ({TRY_ROBUSTNESS})")
-        bins, words = _by_visible_share(name, tables)
+        visible, words = _by_visible_share(name, tables)
         missing += words
         datasets.append(
-            DatasetReport(name, tuple(tables), failures, robustness, bins, styles_of(tables))
+            DatasetReport(name, tuple(tables), failures, robustness, visible, styles_of(tables))
         )
     costs = read_costs(benchmark.folder)
     missing += [costs.why_not] if costs.why_not else []
@@ -106,16 +106,16 @@ def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
     )
 
 
-def _by_visible_share(dataset: str, tables: list[Table]) -> tuple[tuple[list[Bin], ...], list[str]]:
+def _by_visible_share(dataset: str, tables: list[Table]) -> tuple[tuple[Visible, ...], list[str]]:
     """Return results by visible share of each table, and why not if the side file does not fit."""
     shares = visible_shares(dataset)
     if not shares:
-        return tuple([] for _ in tables), []
+        return tuple(Visible() for _ in tables), []
     try:
-        return tuple(bins_of(table, shares) for table in tables), []
+        return tuple(visible_of(table, shares) for table in tables), []
     except ValueError as error:
         why = f"{dataset}: no results by visible share: {error}"
-        return tuple([] for _ in tables), [why]
+        return tuple(Visible() for _ in tables), [why]
 
 
 def _lacking_seeds(tables: list[Table], benchmark: Benchmark) -> list[str]:

@@ -28,12 +28,16 @@ def find_images(dataset: str) -> dict[tuple[str, str], Path] | str:
     return found
 
 
-def visible_shares(dataset: str) -> dict[str, float]:
-    """Return the visible share of every query by its name; empty if the set does not say."""
+def visible_shares(dataset: str) -> dict[str, tuple[float, ...]]:
+    """Return what can be seen of every query by its name; empty if the set does not say.
+
+    Returns:
+        The visible share of the person, then those of its parts from top to bottom.
+    """
     images = find_images(dataset)
     if isinstance(images, str):
         return {}
     folder = next(path.parents[1] for (split, _), path in images.items() if split == "query")
     if not has_visibility(folder):
         return {}
-    return {name: row.shares[0] for name, row in read_visibility(folder).items()}
+    return {name: row.shares for name, row in read_visibility(folder).items()}

@@ -13,6 +13,7 @@ from fed_plugin.cli.report.contents import Report
 from fed_plugin.cli.report.protocols import Table
 from fed_plugin.cli.report.robustness import Robustness
 from fed_plugin.cli.report.tables import COLUMNS
+from fed_plugin.cli.report.visible import Visible
 
 
 def as_markdown(report: Report) -> str:
@@ -23,14 +24,18 @@ def as_markdown(report: Report) -> str:
         f"Measured until {benchmark.written:%Y-%m-%d %H:%M} UTC; report of "
         f"{report.written:%Y-%m-%d %H:%M} UTC by {escaped(report.written_by)}.",
     ]
-    pairs = [
-        pair for one in report.datasets for pair in zip(one.tables, one.robustness, strict=True)
+    told = [
+        of_table
+        for one in report.datasets
+        for of_table in zip(one.tables, one.visible, one.robustness, strict=True)
     ]
-    for table, robustness in pairs:
+    for table, visible, robustness in told:
         parts += [f"## {escaped(wording.title(table))}", escaped(wording.apart_words(table))]
         parts += [_numbers(table), wording.how_read(table)]
         if any(row.gaps for row in table.rows):
             parts += [_gaps(table), escaped(wording.how_gaps_read(table))]
+        if visible.bins:
+            parts += [_visible(visible)]
         if robustness.rows:
             parts += [_areas(robustness), wording.AREA]
     if report.costs.lines:
@@ -97,6 +102,21 @@ def _gaps(table: Table) -> str:
         if row.gaps:
             lines.append(line)
     return _grid([f"against {escaped(table.baseline)}", *COLUMNS], lines)
+
+
+def _visible(visible: Visible) -> str:
+    """Render mAP by visible share of the query, and how well visibility is estimated."""
+    methods = dict.fromkeys(method for one in visible.bins for method, _ in one.values)
+    lines = []
+    for method in methods:
+        found = [one.values.get((method, "mAP")) for one in visible.bins]
+        line = [escaped(method), *(wording.plain(one[0]) if one else "-" for one in found)]
+        if visible.estimates:
+            estimate = visible.estimates.get(method)
+            line.append(f"{estimate[0]:.2f}" if estimate else "-")
+        lines.append(line)
+    header = ["mAP by visible share (queries)", *(one.words for one in visible.bins)]
+    return _grid([*header, *(["visibility r"] if visible.estimates else [])], lines)
 
 
 def _areas(robustness: Robustness) -> str:

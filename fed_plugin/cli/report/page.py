@@ -65,7 +65,7 @@ def _dataset(dataset: DatasetReport) -> Markup:
         parts += [numbers_table(table), gaps_table(table), more_metrics(table)]
         parts += [cmc_figure(table, dataset.styles)]
         parts += [failures_section(dataset.failures[place])]
-        parts += [visible_section(dataset.bins[place], table, dataset.styles)]
+        parts += [visible_section(dataset.visible[place], table, dataset.styles)]
         parts += [robustness_section(dataset.robustness[place], table, dataset.styles)]
         parts += [training_figure(table, dataset.styles), table_details(table)]
     return element("section", parts)

@@ -15,7 +15,7 @@ from fed_plugin.cli.report.curves import (
 from fed_plugin.cli.report.page_tables import folded, grid, stacked
 from fed_plugin.cli.report.protocols import Table
 from fed_plugin.cli.report.robustness import COLUMNS, Robustness, robustness_panels
-from fed_plugin.cli.report.visible import Bin, visible_panels
+from fed_plugin.cli.report.visible import Bin, Visible, visible_panels
 from fed_plugin.retrieval.result import Metric
 from fed_plugin.visualization.line_figure import Panel, line_figure
 from fed_plugin.visualization.markup import Markup, element, joined
@@ -86,8 +86,9 @@ def robustness_section(robustness: Robustness, table: Table, styles: Mapping[str
     )
 
 
-def visible_section(bins: list[Bin], table: Table, styles: Mapping[str, int]) -> Markup:
+def visible_section(visible: Visible, table: Table, styles: Mapping[str, int]) -> Markup:
     """Draw results by visible share; nothing if the data set does not say it."""
+    bins = visible.bins
     if not bins:
         return joined()
     caption = (
@@ -102,7 +103,19 @@ def visible_section(bins: list[Bin], table: Table, styles: Mapping[str, int]) ->
         element("h3", "By visible share"),
         _banded(visible_panels(bins, styles), table, caption),
         folded("Numbers", grid(title, ("method", *(one.words for one in bins)), lines)),
+        _estimates(visible, table),
     )
+
+
+def _estimates(visible: Visible, table: Table) -> Markup:
+    """Say how well methods estimate what can be seen."""
+    lines = [
+        (method, stacked(f"{mean:.2f}", f"({low:.2f} to {high:.2f})"))
+        for method, (mean, low, high) in visible.estimates.items()
+    ]
+    title = f"{table.dataset}: estimated visibility of the queries' parts"
+    header = ("method", "correlation with what can be seen (range over seeds)")
+    return grid(title, header, lines) if lines else joined()
 
 
 def _banded(panels: list[Panel], table: Table, caption: str) -> Markup:

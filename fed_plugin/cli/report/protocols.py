@@ -96,7 +96,7 @@ def _row(
         method=row.method,
         kind=ours[0].kind if ours else "",
         cells=ours,
-        missing=missing,
+        missing=() if ours and ours[0].kind == "dump" else missing,  # a file has no seeds
         numbers={name: number for name, number in numbers.items() if number},
         gaps={name: gap for name, gap in gaps.items() if gap},
     )

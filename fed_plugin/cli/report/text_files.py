@@ -11,6 +11,7 @@ from fed_plugin.cli.report.contents import Report
 from fed_plugin.cli.report.protocols import Table
 from fed_plugin.cli.report.robustness import as_json as robustness_as_json
 from fed_plugin.cli.report.tables import COLUMNS, Gap, Row
+from fed_plugin.cli.report.visible import as_json as visible_as_json
 
 FORMAT = "fed_plugin.report/1"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets run
@@ -34,9 +35,12 @@ def as_json(report: Report) -> dict[str, Any]:
                 "intervals_draw": "people" if table.by_people else "queries",
                 "rows": [_row_as_json(row) for row in table.rows],
                 "robustness": robustness_as_json(robustness),
+                "visible": visible_as_json(visible),
             }
             for dataset in report.datasets
-            for table, robustness in zip(dataset.tables, dataset.robustness, strict=True)
+            for table, robustness, visible in zip(
+                dataset.tables, dataset.robustness, dataset.visible, strict=True
+            )
         ],
     }
 

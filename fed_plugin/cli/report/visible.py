@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from fed_plugin.cli.report.failures import load_dump
 from fed_plugin.cli.report.protocols import Table
 from fed_plugin.cli.report.tables import Row
-from fed_plugin.retrieval.visible_share import by_visible_share
+from fed_plugin.retrieval.visible_share import by_visible_share, correlate_visibility
 from fed_plugin.visualization.line_figure import Curve, Panel
 
 METRICS = ("Rank-1", "mAP")
@@ -38,6 +40,58 @@ class Bin:
         return f"{100 * self.low:.0f} to {100 * self.high:.0f} % ({self.count})"
 
 
+@dataclass(frozen=True)
+class Visible:
+    """Hold what visible shares tell of a table's methods.
+
+    Attributes:
+        bins: from the least visible on; empty where the data set does not say it.
+        estimates: (mean, lowest, highest over seeds) by method: how the visibility that it
+            estimates of the queries' parts correlates with what can be seen of them.
+    """
+
+    bins: tuple[Bin, ...] = ()
+    estimates: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+
+
+def visible_of(table: Table, shares: Mapping[str, tuple[float, ...]]) -> Visible:
+    """Sum up a table's methods by what can be seen of queries.
+
+    Args:
+        table: of a data set.
+        shares: of the person, then of its parts, by name of the query.
+
+    Raises:
+        ValueError: a query has no share.
+    """
+    estimates = {row.method: _estimate(row, shares) for row in table.rows}
+    return Visible(
+        tuple(bins_of(table, {name: one[0] for name, one in shares.items()})),
+        {method: found for method, found in estimates.items() if found},
+    )
+
+
+def as_json(visible: Visible) -> dict[str, Any]:
+    """Return bins and estimates, as JSON has them."""
+    keys = ("mean", "low", "high")
+    return {
+        "bins": [
+            {
+                **{"low": one.low, "high": one.high, "count": one.count},
+                "values": [
+                    {"method": method, "metric": metric, **dict(zip(keys, ends, strict=True))}
+                    for (method, metric), ends in one.values.items()
+                ],
+            }
+            for one in visible.bins
+        ],
+        "visibility_correlation": {
+            method: dict(zip(keys, found, strict=True))
+            for method, found in visible.estimates.items()
+        },
+    }
+
+
 def bins_of(table: Table, shares: Mapping[str, float]) -> list[Bin]:
     """Sum up a table's methods by visible share, from the least visible on.
 
@@ -55,7 +109,7 @@ def bins_of(table: Table, shares: Mapping[str, float]) -> list[Bin]:
     return [Bin(*place, values) for place, values in sorted(found.items())]
 
 
-def visible_panels(bins: list[Bin], styles: Mapping[str, int]) -> list[Panel]:
+def visible_panels(bins: Sequence[Bin], styles: Mapping[str, int]) -> list[Panel]:
     """Draw a panel per metric, a point per range at its middle."""
     methods = dict.fromkeys(method for one in bins for method, _ in one.values)
     panels = []
@@ -68,6 +122,23 @@ def visible_panels(bins: list[Bin], styles: Mapping[str, int]) -> list[Panel]:
             curves.append(Curve(method, styles[method], x, *map(list, ends)))
         panels.append(Panel(f"{metric}, %", "visible share of the query, %", curves))
     return panels
+
+
+def _estimate(
+    row: Row, shares: Mapping[str, tuple[float, ...]]
+) -> tuple[float, float, float] | None:
+    """Correlate estimated with true visibility, seed by seed; None where nothing is estimated."""
+    found = []
+    for cell in row.cells:
+        dump = load_dump(cell)
+        if dump is None or dump.visibility is None:
+            return None
+        true = np.array([shares[str(name)][1:] for name in dump.names[dump.query]])
+        predicted = dump.visibility[dump.query]
+        if predicted.shape != true.shape:
+            return None  # another number of parts
+        found.append(correlate_visibility(predicted, true))
+    return (float(np.mean(found)), min(found), max(found)) if found else None
 
 
 def _method(

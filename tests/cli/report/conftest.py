@@ -36,6 +36,8 @@ def _dump(method, seed):
     features = SKILL[method] * people[list(pids)] + noise.normal(size=(len(rows), 6))
     names = [_name(p, c, f) for p, c, f in zip(pids, camids, frames, strict=True)]
     arrays = {"pids": np.array(pids), "camids": np.array(camids), "split": np.array(split)}
+    if method == "FED":  # sees more of later queries, as the side file says there is
+        arrays["visibility"] = np.linspace(0.2, 0.8, len(rows), dtype=np.float32)[:, None]
     return FeatureDump(features=features.astype(np.float32), names=np.array(names), **arrays)
 
 
@@ -166,7 +168,7 @@ def images(tmp_path_factory):
     train.mkdir()
     Image.new("RGB", (48, 96)).save(train / _name(100, 0))
     rows = [
-        Row(name, int(pid), 0, "object", "box", "left", (place / 20, 1.0))
+        Row(name, int(pid), 0, "object", "box", "left", (place / 20, place / 20))
         for place, (name, pid) in enumerate(
             zip(dump.names[dump.query], dump.pids[dump.query], strict=True)
         )

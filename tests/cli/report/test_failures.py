@@ -9,7 +9,7 @@ from fed_plugin.cli.report.benchmark_folder import read_benchmark
 from fed_plugin.cli.report.dataset_files import find_images, visible_shares
 from fed_plugin.cli.report.failures import find_failures
 from fed_plugin.cli.report.protocols import make_tables
-from fed_plugin.cli.report.visible import bins_of
+from fed_plugin.cli.report.visible import bins_of, visible_of
 
 
 def table_of(folder):
@@ -76,7 +76,8 @@ def test_images_of_other_names_are_no_images(folder, images, monkeypatch, tmp_pa
 
 
 def test_results_by_visible_share_are_means_over_seeds(finished_benchmark, with_images):
-    table, shares = table_of(finished_benchmark), visible_shares("SynthOcc")
+    table = table_of(finished_benchmark)
+    shares = {name: found[0] for name, found in visible_shares("SynthOcc").items()}
     bins = bins_of(table, shares)
     assert sum(one.count for one in bins) == 16
     assert bins[0].words == "0 to 40 % (8)"
@@ -90,3 +91,9 @@ def test_results_by_visible_share_are_means_over_seeds(finished_benchmark, with_
     assert (mean, low, high) == pytest.approx((np.mean(values), min(values), max(values)))
     with pytest.raises(ValueError, match="have no visible share"):
         bins_of(table, {})
+
+
+def test_estimated_visibility_is_compared_with_what_can_be_seen(finished_benchmark, with_images):
+    found = visible_of(table_of(finished_benchmark), visible_shares("SynthOcc")).estimates
+    assert found.keys() == {"FED"}  # the others estimate nothing
+    assert found["FED"] == pytest.approx((1, 1, 1))

@@ -77,9 +77,9 @@ def distance_for(dump: FeatureDump, asked: str | None = None) -> str:
         ValueError: There is no such distance.
     """
     distance = asked or dump.about.get("distance") or "cosine"
-    if distance not in DISTANCES:
+    if not isinstance(distance, str) or distance not in DISTANCES:
         raise ValueError(f"distance {distance!r}: expected one of {', '.join(DISTANCES)}")
-    return str(distance)
+    return distance
 
 
 def with_groups(result: Result, groups: str) -> Result:

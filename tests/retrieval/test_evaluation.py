@@ -98,6 +98,8 @@ def test_the_distance_is_the_one_asked_for_or_the_dumps_own_or_cosine(draw_dump)
     assert distance_for(draw_dump(about={"distance": "euclidean"}), "cosine") == "cosine"
     with pytest.raises(ValueError, match="distance 'hamming': expected one of cosine, euclidean"):
         evaluate_dump(draw_dump(about={"distance": "hamming"}))
+    with pytest.raises(ValueError, match=r"distance \['cosine'\]: expected one of"):
+        distance_for(draw_dump(about={"distance": ["cosine"]}))
 
 
 def test_a_method_is_named_by_the_caller_or_the_dump(draw_dump):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fed_plugin.cli.machine import machine_words
 
 if TYPE_CHECKING:
     from fed_plugin.cli.benchmark.plan import Dataset, Method, Plan
@@ -149,7 +150,7 @@ def _about(args: argparse.Namespace, plan: Plan, dataset: Dataset, baseline: str
         "plan": plan.name,
         "dataset": dataset.name,
         "baseline": baseline,
-        "machine": _machine(),
+        "machine": machine_words(),
         "cores": os.cpu_count(),
         "load_before": [round(load, 1) for load in os.getloadavg()],
         "torch": torch.__version__,
@@ -157,19 +158,6 @@ def _about(args: argparse.Namespace, plan: Plan, dataset: Dataset, baseline: str
         "rounds": args.rounds,
         "command": _command(args),
     }
-
-
-def _machine() -> str:
-    """Name the processor, its cores and, if there is one, the GPU."""
-    import torch
-
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    words = [models[0] if models else platform.machine(), f"{os.cpu_count()} cores"]
-    if torch.cuda.is_available():
-        words.append(torch.cuda.get_device_name())
-    return ", ".join(words)
 
 
 def _command(args: argparse.Namespace) -> str:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 
 from fed_plugin.cli.benchmark.board import Board
@@ -24,6 +25,7 @@ from fed_plugin.cli.benchmark.cells import (
     write_record,
 )
 from fed_plugin.cli.benchmark.devices import VISIBLE, choose_device
+from fed_plugin.cli.machine import machine_words
 from fed_plugin.cli.mistakes import DEBUG
 from fed_plugin.cli.training_process import last_words, start_logged
 
@@ -145,7 +147,9 @@ def _conclude(one: Running) -> str:
     _end_group(one.process, signal.SIGKILL)  # what it left running, such as loader workers
     one.process.stdin.close()
     if read_result(folder) is not None:
-        write_record(one.cell, "finished", seconds=round(one.seconds, 1))
+        ended = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        about = {"seconds": round(one.seconds, 1), "ended": ended, "machine": machine_words()}
+        write_record(one.cell, "finished", **about)
         return ""
     error = _last_words(folder / LOG, status)
     log = str(folder / LOG)

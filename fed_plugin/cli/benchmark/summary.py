@@ -43,6 +43,8 @@ def join_results(plan: Plan, finished: Sequence[Cell]) -> Path:
                 "source": cell.source,
                 "settings": cell.settings,
                 "seconds": record.get("seconds"),
+                "ended": record.get("ended"),
+                "machine": record.get("machine"),
                 "resumed": record.get("resumed", False),
                 "result": result.to_json(),
             }

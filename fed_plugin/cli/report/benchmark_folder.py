@@ -31,6 +31,8 @@ class FinishedCell:
         resumed: whether its training was stopped and went on.
         result: what was measured.
         folder: of the cell; None if it is not there.
+        ended: when, in UTC; None if nobody wrote it down.
+        machine: that it ran on; None likewise.
     """
 
     dataset: str
@@ -43,6 +45,8 @@ class FinishedCell:
     resumed: bool
     result: Result
     folder: Path | None
+    ended: str | None = None
+    machine: str | None = None
 
     @property
     def name(self) -> str:
@@ -126,6 +130,8 @@ def _finished(row: Mapping[str, Any], records: Mapping[Any, Path]) -> FinishedCe
         resumed=bool(row.get("resumed")),
         result=result,
         folder=records.get(key),
+        ended=row.get("ended"),
+        machine=row.get("machine"),
     )
 
 

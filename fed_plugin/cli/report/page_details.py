@@ -19,17 +19,14 @@ from fed_plugin.cli.report.provenance import (
 )
 from fed_plugin.visualization.markup import Markup, element, joined
 
-_TIMES = (
-    "Time of the last attempt, training and evaluation. Which machine that was is not recorded; "
-    "costs say theirs."
-)
+_TIMES = "Time of the last attempt, training and evaluation, beside whatever else was running."
 
 
 def table_details(table: Table) -> Markup:
     """Draw the table's protocol cards and its cells."""
     cards = card_lines(table)
     cells = cell_lines(table)
-    header = ("method", "seed", "kind", "config or dump", "time", "training")
+    header = ("method", "seed", "kind", "config or dump", "time", "training", "ended", "machine")
     return joined(
         folded("Protocol card", grid("What was measured, and how", ("field", "value"), cards))
         if cards

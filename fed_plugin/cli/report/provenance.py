@@ -37,7 +37,7 @@ def card_lines(table: Table) -> list[tuple[str, str]]:
 
 
 def cell_lines(table: Table) -> list[tuple[str, ...]]:
-    """Return method, seed, kind, config, time and what else is known of every cell."""
+    """Return method, seed, kind, config, time, when and where it ended, of every cell."""
     return [
         (
             row.method,
@@ -46,6 +46,8 @@ def cell_lines(table: Table) -> list[tuple[str, ...]]:
             cell.source,
             "not known" if cell.seconds is None else clock(cell.seconds),
             "stopped and resumed" if cell.resumed else "in one go",
+            cell.ended or "not known",
+            cell.machine or "not known",
         )
         for row in table.rows
         for cell in row.cells

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import pytest
 
@@ -27,6 +28,9 @@ def test_every_cell_is_run_once_and_a_second_call_runs_none(plan, make_cell, fak
     table = capsys.readouterr().out
     assert "| A        | 2/2     | 15.0 (10.0 to 20.0) [" in table
     joined = json.loads((plan.out / "results.json").read_text())
+    cell = joined["cells"][0]
+    assert cell["machine"].endswith("cores") or "cores, " in cell["machine"]
+    assert datetime.fromisoformat(cell["ended"]).tzinfo is not None
     assert [(row["method"], row["seed"]) for row in joined["cells"]] == [
         (cell.method, cell.seed) for cell in cells
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -126,13 +127,25 @@ def _finished(row: Mapping[str, Any], records: Mapping[Any, Path]) -> FinishedCe
         kind=str(row["kind"]),
         source=str(row["source"]),
         settings=dict(row["settings"]),
-        seconds=row.get("seconds"),
+        seconds=_seconds(row.get("seconds")),
         resumed=bool(row.get("resumed")),
         result=result,
         folder=records.get(key),
         ended=row.get("ended"),
         machine=row.get("machine"),
     )
+
+
+def _seconds(value: Any) -> float | None:
+    """Return a time; None for what is none.
+
+    Raises:
+        ValueError: it is no number.
+        TypeError: likewise.
+    """
+    if value is not None and not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"seconds is {value}: expected a time")
+    return value
 
 
 def _records(folder: Path) -> Iterator[tuple[tuple[str, str, int], Path]]:

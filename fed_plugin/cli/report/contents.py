@@ -108,11 +108,9 @@ def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
 
 def _by_visible_share(dataset: str, tables: list[Table]) -> tuple[tuple[Visible, ...], list[str]]:
     """Return results by visible share of each table, and why not if the side file does not fit."""
-    shares = visible_shares(dataset)
-    if not shares:
-        return tuple(Visible() for _ in tables), []
     try:
-        return tuple(visible_of(table, shares) for table in tables), []
+        shares = visible_shares(dataset)
+        return tuple(visible_of(table, shares) if shares else Visible() for table in tables), []
     except ValueError as error:
         why = f"{dataset}: no results by visible share: {error}"
         return tuple(Visible() for _ in tables), [why]

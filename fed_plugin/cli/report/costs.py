@@ -35,10 +35,14 @@ def read_costs(folder: Path) -> Costs:
     if not path.is_file():
         return Costs(why_not=f"costs: no {FILE}; `python -m fed_plugin costs` measures them")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']!r}, expected {FORMAT!r}")
         lines = tuple(map(tuple, costs_lines(content)))
         return Costs(lines, notes(content), content)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         return Costs(why_not=f"costs: {FILE} cannot be read ({error!r:.120})")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"a number is {constant}")

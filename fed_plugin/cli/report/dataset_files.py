@@ -33,6 +33,9 @@ def visible_shares(dataset: str) -> dict[str, tuple[float, ...]]:
 
     Returns:
         The visible share of the person, then those of its parts from top to bottom.
+
+    Raises:
+        ValueError: the side file is damaged.
     """
     images = find_images(dataset)
     if isinstance(images, str):

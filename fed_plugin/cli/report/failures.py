@@ -68,6 +68,12 @@ def find_failures(table: Table) -> Failures:
         return Failures(why_not=f"{table.dataset}: no ranking lists, as no cell has a {DUMP}")
     dumps = {cell.method: load_dump(cell) for cell in chosen}
     known = {method: dump for method, dump in dumps.items() if dump is not None}
+    if chosen[0].method not in known:
+        return Failures(
+            why_not=f"{table.dataset}: no ranking lists, as {chosen[0].file(DUMP)} cannot be read, "
+            "or is not of these queries"
+        )
+    chosen = [cell for cell in chosen if cell.method in known]
     images = find_images(table.dataset)
     if isinstance(images, str):
         return Failures(why_not=f"{table.dataset}: no ranking lists, as {images}")
@@ -107,12 +113,14 @@ def _choose_cells(table: Table) -> list[FinishedCell]:
 
 
 def load_dump(cell: FinishedCell) -> FeatureDump | None:
-    """Read the dump that a cell left; None if there is none that can be read."""
+    """Read the dump that a cell left; None if there is none that can be read, or of others."""
     path = cell.file(DUMP)
     try:
-        return FeatureDump.load(path) if path else None
+        dump = FeatureDump.load(path) if path else None
     except (OSError, ValueError):
         return None
+    ranked = dump and dump.names[dump.query]
+    return dump if dump and np.isin(cell.result.queries.names, ranked).all() else None
 
 
 def _outcomes(cell: FinishedCell) -> dict[str, Outcome]:

@@ -64,11 +64,9 @@ def visible_of(table: Table, shares: Mapping[str, tuple[float, ...]]) -> Visible
     Raises:
         ValueError: a query has no share.
     """
+    bins = tuple(bins_of(table, {name: one[0] for name, one in shares.items()}))
     estimates = {row.method: _estimate(row, shares) for row in table.rows}
-    return Visible(
-        tuple(bins_of(table, {name: one[0] for name, one in shares.items()})),
-        {method: found for method, found in estimates.items() if found},
-    )
+    return Visible(bins, {method: found for method, found in estimates.items() if found})
 
 
 def as_json(visible: Visible) -> dict[str, Any]:
@@ -131,9 +129,10 @@ def _estimate(
     found = []
     for cell in row.cells:
         dump = load_dump(cell)
-        if dump is None or dump.visibility is None:
+        names = [] if dump is None else [str(name) for name in dump.names[dump.query]]
+        if dump is None or dump.visibility is None or not set(names) <= shares.keys():
             return None
-        true = np.array([shares[str(name)][1:] for name in dump.names[dump.query]])
+        true = np.array([shares[name][1:] for name in names])
         predicted = dump.visibility[dump.query]
         if predicted.shape != true.shape:
             return None  # another number of parts

@@ -81,9 +81,9 @@ def how_read(table: Table) -> str:
 def how_gaps_read(table: Table) -> str:
     """Say what stands in a table of differences."""
     return (
-        f"Points above {table.baseline}, on the same queries: mean; its 95 % interval over "
-        "queries; range over the seeds that both have; p of a sign-flip test. Bold: the "
-        "interval leaves out 0."
+        f"Points above {table.baseline}, on the same queries, each in the mean over all its seeds; "
+        "95 % interval over queries; range over the seeds that both have; p of a sign-flip test. "
+        "Bold: the interval leaves out 0."
     )
 
 

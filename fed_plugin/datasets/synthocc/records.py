@@ -133,27 +133,37 @@ def read_visibility(folder: str | Path) -> dict[str, Row]:
 
     Raises:
         FileNotFoundError: the folder has no such file.
+        ValueError: the file is something else.
     """
     path = Path(folder) / VISIBILITY
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: expected the side file of a drawn SynthOcc; got nothing; try build_synthocc"
         )
-    with path.open(newline="") as lines:
-        table = list(csv.DictReader(lines))
-    shares = [key for key in table[0] if key.startswith("visible")] if table else []
-    return {
-        line["name"]: Row(
-            name=line["name"],
-            pid=int(line["pid"]),
-            camera=int(line["camera"]),
-            kind=line["kind"],
-            occluder=line["occluder"],
-            side=line["side"],
-            shares=tuple(float(line[key] or "nan") for key in shares),
-        )
-        for line in table
-    }
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            table = list(csv.DictReader(lines))
+        if not table:
+            raise ValueError("no line of a query")
+        shares = [key for key in table[0] if key and key.startswith("visible")]
+        return {line["name"]: _row(line, shares) for line in table}
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ValueError(
+            f"{path}: not the side file of a drawn SynthOcc ({error!r:.80}); try drawing the set "
+            "again, into an empty folder"
+        ) from error
+
+
+def _row(line: dict[str, str], shares: Sequence[str]) -> Row:
+    return Row(
+        name=line["name"],
+        pid=int(line["pid"]),
+        camera=int(line["camera"]),
+        kind=line["kind"],
+        occluder=line["occluder"],
+        side=line["side"],
+        shares=tuple(float(line[key] or "nan") for key in shares),
+    )
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from fed_plugin.cli.report.dataset_files import find_images, visible_shares
 from fed_plugin.cli.report.failures import find_failures
 from fed_plugin.cli.report.protocols import make_tables
 from fed_plugin.cli.report.visible import bins_of, visible_of
+from fed_plugin.retrieval.feature_dump import FeatureDump
 
 
 def table_of(folder):
@@ -63,6 +66,33 @@ def test_without_images_or_dumps_a_sentence_says_so(folder, images, monkeypatch,
         path.unlink()
     assert "no cell has a dump.npz" in find_failures(table_of(folder)).why_not
     assert "is not known" in find_images("Elsewhere")
+
+
+@pytest.mark.parametrize("damage", ["cut off", "of another set"])
+def test_a_dump_that_says_nothing_of_the_queries_is_left_out(damage, folder, with_images):
+    for path in folder.rglob("dump.npz"):
+        dump = FeatureDump.load(path)
+        if damage == "cut off":
+            path.write_bytes(path.read_bytes()[:300])
+        else:
+            replace(dump, names=np.char.add("other_", dump.names)).save(path)
+    table = table_of(folder)
+    assert "dump.npz cannot be read, or is not of these queries" in find_failures(table).why_not
+    assert not visible_of(table, visible_shares("SynthOcc")).estimates
+
+
+def test_a_baselines_dump_that_is_damaged_leaves_the_other_methods_lists(folder, with_images):
+    (folder / "SynthOcc" / "method0" / "seed0" / "dump.npz").write_bytes(b"PK")
+    found = find_failures(table_of(folder))
+    assert found.words.endswith("Seed 0 of FED.") and not found.apart
+    assert [len(one.lists) for one in found.worst] == [1] * 4
+
+
+def test_another_drawing_of_the_set_says_nothing_of_these_queries(finished_benchmark, with_images):
+    table = table_of(finished_benchmark)
+    others = {f"other_{name}": row for name, row in visible_shares("SynthOcc").items()}
+    with pytest.raises(ValueError, match="have no visible share"):
+        visible_of(table, others)
 
 
 def test_images_of_other_names_are_no_images(folder, images, monkeypatch, tmp_path):

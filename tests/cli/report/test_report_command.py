@@ -91,6 +91,7 @@ def test_a_folder_without_results_is_refused_in_a_sentence(tmp_path, capsys):
         ('{"format": "other"}', "expected results of a benchmark (fed_plugin.results/1)"),
         ('{"format": "fed_plugin.results/1", "plan": "p", "cells": [{}]}', "KeyError"),
         ('{"format": "fed_plugin.results/1", "plan": "p", "cells": []}', "no cell is finished"),
+        ("[" * 100_000, "not the results of a benchmark"),
     ],
 )
 def test_other_files_are_refused(content, message, tmp_path, capsys):
@@ -103,6 +104,47 @@ def test_a_baseline_that_is_no_method_is_refused(folder, capsys):
     assert main(["report", str(folder), "--baseline", "Fed"]) == 1
     assert "--baseline Fed: no finished cell is of that method" in capsys.readouterr().err
     assert not (folder / "report").exists()
+
+
+@pytest.mark.parametrize("seconds", ["soon", float("nan"), -1])
+def test_a_time_that_is_none_is_refused_with_the_file(seconds, folder, capsys):
+    path = folder / "results.json"
+    content = json.loads(path.read_text())
+    content["cells"][0]["seconds"] = seconds
+    path.write_text(json.dumps(content))
+    assert main(["report", str(folder)]) == 1
+    assert "results.json: not the results of a benchmark" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["about", "rows", "depth"])
+def test_damaged_costs_are_left_out_in_a_sentence(place, folder, capsys):
+    path = folder / "costs.json"
+    content = json.loads(path.read_text())
+    if place == "about":
+        content["about"]["load_before"] = []
+    content["rows"][0]["training_ratio"]["max"] = float("nan") if place == "rows" else 3.0
+    path.write_text("[" * 100_000 if place == "depth" else json.dumps(content))
+    assert main(["report", str(folder)]) == 0, capsys.readouterr().err
+    assert "costs: costs.json cannot be read" in capsys.readouterr().out
+
+
+def test_a_damaged_side_file_is_said_and_nothing_more(
+    folder, images, monkeypatch, capsys, tmp_path
+):
+    root = shutil.copytree(images, tmp_path / "datasets")
+    (root / "SynthOcc" / "visibility.csv").write_text("name,pid\na,b\n")
+    monkeypatch.setenv("FASTREID_DATASETS", str(root))
+    assert main(["report", str(folder)]) == 0, capsys.readouterr().err
+    assert "no results by visible share" in capsys.readouterr().out
+
+
+def test_nothing_is_written_where_one_of_the_files_cannot_be(folder, capsys):
+    (folder / "report" / "report.html").mkdir(parents=True)
+    assert main(["report", str(folder)]) == 1
+    assert "report.html: is a folder" in capsys.readouterr().err
+    assert [path.name for path in (folder / "report").iterdir()] == ["report.html"]
+    assert main(["report", str(folder), "--out", str(folder / "results.json")]) == 1
+    assert "is a file, expected a folder" in capsys.readouterr().err
 
 
 def test_the_results_file_alone_is_enough(folder, tmp_path):

@@ -45,6 +45,13 @@ def test_what_is_written_is_read_back_with_undefined_shares_as_nan(tmp_path):
     np.testing.assert_equal(found[rows[1].name].shares, rows[1].shares)
 
 
+@pytest.mark.parametrize("text", ["name,pid\na\n", "name,pid\na,b\n", "nothing\n1\n", ""])
+def test_a_damaged_side_file_is_named(text, tmp_path):
+    (tmp_path / "visibility.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"visibility\.csv: not the side file of a drawn SynthOcc"):
+        read_visibility(tmp_path)
+
+
 def test_reading_from_a_folder_without_the_side_file_says_so(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"visibility\.csv: expected the side file"):
         read_visibility(tmp_path)

@@ -25,6 +25,7 @@ from fed_plugin.cli.benchmark.cells import (
     DUMP,
     FINAL_WEIGHTS,
     RESULT,
+    is_trained,
     read_record,
     write_json,
 )
@@ -79,7 +80,7 @@ def run_cell(folder: Path, resume: bool) -> None:
         RuntimeError: fast-reid's evaluator found other numbers.
     """
     record = read_record(folder)
-    if record["kind"] == "trained" and not (folder / FINAL_WEIGHTS).is_file():
+    if record["kind"] == "trained" and not is_trained(folder):
         _train(folder, resume)
     from fed_plugin.retrieval.dump_card import card_of_dump
     from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump

@@ -23,6 +23,7 @@ DUMP = "dump.npz"
 RESULT = "result.json"
 FAILED = "failed.json"
 FINAL_WEIGHTS = "model_final.pth"
+LAST_CHECKPOINT = "last_checkpoint"
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,16 @@ def look(cell: Cell) -> CellState:
         return CellState("failed", differences, seconds, str(failure.get("error", "")))
     if differences:
         return CellState("begun", differences)
-    trained = (cell.folder / FINAL_WEIGHTS).is_file()
-    return CellState("trained" if trained else "begun", seconds=seconds)
+    return CellState("trained" if is_trained(cell.folder) else "begun", seconds=seconds)
+
+
+def is_trained(folder: Path) -> bool:
+    """Tell whether a training ended: the host names its last weights once they are there whole."""
+    try:
+        named = (folder / LAST_CHECKPOINT).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return named == FINAL_WEIGHTS and (folder / FINAL_WEIGHTS).is_file()
 
 
 def prepare(cell: Cell, resume: bool) -> None:
@@ -109,7 +118,7 @@ def prepare(cell: Cell, resume: bool) -> None:
             "folder, try another `out`"
         )
     same = record is not None and not _differences(record, cell)
-    kept = same and (resume or (cell.folder / FINAL_WEIGHTS).is_file())
+    kept = same and (resume or is_trained(cell.folder))
     if not kept:
         shutil.rmtree(cell.folder, ignore_errors=True)
     cell.folder.mkdir(parents=True, exist_ok=True)
@@ -117,8 +126,8 @@ def prepare(cell: Cell, resume: bool) -> None:
         (cell.folder / name).unlink(missing_ok=True)
     if cell.config_text is not None:
         (cell.folder / CONFIG).write_text(cell.config_text, encoding="utf-8")
-    half = bool(kept and not (cell.folder / FINAL_WEIGHTS).is_file())
-    resumed = half and any(cell.folder.glob("model_*.pth"))
+    half = bool(kept and not is_trained(cell.folder))
+    resumed = half and (cell.folder / LAST_CHECKPOINT).is_file()
     write_record(cell, "running", resumed=resumed or bool(kept and record.get("resumed")))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import os
@@ -88,7 +89,9 @@ def wrong_checkpoint_is_named(module: ModuleType) -> bool:
     def _load_file(self: Any, f: str) -> Any:
         try:
             content = stock(self, f)
-        except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
+        except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of a file cut short
+                raise
             why = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ValueError(
                 f"MODEL.WEIGHTS or last_checkpoint names {f}: not a PyTorch checkpoint that can be "

@@ -57,6 +57,7 @@ def test_tuples_are_what_json_makes_of_them(make_cell, make_result):
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_half_training_is_kept_only_to_resume_it(begun, resume):
     (begun.folder / "model_0003.pth").touch()
+    (begun.folder / "last_checkpoint").write_text("model_0003.pth")
     write_json(begun.folder / "failed.json", {"error": "gone"})
     assert look(begun).kind == "failed"
     prepare(begun, resume)
@@ -67,14 +68,26 @@ def test_a_half_training_is_kept_only_to_resume_it(begun, resume):
 
 def test_a_whole_training_is_only_evaluated(begun):
     (begun.folder / "model_final.pth").touch()
+    (begun.folder / "last_checkpoint").write_text("model_final.pth")
     assert look(begun).kind == "trained"
     prepare(begun, resume=False)
     assert (begun.folder / "model_final.pth").exists()
     assert '"resumed": false' in (begun.folder / "cell.json").read_text()
 
 
+@pytest.mark.parametrize("last", ["", "model_0003.pth"])
+def test_last_weights_that_a_kill_cut_off_are_not_taken_for_a_whole_training(begun, last):
+    (begun.folder / "model_final.pth").write_bytes(b"PK")
+    if last:
+        (begun.folder / "last_checkpoint").write_text(last)  # as before the host wrote the last one
+    assert look(begun).kind == "begun"
+    prepare(begun, resume=False)
+    assert not (begun.folder / "model_final.pth").exists()
+
+
 def test_a_training_of_other_settings_is_never_kept(begun, make_cell):
     (begun.folder / "model_final.pth").touch()
+    (begun.folder / "last_checkpoint").write_text("model_final.pth")
     other = make_cell(**{"SOLVER.MAX_EPOCH": 3})
     assert look(other).kind == "begun"
     prepare(other, resume=True)

@@ -158,6 +158,18 @@ def test_a_file_that_is_no_checkpoint_is_refused_by_name(stock, tmp_path, conten
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.9])
+def test_a_checkpoint_that_was_cut_off_is_refused_by_name(stock, tmp_path, share):
+    module = stock("fastreid.utils.checkpoint")
+    files.wrong_checkpoint_is_named(module)
+    model, path = torch.nn.Linear(200, 200), tmp_path / "model.pth"
+    torch.save({"model": model.state_dict()}, path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match="not a PyTorch checkpoint") as caught:
+        module.Checkpointer(model).load(str(path))
+    assert str(path) in str(caught.value)
+
+
 def test_a_whole_checkpoint_still_loads(stock, tmp_path):
     module = stock("fastreid.utils.checkpoint")
     files.wrong_checkpoint_is_named(module)

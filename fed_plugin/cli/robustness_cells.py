@@ -103,7 +103,7 @@ def find_model_cells(out: Path) -> tuple[list[ModelCell], list[Path]]:
             continue
         record = read_record(folder)
         weights = folder / FINAL_WEIGHTS
-        random = record["kind"] == "untrained"
+        random = record.get("kind") == "untrained"
         if not (folder / CONFIG).is_file() or not (random or weights.is_file()):
             without.append(folder)
             continue

@@ -103,7 +103,7 @@ def _in_words(error: Exception, config_file: str, overrides: dict[str, Any]) -> 
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
     found = TYPE_MISMATCH.search(text)
     if found is None:
-        return f"{config_file}: {text}"
+        return text if text.startswith(f"{config_file}: ") else f"{config_file}: {text}"
     expected, got, example, value, key = found.groups()
     where = "overrides" if key in overrides else config_file
     said = f"{where}: {key}: {value}: expected {expected} such as {example}, got {got}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from fastreid.config import get_cfg
 from fastreid.data import build_reid_test_loader
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from fed_plugin.fastreid_adapter.evaluated_epoch import evaluated_epoch
 from fed_plugin.fastreid_adapter.meta_arch import FED
 from fed_plugin.fastreid_adapter.trained_model import load_trained
 from fed_plugin.retrieval.feature_dump import FeatureDump, unique_names
+
+_NO_CONFIG = (AttributeError, TypeError, RecursionError, UnicodeDecodeError, yaml.YAMLError)
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,21 @@ class Description:
 
 
 def read_config(config_file: str, overrides: list[str]) -> Any:
-    """Read a config as the stock scripts do."""
+    """Read a config as the stock scripts do.
+
+    Raises:
+        FileNotFoundError: no such file.
+        KeyError: a key that nobody declared.
+        ValueError: a value of another type; or the file is no config.
+    """
     cfg = get_cfg()
-    cfg.merge_from_file(config_file)
+    try:
+        cfg.merge_from_file(config_file)
+    except _NO_CONFIG as error:
+        raise ValueError(
+            f"{config_file}: expected YAML of KEY: VALUE, as fast-reid's configs are, and a file "
+            f"under _BASE_, if any; got something else ({str(error).partition(chr(10))[0]})"
+        ) from error
     cfg.merge_from_list(overrides)
     return cfg
 

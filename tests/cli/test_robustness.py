@@ -91,6 +91,19 @@ def test_jobs_find_the_same_and_a_failure_is_not_fatal_to_the_rest(
     assert "FAILED: SynthOcc / broken / seed 0:" in said.err and "| A        |" in said.out
 
 
+def test_a_cells_damaged_files_are_named(make_cell, tmp_path, on_synthocc, monkeypatch, capsys):
+    monkeypatch.setenv("FASTREID_DATASETS", str(on_synthocc))
+    whole, damaged = make_cell("A"), make_cell("B")
+    (damaged / CONFIG).write_text("x")
+    words = ["robustness", "--benchmark", str(tmp_path / "out"), *QUICK]
+    assert main(words) == 1
+    assert f"B / seed 0: {damaged / CONFIG}: expected YAML" in capsys.readouterr().err
+    assert (whole / "robustness.json").is_file()
+    (damaged / RECORD).write_text("{}")
+    assert main(words) == 1
+    assert f"{damaged / RECORD}: expected the record of a cell" in capsys.readouterr().err
+
+
 def test_one_model_leaves_a_curve_a_figure_and_a_sheet(on_synthocc, tmp_path, capsys):
     words = [word for key, value in TINY.items() for word in (key, str(value))]
     paths = [str(tmp_path / name) for name in ("a.json", "a.svg", "sheet.png")]

@@ -168,8 +168,11 @@ def read_record(folder: Path) -> dict[str, Any]:
         ValueError: there is none, or it is no record of a cell.
     """
     record = _read(folder / RECORD)
-    if record is None:
-        raise ValueError(f"{folder / RECORD}: expected the record of a cell ({FORMAT})")
+    if record is None or not record.keys() >= {"dataset", "method", "seed"}:
+        raise ValueError(
+            f"{folder / RECORD}: expected the record of a cell ({FORMAT}); try removing its folder "
+            "and running `python -m fed_plugin benchmark` again"
+        )
     return record
 
 

@@ -110,6 +110,16 @@ def test_a_broken_config_file_is_named(cells_of, tmp_path):
         cells_of(methods={"mine": {"config": "mine.yml"}})
 
 
+@pytest.mark.parametrize(
+    "text", ["", "x", "[1, 2]", "_BASE_: 3", "_BASE_: config.yml", "a: {", "\x80\x81"]
+)
+def test_a_file_that_is_no_config_is_named_once(cells_of, tmp_path, text):
+    (tmp_path / "config.yml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match="expected YAML of KEY: VALUE") as caught:
+        cells_of(methods={"m": {"config": str(tmp_path / "config.yml")}})
+    assert str(caught.value).count("config.yml: ") == 1
+
+
 def test_a_whole_number_for_a_float_in_a_config_file_is_named_with_the_fix(cells_of, tmp_path):
     (tmp_path / "mine.yml").write_text("SOLVER:\n  WEIGHT_DECAY: 0\n")
     with pytest.raises(ValueError, match=r"mine\.yml: SOLVER\.WEIGHT_DECAY: 0: .*DECAY: 0\.0$"):

@@ -41,9 +41,14 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     Raises:
         FileNotFoundError: Its folder is not there.
         IsADirectoryError: It is a folder.
+        PermissionError: Its folder cannot be written to.
     """
     target = Path(path)
     if not target.absolute().parent.is_dir():
         raise FileNotFoundError(f"{target}: expected a file in a folder that is there; make it")
     if target.is_dir():
         raise IsADirectoryError(f"{target}: is a folder, expected the name of a file")
+    if not os.access(target.absolute().parent, os.W_OK):
+        raise PermissionError(
+            f"{target}: its folder cannot be written to; expected a file elsewhere, try another"
+        )

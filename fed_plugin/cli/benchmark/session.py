@@ -74,9 +74,10 @@ def run_plan(
         )
     finally:
         board.close()
+    joined = join()  # before anything is printed: a pipe to `head` may be closed
     print(f"\n{plan.name}\n\n{results_tables(shown)}")
     print(f"\n{', '.join(COLUMNS)} {NUMBERS}\n")
-    print(f"numbers: {join()}")
+    print(f"numbers: {joined}")
     if failures:
         print(f"\n{failures_table(failures)}\nlogs: {plan.out / '*/*/seed*/train.log'}")
         print("The same command tries failed cells again.")

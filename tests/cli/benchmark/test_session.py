@@ -37,6 +37,20 @@ def test_every_cell_is_run_once_and_a_second_call_runs_none(plan, make_cell, fak
     assert joined["cells"][3]["result"]["metrics"]["mAP"]["value"] == 20.0
 
 
+def test_results_are_joined_though_nobody_reads_the_table(plan, make_cell, fake, monkeypatch):
+    cells = [make_cell(method) for method in "AB"]
+    run_plan(plan, cells, command=fake(FINISH))
+
+    def closed(*_, **__):
+        raise BrokenPipeError("as of `| head -3`")
+
+    monkeypatch.setattr("builtins.print", closed)
+    with pytest.raises(BrokenPipeError):
+        run_plan(plan, cells[:1], command=fake(FINISH))
+    joined = json.loads((plan.out / "results.json").read_text())
+    assert [row["method"] for row in joined["cells"]] == ["A"]
+
+
 def test_a_failure_is_recorded_and_the_rest_goes_on(plan, make_cell, fake, runs, capsys):
     cells = [make_cell(method) for method in "ABC"]
     assert run_plan(plan, cells, command=fake(FAIL_B)) == 1

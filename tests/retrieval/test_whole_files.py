@@ -1,0 +1,39 @@
+"""A file that cannot be written is refused before the work that fills it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from fed_plugin.retrieval.whole_files import check_writable, written_whole
+
+
+def test_a_path_in_a_folder_that_is_there_may_be_written(tmp_path):
+    check_writable(tmp_path / "new.json")
+    with written_whole(tmp_path / "new.json") as file:
+        file.write(b"{}")
+    check_writable(tmp_path / "new.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["new.json"]
+
+
+def test_no_folder_and_a_folder_of_that_name_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="expected a file in a folder that is there"):
+        check_writable(tmp_path / "no" / "new.json")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        check_writable(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == tmp_path and mode == os.W_OK))
+    with pytest.raises(PermissionError, match=r"new\.json: its folder cannot be written to"):
+        check_writable(tmp_path / "new.json")
+
+
+def test_an_error_leaves_what_was_there(tmp_path):
+    (tmp_path / "old.json").write_text("old")
+    with pytest.raises(KeyError), written_whole(tmp_path / "old.json") as file:
+        file.write(b"half")
+        raise KeyError("broken")
+    assert (tmp_path / "old.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]

@@ -63,12 +63,15 @@ def read_robustness(table: Table) -> Robustness:
     """Read the curves of a table's cells; curves that were measured otherwise are left out."""
     curves: dict[str, dict[int, RobustnessCurve]] = {}
     left_out = []
+    absent: dict[str, list[str]] = {}
     order = sorted(table.rows, key=lambda row: row.method != table.baseline)
     reference = None
     for row in order:
         for cell in row.cells:
             path = cell.file(CURVE)
             if path is None:
+                if cell.kind != "dump":
+                    absent.setdefault(row.method, []).append(str(cell.seed))
                 continue
             try:
                 curve = RobustnessCurve.load(path)
@@ -85,6 +88,9 @@ def read_robustness(table: Table) -> Robustness:
         curve = means[method]
         gaps = _gaps(curve, base) if base and method != table.baseline else {}
         rows.append(RobustnessRow(method, tuple(curves[method]), curve, _numbers(curve), gaps))
+    if curves and absent:
+        words = "; ".join(f"{method}, seed {' and '.join(s)}" for method, s in absent.items())
+        left_out.append(f"{table.dataset}: no robustness curve of {words}")
     return Robustness(tuple(rows), tuple(left_out))
 
 

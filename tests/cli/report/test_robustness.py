@@ -71,6 +71,13 @@ def test_what_was_measured_otherwise_is_left_out_and_named(change, key, value, w
     assert words in sentence
 
 
+def test_cells_that_were_not_measured_are_named_where_others_were(folder):
+    (folder / "SynthOcc" / "method1" / "seed1" / "robustness.json").unlink()
+    found = read(folder)
+    assert found.left_out == ("SynthOcc: no robustness curve of FED, seed 1",)
+    assert next(row for row in found.rows if row.method == "FED").seeds == (0, 2)
+
+
 def test_a_panel_per_metric_and_kind_falls_from_the_whole_query(finished_benchmark):
     found = read(finished_benchmark)
     styles = {row.method: 5 - place for place, row in enumerate(found.rows)}

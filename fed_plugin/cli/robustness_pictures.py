@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +33,9 @@ def draw_curves(curves: Sequence[RobustnessCurve], path: Path) -> Path:
     Raises:
         ValueError: a path that is neither PNG nor SVG.
     """
-    several = len(curves) > len({curve.method for curve in curves})
-    band = "the range over training seeds" if several else "95 % intervals over the queries"
+    seeds = Counter(curve.method for curve in curves).values()
+    bands = {True: "the range over training seeds", False: "95 % intervals over the queries"}
+    band = "; of one seed, ".join(dict.fromkeys(bands[n > 1] for n in sorted(seeds, reverse=True)))
     kinds = list(curves[0].per_query.values)
     return robustness_figure(
         [[robustness_panel(curves, metric, kind) for kind in kinds] for metric in METRICS],

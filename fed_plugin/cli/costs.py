@@ -122,9 +122,15 @@ def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespa
     try:
         resolve_config(method.source, overrides)
         cfg = read_config(method.source, [word for pair in overrides.items() for word in pair])
+        identities = args.identities or count_identities(cfg)
+        if identities < 2:
+            raise ValueError(
+                f"DATASETS.NAMES={tuple(cfg.DATASETS.NAMES)}: one identity to train on, expected "
+                "two or more; try --identities N"
+            )
         return CostedMethod(
             cfg=cfg,
-            num_classes=args.identities or count_identities(cfg),
+            num_classes=identities,
             training_batch=args.batch or cfg.SOLVER.IMS_PER_BATCH,
             test_batch=args.batch or cfg.TEST.IMS_PER_BATCH,
         )

@@ -76,6 +76,11 @@ def plan_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> Q
     names = unique_names([path for path, _, _ in chosen.queries])
     people: dict[str, list[str]] = {}
     if PEOPLE in settings.kinds:
+        if len({pid for _, pid, _ in chosen.gallery_people}) < 2:
+            raise ValueError(
+                f"--kinds people: {dataset_name} has one identity in its gallery, and people cover "
+                "others only; expected two or more, try --kinds objects"
+            )
         rows = sorted(chosen.gallery_people, key=lambda item: (item[1], os.path.basename(item[0])))
         others = PeopleSet([row[0] for row in rows], [row[1] for row in rows], key="--kinds people")
         pids = [pid for _, pid, _ in chosen.queries]

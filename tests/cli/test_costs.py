@@ -53,6 +53,12 @@ def command(on_synthocc, tmp_path):
     return run
 
 
+def test_one_identity_to_train_on_is_refused(command, monkeypatch, capsys):
+    monkeypatch.setattr(measuring, "count_identities", lambda cfg: 1)
+    assert command("--only", "FED") == 1
+    assert "one identity to train on, expected two or more" in capsys.readouterr().err
+
+
 def rows_of(path):
     content = json.loads(path.read_text())
     return content["about"], {row["method"]: row for row in content["rows"]}

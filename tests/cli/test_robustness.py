@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fed_plugin.cli import main
 from fed_plugin.cli.benchmark.cells import CONFIG, RECORD, RESULT
@@ -102,6 +103,21 @@ def test_a_cells_damaged_files_are_named(make_cell, tmp_path, on_synthocc, monke
     (damaged / RECORD).write_text("{}")
     assert main(words) == 1
     assert f"{damaged / RECORD}: expected the record of a cell" in capsys.readouterr().err
+
+
+def test_a_gallery_of_one_person_has_nobody_to_paste(tmp_path, capsys):
+    lines = ["path,pid,camid,split"]
+    for place, split in enumerate(("train", "query", "gallery")):
+        Image.new("RGB", (24, 48), (90 * place, 0, 0)).save(tmp_path / f"{place}.png")
+        lines.append(f"{place}.png,7,{place},{split}")
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    keys = {**TINY, "DATASETS.TESTS": ("FolderReID",), "DATASETS.NAMES": ("FolderReID",)}
+    keys["DATASETS.FOLDER_REID.ROOT"] = str(tmp_path / "list.csv")
+    words = [str(word) for pair in keys.items() for word in pair]
+    command = ["robustness", "--config-file", "synthocc_vit_tiny_baseline", "--visible", "0.5"]
+    assert main([*command, "--out", str(tmp_path / "a.json"), *words]) == 1
+    assert "FolderReID has one identity in its gallery" in capsys.readouterr().err
+    assert not (tmp_path / "a.json").exists()
 
 
 def test_one_model_leaves_a_curve_a_figure_and_a_sheet(on_synthocc, tmp_path, capsys):

@@ -1,8 +1,9 @@
-"""Write the README's tables from the committed results.
+"""Write the tables of the README and of docs/results.md from the committed results.
 
-The trained methods are those of ``make demo``, the untrained ones of ``synthocc_baselines.py``.
+The README's is that of ``plans/synthocc.yml``, those of docs/results.md come from ``make demo`` and
+``synthocc_baselines.py``.
 
-``python benchmarks/readme_results.py`` rewrites the README, ``--check`` only tells whether it is
+``python benchmarks/readme_results.py`` rewrites them, ``--check`` only tells whether they are
 current, ``--collect A/results.json B/results.json`` first replaces the committed results by those
 of one or several demos that differ in nothing but seeds and methods.
 """
@@ -15,10 +16,13 @@ import statistics
 import sys
 from pathlib import Path
 
+from synthocc_tables import benchmark_table, tried_table
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "demo_small.json"
 UNTRAINED = ROOT / "benchmarks" / "results" / "synthocc_baselines.json"
-PLACE = re.compile(r"(<!-- (results|untrained) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
+PAGES = ("README.md", "docs/results.md")
+PLACE = re.compile(r"(<!-- (benchmark|tried|demo|untrained) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 COLUMNS = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "mAP": "mAP", "mINP": "mINP"}
 
 
@@ -120,16 +124,23 @@ def main() -> int:
     """Rewrite or check the README."""
     if "--collect" in sys.argv:
         collect(sys.argv[sys.argv.index("--collect") + 1 :])
-    readme = ROOT / "README.md"
-    old = readme.read_text(encoding="utf-8")
-    tables = {"results": table, "untrained": untrained_table}
-    new = PLACE.sub(lambda match: match[1] + tables[match[2]]() + match[3], old)
-    if "--check" in sys.argv:
-        if new != old:
-            print("README.md: the results differ; run python benchmarks/readme_results.py")
-        return int(new != old)
-    readme.write_text(new, encoding="utf-8")
-    return 0
+    tables = {
+        "benchmark": benchmark_table,
+        "tried": tried_table,
+        "demo": table,
+        "untrained": untrained_table,
+    }
+    stale = 0
+    for name in PAGES:
+        page = ROOT / name
+        old = page.read_text(encoding="utf-8")
+        new = PLACE.sub(lambda match: match[1] + tables[match[2]]() + match[3], old)
+        if "--check" not in sys.argv:
+            page.write_text(new, encoding="utf-8")
+        elif new != old:
+            print(f"{name}: the results differ; run python benchmarks/readme_results.py")
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

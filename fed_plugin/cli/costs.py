@@ -167,9 +167,9 @@ def _about(args: argparse.Namespace, plan: Plan, dataset: Dataset, baseline: str
 
 
 def _command(args: argparse.Namespace) -> str:
-    """Write the command down again."""
+    """Write down what decides the numbers; where they went does not."""
     words = ["python", "-m", "fed_plugin", "costs", args.plan]
-    for name in ("rounds", "only", "baseline", "dataset", "batch", "identities", "out"):
+    for name in ("rounds", "only", "baseline", "dataset", "batch", "identities"):
         value = getattr(args, name)
         if value:
             words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]

@@ -205,7 +205,7 @@ class FED(nn.Module):
         evaluate as noise.
 
         Raises:
-            ValueError: weights that evaluation needs are missing.
+            ValueError: weights that evaluation needs are missing, or would be left out.
         """
         result = super().load_state_dict(state_dict, strict=strict, **kwargs)
         training_only = ("heads.memories.", "heads.fdm.", "heads.diffused_bottleneck.")
@@ -219,5 +219,12 @@ class FED(nn.Module):
                 f"MODEL.WEIGHTS: not a checkpoint of this FED model: {len(missing)} of its weights "
                 f"are missing or have another shape, first {missing[0]!r}; expected a file that "
                 "this config trained, or one made by `python -m fed_plugin convert`"
+            )
+        erases = any(name.startswith("heads.oem.") for name in result.unexpected_keys)
+        if erases and not self.heads.estimates_visibility:
+            raise ValueError(
+                "MODEL.WEIGHTS: the checkpoint was trained with an OEM that MODEL.FED.OEM.ENABLED "
+                "False leaves out, so its descriptors would be others; try MODEL.FED.OEM.ENABLED "
+                "True"
             )
         return result

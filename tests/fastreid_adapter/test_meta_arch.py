@@ -155,6 +155,13 @@ def test_a_checkpoint_of_another_model_is_refused(make_model, tmp_path):
         Checkpointer(make_model()).load(str(tmp_path / "resnet.pth"))
 
 
+def test_a_checkpoint_with_an_oem_is_refused_by_a_config_without(make_model, tmp_path):
+    torch.save({"model": make_model().state_dict()}, tmp_path / "model.pth")
+    without = make_model("MODEL.FED.OEM.ENABLED", False)
+    with pytest.raises(ValueError, match=r"trained with an OEM that MODEL.FED.OEM.ENABLED False"):
+        Checkpointer(without).load(str(tmp_path / "model.pth"))
+
+
 def test_a_checkpoint_of_other_identities_evaluates(make_model, batch, tmp_path):
     trained = make_model().eval()
     torch.save({"model": trained.state_dict()}, tmp_path / "model.pth")

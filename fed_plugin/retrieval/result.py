@@ -6,17 +6,14 @@ curve, or look a query up, without the features.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.retrieval.whole_files import written_whole
+from fed_plugin.retrieval.json_files import StoredAsJson, reading
 
 FORMAT = "fed_plugin.result/1"
 METRICS = ("Rank-1", "Rank-5", "Rank-10", "mAP", "mINP")
@@ -100,7 +97,7 @@ class Queries:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(StoredAsJson):
     """One method's numbers on one test set.
 
     Args:
@@ -111,6 +108,8 @@ class Result:
         undefined: why a metric that others have is not among these, by its name.
         groups: what was drawn for the intervals of means over queries, one of ``GROUPS``.
     """
+
+    CALLED = "a result"
 
     method: str
     metrics: Mapping[str, Metric]
@@ -148,10 +147,7 @@ class Result:
         Raises:
             ValueError: It is something else.
         """
-        found = content.get("format") if isinstance(content, dict) else type(content).__name__
-        if found != FORMAT:
-            raise ValueError(f"format {found!r}: expected {FORMAT!r}")
-        try:
+        with reading(content, FORMAT):
             return cls(
                 str(content["method"]),
                 {str(name): _metric(metric) for name, metric in content["metrics"].items()},
@@ -160,28 +156,6 @@ class Result:
                 {str(name): str(why) for name, why in content.get("undefined", {}).items()},
                 str(content.get("groups", GROUPS[0])),
             )
-        except KeyError as error:
-            raise ValueError(f"no key {error}: expected all of {FORMAT}") from error
-        except (TypeError, AttributeError) as error:
-            raise ValueError(f"a value of the wrong kind ({error})") from error
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the result; the file is there whole or not at all."""
-        with written_whole(path) as file:
-            file.write((json.dumps(self.to_json(), allow_nan=False) + "\n").encode())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Result:
-        """Read a result.
-
-        Raises:
-            FileNotFoundError: No such file.
-            ValueError: It is not a result; the message names the file.
-        """
-        try:
-            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}: not a result: {error}") from error
 
 
 def _metric(content: Any) -> Metric:

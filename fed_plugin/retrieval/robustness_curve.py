@@ -7,19 +7,16 @@ width of that range: the mean metric, were every share equally likely. Percentag
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fed_plugin.retrieval.json_files import StoredAsJson, reading
 from fed_plugin.retrieval.query_curves import METRICS, QueryCurves
 from fed_plugin.retrieval.result import Metric
-from fed_plugin.retrieval.whole_files import written_whole
 
 FORMAT = "fed_plugin.robustness/1"
 
@@ -42,7 +39,7 @@ class Level:
 
 
 @dataclass(frozen=True, eq=False)
-class RobustnessCurve:
+class RobustnessCurve(StoredAsJson):
     """One method's curve on one data set.
 
     Args:
@@ -62,6 +59,8 @@ class RobustnessCurve:
     Raises:
         ValueError: the levels are not those of the queries, or one is missing.
     """
+
+    CALLED = "a robustness curve"
 
     method: str
     dataset: str
@@ -120,10 +119,7 @@ class RobustnessCurve:
         Raises:
             ValueError: It is something else.
         """
-        found = content.get("format") if isinstance(content, dict) else type(content).__name__
-        if found != FORMAT:
-            raise ValueError(f"format {found!r}: expected {FORMAT!r}")
-        try:
+        with reading(content, FORMAT):
             rows = _queries_from_json(content["per_query"])
             if content["count"] != len(rows.names):
                 raise ValueError(
@@ -143,28 +139,6 @@ class RobustnessCurve:
                 card=dict(content["card"]),
                 settings=dict(content["settings"]),
             )
-        except KeyError as error:
-            raise ValueError(f"no key {error}: expected all of {FORMAT}") from error
-        except (TypeError, AttributeError) as error:
-            raise ValueError(f"a value of the wrong kind ({error})") from error
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the curve; the file is there whole or not at all."""
-        with written_whole(path) as file:
-            file.write((json.dumps(self.to_json(), allow_nan=False) + "\n").encode())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> RobustnessCurve:
-        """Read a curve.
-
-        Raises:
-            FileNotFoundError: No such file.
-            ValueError: It is not a curve; the message names the file.
-        """
-        try:
-            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}: not a robustness curve: {error}") from error
 
 
 def _metrics_to_json(metrics: Mapping[str, Metric]) -> dict[str, dict[str, float]]:

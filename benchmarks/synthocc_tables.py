@@ -8,7 +8,7 @@ from pathlib import Path
 from fed_plugin.cli.report.benchmark_folder import Benchmark, read_benchmark
 from fed_plugin.cli.report.protocols import Table, make_tables
 from fed_plugin.cli.report.robustness import Robustness, read_robustness
-from fed_plugin.cli.report.tables import Gap, Number
+from fed_plugin.cli.report.tables import Gap, Number, Row
 from fed_plugin.retrieval.result import Metric
 
 KEPT = Path(__file__).parent / "results" / "synthocc_medium"
@@ -37,7 +37,7 @@ def benchmark_table() -> str:
     for row, other in zip(table.rows, to_method.rows, strict=True):
         curve = curves.get(row.method)
         cells = [
-            row.method,
+            f"{row.method}{_seeds(row)}",
             _number(row.numbers.get("Rank-1")),
             _number(row.numbers.get("mAP")),
             _gap(row.gaps.get("mAP")),
@@ -98,6 +98,13 @@ def _costs() -> dict[str, str]:
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
     found = {row["method"]: row.get("training_ratio") for row in rows}
     return {name: f"x {ratio['median']:.1f}" for name, ratio in found.items() if ratio}
+
+
+def _seeds(row: Row) -> str:
+    """Say which seeds a row stands on, where some are missing."""
+    if not row.missing:
+        return ""
+    return f" (seed {', '.join(map(str, row.seeds))} only)" if row.seeds else " (not run yet)"
 
 
 def _number(number: Number | None) -> str:

@@ -22,11 +22,15 @@ def add_fed_config(cfg: Any) -> None:
 def declare(node: Any) -> Any:
     """Return a tree of the plugin's keys at their defaults, made of ``node`` (a CfgNode class)."""
     cfg = node()
-    cfg.MODEL, cfg.INPUT, cfg.TEST = node(), node(), node()
+    cfg.MODEL, cfg.INPUT, cfg.SOLVER, cfg.TEST = node(), node(), node(), node()
     cfg.DATASETS = _datasets(node)
 
     # Seed of every random stream, rank added; negative leaves a run unseeded, as the host does.
     cfg.SEED = -1
+
+    # Iterations between checkpoints within an epoch, of which the last two are kept; one is written
+    # before every evaluation, too. 0: epochs alone, as the host does.
+    cfg.SOLVER.CHECKPOINT_ITERS = 0
 
     # Registered names (TRANSFORM_REGISTRY) appended to the stock training pipeline, in order.
     cfg.INPUT.EXTRA_TRANSFORMS = ()

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import functools
 import itertools
-import random
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
 from fastreid.data.common import CommDataset
 from torch.utils.data import Sampler
+
+from fed_plugin.fastreid_adapter.random_states import (
+    restored_stream_states,
+    seed_streams,
+    set_stream_states,
+    stream_states,
+)
 
 _CHUNK = 64  # indices drawn between two exchanges of the random states
 
@@ -70,8 +73,8 @@ class SeededIndex(int):
 class SeededSampler(Sampler):
     """Yield what a sampler yields, each index with a seed made of its place in the stream.
 
-    The sampler draws from random states of its own, which start where the process's are when the
-    iteration starts; nobody else's draws change its order.
+    The sampler draws from random states of its own, made of the same seed; nobody else's draws
+    change its order, and a resumed run finds its place again.
 
     Args:
         sampler: of the host; it may be endless.
@@ -81,21 +84,30 @@ class SeededSampler(Sampler):
     def __init__(self, sampler: Iterable[int], entropy: tuple[int, ...]) -> None:
         self.sampler = sampler
         self.entropy = entropy
+        self.first = 0
+
+    def start_from(self, position: int) -> None:
+        """Let the next iteration start at a place in the stream, as if all before were drawn."""
+        self.first = position
 
     def __iter__(self) -> Iterator[SeededIndex]:
+        for position, index in enumerate(self._indices()):
+            if position >= self.first:
+                yield SeededIndex(index, (*self.entropy, position))
+
+    def _indices(self) -> Iterator[int]:
         stream = iter(self.sampler)
-        own = _random_states()
-        position = 0
+        with restored_stream_states():
+            seed_streams(self.entropy)
+            own = stream_states()
         while True:
-            with _restored_random_states():
-                _set_random_states(own)
+            with restored_stream_states():
+                set_stream_states(own)
                 chunk = list(itertools.islice(stream, _CHUNK))
-                own = _random_states()
+                own = stream_states()
             if not chunk:
                 return
-            for index in chunk:
-                yield SeededIndex(index, (*self.entropy, position))
-                position += 1
+            yield from chunk
 
     def __len__(self) -> int:
         return len(self.sampler)  # type: ignore[arg-type] - as the host's sampler has it
@@ -113,39 +125,11 @@ def tell_transforms_their_item() -> None:
         try:
             if not isinstance(index, SeededIndex):
                 return stock(self, index)
-            with _restored_random_states():
-                _seed(index.entropy)
+            with restored_stream_states():
+                seed_streams(index.entropy)
                 return stock(self, index)
         finally:
             _current.reset(token)
 
     __getitem__.tells_its_item = True  # type: ignore[attr-defined]
     CommDataset.__getitem__ = __getitem__
-
-
-def _seed(entropy: tuple[int, ...]) -> None:
-    python, numpy, low, high = np.random.SeedSequence(entropy).generate_state(4).tolist()
-    random.seed(python)
-    np.random.seed(numpy)
-    # not torch.manual_seed, which would reach for the accelerator
-    torch.default_generator.manual_seed(low + (high << 32))
-
-
-def _random_states() -> tuple[Any, ...]:
-    return random.getstate(), np.random.get_state(), torch.get_rng_state()
-
-
-def _set_random_states(states: tuple[Any, ...]) -> None:
-    python, numpy, pytorch = states
-    random.setstate(python)
-    np.random.set_state(numpy)
-    torch.set_rng_state(pytorch)
-
-
-@contextmanager
-def _restored_random_states() -> Iterator[None]:
-    states = _random_states()
-    try:
-        yield
-    finally:
-        _set_random_states(states)

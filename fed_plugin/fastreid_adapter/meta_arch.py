@@ -155,7 +155,7 @@ class FED(nn.Module):
             outputs = self.heads(self.tokens(torch.cat((holistic, occluded))), targets)
         losses = self.heads.losses(outputs, targets, target)
         if remembered:
-            self._update_memories(outputs, targets)
+            self._update_memories(outputs, targets, torch.stack([*losses.values()]).detach())
         event_log.log_step(outputs, targets, target)
         return losses
 
@@ -169,13 +169,18 @@ class FED(nn.Module):
         return self.heads.memory("erased").features.shape[0]
 
     @torch.no_grad()
-    def _update_memories(self, outputs: HeadOutputs, targets: Tensor) -> None:
-        """Write the holistic view into the memories, all ranks' samples in rank order."""
-        erased = gather_across_ranks(outputs.erased_features[0].detach())
-        diffused = outputs.diffused_features
-        if diffused is not None:
-            diffused = gather_across_ranks(diffused[0].detach()).float()
-        self.heads.update_memories(erased.float(), diffused, gather_across_ranks(targets))
+    def _update_memories(self, outputs: HeadOutputs, targets: Tensor, losses: Tensor) -> None:
+        """Write the holistic view into the memories, all ranks' samples in rank order.
+
+        A rank whose losses (7,) are not finite writes nothing; no value is waited for.
+        """
+        good = losses.isfinite().all()
+        features = [outputs.erased_features[0].detach().float()]
+        if outputs.diffused_features is not None:
+            features.append(outputs.diffused_features[0].detach().float())
+        written = [gather_across_ranks(x.masked_fill(~good, torch.nan)) for x in features]
+        erased, diffused = written if len(written) == 2 else (*written, None)
+        self.heads.update_memories(erased, diffused, gather_across_ranks(targets))
 
     @torch.no_grad()
     def _initialize_memories(self) -> None:

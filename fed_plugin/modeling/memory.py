@@ -55,7 +55,8 @@ class IdentityMemory(nn.Module):
     def update(self, features: Tensor, targets: Tensor) -> None:
         """Move the slots of ``targets``: ``m <- momentum m + (1 - momentum) q``, sample by sample.
 
-        Several samples of one identity act in batch order; done in closed form, without a loop.
+        Several samples of one identity act in batch order; done in closed form, without a loop. A
+        slot that would get a value that is not finite stays as it is.
 
         Args:
             features: (B, D), un-normalised.
@@ -67,8 +68,10 @@ class IdentityMemory(nn.Module):
         later = same.triu(diagonal=1).sum(dim=1).to(features.dtype)
         share = (1 - self.momentum) * self.momentum**later
         kept = self.momentum ** same.sum(dim=1, keepdim=True).to(features.dtype)
-        new = (same.to(features.dtype) * share) @ features + kept * self.features[targets]
-        self.features[targets] = new[first]  # one value per slot, whatever the rounding
+        old = self.features[targets]  # (B, D)
+        new = ((same.to(features.dtype) * share) @ features + kept * old)[first]
+        # one value per slot, whatever the rounding
+        self.features[targets] = torch.where(new.isfinite().all(dim=1, keepdim=True), new, old)
 
     @torch.no_grad()
     def neighbors(self, queries: Tensor, targets: Tensor, num_neighbors: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,8 +31,48 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, target)
+        _flush_folder(target.absolute().parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: str | os.PathLike[str], pattern: str = "*") -> list[Path]:
+    """Remove what killed processes left half-written; return what was removed.
+
+    Args:
+        folder: to look in, not below.
+        pattern: of the names that the files would have had.
+    """
+    removed = []
+    for path in Path(folder).glob(f".{pattern}.*.part"):
+        process = path.name.rsplit(".", 2)[1]
+        if process.isdigit() and not _is_running(int(process)):
+            path.unlink(missing_ok=True)
+            removed.append(path)
+    return removed
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return process != os.getpid()
+
+
+def _flush_folder(folder: Path) -> None:
+    """Have a rename on the disk before anything that relies on it is written."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # where folders cannot be opened
+        return
+    try:
+        with suppress(OSError):  # file systems that know no such thing
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

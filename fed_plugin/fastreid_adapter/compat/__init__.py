@@ -8,6 +8,7 @@ calls them around the execution of those modules; where a defect is absent, the 
 from __future__ import annotations
 
 from . import (  # noqa: F401 - importing a file registers its mends
+    checkpoints,
     device,
     evaluation,
     export,
@@ -20,6 +21,7 @@ from . import (  # noqa: F401 - importing a file registers its mends
     noise,
     optimizer,
     ranking,
+    resuming,
     samplers,
     schedules,
     training,

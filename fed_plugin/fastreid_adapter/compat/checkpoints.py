@@ -1,0 +1,172 @@
+"""Row 13: checkpoints that are there whole or not at all, and a newest one that is broken."""
+
+from __future__ import annotations
+
+import functools
+import io
+import logging
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .mending import Overlay, mend
+
+logger = logging.getLogger("fastreid.compat")
+
+
+class _Recorder(io.RawIOBase):
+    """Pass bytes on to a file, and keep the error that writing them ended in.
+
+    PyTorch's writer answers a full disk with an error of its own that does not name it.
+    """
+
+    def __init__(self, file: Any) -> None:
+        super().__init__()
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def writable(self) -> bool:
+        return True
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+@contextmanager
+def _whole(path: str, mode: str) -> Iterator[Any]:
+    """Open a file of a checkpointer to write to; it takes its name when it is on the disk.
+
+    Raises:
+        OSError: it could not be written; what lay at ``path`` before is as it was.
+    """
+    from fed_plugin.retrieval.whole_files import written_whole
+
+    recorder = None
+    try:
+        with written_whole(path) as file:
+            recorder = _Recorder(file)
+            if "b" in mode:
+                yield recorder
+            else:
+                text = io.StringIO()
+                yield text
+                recorder.write(text.getvalue().encode())
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else getattr(recorder, "error", None)
+        if cause is None:
+            raise
+        raise OSError(
+            f"{path}: could not be written ({cause.strerror or cause}); what was saved before is "
+            "as it was; expected a folder with room for a checkpoint, try OUTPUT_DIR on another "
+            "disk, or `--resume` once there is room"
+        ) from error
+
+
+@mend(
+    row=13,
+    after="fastreid.utils.checkpoint",
+    reason="checkpoints are written in place: a kill leaves half of one under the newest's name",
+)
+def checkpoints_are_written_whole(module: ModuleType) -> bool:
+    """Write checkpoints, and the name of the newest, beside their place; flush, then rename."""
+    stock = module.PathManager
+    if isinstance(stock, Overlay):
+        return False
+
+    def open_whole(path: str, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if mode not in ("w", "wb") or "://" in str(path):
+            return stock.open(path, mode, *args, **kwargs)
+        return _whole(str(path), mode)
+
+    module.PathManager = Overlay(stock, open=open_whole)
+    return True
+
+
+@mend(
+    row=13,
+    after="fastreid.utils.checkpoint",
+    reason="--resume fails for good when the newest checkpoint is broken",
+)
+def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
+    """Let ``--resume`` name a newest checkpoint that is broken, and go on from the one before."""
+    checkpointer = module.Checkpointer
+    stock_resume, stock_read = checkpointer.resume_or_load, checkpointer._load_file
+
+    @functools.wraps(stock_read)
+    def _load_file(self: Any, f: str) -> Any:
+        self.cannot_read = f
+        content = stock_read(self, f)
+        self.cannot_read = None
+        return content
+
+    @functools.wraps(stock_resume)
+    def resume_or_load(self: Any, path: str, *, resume: bool = True) -> Any:
+        if not (resume and self.has_checkpoint()):
+            return stock_resume(self, path, resume=resume)
+        newest = self.get_checkpoint_file()
+        others = [f for f in _newest_first(self.save_dir) if not _same(f, newest)]
+        for candidate in (newest, *others):
+            why = damage(candidate)
+            if not why:
+                try:
+                    return self.load(candidate)
+                except Exception as error:
+                    if self.cannot_read is None:  # a whole file, of something else
+                        raise
+                    why = str(error)
+            logger.warning("%s cannot be resumed from (%s); trying the one before", candidate, why)
+        raise ValueError(
+            f"{self.save_dir}: none of its checkpoints can be resumed from, the newest is {newest} "
+            f"({damage(newest) or why}); expected a whole one, try another OUTPUT_DIR, or no "
+            "--resume to start again"
+        )
+
+    checkpointer._load_file, checkpointer.resume_or_load = _load_file, resume_or_load
+    return True
+
+
+def damage(path: str) -> str:
+    """Say in words why a file is no whole checkpoint; empty if nothing is seen to be wrong.
+
+    Checksums of the archive are compared, which PyTorch does not do: a disk that lost some bytes
+    would else be trained on.
+    """
+    if not os.path.isfile(path):
+        return "no such file"
+    if not zipfile.is_zipfile(path):
+        return "" if _is_of_another_format(path) else "not whole, or no checkpoint"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+        return str(error)
+    return f"{bad} in it is damaged" if bad else ""
+
+
+def _is_of_another_format(path: str) -> bool:
+    """Tell whether a file begins as PyTorch's old checkpoints do: a pickle, or a tar archive."""
+    with open(path, "rb") as file:
+        begin = file.read(262)
+    return begin[:1] == b"\x80" or begin[257:262] == b"ustar"
+
+
+def _newest_first(folder: str) -> list[str]:
+    """List the checkpoints of a run, the last written first; those of the best epoch come last."""
+    files = [path for path in Path(folder).glob("*.pth") if not path.name.startswith(".")]
+    order = sorted(files, key=lambda p: (p.name != "model_best.pth", p.stat().st_mtime_ns))
+    return [str(path) for path in reversed(order)]
+
+
+def _same(one: str, other: str) -> bool:
+    return os.path.abspath(one) == os.path.abspath(other)

@@ -1,0 +1,42 @@
+"""The host's ``metrics.json`` in a resumed run: no iteration stands in it twice."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from fastreid.engine.hooks import PeriodicWriter
+
+NAME = "metrics.json"
+
+
+def forget_lines_from(first: int, trainer: Any) -> None:
+    """Cut off what a killed run wrote of iterations that are run again.
+
+    Args:
+        first: iteration that the run goes on with.
+        trainer: whose writers do not write again what was measured before.
+    """
+    path = os.path.join(trainer.cfg.OUTPUT_DIR, NAME)
+    if os.path.isfile(path):
+        with open(path, "rb+") as file:
+            file.truncate(_end_of_lines_before(first, file.read()))
+    for hook in trainer._hooks:
+        for writer in hook._writers if isinstance(hook, PeriodicWriter) else ():
+            if hasattr(writer, "_last_write"):
+                writer._last_write = first - 1
+
+
+def _end_of_lines_before(first: int, content: bytes) -> int:
+    """Return the length of the whole lines about iterations before ``first``."""
+    end = 0
+    for line in content.splitlines(keepends=True):
+        try:
+            number = json.loads(line)["iteration"]
+        except (ValueError, KeyError, TypeError):
+            break
+        if number >= first or not line.endswith(b"\n"):
+            break
+        end += len(line)
+    return end

@@ -1,0 +1,61 @@
+"""Checkpoints within an epoch, so that a kill costs minutes (``SOLVER.CHECKPOINT_ITERS``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastreid.engine.hooks import HookBase
+
+KEPT = 2
+PREFIX = "model_iter_"
+
+
+class ProgressCheckpoints(HookBase):
+    """Write ``model_iter_<done>.pth`` every N iterations and before evaluations; keep the last two.
+
+    They are removed when the run is finished: the host writes ``model_final.pth`` then.
+
+    Args:
+        checkpointer: of the host.
+        period: iterations N; 0 writes only what :meth:`save` is asked for.
+        eval_period: epochs between evaluations.
+    """
+
+    def __init__(self, checkpointer: Any, period: int, eval_period: int) -> None:
+        self.checkpointer = checkpointer
+        self.period = period
+        self.eval_period = eval_period
+
+    def after_step(self) -> None:
+        """Save behind every ``period`` iterations, and behind the last before an evaluation."""
+        if self.period < 1:
+            return
+        trainer = self.trainer
+        done, next_epoch = trainer.iter + 1, trainer.epoch + 1
+        evaluates = next_epoch % self.eval_period == 0 or next_epoch == trainer.max_epoch
+        before_evaluation = evaluates and done == next_epoch * trainer.iters_per_epoch
+        if done % self.period == 0 or before_evaluation:
+            self.save()
+
+    def save(self) -> Path:
+        """Write where the run is; the host, too, can resume from it, at the epoch's beginning."""
+        done = self.trainer.run_state.done
+        name = f"{PREFIX}{done:07d}"
+        self.checkpointer.save(name, epoch=self.trainer.epoch - 1)
+        self._remove(self._written()[:-KEPT])
+        return Path(self.checkpointer.save_dir, f"{name}.pth")
+
+    def after_train(self) -> None:
+        """Remove what only a resume would have needed."""
+        if self.trainer.iter >= self.trainer.max_iter:
+            self._remove(self._written())
+
+    def _written(self) -> list[Path]:
+        """List them, the last written last; an earlier run's may have higher numbers."""
+        found = Path(self.checkpointer.save_dir).glob(f"{PREFIX}*.pth")
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+    def _remove(self, paths: list[Path]) -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)

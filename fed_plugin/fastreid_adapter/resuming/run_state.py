@@ -1,0 +1,166 @@
+"""What a checkpoint holds of a run beyond weights, optimizer and schedule.
+
+With a ``SEED``, and on one process, a run that is killed and resumed ends with the same bits as one
+that never was: the place in the stream of images, random states and the best metric go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from typing import Any
+
+import torch
+from fastreid.utils import comm
+from fastreid.utils.checkpoint import PeriodicCheckpointer
+
+from fed_plugin.fastreid_adapter.items import SeededSampler
+from fed_plugin.fastreid_adapter.random_states import (
+    restore_streams,
+    saved_streams,
+    seed_streams,
+)
+from fed_plugin.fastreid_adapter.resuming.freezing import frozen_steps, set_frozen_steps
+from fed_plugin.fastreid_adapter.resuming.metrics_file import forget_lines_from
+
+logger = logging.getLogger("fastreid.fed_plugin.resuming")
+
+KEY = "run_state"
+BEST = "model_best.pth"
+_LAYOUT = ("iters_per_epoch", "images_per_rank", "ranks")
+
+
+class RunState:
+    """State of a trainer that the host's checkpointer saves and loads, like an optimizer's.
+
+    Args:
+        trainer: a ``DefaultTrainer``; it holds this object, which holds it weakly.
+    """
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = weakref.proxy(trainer)
+        self._loaded: dict[str, Any] | None = None
+        self.done = 0
+        """Iterations that are behind the weights."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return plain values and tensors, which load without executing anything."""
+        trainer, hook = self._trainer, self._checkpoint_hook()
+        scaler = trainer.grad_scaler
+        return {
+            "done": self.done,
+            **self._layout(),
+            "seed": int(trainer.cfg.get("SEED", -1)),
+            "best_metric": float(hook.best_metric) if hook else -1.0,
+            "metric": self._latest_metric(hook),
+            "random": saved_streams(),
+            "grad_scaler": scaler.state_dict() if scaler is not None else None,
+            "frozen_steps": frozen_steps(trainer.optimizer),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Keep a state until the run goes on; the host calls it when it resumes."""
+        self._loaded = state
+
+    def resume(self, checkpoint: dict[str, Any]) -> None:
+        """Take over what does not wait for the first step, once the host has loaded a checkpoint.
+
+        Args:
+            checkpoint: what the host's checkpointer returned, with its ``epoch`` and ``metric``.
+        """
+        trainer, hook, state = self._trainer, self._checkpoint_hook(), self._loaded or {}
+        if state.get("grad_scaler") and trainer.grad_scaler is not None:
+            trainer.grad_scaler.load_state_dict(state["grad_scaler"])
+        if state.get("frozen_steps") is not None:
+            set_frozen_steps(trainer.optimizer, state["frozen_steps"])
+        if hook is not None:
+            best = state.get("best_metric", self._best_on_disk())
+            hook.best_metric = max(best, float(checkpoint.get("metric", -1)))
+
+    def first_iteration(self, start_epoch: int, iters_per_epoch: int) -> int:
+        """Return the iteration to start with: within ``start_epoch`` if the checkpoint was."""
+        first, state = start_epoch * iters_per_epoch, self._loaded
+        if state is None:
+            return first
+        was, now = ({name: of[name] for name in _LAYOUT} for of in (state, self._layout()))
+        if was == now and first <= state["done"] <= first + iters_per_epoch:
+            return state["done"]
+        if state["done"] != first:
+            logger.warning(
+                "The checkpoint lies %d iterations within epoch %d, of a run with %s; this one has "
+                "%s, so the epoch starts again",
+                state["done"] % max(1, was["iters_per_epoch"]),
+                start_epoch,
+                was,
+                now,
+            )
+        return first
+
+    def go_on(self, first: int) -> None:
+        """Let images, random numbers and the log go on behind ``first`` iterations."""
+        self.done = first
+        if not first:
+            return
+        trainer, state = self._trainer, self._loaded
+        images_follow = self._skip_images(first * self._layout()["images_per_rank"])
+        if state is not None and comm.get_rank() == 0:
+            restore_streams(state["random"])
+        elif images_follow:  # a checkpoint holds the streams of rank 0
+            seed_streams((trainer.cfg.SEED, comm.get_rank(), first))
+        metric = state and state["metric"]
+        if metric:
+            name, value, trainer.storage.iter = metric
+            trainer.storage.put_scalar(name, value, smoothing_hint=False)
+            trainer.storage.iter = first
+        if comm.is_main_process():
+            forget_lines_from(first, trainer)
+        same = state is not None and images_follow and state["seed"] == trainer.cfg.SEED
+        logger.info(
+            "Going on behind %d iterations of %d; %s",
+            first,
+            trainer.max_iter,
+            "images and random numbers as if the run had never stopped"
+            if same
+            else "images in another order than without the stop (expected the same SEED of 0 or "
+            "more in both runs, and a checkpoint of this plugin)",
+        )
+
+    def _skip_images(self, position: int) -> bool:
+        """Start the stream of images anew, at a place in it; False if it has no seed."""
+        loader = self._trainer.data_loader
+        sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
+        if not isinstance(sampler, SeededSampler):
+            return False
+        if hasattr(loader, "shutdown"):
+            loader.shutdown()
+        sampler.start_from(position)
+        self._trainer._trainer._data_loader_iter = iter(loader)
+        return True
+
+    def _layout(self) -> dict[str, int]:
+        ranks = comm.get_world_size()
+        images = self._trainer.cfg.SOLVER.IMS_PER_BATCH // ranks
+        values = (self._trainer.iters_per_epoch, images, ranks)
+        return dict(zip(_LAYOUT, values, strict=True))
+
+    def _checkpoint_hook(self) -> PeriodicCheckpointer | None:
+        """Return the hook that knows the best metric; other ranks than the first have none."""
+        hooks = (h for h in self._trainer._hooks if isinstance(h, PeriodicCheckpointer))
+        return next(hooks, None)
+
+    def _latest_metric(self, hook: Any) -> tuple[str, float, int] | None:
+        """Return name, value and iteration of the metric that the next checkpoint will ask for."""
+        storage = getattr(self._trainer, "storage", None)
+        name = getattr(hook, "metric_name", None)
+        found = storage.latest().get(name) if storage is not None else None
+        return None if found is None else (name, float(found[0]), int(found[1]))
+
+    def _best_on_disk(self) -> float:
+        """Return the metric of ``model_best.pth``, for checkpoints that fast-reid alone wrote."""
+        checkpointer = self._trainer.checkpointer
+        path = os.path.join(checkpointer.save_dir, BEST)
+        if not os.path.isfile(path):
+            return -1.0
+        content = type(checkpointer)(torch.nn.Module())._load_file(path)
+        return float(content.get("metric", -1))

@@ -1,0 +1,92 @@
+"""The host's training loop, which starts at any iteration and ends as it should.
+
+It calls the same hooks in the same order. Beyond the host's: a run goes on within an epoch, a run
+that is finished says so and evaluates, and one that failed does not evaluate what is left of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastreid.engine.hooks import EvalHook
+from fastreid.utils.events import EventStorage
+
+from fed_plugin.fastreid_adapter.resuming.bad_losses import keep_the_last_good_state
+
+logger = logging.getLogger("fastreid.engine.train_loop")
+
+
+def train(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) -> None:
+    """Train from ``start_epoch``, or from where in it the checkpoint was written.
+
+    Args:
+        trainer: a ``TrainerBase`` with its hooks.
+        start_epoch: first epoch that is not finished, counted from 0.
+        max_epoch: epochs of the whole run.
+        iters_per_epoch: iterations of each.
+
+    Raises:
+        FloatingPointError: a loss is not a number.
+        Exception: whatever a step or a hook raises.
+    """
+    state = getattr(trainer, "run_state", None)
+    first = start_epoch * iters_per_epoch
+    if state is not None:
+        first = state.first_iteration(start_epoch, iters_per_epoch)
+    trainer.iter = trainer.start_iter = first
+    trainer.epoch = min(start_epoch, max_epoch - 1)
+    with EventStorage(first) as trainer.storage:
+        finished = False
+        try:
+            trainer.before_train()
+            if start_epoch >= max_epoch:
+                _evaluate_finished(trainer, max_epoch)
+            else:
+                logger.info("Starting training from epoch %d", start_epoch)
+                if state is not None:
+                    state.go_on(first)
+                _run_epochs(trainer, start_epoch, max_epoch, iters_per_epoch)
+            finished = True
+        except FloatingPointError as error:
+            keep_the_last_good_state(trainer, error)
+            logger.exception("Exception during training:")
+            raise
+        except Exception:
+            logger.exception("Exception during training:")
+            raise
+        finally:
+            _end(trainer, finished)
+
+
+def _run_epochs(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) -> None:
+    state = getattr(trainer, "run_state", None)
+    for epoch in range(start_epoch, max_epoch):
+        trainer.epoch = epoch
+        trainer.before_epoch()
+        while trainer.iter < (epoch + 1) * iters_per_epoch:
+            trainer.before_step()
+            trainer.run_step()
+            if state is not None:
+                state.done = trainer.iter + 1
+            trainer.after_step()
+            trainer.iter += 1
+        trainer.storage.iter = trainer.iter - 1  # also where no step of the epoch was left
+        trainer.after_epoch()
+
+
+def _evaluate_finished(trainer: Any, max_epoch: int) -> None:
+    """Evaluate a run that has nothing left to train, as its last epoch did."""
+    logger.info("Training is finished: %d of %d epochs; evaluating it", max_epoch, max_epoch)
+    trainer.storage.epoch = trainer.epoch
+    for hook in trainer._hooks:
+        if isinstance(hook, EvalHook) and max_epoch % hook._period == 0:
+            hook._do_eval()
+
+
+def _end(trainer: Any, finished: bool) -> None:
+    """Call the hooks' ``after_train``; only a run that came to its end is evaluated there."""
+    trainer.storage.iter = trainer.iter
+    for hook in trainer._hooks:
+        if finished or not isinstance(hook, EvalHook):
+            hook.after_train()

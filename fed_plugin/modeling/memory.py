@@ -55,14 +55,15 @@ class IdentityMemory(nn.Module):
     def update(self, features: Tensor, targets: Tensor) -> None:
         """Move the slots of ``targets``: ``m <- momentum m + (1 - momentum) q``, sample by sample.
 
-        Several samples of one identity act in batch order; done in closed form, without a loop. A
-        slot that would get a value that is not finite stays as it is.
+        Several samples of one identity act in batch order; done in closed form, without a loop. An
+        identity with a sample that is not finite keeps its slot as it is.
 
         Args:
             features: (B, D), un-normalised.
             targets: (B,) int64 in [0, M).
         """
-        features = features.to(self.features.dtype)
+        finite = features.isfinite().all(dim=1)  # (B,)
+        features = features.to(self.features.dtype).where(finite[:, None], 0)
         same = targets[:, None] == targets[None, :]  # (B, B)
         first = same.int().argmax(dim=1)  # each sample's first one of its identity
         later = same.triu(diagonal=1).sum(dim=1).to(features.dtype)
@@ -70,8 +71,8 @@ class IdentityMemory(nn.Module):
         kept = self.momentum ** same.sum(dim=1, keepdim=True).to(features.dtype)
         old = self.features[targets]  # (B, D)
         new = ((same.to(features.dtype) * share) @ features + kept * old)[first]
-        # one value per slot, whatever the rounding
-        self.features[targets] = torch.where(new.isfinite().all(dim=1, keepdim=True), new, old)
+        spoiled = (same & ~finite).any(dim=1, keepdim=True)  # (B, 1)
+        self.features[targets] = torch.where(spoiled, old, new)  # one value per slot, by `first`
 
     @torch.no_grad()
     def neighbors(self, queries: Tensor, targets: Tensor, num_neighbors: int) -> Tensor:

@@ -99,3 +99,12 @@ def test_autocast_does_not_touch_the_similarities():
     expected = memory.neighbors(queries, targets, 5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(memory.neighbors(queries, targets, 5), expected)
+
+
+def test_a_feature_that_is_not_finite_leaves_its_slot_as_it_was():
+    memory = IdentityMemory(3, 2, momentum=0.2)
+    memory.fill(torch.ones(3, 2))
+    features = torch.tensor([[2.0, 2.0], [torch.nan, 2.0], [3.0, torch.inf], [4.0, 4.0]])
+    memory.update(features, torch.tensor([0, 1, 1, 2]))
+    expected = torch.tensor([[1.8, 1.8], [1.0, 1.0], [3.4, 3.4]])
+    torch.testing.assert_close(memory.features, expected)

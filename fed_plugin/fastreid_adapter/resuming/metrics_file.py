@@ -24,7 +24,7 @@ def forget_lines_from(first: int, trainer: Any) -> None:
             file.truncate(_end_of_lines_before(first, file.read()))
     for hook in trainer._hooks:
         for writer in hook._writers if isinstance(hook, PeriodicWriter) else ():
-            if hasattr(writer, "_last_write"):
+            if isinstance(getattr(writer, "_last_write", None), int):
                 writer._last_write = first - 1
 
 

@@ -83,17 +83,17 @@ class RunState:
         first, state = start_epoch * iters_per_epoch, self._loaded
         if state is None:
             return first
-        was, now = ({name: of[name] for name in _LAYOUT} for of in (state, self._layout()))
-        if was == now and first <= state["done"] <= first + iters_per_epoch:
+        within = state["done"] - start_epoch * state["iters_per_epoch"]
+        if self._has_the_layout_of(state) and 0 <= within <= iters_per_epoch:
             return state["done"]
-        if state["done"] != first:
+        if within:
             logger.warning(
                 "The checkpoint lies %d iterations within epoch %d, of a run with %s; this one has "
                 "%s, so the epoch starts again",
-                state["done"] % max(1, was["iters_per_epoch"]),
+                within,
                 start_epoch,
-                was,
-                now,
+                {name: state[name] for name in _LAYOUT},
+                self._layout(),
             )
         return first
 
@@ -115,7 +115,8 @@ class RunState:
             trainer.storage.iter = first
         if comm.is_main_process():
             forget_lines_from(first, trainer)
-        same = state is not None and images_follow and state["seed"] == trainer.cfg.SEED
+        same = images_follow and state is not None and self._has_the_layout_of(state)
+        same = same and state["seed"] == trainer.cfg.SEED and first == state["done"]
         logger.info(
             "Going on behind %d iterations of %d; %s",
             first,
@@ -123,7 +124,7 @@ class RunState:
             "images and random numbers as if the run had never stopped"
             if same
             else "images in another order than without the stop (expected the same SEED of 0 or "
-            "more in both runs, and a checkpoint of this plugin)",
+            "more, batch size and ranks as before, and a checkpoint of this plugin)",
         )
 
     def _skip_images(self, position: int) -> bool:
@@ -143,6 +144,9 @@ class RunState:
         images = self._trainer.cfg.SOLVER.IMS_PER_BATCH // ranks
         values = (self._trainer.iters_per_epoch, images, ranks)
         return dict(zip(_LAYOUT, values, strict=True))
+
+    def _has_the_layout_of(self, state: dict[str, Any]) -> bool:
+        return self._layout() == {name: state[name] for name in _LAYOUT}
 
     def _checkpoint_hook(self) -> PeriodicCheckpointer | None:
         """Return the hook that knows the best metric; other ranks than the first have none."""

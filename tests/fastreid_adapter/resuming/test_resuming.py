@@ -1,0 +1,173 @@
+"""A run that is stopped and resumed ends with the bits of one that never was."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from fed_plugin.fastreid_adapter.items import SeededIndex
+
+
+def iterations(trainer):
+    lines = (Path(trainer.cfg.OUTPUT_DIR) / "metrics.json").read_text().splitlines()
+    return [json.loads(line)["iteration"] for line in lines]
+
+
+@pytest.mark.parametrize(("stopped", "workers"), [(3, 0), (8, 0), (13, 1)])
+def test_a_resumed_run_ends_bit_identical(run, stop_at, saved, stopped, workers):
+    words = ("SOLVER.CHECKPOINT_ITERS", 2)
+    whole = run("whole", *words)
+    assert whole.iters_per_epoch == 8 and whole.iter == 16
+    weights = torch.nn.utils.parameters_to_vector(whole.model.parameters())
+    run("parts", *words, "DATALOADER.NUM_WORKERS", workers, stop=stop_at(stopped))
+    parts = run("parts", *words, "DATALOADER.NUM_WORKERS", workers, resume=True)
+    assert parts.start_iter == stopped // 2 * 2
+    assert torch.equal(weights, torch.nn.utils.parameters_to_vector(parts.model.parameters()))
+    for name in ("model_final", "model_best"):
+        one, other = saved(whole, name), saved(parts, name)
+        assert one.keys() == other.keys()
+        assert [key for key in one if one[key] != other[key]] == []
+    assert iterations(parts) == sorted(set(iterations(parts)))
+
+
+def test_without_the_key_a_run_goes_on_from_its_last_epoch_bit_by_bit(run, stop_at, saved):
+    whole = run("whole")
+    run("parts", stop=stop_at(12))
+    parts = run("parts", resume=True)
+    assert parts.start_iter == 8
+    assert saved(whole) == saved(parts)
+
+
+def test_the_random_states_matter(run, stop_at, saved, monkeypatch):
+    from fed_plugin.fastreid_adapter.resuming import run_state
+
+    whole = run("whole")
+    run("parts", stop=stop_at(9))
+    monkeypatch.setattr(run_state, "restore_streams", lambda saved: None)
+    assert saved(whole) != saved(run("parts", resume=True))
+
+
+def test_the_place_in_the_data_matters(run, stop_at, saved, monkeypatch):
+    from fed_plugin.fastreid_adapter.items import SeededSampler
+
+    whole = run("whole")
+    run("parts", stop=stop_at(9))
+    monkeypatch.setattr(SeededSampler, "start_from", lambda self, position: None)
+    assert saved(whole) != saved(run("parts", resume=True))
+
+
+def test_images_go_on_where_they_stopped(run, stop_at):
+    first = run("parts", "SOLVER.CHECKPOINT_ITERS", 3, stop=stop_at(9))
+    sampler = first.data_loader.batch_sampler.sampler
+    sampler.start_from(0)
+    stream = iter(sampler)
+    expected = [next(stream) for _ in range(80)][72:]
+    resumed = run("parts", "SOLVER.CHECKPOINT_ITERS", 3, resume=True)
+    again = iter(resumed.data_loader.batch_sampler.sampler)
+    got = [next(again) for _ in range(8)]
+    assert all(isinstance(index, SeededIndex) for index in got)
+    assert [(int(i), i.entropy) for i in got] == [(int(i), i.entropy) for i in expected]
+
+
+def test_only_two_checkpoints_within_epochs_are_kept_and_none_of_a_finished_run(run, stop_at):
+    words = ("SOLVER.CHECKPOINT_ITERS", 1)
+    stopped = run("parts", *words, stop=stop_at(5))
+    folder = Path(stopped.cfg.OUTPUT_DIR)
+    names = sorted(path.name for path in folder.glob("model_iter_*"))
+    assert names == ["model_iter_0000004.pth", "model_iter_0000005.pth"]
+    assert (folder / "last_checkpoint").read_text() == names[-1]
+    run("parts", *words, resume=True)
+    assert list(folder.glob("model_iter_*")) == []
+
+
+def test_another_batch_size_starts_the_epoch_again_and_says_so(run, stop_at, caplog):
+    run("parts", "SOLVER.CHECKPOINT_ITERS", 2, stop=stop_at(11))
+    log = logging.getLogger("fastreid.fed_plugin.resuming")
+    log.addHandler(caplog.handler)
+    caplog.set_level(logging.INFO, logger=log.name)
+    resumed = run("parts", "SOLVER.IMS_PER_BATCH", 12, "SOLVER.CHECKPOINT_ITERS", 2, resume=True)
+    log.removeHandler(caplog.handler)
+    assert resumed.start_iter == 5  # epoch 1 of 5 iterations each
+    assert "lies 2 iterations within epoch 1" in caplog.text
+    assert "the epoch starts again" in caplog.text
+    assert "images in another order" in caplog.text
+
+
+def test_a_run_with_one_step_left_prints_its_last_line(run, stop_at):
+    run("parts", "SOLVER.CHECKPOINT_ITERS", 1, stop=stop_at(15))
+    assert run("parts", "SOLVER.CHECKPOINT_ITERS", 1, resume=True).start_iter == 15
+
+
+def test_a_worse_model_does_not_become_the_best_one(run, stop_at, saved, monkeypatch):
+    values = iter([30.0, 20.0, 20.0])
+
+    def evaluate(cls, cfg, model):
+        return {"metric": next(values)}
+
+    monkeypatch.setattr("fastreid.engine.DefaultTrainer.test", classmethod(evaluate))
+    run("parts", stop=stop_at(8))
+    resumed = run("parts", resume=True)
+    assert saved(resumed, "model_best")[".metric"] == 30.0
+    assert saved(resumed)[".run_state.best_metric"] == 30.0
+
+
+def test_a_checkpoint_of_fast_reid_alone_takes_the_best_metric_from_the_disk(
+    run, stop_at, saved, monkeypatch
+):
+    values = iter([30.0, 20.0])
+
+    def evaluate(cls, cfg, model):
+        return {"metric": next(values)}
+
+    monkeypatch.setattr("fastreid.engine.DefaultTrainer.test", classmethod(evaluate))
+    folder = Path(run("parts", stop=stop_at(8)).cfg.OUTPUT_DIR)
+    for path in folder.glob("*.pth"):
+        content = torch.load(path, weights_only=True)
+        del content["run_state"]
+        torch.save(content, path)
+    assert saved(run("parts", resume=True), "model_best")[".metric"] == 30.0
+
+
+def test_a_finished_run_evaluates_once_more(run):
+    first = run("whole")
+    again = run("whole", resume=True)
+    assert again.start_epoch == again.max_epoch
+    assert again._last_eval_results["mAP"] == first._last_eval_results["mAP"]
+
+
+def test_a_run_that_failed_in_its_last_epoch_is_not_evaluated(run):
+    def fail(trainer):
+        if trainer.iter == 7:
+            raise RuntimeError("a step that fails")
+
+    with pytest.raises(RuntimeError, match="a step that fails"):
+        run("failing", "TEST.EVAL_PERIOD", 5, stop=fail)
+
+
+def test_the_freeze_of_layers_is_not_repeated():
+    from fastreid.solver.build import _generate_optimizer_class_with_freeze_layer
+
+    from fed_plugin.fastreid_adapter.resuming.freezing import frozen_steps, set_frozen_steps
+
+    def optimizer():
+        weight = torch.nn.Parameter(torch.ones(1))
+        kind = _generate_optimizer_class_with_freeze_layer(torch.optim.SGD, freeze_iters=3)
+        group = {"params": [weight], "freeze_status": "freeze"}
+        return weight, kind([group], lr=1.0)
+
+    weight, first = optimizer()
+    for _ in range(2):
+        weight.grad = torch.ones(1)
+        first.step()
+    assert frozen_steps(first) == 2 and weight.item() == 1.0
+    weight, resumed = optimizer()
+    set_frozen_steps(resumed, frozen_steps(first))
+    for expected in (1.0, 0.0):
+        weight.grad = torch.ones(1)
+        resumed.step()
+        assert weight.item() == expected
+    assert frozen_steps(torch.optim.SGD([weight], lr=1.0)) is None

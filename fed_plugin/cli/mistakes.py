@@ -46,7 +46,9 @@ def one_sentence_for_mistakes(interrupted: str = "") -> Iterator[Outcome]:
 
 
 def is_mistake(error: BaseException) -> bool:
-    """Tell whether an error is one of ``MISTAKES``, or a spawned rank's word of one."""
+    """Tell whether an error is one of ``MISTAKES``, a spawned rank's word of one, or its death."""
+    if _is_death_of_a_rank(error):
+        return True
     if type(error).__name__ != "ProcessRaisedException":  # torch's, no child of RuntimeError
         return isinstance(error, MISTAKES)
     kind = getattr(builtins, _last_line(str(error).strip()).partition(":")[0], None)
@@ -55,12 +57,21 @@ def is_mistake(error: BaseException) -> bool:
 
 def sentence(error: BaseException) -> str:
     """Say what went wrong, without the traceback that a spawned rank's error carries."""
+    if _is_death_of_a_rank(error):
+        return (
+            f"{str(error).replace('process', 'rank', 1)}, and the others were ended (out of "
+            "memory, perhaps); `--resume` goes on from the newest checkpoint"
+        )
     text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
     text = str(text).strip()
     if "Traceback (most recent call last)" in text:
         last = _last_line(text)
         text = last.partition(": ")[2] or last
     return text
+
+
+def _is_death_of_a_rank(error: BaseException) -> bool:
+    return type(error).__name__ == "ProcessExitedException"  # torch's
 
 
 def _last_line(text: str) -> str:

@@ -28,3 +28,18 @@ def test_a_mistake_in_a_spawned_rank_is_one_sentence(capsys):
 def test_a_bug_in_a_spawned_rank_keeps_its_traceback():
     with pytest.raises(ProcessRaisedException), one_sentence_for_mistakes():
         raise raised_in_a_rank("TypeError: unsupported operand")
+
+
+def test_the_death_of_a_rank_is_one_sentence_that_says_how_to_go_on(capsys):
+    from torch.multiprocessing import ProcessExitedException
+
+    with one_sentence_for_mistakes() as outcome:
+        raise ProcessExitedException(
+            "process 1 terminated with signal SIGKILL", error_index=1, error_pid=4, exit_code=-9
+        )
+    said = capsys.readouterr().err
+    assert outcome.status == 1
+    assert said.startswith(
+        "error: rank 1 terminated with signal SIGKILL, and the others were ended"
+    )
+    assert "`--resume` goes on" in said

@@ -32,7 +32,10 @@ def poisoned(run, monkeypatch):
         monkeypatch.setattr(FED, "_initialize_memories", lambda self: None)
         with pytest.raises(FloatingPointError) as caught:
             run("bad", stop=note)
-        trainer, found["trainer"] = found["trainer"], SimpleNamespace(iter=-1)  # later runs are well
+        trainer, found["trainer"] = (
+            found["trainer"],
+            SimpleNamespace(iter=-1),
+        )  # later runs are well
         return str(caught.value), trainer, found["before"]
 
     return make

@@ -1,6 +1,7 @@
 # From a bare checkout, `make test` and `make demo` do everything; a second call installs nothing.
 #   make test  [ARGS="tests/modeling -x"]    the tests
 #   make demo                                draws data, trains, evaluates, prints a table
+#   make soak                                kills, broken inputs, long runs: docs/reliability.md
 #   make lint                                ruff and mypy
 #   make clean                               removes .venv and what was built, never results
 # PYTHON=python3.12 chooses the interpreter (3.10 to 3.13) that .venv is made with.
@@ -16,17 +17,25 @@ INPUTS := setup.py pyproject.toml fed_plugin/__init__.py requirements/pins.txt r
 STAMP := $(VENV)/installed-$(shell { echo '$(CURDIR)'; cat $(INPUTS); } | cksum | tr ' ' '-')
 VERSION := import sys; print(*sys.version_info[:2], sep=".")
 
-.PHONY: help test demo lint clean ready
+.PHONY: help test demo soak lint clean ready
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# \{0,1\}//; 1,6p' Makefile
+	@sed -n 's/^# \{0,1\}//; 1,7p' Makefile
 
 test: ready
 	$(RUN) -m pytest $(ARGS)
 
 demo: ready
 	$(RUN) -m fed_plugin demo $(ARGS)
+
+SOAK := kills ranks broken_inputs long_run import_hook
+
+soak: ready
+	@failed=""; for name in $(SOAK); do echo "== $$name"; \
+	  $(RUN) benchmarks/reliability/$$name.py || failed="$$failed $$name"; done; \
+	$(RUN) benchmarks/reliability/page.py; \
+	test -z "$$failed" || { echo "not as expected:$$failed"; exit 1; }
 
 lint: ready
 	$(RUN) -m ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -69,7 +70,7 @@ def test_a_full_disk_keeps_the_previous_checkpoint_and_says_so(checkpointer, tmp
     assert sorted(os.listdir(tmp_path)) == ["last_checkpoint", "model_best.pth"]
 
 
-def test_a_disk_without_room_keeps_the_previous_checkpoint(checkpointer, model, tmp_path):
+def test_a_full_or_read_only_disk_keeps_the_previous_checkpoint(checkpointer, model, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -84,8 +85,25 @@ def test_a_disk_without_room_keeps_the_previous_checkpoint(checkpointer, model, 
         with pytest.raises(OSError, match="No space left on device"):
             small.save("model_0001")
         assert newest(disk) == "model_0000.pth" and not damage(str(disk / "model_0000.pth"))
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with pytest.raises(OSError, match=r"model_0002\.pth: could not be written"):
+            small.save("model_0002")
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_rename_that_fails_is_an_error_and_keeps_the_previous_checkpoint(
+    checkpointer, tmp_path, monkeypatch
+):
+    def cross(*paths):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    checkpointer.save("model_0000")
+    monkeypatch.setattr(os, "replace", cross)
+    with pytest.raises(OSError, match="Invalid cross-device link"):
+        checkpointer.save("model_0001")
+    assert sorted(os.listdir(tmp_path)) == ["last_checkpoint", "model_0000.pth"]
+    assert newest(tmp_path) == "model_0000.pth"
 
 
 def test_a_folder_that_is_gone_is_named(checkpointer, tmp_path):

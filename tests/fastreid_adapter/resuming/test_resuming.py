@@ -171,3 +171,20 @@ def test_the_freeze_of_layers_is_not_repeated():
         resumed.step()
         assert weight.item() == expected
     assert frozen_steps(torch.optim.SGD([weight], lr=1.0)) is None
+
+
+def test_the_scaler_of_mixed_precision_goes_on(run, stop_at):
+    def grow(trainer):
+        trainer._trainer.grad_scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+        stop_at(9)(trainer)
+
+    run("parts", stop=grow)
+    checkpoint = torch.load(
+        run("other", stop=stop_at(0)).cfg.OUTPUT_DIR + "/../parts/model_0000.pth"
+    )
+    assert checkpoint["run_state"]["grad_scaler"]["scale"] == 8.0
+    resumed = run("other", stop=stop_at(0))
+    resumed._trainer.grad_scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    resumed.run_state.load_state_dict(checkpoint["run_state"])
+    resumed.run_state.resume({})
+    assert resumed.grad_scaler.get_scale() == 8.0

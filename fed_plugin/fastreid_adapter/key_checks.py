@@ -43,6 +43,7 @@ CHOICES = {
 
 _MOST_SEED = 4_000_000_000  # NumPy takes 32 bits, and ranks are added
 _MOST_FEATHER = 1000
+_LEAST_CHANNELS = 8
 _numbers = pair(number(float("-inf"), float("inf"), ""), "(low, high), two numbers")
 _path = text("a path", lambda value: "\0" not in value)
 _name = text("a registered name", bool)
@@ -93,10 +94,12 @@ KINDS: dict[str, Kind] = {
     **{f"MODEL.FED.{key}": one_of(*values) for key, values in CHOICES.items()},
     "MODEL.FED.NUM_PARTS": whole(1),
     "MODEL.FED.NORMALIZE_OUTPUT": switch(),
-    **{
-        f"MODEL.FED.VIT.{key}": _size
-        for key in ("NUM_LAYERS", "EMBED_DIM", "NUM_HEADS", "PATCH_SIZE")
-    },
+    **{f"MODEL.FED.VIT.{key}": _size for key in ("NUM_LAYERS", "NUM_HEADS", "PATCH_SIZE")},
+    # Fewer, and LayerNorms leave nothing of a token, or of the quarter that the OEM scores.
+    "MODEL.FED.VIT.EMBED_DIM": Kind(
+        f"{_LEAST_CHANNELS} or more, 0 for that of MODEL.BACKBONE.DEPTH",
+        lambda value: whole(0).accepts(value) and value not in range(1, _LEAST_CHANNELS),
+    ),
     "MODEL.FED.VIT.PRETRAIN_GRID": Kind(
         "(rows, columns), whole numbers of 1 or more, or (0, 0) to infer them",
         lambda value: pair(whole(1), "").accepts(value) or pair(whole(0, 0), "").accepts(value),

@@ -50,7 +50,7 @@ BAD = {
     "MODEL.FED.GLOBAL_TOKEN": NO_WORD,
     "MODEL.FED.NORMALIZE_OUTPUT": NO_SWITCH,
     "MODEL.FED.VIT.NUM_LAYERS": (-1, 1.0, True, "1"),
-    "MODEL.FED.VIT.EMBED_DIM": (-1, 32.0, True, "32", 30),
+    "MODEL.FED.VIT.EMBED_DIM": (-1, 1, 4, 32.0, True, "32", 30),
     "MODEL.FED.VIT.NUM_HEADS": (-1, 2.0, True, "2", 3),
     "MODEL.FED.VIT.PATCH_SIZE": (-1, 8.0, True, "8", 33),
     "MODEL.FED.VIT.OUTPUT": (*NO_WORD, "cls"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +10,12 @@ from fastreid.config import get_cfg
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 
 from fed_plugin.fastreid_adapter import dataset_checks
-from fed_plugin.fastreid_adapter.config_checks import check_fed_config
 from fed_plugin.fastreid_adapter.description import read_config
+from fed_plugin.fastreid_adapter.training_checks import check_training
+from fed_plugin.fastreid_adapter.transform_registry import is_registered
 
 ALWAYS = ("DATASETS.NAMES", "DATASETS.TESTS", "SEED")
 NEVER = ("OUTPUT_DIR",)
-TYPE_MISMATCH = re.compile(
-    r"Type mismatch \(<class '(\w+)'> vs\. <class '(\w+)'>\) with values \((.*) vs\. (.*)\) "
-    r"for config key: (\S+)",
-    re.DOTALL,
-)
-"""What yacs says of a value whose type it does not convert, a whole number for a float too."""
 SCORED_WITHOUT = {
     "TEST.RERANK.ENABLED": False,
     "TEST.AQE.ENABLED": False,
@@ -42,19 +36,24 @@ class ResolvedConfig:
     settings: dict[str, Any]
 
 
-def resolve_config(config_file: str, overrides: dict[str, Any]) -> ResolvedConfig:
+def resolve_config(
+    config_file: str, overrides: dict[str, Any], trained: bool = False
+) -> ResolvedConfig:
     """Read a config, set keys in it, and check what can be checked without reading data.
 
     Args:
         config_file: path.
         overrides: values by key.
+        trained: whether it is trained, so that what a training needs must be there.
 
     Raises:
-        ValueError: the file or a key or a value of it is wrong, or it asks to be scored in another
-            way than the benchmark scores.
+        ValueError: the file or a key or a value of it is wrong, it asks to be scored in another
+            way than the benchmark scores, or it cannot be trained.
     """
     try:
         cfg = read_config(config_file, [word for pair in overrides.items() for word in pair])
+        if trained:
+            check_training(cfg)
     except (KeyError, ValueError, AssertionError, AttributeError, OSError, yaml.YAMLError) as error:
         raise ValueError(_in_words(error, config_file, overrides)) from error
     flat = _flatten(cfg)
@@ -64,13 +63,11 @@ def resolve_config(config_file: str, overrides: dict[str, Any]) -> ResolvedConfi
                 f"{config_file}: {key}={flat[key]!r}: every method is scored alike, with "
                 f"{expected!r}; try {key}: {expected} in overrides"
             )
-    if not _is_registered(META_ARCH_REGISTRY, cfg.MODEL.META_ARCHITECTURE):
+    if not is_registered(META_ARCH_REGISTRY, cfg.MODEL.META_ARCHITECTURE):
         raise ValueError(
             f"{config_file}: MODEL.META_ARCHITECTURE={cfg.MODEL.META_ARCHITECTURE!r}: not "
             "registered; a plugin that has it must be installed"
         )
-    if cfg.MODEL.META_ARCHITECTURE == "FED":
-        check_fed_config(cfg)
     defaults = _flatten(get_cfg())
     settings = {
         key: value
@@ -99,23 +96,12 @@ def check_datasets(config_file: str, overrides: dict[str, Any], trained: bool = 
 
 
 def _in_words(error: Exception, config_file: str, overrides: dict[str, Any]) -> str:
-    """Say what is wrong with a config; of a value of another type, where it stands and the fix."""
+    """Say what is wrong with a config, and where the value stands."""
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
-    found = TYPE_MISMATCH.search(text)
-    if found is None:
-        return text if text.startswith(f"{config_file}: ") else f"{config_file}: {text}"
-    expected, got, example, value, key = found.groups()
-    where = "overrides" if key in overrides else config_file
-    said = f"{where}: {key}: {value}: expected {expected} such as {example}, got {got}"
-    return f"{said}; try {key}: {value}.0" if (expected, got) == ("float", "int") else said
-
-
-def _is_registered(registry: Any, name: str) -> bool:
-    try:
-        registry.get(name)
-    except KeyError:
-        return False
-    return True
+    if text.startswith(f"{config_file}: "):
+        return text
+    where = "overrides" if text.partition("=")[0] in overrides else config_file
+    return f"{where}: {text}"
 
 
 def _flatten(node: Any, prefix: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Every config key the plugin adds, declared once.
+"""Every config key the plugin adds, declared once; ``key_checks.py`` says what each takes.
 
 A value says the default; ``Base-FED.yml`` and its leaves say what a method uses. Letters are those
 of the maths: ``P`` parts, ``C`` channels of a token, ``K`` neighbours, ``M`` identities.
@@ -83,7 +83,7 @@ def _npo(node: Any) -> Any:
     npo.COUNT = (1, 1)
     # Whether the transparency of OCCLUDERS' files is kept; the reference pastes opaque crops.
     npo.ALPHA = False
-    # Rim in pixels of the training image over which an occluder fades. Reference: 0.
+    # Rim in pixels of the training image over which an occluder fades, up to 1000. Reference: 0.
     npo.FEATHER = 0
 
     npo.PEOPLE = node()
@@ -110,7 +110,8 @@ def _fed(node: Any) -> Any:
     fed.NORMALIZE_OUTPUT = True
 
     fed.VIT = node()
-    # Depth, width C, heads and patch side in pixels; 0 takes MODEL.BACKBONE.DEPTH's preset.
+    # Depth, width C (8 or more), heads and patch side in pixels; 0 takes the preset that
+    # MODEL.BACKBONE.DEPTH names.
     fed.VIT.NUM_LAYERS = 0
     fed.VIT.EMBED_DIM = 0
     fed.VIT.NUM_HEADS = 0
@@ -130,7 +131,7 @@ def _fed(node: Any) -> Any:
     # Whether parts are scaled by their visibility "before_norm" (BatchNorm; reference: what is
     # erased leaves a constant) or "after_norm" (it leaves nothing).
     fed.OEM.ERASURE = "before_norm"
-    # Weight of the two visibility losses, 0 or more. Reference: 1.
+    # Weight of the two visibility losses, in [0, 1000]. Reference: 1.
     fed.OEM.LOSS_WEIGHT = 1.0
 
     fed.FDM = node()
@@ -158,7 +159,7 @@ def _fed(node: Any) -> Any:
     fed.MEMORY.INIT = "centroids"
 
     fed.CONTRAST = node()
-    # Divisor of the cosine in the contrast losses, above 0. Reference: 0.05.
+    # Divisor of the cosine in the contrast losses, in [0.001, 1000]. Reference: 0.05.
     fed.CONTRAST.TEMPERATURE = 0.05
     return fed
 

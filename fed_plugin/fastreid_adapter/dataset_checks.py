@@ -8,8 +8,8 @@ from typing import Any
 from fastreid.data import build
 from fastreid.data.datasets import DATASET_REGISTRY
 
+from fed_plugin.fastreid_adapter.config_checks import check_config
 from fed_plugin.fastreid_adapter.loader_config import as_current
-from fed_plugin.fastreid_adapter.protocol import check_p_dukemtmc
 
 
 def check_datasets(cfg: Any, *, training: bool = False) -> None:
@@ -20,13 +20,13 @@ def check_datasets(cfg: Any, *, training: bool = False) -> None:
         training: list the training sets, too; a training does so by itself at once.
 
     Raises:
-        ValueError: no training set, an unknown name in ``DATASETS.NAMES`` or ``DATASETS.TESTS``, or
-            a set without images, or that cannot be listed.
+        ValueError: see ``check_config``; no training set, an unknown name in ``DATASETS.NAMES`` or
+            ``DATASETS.TESTS``, or a set without images, or that cannot be listed.
         FileNotFoundError: a set of this project is not there.
     """
+    check_config(cfg)
     if not cfg.DATASETS.NAMES:
         raise ValueError("DATASETS.NAMES=(): expected a data set to train on; try SynthOcc")
-    check_p_dukemtmc(cfg)
     for key in ("NAMES", "TESTS"):
         for name in cfg.DATASETS[key]:
             _check_name(f"DATASETS.{key}", name)

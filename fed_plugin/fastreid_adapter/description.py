@@ -17,6 +17,7 @@ from fastreid.data import build_reid_test_loader
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fed_plugin.fastreid_adapter.config_checks import check_config
 from fed_plugin.fastreid_adapter.evaluated_epoch import evaluated_epoch
 from fed_plugin.fastreid_adapter.meta_arch import FED
 from fed_plugin.fastreid_adapter.trained_model import load_trained
@@ -76,12 +77,13 @@ class Description:
 
 
 def read_config(config_file: str, overrides: list[str]) -> Any:
-    """Read a config as the stock scripts do.
+    """Read a config as the stock scripts do, and check it.
 
     Raises:
         FileNotFoundError: no such file.
         KeyError: a key that nobody declared.
-        ValueError: a value of another type; or the file is no config.
+        ValueError: a value of another type or that no key takes, see ``check_config``; or the file
+            is no config.
     """
     cfg = get_cfg()
     try:
@@ -92,6 +94,7 @@ def read_config(config_file: str, overrides: list[str]) -> Any:
             f"under _BASE_, if any; got something else ({str(error).partition(chr(10))[0]})"
         ) from error
     cfg.merge_from_list(overrides)
+    check_config(cfg)
     return cfg
 
 

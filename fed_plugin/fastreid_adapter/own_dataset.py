@@ -12,6 +12,7 @@ from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.names import MARKET_NAMES
 from fed_plugin.datasets.own import OwnData, SplitRule, read_own_data
 from fed_plugin.fastreid_adapter.datasets import FolderDataset, TrainItem, register_unless_taken
+from fed_plugin.fastreid_adapter.key_checks import check_value
 from fed_plugin.fastreid_adapter.loader_config import current_config
 
 NAME = "FolderReID"
@@ -54,7 +55,8 @@ class FolderReID(FolderDataset):
     ) -> None:
         cfg = current_config()
         keys = cfg.DATASETS.FOLDER_REID if cfg is not None else {}
-        self.dataset_name = _name(keys.get("NAME", NAME))
+        self.dataset_name = keys.get("NAME", NAME)
+        check_value(f"{_KEYS}.NAME", self.dataset_name)
         self.path = keys.get("ROOT", "") or os.path.join(root, self.dataset_name)
         self.rule = SplitRule(
             keys.get("TEST_SHARE", SplitRule.test_share),
@@ -88,16 +90,6 @@ class FolderReID(FolderDataset):
         images = {item[0]: item for item in self.own.train + self.own.query + self.own.gallery}
         people = [item for item in images.values() if item[1] not in self.own.distractor_pids]
         return self._prefixed(people, self.dataset_name)
-
-
-def _name(name: Any) -> str:
-    if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        raise ValueError(f"{_KEYS}.NAME={name!r}: expected a name; try {NAME}")
-    if os.path.basename(name) != name or name in (os.curdir, os.pardir):
-        raise ValueError(
-            f"{_KEYS}.NAME={name!r}: expected a name without folders; try {_KEYS}.ROOT for those"
-        )
-    return name
 
 
 register_unless_taken(FolderReID)

@@ -13,7 +13,9 @@ from fastreid.config import get_cfg
 from fastreid.engine import DefaultTrainer, default_argument_parser, default_setup, launch
 from fastreid.utils.checkpoint import Checkpointer
 
+from fed_plugin.fastreid_adapter.config_checks import check_config
 from fed_plugin.fastreid_adapter.dataset_checks import check_datasets
+from fed_plugin.fastreid_adapter.training_checks import check_training
 
 
 def parse_flags(words: list[str], prog: str) -> Namespace:
@@ -38,6 +40,8 @@ def launch_ranks(main: Callable[[Namespace], Any], args: Namespace) -> None:
 def train_or_evaluate(args: Namespace) -> Any:
     """Train in one rank, or evaluate with ``--eval-only``; return the results."""
     cfg = _configure(args)
+    (check_config if args.eval_only else check_training)(cfg)
+    default_setup(cfg, args)
     if args.eval_only:
         return _evaluate(cfg)
     check_datasets(cfg)
@@ -51,7 +55,6 @@ def _configure(args: Namespace) -> Any:
     cfg.merge_from_file(args.config_file)
     cfg.merge_from_list(args.opts)
     cfg.freeze()
-    default_setup(cfg, args)
     return cfg
 
 

@@ -7,18 +7,13 @@ from typing import Any
 
 from fastreid.data import transforms as host_transforms
 from fastreid.data.transforms import build as host_build
-from fastreid.utils.registry import Registry
 
 from fed_plugin import transforms
 from fed_plugin.fastreid_adapter.compat import rebind
 from fed_plugin.fastreid_adapter.items import current_item
+from fed_plugin.fastreid_adapter.npo_checks import check_npo
 from fed_plugin.fastreid_adapter.people import training_people
-
-TRANSFORM_REGISTRY = Registry("TRANSFORM")
-TRANSFORM_REGISTRY.__doc__ = """
-Registry of training transforms. A registered object is called as ``obj(cfg)``; what it returns
-takes what the stock pipeline ends with, a (3, H, W) float tensor in [0, 255].
-"""
+from fed_plugin.fastreid_adapter.transform_registry import TRANSFORM_REGISTRY
 
 
 @TRANSFORM_REGISTRY.register()
@@ -30,14 +25,7 @@ class NPOAugmentation(transforms.NPOAugmentation):
     """
 
     def __init__(self, cfg: Any) -> None:
-        npo = cfg.INPUT.NPO
-        if not 0 <= npo.PROB <= 1:
-            raise ValueError(f"INPUT.NPO.PROB={npo.PROB!r}: expected a share in [0, 1]")
-        if npo.FEATHER < 0:
-            raise ValueError(f"INPUT.NPO.FEATHER={npo.FEATHER!r}: expected 0 or more pixels")
-        if npo.VIEWS not in (1, 2):
-            raise ValueError(f"INPUT.NPO.VIEWS={npo.VIEWS!r}: expected 1 or 2")
-        rule = _placement_rule(npo)
+        rule, npo = check_npo(cfg), cfg.INPUT.NPO
         occluders = (
             transforms.OccluderSet.from_folder(
                 npo.OCCLUDERS, key="INPUT.NPO.OCCLUDERS", alpha=npo.ALPHA
@@ -59,19 +47,6 @@ class NPOAugmentation(transforms.NPOAugmentation):
         if self.rule.people and pid is None:
             pid = _pid_under_way(self.rule.people)
         return super().draw(height, width, generator, pid)
-
-
-def _placement_rule(npo: Any) -> transforms.PlacementRule:
-    return transforms.PlacementRule(
-        placement=npo.PLACEMENT,
-        height=tuple(npo.HEIGHT),
-        width=tuple(npo.WIDTH),
-        count=tuple(npo.COUNT),
-        people=npo.PEOPLE.PROB,
-        people_scale=tuple(npo.PEOPLE.SCALE),
-        people_height=tuple(npo.PEOPLE.HEIGHT),
-        people_width=tuple(npo.PEOPLE.WIDTH),
-    )
 
 
 def _pid_under_way(share: float) -> Hashable:

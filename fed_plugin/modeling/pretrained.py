@@ -39,11 +39,7 @@ def load_pretrained(vit: TokenViT, path: str, source_grid: tuple[int, int] = (0,
         ValueError: not a checkpoint, a missing or unknown name, or a wrong shape; the message
             names the config key and the file.
     """
-    if not path or not Path(path).is_file():
-        raise FileNotFoundError(
-            f"{_KEY}={path!r}: no such file; expected a ViT checkpoint with timm's names "
-            "(or set MODEL.BACKBONE.PRETRAIN False to start from random weights)"
-        )
+    check_pretrained_path(path)
     weights = {
         name: value
         for name, value in _read_state_dict(path).items()
@@ -56,6 +52,19 @@ def load_pretrained(vit: TokenViT, path: str, source_grid: tuple[int, int] = (0,
     _check_fit(weights, vit.state_dict(), path)
     vit.load_state_dict(weights)
     logger.info("Loaded %d pretrained tensors from %s", len(weights), path)
+
+
+def check_pretrained_path(path: str) -> None:
+    """Refuse a path without a file.
+
+    Raises:
+        FileNotFoundError: there is none; the message names the config key.
+    """
+    if not path or not Path(path).is_file():
+        raise FileNotFoundError(
+            f"{_KEY}={path!r}: no such file; expected a ViT checkpoint with timm's names "
+            "(or set MODEL.BACKBONE.PRETRAIN False to start from random weights)"
+        )
 
 
 def resize_position_embedding(

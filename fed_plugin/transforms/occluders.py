@@ -86,24 +86,7 @@ class OccluderSet:
             ValueError: a file in it cannot be decoded or, with ``alpha``, holds no visible pixel;
                 the message names it.
         """
-        folder = Path(path)
-        if not folder.is_dir():
-            found = "is a file" if folder.exists() else "no such folder"
-            raise FileNotFoundError(
-                f'{key}={path}: {found}; expected a folder of {_EXPECTED}, or "" for the drawn set'
-            )
-        files = sorted(
-            (
-                file
-                for file in folder.iterdir()
-                if file.suffix.lower() in DECODED_SUFFIXES
-                and not file.name.startswith(".")
-                and file.is_file()
-            ),
-            key=lambda file: file.name,
-        )
-        if not files:
-            raise FileNotFoundError(f"{key}={path}: found no image; expected {_EXPECTED}")
+        files = occluder_files(path, key)
         images = []
         read = read_rgba if alpha else read_rgb
         for file in files:
@@ -153,6 +136,37 @@ class OccluderSet:
     def __reduce__(self) -> tuple[Any, ...]:
         packed = [_to_png(self[index], self._alphas[index]) for index in range(len(self))]
         return _unpack, (type(self), packed, self._names)
+
+
+def occluder_files(path: str | Path, key: str = "INPUT.NPO.OCCLUDERS") -> list[Path]:
+    """List the images of a folder of occluders in name order, and read none.
+
+    Args:
+        path: the folder; not searched recursively.
+        key: config key that errors name.
+
+    Raises:
+        FileNotFoundError: the folder does not exist, is no folder, or holds no image.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "no such folder"
+        raise FileNotFoundError(
+            f'{key}={path}: {found}; expected a folder of {_EXPECTED}, or "" for the drawn set'
+        )
+    files = sorted(
+        (
+            file
+            for file in folder.iterdir()
+            if file.suffix.lower() in DECODED_SUFFIXES
+            and not file.name.startswith(".")
+            and file.is_file()
+        ),
+        key=lambda file: file.name,
+    )
+    if not files:
+        raise FileNotFoundError(f"{key}={path}: found no image; expected {_EXPECTED}")
+    return files
 
 
 def _check_crop(name: str, image: Pixels) -> None:

@@ -90,7 +90,7 @@ def _config_cell(
     folder = _folder(plan, dataset, method, seed)
     overrides = {**overrides_of(plan, dataset, method), "SEED": seed, "OUTPUT_DIR": str(folder)}
     try:
-        resolved = resolve_config(method.source, overrides)
+        resolved = resolve_config(method.source, overrides, method.kind == "trained")
         asked = (dataset.name, *dataset.train) if method.kind == "trained" else (dataset.name,)
         if asked not in seen:
             check_datasets(method.source, overrides, trained=method.kind == "trained")

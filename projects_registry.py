@@ -7,7 +7,8 @@ that waits for ``import fastreid`` and only then imports this module, whose find
 1. before anything of the host runs, the ``mends`` module of every enabled project is imported; it
    calls `before` and `after` to have functions run around single host modules;
 2. whenever the outermost ``fastreid.<something>`` has run, enabled projects not yet loaded are
-   loaded. One that raises is named in a warning, and the host goes on without it.
+   loaded. One that raises or exits is named in a warning of one line, and the host goes on
+   without it; Ctrl-C goes through, and the next import tries again.
 
 ``FASTREID_PROJECTS=off`` leaves everything alone, ``FASTREID_PROJECTS=FED,Other`` narrows. Other
 packages take part by an entry point in the group ``fastreid.projects``, ``Name = "module"`` or
@@ -30,6 +31,7 @@ from typing import Any, NamedTuple
 HOST = "fastreid"
 GROUP = "fastreid.projects"
 SWITCH = "FASTREID_PROJECTS"
+REGISTER = "register"
 LOADING, LOADED = "loading", "loaded"
 
 HostFunction = Callable[[ModuleType], object]
@@ -44,13 +46,13 @@ class Project(NamedTuple):
         module: The module that registers the project when it is imported.
         mends: A light module, imported before anything of the host runs, that calls `before` and
             `after`; it imports neither the host nor PyTorch.
-        register: A function of ``module``, called once after its import; it may be absent.
+        register: A function of ``module``, called once after its import; REGISTER may be absent.
     """
 
     name: str
     module: str
     mends: str | None = None
-    register: str = "register"
+    register: str = REGISTER
 
 
 BUILT_IN = (Project("FED", "fed_plugin.fastreid_adapter", "fed_plugin.fastreid_adapter.compat"),)
@@ -94,9 +96,14 @@ def available() -> dict[str, Project]:
         from importlib.metadata import entry_points
 
         known = {project.name: project for project in BUILT_IN}
-        for entry in entry_points(group=GROUP):
-            module, _, function = entry.value.replace(" ", "").partition(":")
-            known.setdefault(entry.name, Project(entry.name, module, None, function or "register"))
+        try:
+            entries = [(entry.name, entry.value) for entry in entry_points(group=GROUP)]
+        except Exception as error:  # broken metadata of any installed package
+            entries = []
+            _logger.warning("Other packages' projects cannot be listed: %s", _one_line(error))
+        for name, value in entries:
+            module, _, function = value.replace(" ", "").partition(":")
+            known.setdefault(name, Project(name, module, None, function or REGISTER))
         _state.known = known
     return dict(_state.known)
 
@@ -120,7 +127,8 @@ def load(name: str) -> ModuleType:
             with _inside("host"):  # the package around the mends shall not import the host now
                 import_module(project.mends)
         module = import_module(project.module)
-        if _state.status.get(name) != LOADED and hasattr(module, project.register):
+        named = project.register != REGISTER or hasattr(module, REGISTER)
+        if _state.status.get(name) != LOADED and named:
             getattr(module, project.register)()
     _state.status[name] = LOADED
     return module
@@ -140,8 +148,11 @@ def load_all() -> None:
             _state.status[project.name] = LOADING
         try:
             load(project.name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             _give_up(project, error)
+        except BaseException:
+            del _state.status[project.name]
+            raise
 
 
 def arm() -> None:
@@ -193,6 +204,7 @@ def report() -> str:
     for name, how in _state.status.items():
         if how not in (LOADING, LOADED):
             parts.append(f"not loaded: {name} ({how})")
+    parts += _which_host()
     if _state.notes:
         parts.append(f"applied: {', '.join(_state.notes)}")
     return "; ".join(parts)
@@ -247,8 +259,24 @@ def _initializing(name: str) -> bool:
     return False
 
 
-def _give_up(project: Project, error: Exception) -> None:
-    _state.status[project.name] = why = f"{type(error).__name__}: {error}"
+def _which_host() -> list[str]:
+    """Say which of several hosts on the path this process uses; nothing if there is one."""
+    own = getattr(sys.modules.get(HOST), "__file__", None)
+    if own is None:
+        return []
+    own = os.path.realpath(own)
+    files = {os.path.realpath(os.path.join(str(path), HOST, "__init__.py")) for path in sys.path}
+    others = sorted(file for file in files - {own} if os.path.isfile(file))
+    where, *unused = [os.path.dirname(os.path.dirname(file)) for file in (own, *others)]
+    return [f"{HOST} of {where}, not of {', '.join(unused)}"] if unused else []
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _give_up(project: Project, error: BaseException) -> None:
+    _state.status[project.name] = why = _one_line(error)
     _logger.warning("%s was not loaded, %s goes on without it: %s", project.name, HOST, why)
 
 
@@ -272,18 +300,19 @@ def _prepare() -> None:
             return
         _state.enabled = []  # first, because the mends may come back here
         try:
-            _state.enabled = _choose()
-        except Exception as error:  # broken metadata of any installed package
-            _logger.warning("No project was loaded: %s: %s", type(error).__name__, error)
+            _state.enabled += _choose()
+            for project in _state.enabled:
+                try:
+                    with _inside("host"):
+                        if project.mends:
+                            import_module(project.mends)
+                except (Exception, SystemExit) as error:
+                    _give_up(project, error)
+        except BaseException:
+            _state.enabled = None
+            raise
         if _state.enabled:
             after(f"{HOST}.utils.logger", _announce_with_the_log)
-        for project in _state.enabled:
-            try:
-                with _inside("host"):
-                    if project.mends:
-                        import_module(project.mends)
-            except Exception as error:
-                _give_up(project, error)
 
 
 def _call(functions: list[HostFunction], module: ModuleType) -> list[Any]:
@@ -294,8 +323,7 @@ def _call(functions: list[HostFunction], module: ModuleType) -> list[Any]:
             results.append(function(module))
         except Exception as error:
             what = f"{function.__module__}.{getattr(function, '__qualname__', function)}"
-            why = f"{type(error).__name__}: {error}"
-            _logger.warning("%s failed on %s: %s", what, module.__name__, why)
+            _logger.warning("%s failed on %s: %s", what, module.__name__, _one_line(error))
     return [result for result in results if callable(result)]
 
 

@@ -25,17 +25,18 @@ CONFIGS = "fed_plugin.configs"
 PTH = "projects_registry.pth"  # sorts behind setuptools' __editable__*.pth, which extends sys.path
 
 # Runs at every interpreter start, often without a bytecode cache: short, and it imports nothing.
-# It waits for `import fastreid`, then hands the module over to projects_registry, which it imports
+# It waits for `import fastreid` (for one of its modules, if that has no __init__.py), then hands the module over to projects_registry, which it imports
 # only when the module is executed: while one is looked for, the global import lock is held.
 HOOK = """
 import sys
 class ProjectsRegistryHook:
+    waits = True
     def __init__(self, loader=None):
         self.loader = loader
     def __getattr__(self, name):
         return getattr(self.__dict__.get("loader"), name)
     def find_spec(self, name, path=None, target=None):
-        if name == "fastreid" and self in sys.meta_path:
+        if name.partition(".")[0] == "fastreid" and self.waits and self in sys.meta_path:
             for finder in sys.meta_path[sys.meta_path.index(self) + 1:]:
                 spec = hasattr(finder, "find_spec") and finder.find_spec(name, path, target)
                 if spec:
@@ -46,6 +47,7 @@ class ProjectsRegistryHook:
         try:
             from projects_registry import run_host_module as run
         except Exception as error:
+            type(self).waits = False
             import logging
             logging.getLogger("fastreid.projects").warning("no project was loaded: %s", error)
             module.__spec__.loader = module.__loader__ = self.loader

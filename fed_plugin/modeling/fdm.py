@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attention import attend
+
 SCALES = ("part", "head")
 HEAD_LAYOUTS = ("reference", "per_sample")
 FFN_EXPANSION = 4
@@ -46,7 +48,7 @@ class NeighborAttention(nn.Module):
         q = self.q(query).reshape(B, 1, heads, D // heads).transpose(1, 2)
         kv = self.kv(neighbors).reshape(B, K, 2, heads, D // heads)
         k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, K, D / heads)
-        out = F.scaled_dot_product_attention(q, k, v, scale=self.scale)  # (B, heads, 1, D / heads)
+        out = attend(q, k, v, scale=self.scale)  # (B, heads, 1, D / heads)
         if self.head_layout == "reference":
             # NOTE(reference): heads and samples change places before the heads are joined, so a
             # row mixes head outputs of other samples; MODEL.FED.FDM.HEAD_LAYOUT "per_sample".

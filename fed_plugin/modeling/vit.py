@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attention import attend
+
 NUM_PREFIX_TOKENS = 1
 """Tokens before the first patch token: the cls token."""
 
@@ -52,7 +54,7 @@ class DropPath(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention, fused."""
+    """Multi-head self-attention."""
 
     def __init__(self, dim: int, num_heads: int, attn_drop: float, proj_drop: float) -> None:
         super().__init__()
@@ -68,7 +70,7 @@ class Attention(nn.Module):
         qkv = self.qkv(x).reshape(B, L, 3, self.num_heads, C // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, L, C / heads)
         dropout = self.attn_drop if self.training else 0.0
-        x = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+        x = attend(q, k, v, dropout=dropout)
         x = x.transpose(1, 2).reshape(B, L, C)
         return self.proj_drop(self.proj(x))
 

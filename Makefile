@@ -2,6 +2,7 @@
 #   make test  [ARGS="tests/modeling -x"]    the tests
 #   make demo                                draws data, trains, evaluates, prints a table
 #   make soak                                kills, broken inputs, long runs: docs/reliability.md
+#   make test-matrix [CELLS=py313 KEEP=1]    quick tests on the ends of the versions: 5 GB each
 #   make lint                                ruff and mypy
 #   make clean                               removes .venv and what was built, never results
 # PYTHON=python3.12 chooses the interpreter (3.10 to 3.13) that .venv is made with.
@@ -17,11 +18,11 @@ INPUTS := setup.py pyproject.toml fed_plugin/__init__.py requirements/pins.txt r
 STAMP := $(VENV)/installed-$(shell { echo '$(CURDIR)'; cat $(INPUTS); } | cksum | tr ' ' '-')
 VERSION := import sys; print(*sys.version_info[:2], sep=".")
 
-.PHONY: help test demo soak lint clean ready
+.PHONY: help test test-matrix demo soak lint clean ready
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# \{0,1\}//; 1,7p' Makefile
+	@sed -n 's/^# \{0,1\}//; 1,8p' Makefile
 
 test: ready
 	$(RUN) -m pytest $(ARGS)
@@ -37,13 +38,16 @@ soak: ready
 	$(RUN) benchmarks/reliability/page.py; \
 	test -z "$$failed" || { echo "not as expected:$$failed"; exit 1; }
 
+test-matrix: ready
+	$(RUN) benchmarks/reliability/versions.py $(CELLS) $(if $(KEEP),--keep)
+
 lint: ready
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-matrix build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 ready: $(STAMP)
 ifneq ($(origin PYTHON),file)

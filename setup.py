@@ -25,8 +25,9 @@ CONFIGS = "fed_plugin.configs"
 PTH = "projects_registry.pth"  # sorts behind setuptools' __editable__*.pth, which extends sys.path
 
 # Runs at every interpreter start, often without a bytecode cache: short, and it imports nothing.
-# It waits for `import fastreid` (for one of its modules, if that has no __init__.py), then hands the module over to projects_registry, which it imports
-# only when the module is executed: while one is looked for, the global import lock is held.
+# It waits for `import fastreid` (one of its modules, where that has no __init__.py), then hands the
+# module over to projects_registry, which it imports only when the module is executed: while one is
+# looked for, the global import lock is held.
 HOOK = """
 import sys
 class ProjectsRegistryHook:

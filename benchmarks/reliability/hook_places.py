@@ -1,4 +1,4 @@
-"""Situations of the import hook that need more than files: mounts, users, pip, the real fast-reid."""
+"""Situations of the import hook that need more than files: mounts, users, pip, the real host."""
 
 from __future__ import annotations
 

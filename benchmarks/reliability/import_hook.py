@@ -8,6 +8,7 @@ anything else came than `hook_situations` and `hook_places` expect.
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import tempfile
@@ -17,7 +18,7 @@ from hook_environment import PTH, Environment, build_wheel
 from hook_judge import Outcome, judge
 from hook_places import PLACES
 from hook_situations import SITUATIONS
-from records import write_record
+from records import RESULTS, write_record
 
 RUNS = 31
 LIMIT_MS = 2.0
@@ -57,6 +58,9 @@ def run_all(folder: Path) -> tuple[dict[str, Outcome], list[str], float]:
 
 def main() -> int:
     """Run, print what is wrong, write the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    out = parser.parse_args().out
     with tempfile.TemporaryDirectory(prefix="import_hook") as folder:
         outcomes, skipped, cost = run_all(Path(folder).resolve())
     wrong = {name: outcome.wrong for name, outcome in outcomes.items() if outcome.wrong}
@@ -72,7 +76,8 @@ def main() -> int:
     if skipped:
         words += f" Not possible on this machine: {'; '.join(skipped)}."
     columns = ["Situation", "Python starts", "What the user reads"]
-    write_record("import_hook", columns, rows, words, start_ms=cost, wrong=wrong, skipped=skipped)
+    raw = {"start_ms": cost, "wrong": wrong, "skipped": skipped}
+    write_record("import_hook", columns, rows, words, out, **raw)
     print(words)
     for name, what in wrong.items():
         print(f"{name}: {'; '.join(what)}")

@@ -67,7 +67,9 @@ class GatedFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map each part by the same weights, (B, P, C) -> (B, P, C)."""
-        value, gate = self.expand(self.norm(x)).chunk(2, dim=-1)
+        # Under bf16 autocast the CPU's LayerNorm of PyTorch 1 wants both in one type.
+        x = self.norm(x.to(self.norm.weight.dtype))
+        value, gate = self.expand(x).chunk(2, dim=-1)
         return self.contract(value * F.gelu(gate))
 
 

@@ -31,7 +31,8 @@ class IdentityMemory(nn.Module):
         self.momentum = momentum
         self.loaded = False
         self.register_buffer("features", torch.zeros(num_slots, dim))
-        self.register_buffer("initialized", torch.zeros((), dtype=torch.bool))
+        # Not bool: DistributedDataParallel sends it, and gloo of PyTorch 1 has no bool.
+        self.register_buffer("initialized", torch.zeros((), dtype=torch.uint8))
 
     @torch.no_grad()
     def fill(self, features: Tensor) -> None:
@@ -48,7 +49,7 @@ class IdentityMemory(nn.Module):
                 f"memory is {tuple(self.features.shape)}, got {tuple(features.shape)} to fill it"
             )
         self.features.copy_(features)
-        self.initialized.fill_(True)
+        self.initialized.fill_(1)
         self.loaded = False
 
     @torch.no_grad()
@@ -63,7 +64,7 @@ class IdentityMemory(nn.Module):
             targets: (B,) int64 in [0, M).
         """
         finite = features.isfinite().all(dim=1)  # (B,)
-        features = features.to(self.features.dtype).where(finite[:, None], 0)
+        features = features.to(self.features.dtype).masked_fill(~finite[:, None], 0)
         same = targets[:, None] == targets[None, :]  # (B, B)
         first = same.int().argmax(dim=1)  # each sample's first one of its identity
         later = same.triu(diagonal=1).sum(dim=1).to(features.dtype)

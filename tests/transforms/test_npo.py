@@ -68,7 +68,7 @@ def test_a_sharp_edge_does_not_overshoot_the_range():
     edge = np.zeros((10, 10, 3), dtype=np.uint8)
     edge[:, 5:] = 255
     placement = Placement(0, False, top=0, left=0, height=40, width=40)
-    for bytewise in (True, False):
+    for bytewise in {npo._RESIZES_BYTES, False}:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(npo, "_RESIZES_BYTES", bytewise)
             result = paste(torch.zeros(3, 40, 40), OccluderSet([edge]), placement)

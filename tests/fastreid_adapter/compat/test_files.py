@@ -40,12 +40,14 @@ NUMBERS = {
 }
 
 
+@pytest.mark.defect_since("torch", "2.6")
 def test_the_stock_checkpointer_is_refused_numpy_numbers(stock, checkpoint):
     module = stock("fastreid.utils.checkpoint")
     with pytest.raises(pickle.UnpicklingError, match=r"[Ww]eights"):
         module.Checkpointer(nn.Linear(2, 1)).load(checkpoint(metric=np.float64(0.25)))
 
 
+@pytest.mark.defect_since("torch", "2.6")
 def test_the_mended_checkpointer_loads_them(stock, checkpoint):
     module = stock("fastreid.utils.checkpoint")
     assert files.checkpoints_may_hold_numpy(module)
@@ -55,6 +57,7 @@ def test_the_mended_checkpointer_loads_them(stock, checkpoint):
         assert np.asarray(rest[name]).dtype == np.asarray(value).dtype
 
 
+@pytest.mark.defect_since("torch", "2.6")
 def test_files_written_under_the_other_numpy_load_too(stock, checkpoint, tmp_path):
     path = checkpoint(metric=np.float64(0.25), ids=np.arange(3))
     names = (b"numpy._core.multiarray", b"numpy.core.multiarray")
@@ -77,6 +80,7 @@ def test_files_written_under_the_other_numpy_load_too(stock, checkpoint, tmp_pat
 
 
 @pytest.mark.parametrize("extra", [Harmful(), np.array([Harmful()], dtype=object)])
+@pytest.mark.defect_since("torch", "2.6")
 def test_whatever_else_is_refused_stays_refused(stock, checkpoint, extra):
     module = stock("fastreid.utils.checkpoint")
     assert files.checkpoints_may_hold_numpy(module)
@@ -84,6 +88,7 @@ def test_whatever_else_is_refused_stays_refused(stock, checkpoint, extra):
         module.Checkpointer(nn.Linear(2, 1)).load(checkpoint(extra=extra))
 
 
+@pytest.mark.defect_since("torch", "2.6")
 def test_the_allowance_ends_with_the_file(stock, checkpoint):
     module = stock("fastreid.utils.checkpoint")
     assert files.checkpoints_may_hold_numpy(module)

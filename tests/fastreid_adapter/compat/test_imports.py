@@ -52,6 +52,7 @@ def test_nested_borrowers_keep_a_lent_name_until_the_last_one_is_done():
     assert not hasattr(collections, "Mapping")
 
 
+@pytest.mark.defect_since("torch", "2.0")
 def test_torch_six_exists_while_the_host_module_runs_and_not_after():
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("torch._six")
@@ -68,6 +69,7 @@ def test_a_host_module_that_guards_its_import_gets_no_torch_six():
     assert not imports.torch_six_exists(WITHOUT)
 
 
+@pytest.mark.defect_since("torch", "2.0")
 def test_a_torch_that_has_six_keeps_its_own(monkeypatch):
     monkeypatch.setattr(imports.importlib.util, "find_spec", lambda name: object())
     assert not imports.torch_six_exists(WITH_SIX)

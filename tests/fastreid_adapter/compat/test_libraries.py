@@ -64,6 +64,7 @@ class TestRandomAffine:
 
 
 class TestNumPy:
+    @pytest.mark.defect_since("numpy", "1.24")
     def test_ranking_finds_np_bool_where_numpy_has_none(self, stock, monkeypatch):
         module = stock("fastreid.evaluation.rank")
         monkeypatch.delattr(np, "bool")
@@ -79,12 +80,14 @@ class TestNumPy:
         assert module.np is np
 
     @pytest.mark.parametrize("mode", ["1", "I;16"])
+    @pytest.mark.defect_since("numpy", "2.0")
     def test_the_stock_to_tensor_refuses_images_that_have_to_be_copied(self, stock, image, mode):
         module = stock("fastreid.data.transforms.functional")
         with pytest.raises(ValueError, match="copy"):
             module.to_tensor(image.convert("I").convert(mode))
 
     @pytest.mark.parametrize("mode", ["1", "I", "I;16", "F"])
+    @pytest.mark.defect_since("numpy", "2.0")
     def test_the_mended_to_tensor_takes_images_of_every_mode(self, stock, image, mode):
         module = stock("fastreid.data.transforms.functional")
         picture = image.convert("I").convert(mode)
@@ -119,6 +122,7 @@ class TestProfiler:
         torch.ones(3).sum()
         hook.after_step()
 
+    @pytest.mark.defect_since("torch", "2.0")
     def test_the_stock_profiler_fails_and_the_mended_one_writes_a_trace(self, stock, tmp_path):
         hooks = stock("fastreid.engine.hooks")
         with pytest.raises(TypeError, match="use_cuda"):
@@ -152,12 +156,14 @@ class TestStochasticWeightAveraging:
             seen.append(copy.deepcopy(model[0].weight.detach()))
         return model, optimizer, seen
 
+    @pytest.mark.defect_since("torch", "2.0")
     def test_the_stock_average_misses_what_torch_looks_for(self, stock, tiny_cfg):
         swa, build = stock("fastreid.solver.optim.swa"), stock("fastreid.solver.build")
         optimizer_mends.flat_buffers_keep_their_gradient(build)
         with pytest.raises(AttributeError, match="hooks"):
             self.averaged(swa, build, tiny_cfg())
 
+    @pytest.mark.defect_since("torch", "2.0")
     def test_the_mended_average_trains_flat_buffers_and_ends_on_the_mean(self, stock, tiny_cfg):
         swa, build = stock("fastreid.solver.optim.swa"), stock("fastreid.solver.build")
         assert libraries.swa_is_a_whole_optimizer(swa)
@@ -171,6 +177,7 @@ class TestStochasticWeightAveraging:
         scheduler.step()
         optimizer.load_state_dict(optimizer.state_dict())
 
+    @pytest.mark.defect_since("torch", "2.0")
     def test_an_average_that_is_a_whole_optimizer_is_left_alone(self, stock):
         swa = stock("fastreid.solver.optim.swa")
         assert libraries.swa_is_a_whole_optimizer(swa)

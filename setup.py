@@ -63,13 +63,14 @@ PTH_LINE = (
     f"exec({HOOK!r}, {{}})\n"
 )
 
-# "Its bound" is what fastreid 1.4.0 asks for itself. No upper bounds: the host is mended by
-# behaviour, not by version, and requirements/ pins what is known to work together.
+# The lower ends ran together: `make test-matrix CELLS=oldest`, requirements/oldest.txt. "Its bound"
+# is what fastreid 1.4.0 asks for itself. No upper bounds: the host is mended by behaviour, not by
+# version, and requirements/pins.txt has the newest that ran.
 REQUIREMENTS = [
-    "torch>=2.1",  # scaled_dot_product_attention(scale=...) in the ViT and the FDM
-    "torchvision>=0.16",  # of that torch; each torchvision pins its own torch
-    "numpy>=1.23",  # random streams and typing we use; the host is mended for NumPy 2
-    "Pillow>=9.1",  # Image.Resampling and Image.Transpose
+    "torch>=1.13.1",  # its own; attention is two products before 2.1, `costs` needs newer
+    "torchvision>=0.14.1",  # of that torch; each torchvision pins its own torch
+    "numpy>=1.23.5",  # random streams and typing we use; the host is mended for NumPy 2
+    "Pillow>=9.1.1",  # Image.Resampling and Image.Transpose
     "opencv-python>=4.7.0.68",  # the host's demos and our occluders; its bound
     "yacs>=0.1.8",  # the host's config; its bound
     "PyYAML>=6.0",  # the host's config reads _BASE_ files with it; wheels for Python 3.10
@@ -86,7 +87,7 @@ REQUIREMENTS = [
 # opencv-python-headless is the same cv2 under another name, which no requirement can express: who
 # has it already installs this with `pip install --no-deps` and the rest of the list.
 EXTRAS = {
-    "test": ["pytest>=8", "hypothesis>=6.100"],
+    "test": ["pytest>=9", "hypothesis>=6.168"],
     "lint": ["ruff>=0.9", "mypy>=1.14"],
     "download": ["gdown>=5"],  # the host's ImageNet weights of ResNets; not needed for a ViT
 }

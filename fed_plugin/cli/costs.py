@@ -54,7 +54,16 @@ def run(args: argparse.Namespace) -> None:
     from fed_plugin.cli.benchmark.resolving import chosen_methods
     from fed_plugin.cli.costs_table import costs_table, notes
     from fed_plugin.cli.progress import ProgressLine
-    from fed_plugin.fastreid_adapter.costs import SETTINGS, measure_costs
+
+    try:
+        from fed_plugin.fastreid_adapter.costs import SETTINGS, measure_costs
+    except ImportError as error:
+        if "torch.utils" not in str(error):
+            raise
+        raise ValueError(
+            "costs: expected a PyTorch that counts operations, as 2.14 does, got one that does "
+            f"not ({error}); try a newer one"
+        ) from error
     from fed_plugin.retrieval.whole_files import check_writable
 
     _check_numbers(args)

@@ -60,6 +60,10 @@ def _statistics(model: nn.Module) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
+    if not hasattr(torch, "_foreach_copy_"):  # PyTorch 1
+        for target, source in zip(targets, sources, strict=True):
+            target.copy_(source)
+        return
     for floating in (True, False):
         chosen = [i for i, t in enumerate(targets) if t.is_floating_point() == floating]
         if chosen:

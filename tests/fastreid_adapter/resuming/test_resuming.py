@@ -173,6 +173,7 @@ def test_the_freeze_of_layers_is_not_repeated():
     assert frozen_steps(torch.optim.SGD([weight], lr=1.0)) is None
 
 
+@pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="no scaler for the CPU")
 def test_the_scaler_of_mixed_precision_goes_on(run, stop_at):
     def grow(trainer):
         trainer._trainer.grad_scaler = torch.amp.GradScaler("cpu", init_scale=8.0)

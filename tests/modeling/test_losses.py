@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fed_plugin.modeling import losses
+
 AUTOCAST = [torch.bfloat16] + [torch.float16] * (torch.__version__ >= (2, 0))
 """What the CPU computes in under autocast; PyTorch 1 refuses float16."""
 

@@ -49,7 +49,7 @@ def test_a_bad_loss_names_step_loss_and_images_and_keeps_the_state_before_it(poi
     report = json.loads((folder / "bad_loss_iter_0000005.json").read_text())
     assert len(report["images"]) == 8 and all(Path(path).is_file() for path in report["images"])
     assert report["images"][0] in sentence
-    kept = torch.load(folder / "model_iter_0000005.pth", weights_only=True)
+    kept = torch.load(folder / "model_iter_0000005.pth", weights_only=torch.__version__ >= (2, 0))
     assert (folder / "last_checkpoint").read_text() == "model_iter_0000005.pth"
     assert kept["run_state"]["done"] == 5
     changed = [n for n, t in before.items() if not torch.equal(t, kept["model"][n])]

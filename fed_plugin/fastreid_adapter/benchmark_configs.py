@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from fastreid.config import get_cfg
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 
 from fed_plugin.fastreid_adapter import dataset_checks
 from fed_plugin.fastreid_adapter.config_checks import check_fed_config
-from fed_plugin.fastreid_adapter.description import read_config
+from fed_plugin.fastreid_adapter.config_files import read_config
 
 ALWAYS = ("DATASETS.NAMES", "DATASETS.TESTS", "SEED")
 NEVER = ("OUTPUT_DIR",)
-TYPE_MISMATCH = re.compile(
-    r"Type mismatch \(<class '(\w+)'> vs\. <class '(\w+)'>\) with values \((.*) vs\. (.*)\) "
-    r"for config key: (\S+)",
-    re.DOTALL,
-)
-"""What yacs says of a value whose type it does not convert, a whole number for a float too."""
 SCORED_WITHOUT = {
     "TEST.RERANK.ENABLED": False,
     "TEST.AQE.ENABLED": False,
@@ -55,8 +47,8 @@ def resolve_config(config_file: str, overrides: dict[str, Any]) -> ResolvedConfi
     """
     try:
         cfg = read_config(config_file, [word for pair in overrides.items() for word in pair])
-    except (KeyError, ValueError, AssertionError, AttributeError, OSError, yaml.YAMLError) as error:
-        raise ValueError(_in_words(error, config_file, overrides)) from error
+    except (KeyError, ValueError, AssertionError, OSError) as error:
+        raise ValueError(_in_words(error, config_file)) from error
     flat = _flatten(cfg)
     for key, expected in SCORED_WITHOUT.items():
         if flat.get(key, expected) != expected:
@@ -98,16 +90,10 @@ def check_datasets(config_file: str, overrides: dict[str, Any], trained: bool = 
         raise ValueError(f"datasets: {error}") from error
 
 
-def _in_words(error: Exception, config_file: str, overrides: dict[str, Any]) -> str:
-    """Say what is wrong with a config; of a value of another type, where it stands and the fix."""
+def _in_words(error: Exception, config_file: str) -> str:
+    """Say what is wrong with a config, and where."""
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
-    found = TYPE_MISMATCH.search(text)
-    if found is None:
-        return text if text.startswith(f"{config_file}: ") else f"{config_file}: {text}"
-    expected, got, example, value, key = found.groups()
-    where = "overrides" if key in overrides else config_file
-    said = f"{where}: {key}: {value}: expected {expected} such as {example}, got {got}"
-    return f"{said}; try {key}: {value}.0" if (expected, got) == ("float", "int") else said
+    return text if text.startswith((f"{config_file}: ", "overrides: ")) else f"{config_file}: {text}"
 
 
 def _is_registered(registry: Any, name: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from . import (  # noqa: F401 - importing a file registers its mends
     device,
     evaluation,
+    events,
     export,
     files,
     images,
@@ -19,6 +20,7 @@ from . import (  # noqa: F401 - importing a file registers its mends
     loaders,
     noise,
     optimizer,
+    pretrained,
     ranking,
     samplers,
     schedules,

@@ -32,7 +32,9 @@ def make_cases() -> Iterator[Case]:
     for name in ("Occluded_Duke", "Market1501", "Nobody", "whole.npz", "tiny.yml", "\n", "/", "~"):
         ends = EITHER if name in ("/", "\n") else "refused"
         words = ("data", "check", name, "--no-cache", "--workers", "1")
-        yield Case(f"{CATEGORY}: check {name!r}", nothing, words, (name, repr(name)), ends)
+        yield Case(
+            f"{CATEGORY}: check {name!r}", nothing, words, (name, repr(name)), ends, drawing=True
+        )
     check = ("data", "check", "people", "--workers", "1")
     for words in (
         (*check, "--no-cache", "--json", "nowhere/new.json"),

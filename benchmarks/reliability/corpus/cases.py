@@ -25,6 +25,7 @@ class Case:
         says: what the sentence has to name; one of them is enough.
         ends: REFUSED, RUNS, or EITHER where chance decides whether anything broke.
         seconds: after which it counts as hanging.
+        drawing: whether a drawing of the expected folders may follow the sentence.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Case:
     says: tuple[str, ...] = ()
     ends: str = REFUSED
     seconds: float = 90.0
+    drawing: bool = False
 
     @property
     def category(self) -> str:

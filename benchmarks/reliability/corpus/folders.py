@@ -33,7 +33,8 @@ def make_cases() -> Iterator[Case]:
     """Yield every odd folder under training, test and check."""
     for what, (put, ends) in _odd_folders().items():
         for where, words in commands(PEOPLE).items():
-            yield Case(f"{CATEGORY}: {what}, {where}", put, words, (PEOPLE,), ends)
+            named = (PEOPLE, "DATALOADER.SAMPLER_TRAIN")
+            yield Case(f"{CATEGORY}: {what}, {where}", put, words, named, ends)
     for root in ("nowhere", "tiny.yml", "whole.npz", "~", "people\nquery", "p" * 300, "/dev/null"):
         for where, words in commands(root).items():
             named = (root, _ROOT, root.replace("\n", "\\n"), root[:50])

@@ -43,6 +43,8 @@ def make_cases() -> Iterator[Case]:
     for what, (put, ends) in _folders().items():
         for where, words in COMMANDS.items():
             yield _case(f"{what}, {where}", put, words, OCCLUDERS, ends)
+    put = write(MANIFEST, "[" * 100_000)
+    yield _case("manifest nested", put, COMMANDS["check"], "manifest.json")
     for number in range(6):
         put = change(MANIFEST, lambda data, seed=number: flip(data, seed))
         yield _case(f"manifest, wrong bytes {number}", put, COMMANDS["check"], "", EITHER)
@@ -67,6 +69,7 @@ def _manifest(how: Callable[[dict[str, Any]], object]) -> Put:
 def _manifests() -> dict[str, Callable[[dict[str, Any]], object]]:
     return {
         "is a list": lambda m: [m],
+        "is a string": lambda m: "crops",
         "is a number": lambda m: 7,
         "of another format": lambda m: m.update(format="COCO"),
         "of version 99": lambda m: m.update(version=99),

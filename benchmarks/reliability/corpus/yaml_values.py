@@ -65,12 +65,15 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "MODEL.FED.MEMORY.INIT": ("nobody",),
     "MODEL.FED.CONTRAST.TEMPERATURE": ("0.0", "-1.0", "nan"),
 }
+_ALSO = {"MODEL.HEADS.NUM_CLASSES": ("MODEL.FED.FDM.NUM_NEIGHBORS",)}
 _MAY_RUN = {
     ("SOLVER.IMS_PER_BATCH", "7"),
     ("SOLVER.CHECKPOINT_PERIOD", "-1"),
     ("INPUT.NPO.COUNT", "(0, 1)"),
     ("MODEL.HEADS.NUM_CLASSES", "1"),
     ("MODEL.FED.VIT.NUM_HEADS", "3"),
+    ("MODEL.PIXEL_MEAN", "[1.0]"),
+    ("MODEL.PIXEL_STD", "[1.0]"),
 }
 
 
@@ -80,7 +83,7 @@ def make_cases() -> Iterator[Case]:
         for value in values:
             ends = EITHER if (key, value) in _MAY_RUN else REFUSED
             words = ("train", "--config-file", CONFIG, key, value)
-            said = (key, value) if value.lower() == "nobody" else (key,)
+            said = (key, *_ALSO.get(key, ()), *(["Nobody"] if "Nobody" in value else []))
             yield Case(f"{CATEGORY}: {key} {value}", nothing, words, said, ends)
     for words in (("SEED",), ("SEED", "1", "2"), ("NOBODY", "1"), ("MODEL.NOBODY", "1"), ("", "")):
         full = ("train", "--config-file", CONFIG, *words)

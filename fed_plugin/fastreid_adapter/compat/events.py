@@ -17,7 +17,7 @@ from .mending import mend, mentions
 def short_trainings_write_their_progress(module: ModuleType) -> bool:
     """Let the terminal's writer say what it knows when it is asked twice at one step."""
     stock = module.CommonMetricPrinter.write
-    if not mentions(stock, "estimate_iter_time"):
+    if not mentions(stock, "_last_write"):
         return False
 
     @functools.wraps(stock)

@@ -38,6 +38,7 @@ def read_weights(path: str | os.PathLike[str], numbers: Any = ()) -> Any:
         ValueError: it is something else, or needs code to run; the message is a reason without the
             file's name.
     """
+    os.stat(path)
     try:
         if os.fspath(path).endswith(SAFETENSORS):
             return _read_safetensors(path)

@@ -141,7 +141,8 @@ def _resumed() -> Iterator[Case]:
     for what, tag in tags.items():
         named = ("last_checkpoint", tag.strip() or "last_checkpoint", tag.partition("\n")[0])
         put = write("run/last_checkpoint", tag)
-        yield Case(f"{CATEGORY}: {what}", put, words, named, EITHER)
+        lines = "\n" in tag  # the name's own
+        yield Case(f"{CATEGORY}: {what}", put, words, named, EITHER, drawing=lines)
     for what, data in {"cut": b"PK\x03\x04", "empty": b"", "text": b"text"}.items():
 
         def put(folder: Path, data: bytes = data) -> None:

@@ -23,6 +23,9 @@ _TRAIN = ("train", "--config-file", CONFIG)
 COMMANDS = {
     "training": (TRAIN, _TRAIN),
     "training with a worker": (TRAIN, (*_TRAIN, "DATALOADER.NUM_WORKERS", "1")),
+    "evaluation with a worker": (
+        *(QUERY, (*_TRAIN, "--eval-only", *_WEIGHTS, "DATALOADER.NUM_WORKERS", "1")),
+    ),
     "evaluation": (QUERY, (*_TRAIN, "--eval-only", *_WEIGHTS)),
     "dump": (QUERY, ("dump", "--config-file", CONFIG, "--weights", CHECKPOINT, "-o", "new.npz")),
     "data check": (QUERY, ("data", "check", "people", "--no-cache", "--workers", "1")),

@@ -83,7 +83,7 @@ def make_cases() -> Iterator[Case]:
         for value in values:
             ends = EITHER if (key, value) in _MAY_RUN else REFUSED
             words = ("train", "--config-file", CONFIG, key, value)
-            said = (key, *_ALSO.get(key, ()), *(["Nobody"] if "Nobody" in value else []))
+            said = (key, *_ALSO.get(key, ()), *(["obody"] if "obody" in value else []))
             yield Case(f"{CATEGORY}: {key} {value}", nothing, words, said, ends)
     for words in (("SEED",), ("SEED", "1", "2"), ("NOBODY", "1"), ("MODEL.NOBODY", "1"), ("", "")):
         full = ("train", "--config-file", CONFIG, *words)

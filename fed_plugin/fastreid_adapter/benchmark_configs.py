@@ -93,7 +93,9 @@ def check_datasets(config_file: str, overrides: dict[str, Any], trained: bool = 
 def _in_words(error: Exception, config_file: str) -> str:
     """Say what is wrong with a config, and where."""
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
-    return text if text.startswith((f"{config_file}: ", "overrides: ")) else f"{config_file}: {text}"
+    return (
+        text if text.startswith((f"{config_file}: ", "overrides: ")) else f"{config_file}: {text}"
+    )
 
 
 def _is_registered(registry: Any, name: str) -> bool:

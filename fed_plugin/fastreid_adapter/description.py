@@ -21,7 +21,6 @@ from fed_plugin.fastreid_adapter.meta_arch import FED
 from fed_plugin.fastreid_adapter.trained_model import load_trained
 from fed_plugin.retrieval.feature_dump import FeatureDump, unique_names
 
-
 __all__ = ["Description", "checked_descriptors", "describe_test_set", "read_config"]
 
 

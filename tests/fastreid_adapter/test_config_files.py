@@ -27,7 +27,15 @@ def bad(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "content",
     [
-        *("", "# later\n", "- 1\n", "42\n", "MODEL:\n\tDEVICE: cpu\n", "A: {", "SEED: 1\n---\n{}\n"),
+        *(
+            "",
+            "# later\n",
+            "- 1\n",
+            "42\n",
+            "MODEL:\n\tDEVICE: cpu\n",
+            "A: {",
+            "SEED: 1\n---\n{}\n",
+        ),
         *("\0\0", "caf\xe9: 1\n", "[" * 5000, "SEED: !nobody 1\n", "? [a]\n: 1\n", "1: 2\n"),
         *("SEED: 2024-13-45\n", "_BASE_: 3\n", "_BASE_: [a]\n", "_BASE_:\n", "_BASE_: bad.yml\n"),
         *("_BASE_: .\n", PLANTED),
@@ -63,7 +71,9 @@ def test_a_wrong_override_is_named(bad):
         read_config(bad("SEED: 1\n"), ["SOLVER.BASE_LR", "1"])
 
 
-@pytest.mark.parametrize("words", [["train", "--config-file"], ["show", "augment", "--config-file"]])
+@pytest.mark.parametrize(
+    "words", [["train", "--config-file"], ["show", "augment", "--config-file"]]
+)
 def test_planted_yaml_does_not_run_under_any_command(bad, capsys, words):
     assert main([*words, bad(PLANTED)]) == 1
     error = capsys.readouterr().err

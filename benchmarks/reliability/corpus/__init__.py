@@ -7,8 +7,19 @@ from .cases import Case
 
 def all_cases() -> list[Case]:
     """Return every case, in a fixed order."""
-    from . import benchmark_sets, checkpoints, dumps, folders, images, occluders, planted
-    from . import results, tables, yaml_files, yaml_values
+    from . import (
+        benchmark_sets,
+        checkpoints,
+        dumps,
+        folders,
+        images,
+        occluders,
+        planted,
+        results,
+        tables,
+        yaml_files,
+        yaml_values,
+    )
 
     modules = (images, folders, tables, benchmark_sets, occluders, yaml_files, yaml_values)
     modules = (*modules, checkpoints, dumps, results, planted)

@@ -42,6 +42,13 @@ def make_cases() -> Iterator[Case]:
     for where, words in COMMANDS.items():
         yield _case(f"not there, {where}", nothing, words)
         yield _case(f"a folder, {where}", lambda folder: (folder / BAD).mkdir(), words)
+    for what, content in {"empty": b"", "noise": bytes(range(256))}.items():
+        for where, words in COMMANDS.items():
+            name = BAD.replace(".pth", ".safetensors")
+            full = tuple(name if word == BAD else word for word in words)
+            named = (name, "MODEL.WEIGHTS")
+            case = f"{CATEGORY}: safetensors, {what}, {where}"
+            yield Case(case, write(name, content), full, named)
     yield from _resumed()
 
 

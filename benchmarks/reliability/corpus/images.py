@@ -24,10 +24,16 @@ COMMANDS = {
     "training": (TRAIN, _TRAIN),
     "training with a worker": (TRAIN, (*_TRAIN, "DATALOADER.NUM_WORKERS", "1")),
     "evaluation with a worker": (
-        *(QUERY, (*_TRAIN, "--eval-only", *_WEIGHTS, "DATALOADER.NUM_WORKERS", "1")),
+        QUERY,
+        (*_TRAIN, "--eval-only", *_WEIGHTS, "DATALOADER.NUM_WORKERS", "1"),
     ),
     "evaluation": (QUERY, (*_TRAIN, "--eval-only", *_WEIGHTS)),
     "dump": (QUERY, ("dump", "--config-file", CONFIG, "--weights", CHECKPOINT, "-o", "new.npz")),
+    "show augment": (TRAIN, ("show", "augment", "--config-file", CONFIG, "--out", "new.png")),
+    "robustness": (
+        QUERY,
+        ("robustness", "--config-file", CONFIG, "--queries-from", "query", *_WEIGHTS),
+    ),
     "data check": (QUERY, ("data", "check", "people", "--no-cache", "--workers", "1")),
 }
 

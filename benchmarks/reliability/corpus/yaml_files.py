@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from .cases import EITHER, REFUSED, Case, both, nothing, write
 from .material import CONFIG, DUMP
@@ -75,7 +76,7 @@ def _files() -> dict[str, bytes | str]:
 def _laughs() -> str:
     lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
     names = "abcdefghi"
-    for before, name in zip(names, names[1:], strict=False):
+    for before, name in pairwise(names):
         lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]")
     return "\n".join(lines) + "\n"
 
@@ -136,4 +137,3 @@ def _plans() -> dict[str, str]:
         "out as a list": f"{data}{good}out: [a]\n",
         "out as a file": f"{data}{good}out: {DUMP}\n",
     }
-

@@ -89,6 +89,7 @@ REQUIREMENTS = [
 EXTRAS = {
     "test": ["pytest>=9", "hypothesis>=6.168"],
     "lint": ["ruff>=0.9", "mypy>=1.14"],
+    "safetensors": ["safetensors>=0.4"],  # weights as *.safetensors; nothing else needs it
     "download": ["gdown>=5"],  # the host's ImageNet weights of ResNets; not needed for a ViT
 }
 

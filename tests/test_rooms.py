@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fed_plugin"
 
 THIRD_PARTY = {
-    "modeling": {"torch"},
+    "modeling": {"torch", "safetensors"},  # the second inside a function: it is optional
     "transforms": {"torch", "numpy", "PIL", "cv2"},
     "datasets": {"PIL", "numpy"},
     "retrieval": {"numpy", "torch", "faiss"},

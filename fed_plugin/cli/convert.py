@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fed_plugin.modeling import convert_reference_state_dict
+from fed_plugin.modeling.weight_files import read_weights, unwrapped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,12 +50,11 @@ def _read(source: Path) -> dict[str, Any]:
     if not source.is_file():
         raise FileNotFoundError(f"{source}: no such file; expected a checkpoint to convert")
     try:
-        content = torch.load(source, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f"{source}: expected a PyTorch checkpoint of tensors alone") from error
-    for wrapper in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
+        content = unwrapped(read_weights(source))
+    except ValueError as error:
+        raise ValueError(
+            f"{source}: expected a PyTorch checkpoint of tensors alone; {error}"
+        ) from error
     if not isinstance(content, dict):
         raise ValueError(f"{source}: holds a {type(content).__name__}, expected a state dict")
     return content

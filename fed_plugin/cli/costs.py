@@ -124,8 +124,8 @@ def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespa
     """Read a method's config and count what it trains on."""
     from fed_plugin.cli.benchmark.resolving import overrides_of
     from fed_plugin.fastreid_adapter.benchmark_configs import resolve_config
+    from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.costs import CostedMethod, count_identities
-    from fed_plugin.fastreid_adapter.description import read_config
 
     overrides = overrides_of(plan, dataset, method)
     try:

@@ -112,7 +112,7 @@ def _weights(folder: Path) -> list[str]:
 
 
 def _config(name: str, overrides: list[str]) -> Any:
-    from fed_plugin.fastreid_adapter.description import read_config
+    from fed_plugin.fastreid_adapter.config_files import read_config
 
     return read_config(find_config(name), overrides)
 

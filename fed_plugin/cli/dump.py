@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
         )
     config_file = find_config(args.config_file)
 
-    from fed_plugin.fastreid_adapter.description import read_config
+    from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.dumping import dump_test_set
 
     weights = ["MODEL.WEIGHTS", "" if untrained else args.weights]

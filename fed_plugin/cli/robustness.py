@@ -104,7 +104,7 @@ def measure_one(
 
     config_file = find_config(args.config_file)
 
-    from fed_plugin.fastreid_adapter.description import read_config
+    from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.robustness import measure_robustness
 
     cfg = read_config(config_file, args.overrides)

@@ -57,7 +57,7 @@ def measure_cells(
         FileNotFoundError: there is no such finished cell with a model.
         ValueError: ``jobs`` is below 1.
     """
-    from fed_plugin.fastreid_adapter.description import read_config
+    from fed_plugin.fastreid_adapter.config_files import read_config
 
     if jobs < 1:
         raise ValueError(f"--jobs {jobs}: expected 1 or more")

@@ -101,7 +101,7 @@ def measure_cell(
     cell: ModelCell, settings: RobustnessSettings, progress: Any = None
 ) -> dict[str, str]:
     """Measure one cell and write its curve; return what went wrong, by its name."""
-    from fed_plugin.fastreid_adapter.description import read_config
+    from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.robustness import measure_robustness
 
     try:

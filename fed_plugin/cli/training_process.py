@@ -87,7 +87,7 @@ def read_progress(metrics: Path) -> TrainingProgress | None:
     try:
         line = json.loads(metrics.read_text().splitlines()[-1])
         done = line["iteration"] + 1
-    except (OSError, IndexError, KeyError, TypeError, json.JSONDecodeError):
+    except (OSError, IndexError, KeyError, TypeError, ValueError, RecursionError):
         return None
     left = line.get("eta_seconds", 0.0) / max(line.get("time", 0.0), 1e-9)
     return TrainingProgress(done, done + round(left), line.get("total_loss", float("nan")))

@@ -155,7 +155,7 @@ def _read_json(path: str) -> Any:
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{printable(path)}: expected JSON, got {error}; try downloading the file again"
         ) from error

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from fastreid.config import get_cfg
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 
 from fed_plugin.fastreid_adapter import dataset_checks
-from fed_plugin.fastreid_adapter.description import read_config
+from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.training_checks import check_training
 from fed_plugin.fastreid_adapter.transform_registry import is_registered
 
@@ -54,7 +53,7 @@ def resolve_config(
         cfg = read_config(config_file, [word for pair in overrides.items() for word in pair])
         if trained:
             check_training(cfg)
-    except (KeyError, ValueError, AssertionError, AttributeError, OSError, yaml.YAMLError) as error:
+    except (KeyError, ValueError, AssertionError, OSError) as error:
         raise ValueError(_in_words(error, config_file, overrides)) from error
     flat = _flatten(cfg)
     for key, expected in SCORED_WITHOUT.items():
@@ -98,7 +97,7 @@ def check_datasets(config_file: str, overrides: dict[str, Any], trained: bool = 
 def _in_words(error: Exception, config_file: str, overrides: dict[str, Any]) -> str:
     """Say what is wrong with a config, and where the value stands."""
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
-    if text.startswith(f"{config_file}: "):
+    if text.startswith((f"{config_file}: ", "overrides: ")):
         return text
     where = "overrides" if text.partition("=")[0] in overrides else config_file
     return f"{where}: {text}"

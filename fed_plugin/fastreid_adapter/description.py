@@ -11,19 +11,17 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
-from fastreid.config import get_cfg
 from fastreid.data import build_reid_test_loader
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fed_plugin.fastreid_adapter.config_checks import check_config
+from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.evaluated_epoch import evaluated_epoch
 from fed_plugin.fastreid_adapter.meta_arch import FED
 from fed_plugin.fastreid_adapter.trained_model import load_trained
 from fed_plugin.retrieval.feature_dump import FeatureDump, unique_names
 
-_NO_CONFIG = (AttributeError, TypeError, RecursionError, UnicodeDecodeError, yaml.YAMLError)
+__all__ = ["Description", "checked_descriptors", "describe_test_set", "read_config"]
 
 
 @dataclass(frozen=True)
@@ -74,28 +72,6 @@ class Description:
             visibility=self.visibility,
             about=about,
         )
-
-
-def read_config(config_file: str, overrides: list[str]) -> Any:
-    """Read a config as the stock scripts do, and check it.
-
-    Raises:
-        FileNotFoundError: no such file.
-        KeyError: a key that nobody declared.
-        ValueError: a value of another type or that no key takes, see ``check_config``; or the file
-            is no config.
-    """
-    cfg = get_cfg()
-    try:
-        cfg.merge_from_file(config_file)
-    except _NO_CONFIG as error:
-        raise ValueError(
-            f"{config_file}: expected YAML of KEY: VALUE, as fast-reid's configs are, and a file "
-            f"under _BASE_, if any; got something else ({str(error).partition(chr(10))[0]})"
-        ) from error
-    cfg.merge_from_list(overrides)
-    check_config(cfg)
-    return cfg
 
 
 @torch.no_grad()

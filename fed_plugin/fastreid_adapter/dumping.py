@@ -9,7 +9,8 @@ from typing import Any
 
 from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.fastreid_adapter.card import describe_evaluation
-from fed_plugin.fastreid_adapter.description import Description, describe_test_set, read_config
+from fed_plugin.fastreid_adapter.config_files import read_config
+from fed_plugin.fastreid_adapter.description import Description, describe_test_set
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.protocol_card import OFF
 

@@ -16,11 +16,16 @@ from fastreid.config import CfgNode, defaults
 from fed_plugin.fastreid_adapter.config import add_fed_config, prune_defaults
 
 _TYPE_MISMATCH = re.compile(
-    r"Type mismatch \(<class '([\w.]+)'> vs\. <class '([\w.]+)'>\) with values \((.*) vs\. (.*)\) "
+    r"Type mismatch \(<class '(?:\w+\.)*(\w+)'> vs\. <class '(?:\w+\.)*(\w+)'>\) with values "
+    r"\((.*) vs\. (.*)\) "
     r"for config key: (\S+)",
     re.DOTALL,
 )
 """What yacs says of a value whose type it does not convert."""
+
+
+class TypeMismatchError(ValueError):
+    """A value of another type than its key's; yacs converts few."""
 
 
 def extend_defaults() -> None:
@@ -51,12 +56,15 @@ def _in_words(merge: Callable[..., None]) -> Callable[..., None]:
             found = _TYPE_MISMATCH.search(str(error))
             if found is None:
                 raise
-            raise ValueError(_sentence(*found.groups())) from error
+            raise TypeMismatchError(_sentence(*found.groups())) from error
 
     return merge_in_words
 
 
 def _sentence(expected: str, got: str, example: str, value: str, key: str) -> str:
     """Say what a key wants, what it got, and of a whole number how it is written as a float."""
+    if "CfgNode" in (expected, got):
+        which = "keys below it" if expected == "CfgNode" else f"a value such as {example}"
+        return f"{key}: expected {which}, got {'keys' if got == 'CfgNode' else value}"
     said = f"{key}={value}: expected {expected}, such as {example}, got {got}"
     return f"{said}; try {value}.0" if (expected, got) == ("float", "int") else said

@@ -9,11 +9,11 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
 
-from fastreid.config import get_cfg
 from fastreid.engine import DefaultTrainer, default_argument_parser, default_setup, launch
 from fastreid.utils.checkpoint import Checkpointer
 
 from fed_plugin.fastreid_adapter.config_checks import check_config
+from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.dataset_checks import check_datasets
 from fed_plugin.fastreid_adapter.training_checks import check_training
 
@@ -51,9 +51,7 @@ def train_or_evaluate(args: Namespace) -> Any:
 
 
 def _configure(args: Namespace) -> Any:
-    cfg = get_cfg()
-    cfg.merge_from_file(args.config_file)
-    cfg.merge_from_list(args.opts)
+    cfg = read_config(args.config_file, args.opts)
     cfg.freeze()
     return cfg
 

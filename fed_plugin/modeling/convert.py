@@ -58,7 +58,7 @@ def convert_reference_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, 
     Raises:
         KeyError: a name that is neither converted nor known as dead, or one that is missing;
             a half-known file would load in silence and evaluate as noise.
-        TypeError: an entry that is no tensor.
+        TypeError: an entry that is no tensor, or whose name is no text.
 
     Source: FED-Occluded-ReID@4a63184 (names and shapes of its checkpoints).
     """
@@ -66,6 +66,8 @@ def convert_reference_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, 
     parts: dict[str, dict[int, Tensor]] = {}
     unknown = []
     for full_name, value in state_dict.items():
+        if not isinstance(full_name, str):
+            raise TypeError(f"{full_name!r} is a {type(full_name).__name__}, expected a name")
         if not torch.is_tensor(value):
             raise TypeError(f"{full_name} is a {type(value).__name__}, expected a tensor")
         name = full_name.removeprefix("module.")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS, TokenViT
+from fed_plugin.modeling.weight_files import read_weights, unwrapped
 
 logger = logging.getLogger(__name__)
 
@@ -118,15 +118,11 @@ def _infer_grid(num_tokens: int, grid: tuple[int, int]) -> tuple[int, int]:
 
 def _read_state_dict(path: str) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        content = unwrapped(read_weights(path))
+    except ValueError as error:
         raise ValueError(
-            f"{_KEY}={path!r}: not a PyTorch checkpoint of tensors ({reason})"
+            f"{_KEY}={path!r}: not a PyTorch checkpoint of tensors ({error})"
         ) from error
-    for wrapper in ("model", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
     if not isinstance(content, Mapping):
         raise ValueError(
             f"{_KEY}={path!r}: holds a {type(content).__name__}, expected a state dict"
@@ -134,7 +130,7 @@ def _read_state_dict(path: str) -> dict[str, Tensor]:
     return {
         name.removeprefix("module."): value
         for name, value in content.items()
-        if isinstance(value, Tensor)
+        if isinstance(name, str) and isinstance(value, Tensor)
     }
 
 

@@ -396,6 +396,17 @@ def test_an_archive_that_holds_a_name_twice_with_other_content_is_refused(
         build_occluded_duke(packed, lists, tmp_path / "out", rules=rules)
 
 
+def test_an_entry_that_is_a_link_to_elsewhere_is_read_as_no_image(packed, write_lists, tmp_path):
+    lists, rules = write_lists(train=["0003_c1_f0000001.jpg"])
+    link = zipfile.ZipInfo(f"DukeMTMC-reID/{TRAIN}/0003_c1_f0000001.jpg")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr(link, "/etc/hostname")
+    with pytest.raises(ValueError, match=r"0003_c1_f0000001\.jpg is no sound image"):
+        build_occluded_duke(packed, lists, tmp_path / "out", rules=rules)
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_symlink()]
+
+
 def test_an_entry_that_would_unpack_to_far_more_than_an_image_is_refused(
     packed, write_lists, tmp_path
 ):

@@ -162,6 +162,7 @@ def test_a_missing_list_is_told_with_where_it_is_published(folder):
     ("content", "message"),
     [
         ("{", "expected JSON"),
+        ("[" * 100_000, "expected JSON"),
         ("[1, 2]", "got another table"),
         ('{"id": {"0": 1}}', "got another table"),
         ('{"id": {"0": "x"}, "split": {"0": "query"}}', "got another table"),

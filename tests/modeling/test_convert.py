@@ -70,3 +70,8 @@ def test_something_that_is_no_tensor_is_refused(released):
     released["epoch"] = 12
     with pytest.raises(TypeError, match="epoch is a int, expected a tensor"):
         convert_reference_state_dict(released)
+
+
+def test_a_name_that_is_no_text_is_refused(released):
+    with pytest.raises(TypeError, match="1 is a int, expected a name"):
+        convert_reference_state_dict({**released, 1: torch.zeros(1)})

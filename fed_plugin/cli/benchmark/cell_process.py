@@ -110,7 +110,7 @@ def _train(folder: Path, resume: bool) -> None:
 
 def _describe(folder: Path, record: dict[str, Any]) -> FeatureDump:
     """Describe the test set with the weights of the last epoch; untrained, with the config's."""
-    from fed_plugin.fastreid_adapter.description import read_config
+    from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.dumping import dump_test_set
 
     weights = ["MODEL.WEIGHTS", str(folder / FINAL_WEIGHTS)]

@@ -179,7 +179,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or content.get("format", FORMAT) != FORMAT:
         return None

@@ -79,8 +79,8 @@ def read_plan(path: str | Path) -> Plan:
         raise FileNotFoundError(f"{path}: no such file; expected a plan (docs/benchmark.md)")
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _WithoutDuplicates)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected YAML; {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: expected YAML; {' '.join(str(error).split())}") from error
     _check_keys(str(path), content, KEYS, required=("datasets", "methods"))
     name = _text(f"{path}: name", content.get("name", path.stem))
     datasets = _datasets(path, content["datasets"])

@@ -167,7 +167,7 @@ def _became(key: tuple[str, str, int], folder: Path) -> str:
     try:
         error = str(json.loads((folder / FAILED).read_text(encoding="utf-8"))["error"])
         return f"{name} failed: {error.strip().partition(chr(10))[0]}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     if (folder / RESULT).is_file():
         return f"{name} has a result that the last call of `benchmark` did not join ({RESULTS})"

@@ -112,7 +112,7 @@ def read_training(path: Path) -> dict[str, list[tuple[float, float]]]:
         try:
             entry = json.loads(line)
             iteration = entry[_ITERATION] + 1
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
         for name, value in entry.items():
             if not (name == _RATE or "loss" in name) or not isinstance(value, (int, float)):

@@ -72,7 +72,7 @@ class Facts:
         try:
             fields = json.loads(line)
             return cls(**{**fields, "kinds": tuple(fields["kinds"])})
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"expected the facts of a file, got {line!r}") from error
 
 

@@ -218,6 +218,6 @@ def _json(content: Mapping[str, object]) -> str:
 def _read(path: Path) -> dict[str, object]:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError):
+    except (ValueError, OSError, RecursionError):
         return {}
     return held if isinstance(held, dict) else {}

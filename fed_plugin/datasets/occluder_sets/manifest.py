@@ -81,7 +81,7 @@ def read_manifest(folder: str | Path) -> Manifest | None:
         return None
     try:
         values = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected {_EXPECTED}; it is no JSON ({error})") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ValueError(f"{path}: expected {_EXPECTED}; got something else")

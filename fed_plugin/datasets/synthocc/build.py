@@ -53,12 +53,14 @@ def build_synthocc(
         incomplete.
 
     Raises:
-        ValueError: unknown size, negative seed, or a folder that holds something else.
+        ValueError: unknown size, negative seed, no worker, or a folder that holds something else.
     """
     if size not in SIZES:
         raise ValueError(f"SynthOcc size: expected one of {', '.join(SIZES)}; got {size!r}")
     if seed < 0:
         raise ValueError(f"SynthOcc seed: expected a number >= 0; got {seed}")
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers {workers}: expected 1 or more processes")
     folder = Path(out)
     shots = plan(SIZES[size], seed)
     records.claim(folder, size, seed)

@@ -52,6 +52,27 @@ def numpy_globals() -> list[Any]:
 @mend(
     row=20,
     after="fastreid.utils.checkpoint",
+    reason="torch < 2.6 executes what is planted in a checkpoint, and safetensors are not known",
+)
+def checkpoints_execute_nothing(module: ModuleType) -> bool:
+    """Let ``Checkpointer`` read tensors and numbers alone, also those of a ``.safetensors``."""
+    stock = module.Checkpointer._load_file
+    if mentions(stock, "safetensors") or mentions(stock, "weights_only"):
+        return False
+    from fed_plugin.modeling.weight_files import SAFETENSORS, read_weights
+
+    @functools.wraps(stock)
+    def _load_file(self: Any, f: str) -> Any:
+        content = read_weights(f, numpy_globals())
+        return {"model": content} if str(f).endswith(SAFETENSORS) else content
+
+    module.Checkpointer._load_file = _load_file
+    return True
+
+
+@mend(
+    row=20,
+    after="fastreid.utils.checkpoint",
     reason="torch >= 2.6 refuses checkpoints that hold NumPy numbers",
 )
 def checkpoints_may_hold_numpy(module: ModuleType) -> bool:
@@ -102,10 +123,26 @@ def wrong_checkpoint_is_named(module: ModuleType) -> bool:
                 f"MODEL.WEIGHTS={f}: expected a checkpoint with a top-level 'model', as fast-reid "
                 "writes it; try `python -m fed_plugin convert` for one of the released FED code"
             )
+        if not _is_state_dict(content["model"]):
+            raise ValueError(
+                f"MODEL.WEIGHTS={f}: its 'model' is no table of tensors by name; expected a "
+                "state dict, as fast-reid writes it"
+            )
         return content
 
     module.Checkpointer._load_file = _load_file
     return True
+
+
+def _is_state_dict(content: Any) -> bool:
+    """Tell whether something maps names to tensors or arrays, and nothing else."""
+    import numpy as np
+    import torch
+
+    return isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(value, (torch.Tensor, np.ndarray))
+        for name, value in content.items()
+    )
 
 
 @mend(

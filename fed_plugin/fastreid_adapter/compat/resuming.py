@@ -124,26 +124,3 @@ def bad_losses_name_their_images(module: ModuleType) -> bool:
 
     trainer.__init__, trainer._write_metrics = __init__, _write_metrics
     return True
-
-
-@mend(
-    row=12,
-    after="fastreid.utils.events",
-    reason="a run with one or two steps left divides by zero when it prints its last line",
-)
-def last_line_is_printed_once(module: ModuleType) -> bool:
-    """Let ``CommonMetricPrinter`` pass over an iteration that it has printed already."""
-    printer = module.CommonMetricPrinter
-    stock = printer.write
-    if mentions(stock, "printed already"):
-        return False
-
-    @functools.wraps(stock)
-    def write(self: Any) -> None:
-        """Print, unless this iteration was printed already."""
-        written = self._last_write
-        if written is None or written[0] != module.get_event_storage().iter:
-            stock(self)
-
-    printer.write = write
-    return True

@@ -65,7 +65,7 @@ def test_seeds_are_outermost_and_settings_say_what_matters(cells_of, tmp_path):
 
 
 def test_the_frozen_config_reads_as_the_plan_says(cells_of, tmp_path):
-    from fed_plugin.fastreid_adapter.description import read_config
+    from fed_plugin.fastreid_adapter.config_files import read_config
 
     sizes = {"INPUT.SIZE_TRAIN": [48, 24], "INPUT.SIZE_TEST": [48, 24]}
     (cell,) = cells_of(overrides={**sizes, "MODEL.DEVICE": "cpu"})

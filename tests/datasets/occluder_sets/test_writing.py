@@ -125,6 +125,7 @@ def test_no_crop_at_all_is_refused_and_nothing_written(tmp_path):
     ("text", "message"),
     [
         ("{", "it is no JSON"),
+        ("[" * 100_000, "it is no JSON"),
         ("[]", "got something else"),
         ('{"format": "fed_plugin occluder set", "version": 9}', "expected version 1, got 9"),
         ('{"format": "fed_plugin occluder set", "version": 1}', "list of crops is damaged"),

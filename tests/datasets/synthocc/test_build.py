@@ -188,3 +188,8 @@ def test_a_script_that_cannot_start_workers_still_gets_its_folder(tmp_path):
     assert run.returncode == 0, run.stderr
     assert "drawing the rest in this process" in run.stderr
     assert (tmp_path / "new" / "synthocc.json").is_file()
+
+
+def test_a_number_of_workers_that_draws_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="--workers 0: expected 1 or more"):
+        build_synthocc(tmp_path / "SynthOcc", "tiny", workers=0)

@@ -183,3 +183,40 @@ def test_a_whole_checkpoint_still_loads(stock, tmp_path):
     torch.save({"model": saved.state_dict()}, tmp_path / "model.pth")
     module.Checkpointer(loaded).load(str(tmp_path / "model.pth"))
     assert torch.equal(loaded.weight, saved.weight)
+
+
+class TestNothingIsExecuted:
+    def test_a_checkpoint_is_read_with_its_numbers_whatever_the_default(
+        self, stock, checkpoint, monkeypatch
+    ):
+        module = stock("fastreid.utils.checkpoint")
+        assert files.checkpoints_execute_nothing(module)
+        default = torch.load
+        monkeypatch.setattr(  # as before PyTorch 2.6, where nobody says otherwise
+            torch, "load", lambda *a, **k: default(*a, **{"weights_only": False, **k})
+        )
+        rest = module.Checkpointer(nn.Linear(2, 1)).load(checkpoint(**NUMBERS))
+        np.testing.assert_array_equal(rest["ids"], NUMBERS["ids"])
+        for extra in (Harmful(), np.array([Harmful()], dtype=object)):
+            with pytest.raises(ValueError, match="would have to be executed"):
+                module.Checkpointer(nn.Linear(2, 1)).load(checkpoint(extra=extra))
+
+    def test_safetensors_are_a_checkpoint_of_a_model(self, stock, tmp_path):
+        save_file = pytest.importorskip("safetensors.torch").save_file
+        module = stock("fastreid.utils.checkpoint")
+        assert files.checkpoints_execute_nothing(module)
+        assert files.wrong_checkpoint_is_named(module)
+        linear, other = nn.Linear(2, 1), nn.Linear(2, 1)
+        path = str(tmp_path / "model.safetensors")
+        save_file(linear.state_dict(), path)
+        module.Checkpointer(other).load(path)
+        assert torch.equal(linear.weight, other.weight)
+
+    @pytest.mark.parametrize("model", [None, [1], {"a": "text"}, {1: torch.zeros(1)}])
+    def test_a_model_that_is_no_state_dict_is_named(self, stock, tmp_path, model):
+        module = stock("fastreid.utils.checkpoint")
+        assert files.wrong_checkpoint_is_named(module)
+        path = str(tmp_path / "odd.pth")
+        torch.save({"model": model}, path)
+        with pytest.raises(ValueError, match=r"odd\.pth: its 'model' is no table of tensors"):
+            module.Checkpointer(nn.Linear(2, 1)).load(path)

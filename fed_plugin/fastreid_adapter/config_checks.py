@@ -9,6 +9,7 @@ from fastreid.modeling.heads import REID_HEADS_REGISTRY
 from torch import Tensor
 
 from fed_plugin.fastreid_adapter.backbone import build_fed_vit_backbone, token_dim
+from fed_plugin.fastreid_adapter.host_key_checks import check_host_keys
 from fed_plugin.fastreid_adapter.key_checks import check_keys, value_of
 from fed_plugin.fastreid_adapter.key_kinds import number, several
 from fed_plugin.fastreid_adapter.npo_checks import check_extra_transforms, check_npo
@@ -28,13 +29,15 @@ _COLORS = {
 def check_config(cfg: Any) -> None:
     """Refuse a config in which a key of this plugin is wrong or contradicts another.
 
-    A config that uses none of them passes. Only the config is looked at, so that one of a trained
-    model passes where the files of its training are not; see ``check_training`` for those.
+    A config that uses none of them passes, if its values are some that the host can use. Only the
+    config is looked at, so that one of a trained model passes where the files of its training are
+    not; see ``check_training`` for those.
 
     Raises:
         ValueError: one sentence with the key, its value and what was expected.
     """
     check_keys(cfg)
+    check_host_keys(cfg)
     check_npo(cfg)
     check_extra_transforms(cfg)
     check_p_dukemtmc(cfg)

@@ -14,6 +14,7 @@ from fastreid.utils import comm
 
 import projects_registry
 from fed_plugin.fastreid_adapter.config_checks import OWN_BACKBONE, check_config
+from fed_plugin.fastreid_adapter.host_key_checks import TRAINING, check_host_keys
 from fed_plugin.fastreid_adapter.npo_checks import NAME as NPO
 from fed_plugin.fastreid_adapter.transform_registry import is_registered
 from fed_plugin.modeling.pretrained import check_pretrained_path
@@ -29,6 +30,7 @@ def check_training(cfg: Any) -> None:
         FileNotFoundError: pretrained weights or a folder of occluders are not there.
     """
     check_config(cfg)
+    check_host_keys(cfg, TRAINING)
     extra, is_fed = tuple(cfg.INPUT.EXTRA_TRANSFORMS), cfg.MODEL.META_ARCHITECTURE == "FED"
     if is_fed:
         _check_batch(cfg)

@@ -52,6 +52,7 @@ WRITTEN = {
     "docs/costs.md": ["results/costs.json"],
     "docs/dumps.md": ["stock.npz", "resnet.npz", "result.json", "all.json"],
     "docs/report.md": ["results/report/report.html", "results/report/report.csv"],
+    "docs/reliability.md": ["logs/synthocc/vit_tiny/model_final.pth"],
     "docs/results.md": [],  # no blocks: tables that readme_results.py writes
     "docs/robustness.md": ["fed.json", "curves.svg", "pasted.png"],
     "docs/data.md": ["logs/my_cameras/model_final.pth", "mined/manifest.json", "augment.png"],

@@ -9,6 +9,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Tests run side by side, a file's in one process of 1.5 GB.
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ $$n -le 4 ] && echo $$n || echo 4)
 VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check --quiet
@@ -25,7 +27,7 @@ help:
 	@sed -n 's/^# \{0,1\}//; 1,8p' Makefile
 
 test: ready
-	$(RUN) -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 demo: ready
 	$(RUN) -m fed_plugin demo $(ARGS)

@@ -87,7 +87,7 @@ REQUIREMENTS = [
 # opencv-python-headless is the same cv2 under another name, which no requirement can express: who
 # has it already installs this with `pip install --no-deps` and the rest of the list.
 EXTRAS = {
-    "test": ["pytest>=9", "hypothesis>=6.168"],
+    "test": ["pytest>=9", "pytest-xdist>=3.8", "hypothesis>=6.168"],
     "lint": ["ruff>=0.9", "mypy>=1.14"],
     "safetensors": ["safetensors>=0.4"],  # weights as *.safetensors; nothing else needs it
     "download": ["gdown>=5"],  # the host's ImageNet weights of ResNets; not needed for a ViT

@@ -101,39 +101,48 @@ def checkpoints_are_written_whole(module: ModuleType) -> bool:
 def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
     """Let ``--resume`` name a newest checkpoint that is broken, and go on from the one before."""
     checkpointer = module.Checkpointer
-    stock_resume, stock_read = checkpointer.resume_or_load, checkpointer._load_file
+    stock = checkpointer.resume_or_load
 
-    @functools.wraps(stock_read)
-    def _load_file(self: Any, f: str) -> Any:
-        self.cannot_read = f
-        content = stock_read(self, f)
-        self.cannot_read = None
-        return content
-
-    @functools.wraps(stock_resume)
+    @functools.wraps(stock)
     def resume_or_load(self: Any, path: str, *, resume: bool = True) -> Any:
         if not (resume and self.has_checkpoint()):
-            return stock_resume(self, path, resume=resume)
+            return stock(self, path, resume=resume)
         newest = self.get_checkpoint_file()
         others = [f for f in _newest_first(self.save_dir) if not _same(f, newest)]
+        reasons = []
         for candidate in (newest, *others):
-            why = damage(candidate)
-            if not why:
-                try:
-                    return self.load(candidate)
-                except Exception as error:
-                    if self.cannot_read is None:  # a whole file, of something else
-                        raise
-                    why = str(error)
-            logger.warning("%s cannot be resumed from (%s); trying the one before", candidate, why)
+            try:
+                content = _read_whole(self, candidate)
+            except (OSError, ValueError, RuntimeError) as error:
+                reasons.append(" ".join(str(error).split()))
+                logger.warning("%s: not resumed from: %s", candidate, reasons[-1])
+                continue
+            self._load_file = lambda f, content=content: content  # what was just read
+            try:
+                return self.load(candidate)
+            finally:
+                del self._load_file
         raise ValueError(
             f"{self.save_dir}: none of its checkpoints can be resumed from, the newest is {newest} "
-            f"({damage(newest) or why}); expected a whole one, try another OUTPUT_DIR, or no "
-            "--resume to start again"
+            f"({reasons[0]}); expected a whole one, try another OUTPUT_DIR, or no --resume to "
+            "start again"
         )
 
-    checkpointer._load_file, checkpointer.resume_or_load = _load_file, resume_or_load
+    checkpointer.resume_or_load = resume_or_load
     return True
+
+
+def _read_whole(checkpointer: Any, path: str) -> Any:
+    """Read a checkpoint.
+
+    Raises:
+        ValueError: it is seen to be damaged, or is no checkpoint.
+        OSError: it cannot be read.
+    """
+    why = damage(path)
+    if why:
+        raise ValueError(why)
+    return checkpointer._load_file(path)
 
 
 def damage(path: str) -> str:

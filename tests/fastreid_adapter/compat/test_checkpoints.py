@@ -142,7 +142,7 @@ def test_resume_goes_on_from_the_one_before_a_broken_checkpoint(
     found = checkpointer.resume_or_load("", resume=True)
     assert found["epoch"] == (2 if how == "tag" else 1)
     named = str(tmp_path) if how == "tag" else str(path)
-    assert named in log.text and "trying the one before" in log.text
+    assert named in log.text and "not resumed from" in log.text
 
 
 def test_where_all_are_broken_one_sentence_says_so(checkpointer, tmp_path):

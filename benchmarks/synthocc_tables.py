@@ -14,6 +14,13 @@ from fed_plugin.retrieval.result import Metric
 KEPT = Path(__file__).parent / "results" / "synthocc_medium"
 TRIED = KEPT.with_name("synthocc_tried")
 DATASET, BASELINE, METHOD, PLUS = "SynthOcc", "ViT baseline", "FED", "FED plus"
+WORTH = (
+    ("FDM", METHOD, "FED without FDM"),
+    ("FDM", "FED, own BatchNorm", "FED without FDM"),
+    ("FDM", PLUS, "FED plus without FDM"),
+    ("OEM", PLUS, "FED plus without OEM"),
+)
+"""What a module is worth: with it, and without."""
 HEADER = (
     "method",
     "Rank-1",
@@ -48,7 +55,10 @@ def benchmark_table() -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     words = [_plus(table, robustness), _plus(to_method, against), _steps(to_method)]
-    return "\n\n".join([_heading(benchmark), "\n".join(lines), " ".join(words)]) + "\n"
+    words += [_worth(benchmark, *one) for one in WORTH]
+    return (
+        "\n\n".join([_heading(benchmark), "\n".join(lines), " ".join(filter(None, words))]) + "\n"
+    )
 
 
 def _heading(benchmark: Benchmark) -> str:
@@ -89,6 +99,14 @@ def _steps(table: Table) -> str:
         kinds[side].append(row.method)
     said = [f"{side} it: {'; '.join(names)}" for side, names in kinds.items() if names]
     return f"By mAP, beside {METHOD}: {'. '.join(said)}."
+
+
+def _worth(benchmark: Benchmark, module: str, method: str, without: str) -> str:
+    """Say what a module is worth in a method, query by query."""
+    rows = {row.method: row for row in make_tables(benchmark, DATASET, without)[0].rows}
+    if method not in rows or not rows[method].gaps:
+        return ""
+    return f"{module} in {method}: {_points(rows[method].gaps['mAP'])} mAP beside {without}."
 
 
 def _costs() -> dict[str, str]:

@@ -273,8 +273,7 @@ FLAGS = (
 )
 
 SHARED = (
-    Situation(
-    ),
+    Situation("16 threads import fast-reid at once", words=("-c", THREADS)),
     *(
         Situation(
             f"multiprocessing by {method}",

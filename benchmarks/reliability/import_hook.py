@@ -29,7 +29,8 @@ with open({path!r}) as file:
     exec(file.read())
 print(json.dumps(1000 * (time.process_time() - start)))
 """
-IN_WORDS = {"['drawn']": "nothing: the project is loaded", "[]": "nothing: no project is loaded"}
+LOADED, NOT_LOADED = "nothing: the project is loaded", "nothing: no project is loaded"
+IN_WORDS = {"['drawn']": LOADED, "True": LOADED, "[]": NOT_LOADED}
 
 
 def start_cost(folder: Path, wheel: Path) -> float:

@@ -102,9 +102,10 @@ def run_cell(cell: str) -> list[Any]:
     for words in (["-r", pins], ["--no-deps", "-r", "requirements/host.txt"], [*bare, "."]):
         subprocess.run([*pip, *words], cwd=ROOT, check=True)
     report = folder / "report.xml"
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     start = time.monotonic()
-    command = [str(python), "-m", "pytest", "-q", f"--junitxml={report}", *QUICK]
+    beside = ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile"]
+    command = [str(python), "-m", "pytest", "-q", *beside, f"--junitxml={report}", *QUICK]
     status = subprocess.run(command, cwd=ROOT, env=env).returncode
     if status not in (0, 1):  # interrupted, no tests, an internal error
         raise subprocess.CalledProcessError(status, command[:4])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import os
 import pickle
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from fractions import Fraction
 from types import ModuleType
 from typing import Any
 
@@ -74,12 +77,35 @@ def _read_checkpoint(path: str | os.PathLike[str], numbers: Any) -> Any:
     # told which numbers of NumPy to let in, so that names are looked up here
     allow = getattr(torch.serialization, "safe_globals", None)
     if allow is None:
-        return torch.load(
-            path, map_location="cpu", weights_only=False, pickle_module=restricted_pickle()
-        )
+        return _load_restricted(path)
     allowed: AbstractContextManager[Any] = allow(list(numbers))
     with allowed:
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _load_restricted(file: Any) -> Any:
+    names = restricted_pickle()
+    if _ignores_pickle_modules():
+        serialization: Any = torch.serialization
+        with serialization._open_file_like(file, "rb") as opened:
+            if not serialization._is_zipfile(opened):
+                return serialization._legacy_load(opened, "cpu", names, encoding="utf-8")
+            with serialization._open_zipfile_reader(opened) as archive:
+                return serialization._load(archive, "cpu", names, encoding="utf-8")
+    return torch.load(file, map_location="cpu", weights_only=False, pickle_module=names)
+
+
+@functools.lru_cache(maxsize=1)
+def _ignores_pickle_modules() -> bool:
+    """Try whether ``torch.load`` takes its own pickle whatever it is given, as 1.13.1 does."""
+    harmless = io.BytesIO()
+    torch.save(Fraction(1, 2), harmless)
+    harmless.seek(0)
+    try:
+        torch.load(harmless, weights_only=False, pickle_module=restricted_pickle())
+    except pickle.UnpicklingError:
+        return False
+    return True
 
 
 class _NamesOfTensors(pickle.Unpickler):

@@ -45,7 +45,10 @@ def without_allow_list(monkeypatch):
     """Make PyTorch one that cannot be told what to let in, as before 2.5."""
     names = {k: v for k, v in vars(torch.serialization).items() if k != "safe_globals"}
     fake = SimpleNamespace(
-        load=torch.load, Tensor=torch.Tensor, serialization=SimpleNamespace(**names)
+        load=torch.load,
+        save=torch.save,
+        Tensor=torch.Tensor,
+        serialization=SimpleNamespace(**names),
     )
     monkeypatch.setattr(weight_files, "torch", fake)
 

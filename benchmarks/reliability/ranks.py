@@ -51,7 +51,9 @@ def ranks_agree(folder: Path, short: bool) -> list[tuple[str, str, bool]]:
     """Train on 2 and 4 ranks, compare weights and memories of all."""
     rows = []
     for ranks in (2,) if short else (2, 4):
-        found = _launch("train", ranks, folder / str(ranks), SOLVER__MAX_EPOCH=2)
+        images = 4 * ranks  # one identity on each
+        settings = {"SOLVER__MAX_EPOCH": 2, "SOLVER__IMS_PER_BATCH": images}
+        found = _launch("train", ranks, folder / str(ranks), **settings)
         seen = json.loads(found.stdout.splitlines()[-1]) if found.returncode == 0 else {}
         said = f"{seen.get('equal')} of {seen.get('tensors')} tensors equal to the last bit"
         said += f" after {seen.get('steps')} steps, {seen.get('moved')} moved"

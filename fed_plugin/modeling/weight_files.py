@@ -19,7 +19,7 @@ SAFETENSORS = ".safetensors"
 _TENSOR_MODULES = {"torch", "torch._utils", "torch.nn.parameter", "torch.storage", "collections"}
 _TENSOR_NAMES = {
     *("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter", "Parameter", "Size"),
-    *("device", "dtype", "OrderedDict"),
+    *("device", "dtype", "OrderedDict", "Counter"),  # MultiStepLR counts its milestones
 }
 _NUMBER_MODULES = {"numpy", "numpy.dtypes", "numpy.core.multiarray", "numpy._core.multiarray"}
 _NUMBER_NAMES = {"_reconstruct", "scalar", "ndarray", "dtype"}

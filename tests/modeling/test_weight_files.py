@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import sys
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -82,12 +83,14 @@ def test_an_older_pytorch_reads_tensors_and_numbers(tmp_path, monkeypatch, zippe
         "best": np.float64(0.5),
         "ids": np.arange(3),
         "size": torch.Size([2]),
+        "milestones": Counter([30, 40]),
     }
     torch.save(content, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
     without_allow_list(monkeypatch)
     found = read_weights(tmp_path / "x.pth")
     assert torch.equal(found["model"]["weight"], linear.weight) and found["best"] == 0.5
     assert found["half"].dtype == torch.bfloat16 and found["ids"].tolist() == [0, 1, 2]
+    assert found["milestones"] == Counter([30, 40])
 
 
 @pytest.mark.parametrize(

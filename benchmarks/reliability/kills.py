@@ -31,7 +31,7 @@ import projects_registry  # noqa: F401 - arms the mends
 
 SECONDS_OF_A_RUN = 300.0
 MOMENTS = ("any moment", "writing a checkpoint", "evaluation", "filling the memory")
-SHARES = (0.6, 0.25, 0.1, 0.05)
+SHARES = (0.55, 0.3, 0.1, 0.05)
 
 
 @dataclass
@@ -40,6 +40,7 @@ class Tally:
 
     kills: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
+    left: Counter[str] = field(default_factory=Counter)
     runs: int = 0
     lost: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
@@ -52,7 +53,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    draw, tally = random.Random(args.seed), Tally()
+    draw, tally = random.Random(args.seed), Tally(left=_quotas(args.kills))
     with small_run.drawn_data(), tempfile.TemporaryDirectory() as folder:
         _import_all()
         began = time.monotonic()
@@ -61,21 +62,26 @@ def main() -> int:
             sys.stderr.write((whole / "log.txt").read_text()[-3000:])
             return 1
         seconds = time.monotonic() - began
-        while sum(tally.kills.values()) < args.kills:
-            _killed_run(Path(folder) / f"run{tally.runs}", whole, tally, draw, seconds, args.kills)
+        while tally.left.total():
+            _killed_run(Path(folder) / f"run{tally.runs}", whole, tally, draw, seconds)
     _write(tally, args.out)
     return int(bool(tally.lost or tally.differing or sum(tally.unreadable.values())))
 
 
-def _killed_run(
-    out: Path, whole: Path, tally: Tally, draw: random.Random, seconds: float, kills: int
-) -> None:
+def _quotas(kills: int) -> Counter[str]:
+    """Return how many kills each moment gets: its share, but one at least."""
+    quotas = Counter({m: max(1, round(s * kills)) for m, s in zip(MOMENTS, SHARES, strict=True)})
+    quotas[MOMENTS[0]] = max(1, kills - sum(quotas[m] for m in MOMENTS[1:]))
+    return quotas
+
+
+def _killed_run(out: Path, whole: Path, tally: Tally, draw: random.Random, seconds: float) -> None:
     """Run to the end through kills, and compare."""
     tally.runs += 1
     workers, give_up = draw.choice((0, 0, 0, 1)), time.monotonic() + SECONDS_OF_A_RUN
     while True:
-        enough = sum(tally.kills.values()) >= kills
-        moment = None if enough else draw.choices(MOMENTS, SHARES)[0]
+        weights = [tally.left[moment] for moment in MOMENTS]
+        moment = draw.choices(MOMENTS, weights)[0] if any(weights) else None
         bomb, after = _bomb(moment, draw, seconds)
         status = _attempt(out, workers, bomb, after)
         if status == 0:
@@ -84,6 +90,7 @@ def _killed_run(
             tally.lost.append(f"{out.name}: status {status}: {_last_words(out)}")
             return
         tally.kills[str(moment)] += 1
+        tally.left[str(moment)] -= 1
         tally.unreadable[str(moment)] += _newest_is_unreadable(out)
     for name in ("model_final.pth", "model_best.pth"):
         one, other = (small_run.contents(folder / name) for folder in (whole, out))

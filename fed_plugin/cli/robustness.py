@@ -97,7 +97,7 @@ def measure_one(
     args: argparse.Namespace, settings: RobustnessSettings
 ) -> tuple[Any, str, RobustnessCurve]:
     """Measure one model; return its config, the data set's name and the curve."""
-    from fed_plugin.cli.configs import find_config
+    from fed_plugin.installed_configs import find_config
     from fed_plugin.cli.dump import only_test_set
     from fed_plugin.cli.progress import ProgressLine
     from fed_plugin.cli.robustness_table import robustness_tables

@@ -6,7 +6,7 @@ import logging
 from argparse import Namespace
 from typing import Any
 
-from fed_plugin.cli.configs import find_config
+from fed_plugin.installed_configs import find_config
 from fed_plugin.cli.mistakes import WithoutTraceback
 from fed_plugin.fastreid_adapter.stock_training import (
     launch_ranks,

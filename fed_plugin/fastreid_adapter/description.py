@@ -21,7 +21,13 @@ from fed_plugin.fastreid_adapter.meta_arch import FED
 from fed_plugin.fastreid_adapter.trained_model import load_trained
 from fed_plugin.retrieval.feature_dump import FeatureDump, unique_names
 
-__all__ = ["Description", "checked_descriptors", "describe_test_set", "read_config"]
+__all__ = [
+    "Description",
+    "checked_descriptors",
+    "describe_images",
+    "describe_test_set",
+    "read_config",
+]
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def describe_test_set(
     labels: dict[str, list[Any]] = {"targets": [], "camids": [], "img_paths": []}
     for batch in loader:
         done = len(labels["img_paths"])
-        for name, tensor in _describe(model, batch["images"], cfg.TEST.FLIP.ENABLED).items():
+        for name, tensor in describe_images(model, batch["images"], cfg.TEST.FLIP.ENABLED).items():
             whole = said.setdefault(name, np.empty((total, *tensor.shape[1:]), np.float32))
             whole[done : done + len(tensor)] = tensor.float().cpu().numpy()
         for name, values in labels.items():
@@ -120,8 +126,21 @@ def describe_test_set(
     )
 
 
-def _describe(model: nn.Module, images: Tensor, flip: bool) -> dict[str, Tensor]:
-    """Return what a model says of images, and of their mirror images if ``flip``, in the mean."""
+def describe_images(model: nn.Module, images: Tensor, flip: bool) -> dict[str, Tensor]:
+    """Return what a model says of images, and of their mirror images if ``flip``, in the mean.
+
+    Args:
+        model: of any config, in evaluation mode.
+        images: (B, 3, H, W) float in [0, 255]; not written to.
+        flip: whether mirror images count.
+
+    Returns:
+        ``features`` (B, D); FED's also ``part_features`` (B, P, C) and, with OEM, ``visibility``
+        (B, P).
+
+    Raises:
+        ValueError: The model yields no descriptors.
+    """
     said = _describe_once(model, images)
     if not flip:
         return said

@@ -25,7 +25,20 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises:
         Exception: whatever the decoder raises for a broken file.
     """
-    image = _open(path)
+    with Image.open(path) as opened:
+        return pixels_of(opened)
+
+
+def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels of an image in memory, as :func:`read_rgb` does those of a file.
+
+    Args:
+        image: of any mode.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    image = _rgb_or_rgba(image)
     if image.mode == "RGBA":
         background = Image.new("RGBA", image.size, (*MID_GREY, 255))
         image = Image.alpha_composite(background, image).convert("RGB")
@@ -45,22 +58,22 @@ def read_rgba(path: Path) -> NDArray[np.uint8]:
     Raises:
         Exception: whatever the decoder raises for a broken file.
     """
-    pixels: NDArray[np.uint8] = np.array(_open(path), dtype=np.uint8)
+    with Image.open(path) as opened:
+        pixels: NDArray[np.uint8] = np.array(_rgb_or_rgba(opened), dtype=np.uint8)
     if pixels.shape[2] == 3 or pixels[..., 3].min() == 255:
         return pixels[..., :3]
     pixels[pixels[..., 3] == 0, :3] = MID_GREY
     return pixels
 
 
-def _open(path: Path) -> Image.Image:
-    """Decode to mode RGB, or RGBA if the file has transparency."""
-    with Image.open(path) as opened:
-        image: Image.Image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I"):
-            # PIL clips instead of scaling when it narrows 16 bits
-            image = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
-        transparent = "A" in image.getbands() or "transparency" in image.info
-        return image.convert("RGBA" if transparent else "RGB")
+def _rgb_or_rgba(image: Image.Image) -> Image.Image:
+    """Decode to mode RGB, or RGBA if the image has transparency."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        # PIL clips instead of scaling when it narrows 16 bits
+        image = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
+    transparent = "A" in image.getbands() or "transparency" in image.info
+    return image.convert("RGBA" if transparent else "RGB")
 
 
 def shrink_to_side(image: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:

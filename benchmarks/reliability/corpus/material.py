@@ -43,7 +43,7 @@ OUTPUT_DIR: run
 
 def make_material(folder: Path) -> None:
     """Fill a folder; commands of the plugin make what they can make."""
-    from fed_plugin.cli.configs import find_config
+    from fed_plugin.installed_configs import find_config
 
     folder.mkdir(parents=True, exist_ok=True)
     draw_people(folder / PEOPLE)

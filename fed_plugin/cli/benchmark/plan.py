@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from fed_plugin.cli.configs import find_config
+from fed_plugin.installed_configs import find_config
 
 KEYS = ("name", "datasets", "methods", "seeds", "overrides", "out")
 METHOD_KEYS = {

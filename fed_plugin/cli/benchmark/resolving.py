@@ -9,7 +9,7 @@ from typing import Any
 
 from fed_plugin.cli.benchmark.cells import Cell
 from fed_plugin.cli.benchmark.plan import Dataset, Method, Plan
-from fed_plugin.cli.configs import installed_configs
+from fed_plugin.installed_configs import installed_configs
 from fed_plugin.datasets.fingerprints import content_hash
 
 OWN_DATA = "FolderReID"  # a dump calls it what its owner does

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Draw the first training images of the config, and say what the sheet shows."""
-    from fed_plugin.cli.configs import find_config
+    from fed_plugin.installed_configs import find_config
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.training_images import first_training_images
 

@@ -10,7 +10,7 @@ import yaml
 
 from fed_plugin.cli.benchmark.plan import read_plan
 from fed_plugin.cli.benchmark.resolving import make_cells, other_cells
-from fed_plugin.cli.configs import find_config
+from fed_plugin.installed_configs import find_config
 from fed_plugin.retrieval.feature_dump import FeatureDump
 
 PLANS = sorted((Path(__file__).parents[3] / "benchmarks" / "plans").glob("synthocc*.yml"))

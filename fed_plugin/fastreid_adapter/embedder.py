@@ -1,0 +1,175 @@
+"""From photos to descriptors in three lines, prepared and computed as the evaluation does it.
+
+Shape shorthand: ``N`` images, ``D`` numbers, ``P`` parts, ``H, W`` height and width in pixels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from fastreid.data.transforms import build_transforms
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from fed_plugin.fastreid_adapter.config_files import read_config
+from fed_plugin.fastreid_adapter.description import describe_images
+from fed_plugin.fastreid_adapter.photos import BrokenPhotoError, Photo, as_rgb, one_by_one
+from fed_plugin.fastreid_adapter.trained_model import load_trained
+from fed_plugin.installed_configs import find_config
+
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """What a model says of photos.
+
+    Attributes:
+        descriptors: (N, D) float32 of unit length; NaN in the rows of ``failures``.
+        visibility: (N, P) float32 in [0, 1], 1 = visible; None if the model estimates none.
+        failures: why a photo could not be read, by its index; empty unless errors are skipped.
+    """
+
+    descriptors: NDArray[np.float32]
+    visibility: NDArray[np.float32] | None
+    failures: Mapping[int, str]
+
+    def __len__(self) -> int:
+        return len(self.descriptors)
+
+
+class Embedder:
+    """Describe photos of people with the model of any fast-reid config.
+
+    A call resizes as the stock evaluation does and returns :class:`Embeddings`. ``N`` photos take
+    ``N * D * 4`` bytes; nothing else grows with ``N``.
+
+    Args:
+        config: a config file, or the name of an installed one such as ``"fed_plus"``.
+        weights: checkpoint of that config; an empty string takes random weights, drawn from
+            ``SEED``.
+        device: such as ``"cuda:0"``; None takes CUDA where there is one.
+        overrides: ``[KEY, VALUE, ...]`` on top of the config, such as ``["TEST.FLIP.ENABLED",
+            True]``.
+        precision: ``"fp32"`` or ``"bf16"`` for the network's arithmetic; None as the config says.
+        batch_size: photos in one forward pass; None takes ``TEST.IMS_PER_BATCH``.
+
+    Raises:
+        FileNotFoundError: No such config or checkpoint.
+        ValueError: The checkpoint is of another model, or an argument is none of the above.
+    """
+
+    def __init__(
+        self,
+        config: str | os.PathLike[str],
+        weights: str | os.PathLike[str],
+        device: str | torch.device | None = None,
+        *,
+        overrides: Sequence[Any] = (),
+        precision: str | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        weights = os.fspath(weights)
+        if weights and not Path(weights).is_file():
+            raise FileNotFoundError(f"weights {weights!r}: no such file; expected a checkpoint")
+        if precision not in (None, *PRECISIONS):
+            raise ValueError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        words = [*overrides, "MODEL.WEIGHTS", weights, "MODEL.DEVICE", str(device)]
+        self.cfg = read_config(find_config(os.fspath(config)), words)
+        if precision == "fp32" and "FED" in self.cfg.MODEL:
+            self.cfg.merge_from_list(["MODEL.FED.PRECISION", "fp32"])
+        self.batch_size = self.cfg.TEST.IMS_PER_BATCH if batch_size is None else batch_size
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size {batch_size}: expected 1 or more")
+        self.device, self.precision = device, precision
+        self.model = load_trained(self.cfg)
+        self._prepare = build_transforms(self.cfg, is_train=False)
+
+    def __call__(
+        self,
+        photos: Photo | Iterable[Photo],
+        *,
+        skip_errors: bool = False,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> Embeddings:
+        """Describe photos, in their order.
+
+        Args:
+            photos: one photo or any iterable of them, which is read batch by batch. A photo is a
+                path, a PIL image, or an array (H, W, 3) or (H, W) of uint8, RGB or grey (OpenCV
+                reads BGR: hand on ``image[..., ::-1]``). An array (N, H, W, 3) is ``N`` photos.
+            skip_errors: whether a photo that cannot be read becomes a row of NaN and an entry of
+                ``failures``, instead of ending the call.
+            progress: called with photos done, and in all if that is known, after each batch.
+
+        Raises:
+            BrokenPhotoError: A photo cannot be read; a ValueError that says its index and why.
+        """
+        singles, total = one_by_one(photos)
+        said: list[dict[str, NDArray[np.float32]]] = []
+        failures: dict[int, str] = {}
+        done = 0
+        for batch in self._batches(singles):
+            broken = {done + i: x for i, x in enumerate(batch) if isinstance(x, str)}
+            if broken and not skip_errors:
+                raise BrokenPhotoError(broken)
+            failures |= broken
+            said.append(self._describe(batch))
+            done += len(batch)
+            if progress is not None:
+                progress(done, total)
+        if not said:
+            said.append(self._describe([self._prepare(Image.new("RGB", (64, 128)))], keep=0))
+        joined = {name: np.concatenate([part[name] for part in said]) for name in said[0]}
+        return Embeddings(joined["features"], joined.get("visibility"), failures)
+
+    def _batches(self, photos: Iterator[Photo]) -> Iterator[list[Tensor | str]]:
+        """Yield prepared images, or why there is none; the next batch is read meanwhile."""
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as readers:
+
+            def start() -> list[Any]:
+                return [readers.submit(self._read, x) for x in islice(photos, self.batch_size)]
+
+            ahead = start()
+            while ahead:
+                current, ahead = ahead, start()
+                yield [future.result() for future in current]
+
+    def _read(self, photo: Photo) -> Tensor | str:
+        try:
+            prepared: Tensor = self._prepare(as_rgb(photo))
+        except Exception as error:
+            return str(error) or type(error).__name__
+        return prepared
+
+    @torch.no_grad()
+    def _describe(
+        self, batch: Sequence[Tensor | str], keep: int | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Describe what could be read; the other rows are NaN."""
+        good = [i for i, image in enumerate(batch) if torch.is_tensor(image)]
+        images = [image for image in batch if torch.is_tensor(image)]
+        # a batch of nothing still has to say how many numbers its rows have
+        stacked = torch.stack(images or [self._prepare(Image.new("RGB", (64, 128)))])
+        with torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        ):
+            said = describe_images(self.model, stacked, self.cfg.TEST.FLIP.ENABLED)
+        said["features"] = F.normalize(said["features"].float())
+        rows = {}
+        for name in said.keys() & {"features", "visibility"}:
+            values = said[name].float().cpu().numpy()
+            rows[name] = np.full((len(batch), *values.shape[1:]), np.nan, np.float32)
+            rows[name][good] = values[: len(good)]
+        return {name: values[:keep] for name, values in rows.items()}

@@ -1,0 +1,132 @@
+"""Photos in, the evaluation's own descriptors out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from fastreid.engine import DefaultTrainer
+from fastreid.utils.checkpoint import Checkpointer
+from PIL import Image
+
+from fed_plugin import Embedder
+from fed_plugin.fastreid_adapter.description import describe_test_set
+from fed_plugin.fastreid_adapter.photos import BrokenPhotoError
+
+
+@pytest.fixture
+def trained(tiny_cfg, tmp_path):
+    """Save a config and weights of its model: ``trained(*overrides, leaf=...)`` -> (cfg, words)."""
+
+    def make(*overrides, leaf="synthocc_vit_tiny"):
+        cfg = tiny_cfg(*overrides, leaf=leaf)
+        torch.manual_seed(0)
+        Checkpointer(DefaultTrainer.build_model(cfg), str(tmp_path)).save("model_final")
+        (tmp_path / "config.yaml").write_text(cfg.dump())
+        cfg.MODEL.WEIGHTS = str(tmp_path / "model_final.pth")
+        return cfg, (tmp_path / "config.yaml", tmp_path / "model_final.pth", "cpu")
+
+    return make
+
+
+@pytest.fixture
+def photos():
+    """Seven drawn photos of different sizes, RGB."""
+    draw = np.random.default_rng(0)
+    return [draw.integers(0, 256, (60 + 9 * i, 31 + 4 * i, 3), np.uint8) for i in range(7)]
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("leaf", ["synthocc_vit_tiny", "synthocc_vit_tiny_baseline"])
+def test_descriptors_are_those_of_the_evaluation(trained, on_synthocc, leaf, flip):
+    cfg, words = trained("TEST.FLIP.ENABLED", flip, leaf=leaf)
+    expected = describe_test_set(cfg, "SynthOcc")
+    said = Embedder(*words)(expected.paths)
+    lengths = np.linalg.norm(expected.features, axis=1, keepdims=True)
+    assert np.abs(said.descriptors - expected.features / lengths).max() < 1e-6
+    assert np.abs(np.linalg.norm(said.descriptors, axis=1) - 1).max() < 1e-5
+    assert (said.visibility is None) == (expected.visibility is None)
+    if said.visibility is not None:
+        assert np.array_equal(said.visibility, expected.visibility)
+    assert np.ptp(said.descriptors, axis=0).max() > 1e-3  # not one row again and again
+
+
+def test_every_way_to_hold_a_photo_gives_the_same_bits(trained, photos, tmp_path):
+    embed = Embedder(*trained()[1])
+    path = tmp_path / "photo.png"
+    Image.fromarray(photos[0]).save(path)
+    bgr = cv2.imread(str(path))
+    expected = embed(photos[0]).descriptors
+    assert expected.shape[0] == 1
+    for photo in (str(path), path, Image.open(path), bgr[..., ::-1], photos[0][None], [path]):
+        assert np.array_equal(embed(photo).descriptors, expected)
+    assert not np.array_equal(embed(bgr).descriptors, expected)
+    grey = photos[0][..., 0]
+    assert np.array_equal(embed(grey).descriptors, embed(np.dstack([grey, grey, grey])).descriptors)
+
+
+def test_iterators_are_read_batch_by_batch_and_progress_is_told(trained, photos):
+    embed = Embedder(*trained()[1], batch_size=3)
+    told, taken = [], []
+    generator = (taken.append(i) or photo for i, photo in enumerate(photos))
+    said = embed(generator, progress=lambda *args: told.append((*args, len(taken))))
+    assert told == [(3, None, 6), (6, None, 7), (7, None, 7)]
+    singly = np.concatenate([embed(photo).descriptors for photo in photos])
+    assert np.abs(said.descriptors - singly).max() < 1e-6
+    embed(photos, progress=lambda *args: told.append(args))
+    assert told[-1] == (7, 7)
+
+
+def test_no_photo_is_no_row(trained):
+    embed = Embedder(*trained()[1])
+    said = embed([])
+    assert said.descriptors.shape == (0, embed(np.zeros((9, 9, 3), np.uint8)).descriptors.shape[1])
+    assert said.visibility.shape == (0, 4)
+
+
+def test_broken_photos_are_told_by_index(trained, photos, tmp_path):
+    embed = Embedder(*trained()[1], batch_size=2)
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    bad = {1: broken, 4: photos[0].astype(np.float32), 5: None, 6: tmp_path / "missing.png"}
+    mixed = [bad.get(i, photo) for i, photo in enumerate(photos)]
+    with pytest.raises(BrokenPhotoError, match=r"photo 1: .*broken\.jpg") as error:
+        embed(mixed)
+    assert set(error.value.reasons) == {1}
+    said = embed(mixed, skip_errors=True)
+    assert set(said.failures) == set(bad)
+    assert "float32" in said.failures[4] and "missing.png" in said.failures[6]
+    good = [i for i in range(7) if i not in bad]
+    assert np.isnan(said.descriptors[list(bad)]).all() and np.isnan(said.visibility[1]).all()
+    assert np.abs(said.descriptors[good] - embed(photos).descriptors[good]).max() < 1e-6
+
+
+@pytest.mark.parametrize("leaf", ["synthocc_vit_tiny", "synthocc_vit_tiny_baseline"])
+def test_bf16_is_near_and_not_the_same(trained, photos, leaf):
+    words = trained(leaf=leaf)[1]
+    exact, near = (Embedder(*words, precision=p)(photos).descriptors for p in ("fp32", "bf16"))
+    assert near.dtype == np.float32 and 0 < np.abs(exact - near).max() < 0.05
+
+
+def test_wrong_arguments_are_refused(trained, tmp_path):
+    config, weights, device = trained()[1]
+    with pytest.raises(FileNotFoundError, match="weights"):
+        Embedder(config, tmp_path / "none.pth", device)
+    with pytest.raises(FileNotFoundError, match="installed configs"):
+        Embedder("nonsense", weights, device)
+    with pytest.raises(ValueError, match="fp16"):
+        Embedder(config, weights, device, precision="fp16")
+    with pytest.raises(ValueError, match="batch_size 0"):
+        Embedder(config, weights, device, batch_size=0)
+    with pytest.raises(TypeError, match="int"):
+        Embedder(config, weights, device)(3)
+
+
+def test_importing_the_package_imports_nothing_else():
+    code = "import sys, fed_plugin; print({'torch', 'fastreid', 'numpy'} & sys.modules.keys())"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "set()"

@@ -18,7 +18,6 @@ def __getattr__(name: str) -> Any:
     if name not in ("Embedder", "Embeddings"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import projects_registry  # noqa: F401 - arms the mends, also without the .pth line
-
     from fed_plugin.fastreid_adapter import embedder
 
     return getattr(embedder, name)

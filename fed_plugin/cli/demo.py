@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fed_plugin.installed_configs import find_config
 from fed_plugin.cli.demo_table import Row, make_row, report
 from fed_plugin.cli.progress import ProgressLine
 from fed_plugin.cli.training_process import train_in_process
+from fed_plugin.installed_configs import find_config
 
 if TYPE_CHECKING:
     from fed_plugin.fastreid_adapter.description import Description

@@ -45,8 +45,8 @@ def run(args: argparse.Namespace) -> None:
         FileNotFoundError: no such config, checkpoint, or folder to write in.
         ValueError: the checkpoint is of another model, or the data set's name is missing.
     """
-    from fed_plugin.installed_configs import find_config
     from fed_plugin.cli.progress import ProgressLine
+    from fed_plugin.installed_configs import find_config
     from fed_plugin.retrieval.whole_files import check_writable
 
     target, untrained = Path(args.out), args.weights == UNTRAINED

@@ -97,10 +97,10 @@ def measure_one(
     args: argparse.Namespace, settings: RobustnessSettings
 ) -> tuple[Any, str, RobustnessCurve]:
     """Measure one model; return its config, the data set's name and the curve."""
-    from fed_plugin.installed_configs import find_config
     from fed_plugin.cli.dump import only_test_set
     from fed_plugin.cli.progress import ProgressLine
     from fed_plugin.cli.robustness_table import robustness_tables
+    from fed_plugin.installed_configs import find_config
 
     config_file = find_config(args.config_file)
 

@@ -6,13 +6,13 @@ import logging
 from argparse import Namespace
 from typing import Any
 
-from fed_plugin.installed_configs import find_config
 from fed_plugin.cli.mistakes import WithoutTraceback
 from fed_plugin.fastreid_adapter.stock_training import (
     launch_ranks,
     parse_flags,
     train_or_evaluate,
 )
+from fed_plugin.installed_configs import find_config
 
 INTERRUPTED = "`train --resume` goes on from the last checkpoint"
 

@@ -25,8 +25,8 @@ def make_cell(tmp_path, on_synthocc):
     """Make a finished cell: ``make_cell(method="A", seed=0, kind="untrained", config=...)``."""
 
     def make(method="A", seed=0, kind="untrained", config="synthocc_vit_tiny_baseline", **keys):
-        from fed_plugin.installed_configs import find_config
         from fed_plugin.fastreid_adapter.config_files import read_config
+        from fed_plugin.installed_configs import find_config
 
         folder = tmp_path / "out" / "SynthOcc" / method / f"seed{seed}"
         folder.mkdir(parents=True)

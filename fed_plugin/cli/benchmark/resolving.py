@@ -9,8 +9,8 @@ from typing import Any
 
 from fed_plugin.cli.benchmark.cells import Cell
 from fed_plugin.cli.benchmark.plan import Dataset, Method, Plan
-from fed_plugin.installed_configs import installed_configs
 from fed_plugin.datasets.fingerprints import content_hash
+from fed_plugin.installed_configs import installed_configs
 
 OWN_DATA = "FolderReID"  # a dump calls it what its owner does
 

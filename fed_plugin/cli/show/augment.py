@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Draw the first training images of the config, and say what the sheet shows."""
-    from fed_plugin.installed_configs import find_config
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.training_images import first_training_images
+    from fed_plugin.installed_configs import find_config
 
     if Path(args.out).suffix.lower() != ".png":
         raise ValueError(f"--out {args.out}: expected a file name that ends in .png")

@@ -221,8 +221,8 @@ def test_how_to_train_is_told(tmp_path, draw, paths, lines):
 
 
 def test_the_configs_named_are_installed():
-    from fed_plugin.installed_configs import find_config
     from fed_plugin.datasets.checking import training
+    from fed_plugin.installed_configs import find_config
 
     for name in [*training._CONFIGS.values(), training._OWN_CONFIG]:
         assert os.path.isfile(find_config(name))

@@ -21,6 +21,8 @@ COMMANDS: Mapping[str, str] = {
     "convert": "turn a checkpoint of the released FED code into one for --eval-only",
     "dump": "write what a trained model says of a test set, for evaluate",
     "evaluate": "score feature dumps of any method, with intervals, and compare them",
+    "index": "describe a gallery of photos once, for search",
+    "search": "the photos of an index most like others, and why",
     "benchmark": "run a plan of methods, data sets and seeds, and go on where it stopped",
     "costs": "measure parameters, multiplications, time and memory of a plan's methods",
     "report": "tables, figures and failures of a benchmark, with one page that needs no network",

@@ -5,6 +5,7 @@ Shape shorthand: ``N`` images, ``D`` numbers, ``P`` parts, ``H, W`` height and w
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.description import describe_images
 from fed_plugin.fastreid_adapter.photos import BrokenPhotoError, Photo, as_rgb, one_by_one
@@ -95,6 +97,15 @@ class Embedder:
         self.device, self.precision = device, precision
         self.model = load_trained(self.cfg)
         self._prepare = build_transforms(self.cfg, is_train=False)
+
+    @property
+    def model_identity(self) -> dict[str, str]:
+        """What decides the descriptors, as hashes: of the weights, and of the config's keys."""
+        weights = self.cfg.MODEL.WEIGHTS
+        return {
+            "weights_sha256": content_hash(weights) if weights else "",
+            "config_sha256": hashlib.sha256(_deciding_keys(self.cfg).encode()).hexdigest(),
+        }
 
     def __call__(
         self,
@@ -173,3 +184,16 @@ class Embedder:
             rows[name] = np.full((len(batch), *values.shape[1:]), np.nan, np.float32)
             rows[name][good] = values[: len(good)]
         return {name: values[:keep] for name, values in rows.items()}
+
+
+def _deciding_keys(cfg: Any) -> str:
+    """Return the keys that can change a descriptor; not where it is computed and how exactly."""
+    decides = cfg.clone()
+    decides.defrost()
+    decides.MODEL.WEIGHTS = decides.MODEL.DEVICE = decides.MODEL.BACKBONE.PRETRAIN_PATH = ""
+    decides.MODEL.HEADS.NUM_CLASSES = 0  # of the classifier, which evaluation leaves out
+    if "FED" in decides.MODEL:
+        decides.MODEL.FED.PRECISION = "fp32"
+    size, crop = cfg.INPUT.SIZE_TEST, cfg.INPUT.CROP
+    seed = "" if cfg.MODEL.WEIGHTS else cfg.get("SEED", -1)
+    return f"{decides.MODEL.dump()}\n{list(size)} {crop.dump()} {cfg.TEST.FLIP.ENABLED} {seed}"

@@ -8,19 +8,18 @@ JSON object in one string. Nothing in it is pickled, and nothing of a file is ev
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fed_plugin.retrieval.array_files import about_as_text, about_from_array, read_arrays
 from fed_plugin.retrieval.dump_checks import check_arrays
 from fed_plugin.retrieval.whole_files import written_whole
 
@@ -61,7 +60,7 @@ class FeatureDump:
 
     def __post_init__(self) -> None:
         check_arrays(**{name: getattr(self, name) for name in (*REQUIRED, *OPTIONAL)})
-        _about_as_text(self.about)
+        about_as_text(self.about)
 
     @property
     def query(self) -> NDArray[np.int64]:
@@ -85,7 +84,7 @@ class FeatureDump:
         arrays = {name: getattr(self, name) for name in (*REQUIRED, *OPTIONAL)}
         arrays = {name: array for name, array in arrays.items() if array is not None}
         with written_whole(path) as file:
-            np.savez(file, **arrays, **{ABOUT: np.array(_about_as_text(self.about))})
+            np.savez(file, **arrays, **{ABOUT: np.array(about_as_text(self.about))})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FeatureDump:
@@ -97,7 +96,7 @@ class FeatureDump:
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"{path}: no such file, expected a feature dump (.npz)")
-        arrays = _read(Path(path))
+        arrays = read_arrays(path, "a feature dump")
         if missing := [name for name in REQUIRED if name not in arrays]:
             raise ValueError(
                 f"{path}: holds no array {missing[0]!r}, expected {', '.join(REQUIRED)}; got "
@@ -108,7 +107,7 @@ class FeatureDump:
             logger.warning("%s: nobody reads its arrays %s", path, ", ".join(ignored))
         known = {name: arrays[name] for name in arrays if name not in ignored}
         try:
-            return cls(**known, about={} if about is None else _about_from_array(about))
+            return cls(**known, about={} if about is None else about_from_array(about))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
@@ -126,66 +125,3 @@ def unique_names(paths: Sequence[str]) -> list[str]:
             return names
     twice, count = Counter(map(str, paths)).most_common(1)[0]
     raise ValueError(f"{twice}: stands {count} times in one split, expected each file once")
-
-
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with path.open("rb") as file:
-            content = np.load(file, allow_pickle=False)
-            if isinstance(content, np.ndarray):
-                raise ValueError("it holds one bare array; try np.savez")
-            _check_count(file, len(content.files))
-            return {name: _array(name, content) for name in content.files}
-    except Exception as error:  # zipfile, zlib and NumPy's parsers raise a dozen kinds on noise
-        why = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"{path}: not a feature dump that can be read ({why}); expected an .npz of plain "
-            "arrays, whole and without pickled objects; try np.savez with arrays of numbers and "
-            "strings"
-        ) from error
-
-
-def _check_count(file: BinaryIO, found: int) -> None:
-    """Refuse a zip that lists fewer arrays than it counts, which ``zipfile`` does not look at.
-
-    One wrong byte in the list hides the arrays behind it, optional ones without a trace.
-    """
-    end = struct.Struct("<4s6xH10x")  # the record that ends a zip without a comment
-    file.seek(-end.size, os.SEEK_END)
-    signature, counted = end.unpack(file.read(end.size))
-    if signature == b"PK\x05\x06" and counted not in (found, 0xFFFF):  # 0xFFFF: counted elsewhere
-        raise ValueError(f"it lists {found} arrays and counts {counted}")
-
-
-def _array(name: str, content: Any) -> NDArray[Any]:
-    try:
-        array = content[name]
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{name}: no array")
-    return array
-
-
-def _about_as_text(about: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(dict(about), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"about: {error}; expected what JSON can hold: text, numbers, lists, objects"
-        ) from error
-
-
-def _about_from_array(array: NDArray[Any]) -> dict[str, Any]:
-    if array.ndim or array.dtype.kind != "U":
-        raise ValueError(
-            f"about is {array.dtype} of shape {array.shape}: expected one string; try "
-            "about=np.array(json.dumps({...}))"
-        )
-    try:
-        about = json.loads(str(array))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"about is no JSON ({error}): expected an object, {{...}}") from error
-    if not isinstance(about, dict):
-        raise ValueError(f"about is a JSON {type(about).__name__}: expected an object, {{...}}")
-    return about

@@ -1,0 +1,134 @@
+"""``index``: describe a gallery of photos once, for ``search``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+INTERRUPTED = "the index is as it was before"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.description = (
+        "Describe every photo below a folder with a model and keep the descriptors in a file that "
+        "`search` looks through (docs/deployment.md). The file knows the config and the weights' "
+        "hash, and takes descriptors of no other model."
+    )
+    parser.add_argument("gallery", nargs="?", metavar="GALLERY", help="folder of photos")
+    parser.add_argument("-o", "--out", required=True, metavar="FILE.npz", help="the index")
+    parser.add_argument("--config-file", help="a path, or an installed config")
+    parser.add_argument("--weights", metavar="FILE.pth", help="checkpoint of that config")
+    parser.add_argument("--device", help="such as cuda:0; default: CUDA where there is one")
+    parser.add_argument(
+        "--add",
+        action="store_true",
+        help="add photos to an existing FILE.npz by the model that made it; those whose names are "
+        "in it already are passed over",
+    )
+    parser.add_argument(
+        "--remove", nargs="+", metavar="NAME", help="take photos out; nothing is described"
+    )
+    parser.add_argument("--force", action="store_true", help="write over an existing FILE.npz")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Make, extend or cut down an index.
+
+    Raises:
+        FileExistsError: FILE.npz is there, and neither ``--add`` nor ``--force`` is.
+        FileNotFoundError: no such folder, config, checkpoint or index.
+        KeyError: a name to remove is not there.
+        ValueError: words that contradict each other, a folder without photos that can be read, or
+            another model.
+    """
+    from fed_plugin.retrieval.gallery_index import GalleryIndex
+    from fed_plugin.retrieval.whole_files import check_writable
+
+    target = Path(args.out)
+    check_writable(target)
+    if args.remove:
+        if args.gallery or args.add:
+            raise ValueError("--remove: expected no GALLERY and no --add beside it")
+        index = GalleryIndex.load(target)
+        index.remove(args.remove)
+        index.save(target)
+        print(f"{target}: {len(args.remove)} photos removed, {len(index)} left")
+        return
+    photos = _photos_of(args.gallery)
+    if args.add:
+        from fed_plugin.cli.gallery_model import embedder_of
+
+        if args.config_file:
+            raise ValueError("--config-file: the index knows its config; leave it out with --add")
+        index = GalleryIndex.load(target)
+        embed = embedder_of(index, args.weights, args.device)
+    else:
+        if target.exists() and not args.force:
+            raise FileExistsError(f"{target}: exists already; try --add, another name, or --force")
+        if not (args.config_file and args.weights):
+            raise ValueError("--config-file and --weights: expected both, to make an index")
+        from fed_plugin import Embedder
+
+        embed = Embedder(args.config_file, args.weights, args.device)
+        index = _empty_index(embed, args)
+    names = [_name(photo, Path(index.about["folder"])) for photo in photos]
+    known = set(index.names)
+    new = [(name, photo) for name, photo in zip(names, photos, strict=True) if name not in known]
+    left_out = _describe_into(index, embed, new)
+    index.save(target)
+    print(
+        f"{target}: {len(new) - left_out} photos described, {len(index)} in the index, "
+        f"{target.stat().st_size / 1e6:.1f} MB"
+        + (f"; {len(photos) - len(new)} were in it already" if len(new) < len(photos) else "")
+        + (f"; {left_out} could not be read" if left_out else "")
+    )
+
+
+def _photos_of(gallery: str | None) -> list[Path]:
+    from fed_plugin.datasets.listing import IMAGE_SUFFIXES
+
+    if not gallery or not Path(gallery).is_dir():
+        raise FileNotFoundError(f"GALLERY {gallery!r}: no such folder; expected one of photos")
+    photos = [x for x in Path(gallery).rglob("*") if x.suffix.lower() in IMAGE_SUFFIXES]
+    if not photos:
+        raise ValueError(f"{gallery}: no photo in it; expected files {', '.join(IMAGE_SUFFIXES)}")
+    return sorted(photos)
+
+
+def _empty_index(embed: Any, args: argparse.Namespace) -> Any:
+    from fed_plugin.retrieval.gallery_index import GalleryIndex
+
+    nothing = embed([])
+    parts = 0 if nothing.visibility is None else nothing.visibility.shape[1]
+    about = {
+        "model": embed.model_identity,
+        "config": embed.cfg.dump(),
+        "weights": str(Path(args.weights).absolute()),
+        "folder": str(Path(args.gallery).absolute()),
+    }
+    return GalleryIndex(nothing.descriptors.shape[1], parts, about)
+
+
+def _name(photo: Path, folder: Path) -> str:
+    """Return a photo's path from the index's folder on, the whole path if it lies elsewhere."""
+    whole = photo.absolute()
+    return (whole.relative_to(folder) if whole.is_relative_to(folder) else whole).as_posix()
+
+
+def _describe_into(index: Any, embed: Any, photos: list[tuple[str, Path]]) -> int:
+    """Add photos to the index; name those that cannot be read, and return how many."""
+    from fed_plugin.cli.progress import ProgressLine
+
+    with ProgressLine("describing") as progress:
+        said = embed([path for _, path in photos], skip_errors=True, progress=progress)
+    for why in said.failures.values():
+        print(f"left out: {why}", file=sys.stderr)
+    if said.failures and len(said.failures) == len(photos):
+        raise ValueError(f"none of {len(photos)} photos can be read; nothing was written")
+    good = [i for i in range(len(photos)) if i not in said.failures]
+    visibility = None if said.visibility is None else said.visibility[good]
+    index.add([photos[i][0] for i in good], said.descriptors[good], visibility)
+    return len(said.failures)

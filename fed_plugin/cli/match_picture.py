@@ -1,0 +1,77 @@
+"""A picture of what ``search`` found, and of why."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+SHOWN = 8
+"""Answers in a row, at most."""
+SIZE = (192, 96)
+"""Rows and columns that photos are brought to."""
+
+
+def draw_matches(
+    args: argparse.Namespace,
+    index: Any,
+    said: Any,
+    scores: NDArray[np.float32],
+    rows: NDArray[np.int64],
+) -> Path:
+    """Draw queries and answers to ``args.picture``; return its path.
+
+    Args:
+        args: of ``search``.
+        index: that was searched.
+        said: ``Embeddings`` of the queries.
+        scores: (Q, K).
+        rows: (Q, K) of the index.
+
+    Raises:
+        ValueError: the file is no ``.png``.
+    """
+    from fed_plugin.retrieval.part_matching import part_contributions, visible_contributions
+    from fed_plugin.visualization import Answers, match_sheet
+
+    scores, rows = scores[:, :SHOWN], rows[:, :SHOWN]
+    folder = Path(index.about.get("folder", ""))
+    images = np.stack([[_photo(folder / index.names[row]) for row in of] for of in rows])
+    visibility = contributions = None
+    if index.num_parts:
+        visibility = index.visibility[rows]
+        shares = []
+        for query, seen, of in zip(said.descriptors, said.visibility, rows, strict=True):
+            others = np.stack([index.faiss.reconstruct(int(row)) for row in of])
+            if args.matching == "visibility":
+                of_query = visible_contributions(
+                    query[None], seen[None], others, index.visibility[of]
+                )
+            else:
+                of_query = part_contributions(query[None], others, index.num_parts)
+            shares.append(of_query[0])
+        contributions = np.stack(shares)
+    names = [[Path(index.names[row]).name for row in of] for of in rows]
+    return match_sheet(
+        np.stack([_photo(Path(photo)) for photo in args.photos]),
+        said.visibility,
+        Answers(images, scores, visibility, contributions, names),
+        args.picture,
+        [Path(photo).name for photo in args.photos],
+        title=f"The most similar of {len(index)} photos, by {args.matching}",
+    )
+
+
+def _photo(path: Path) -> NDArray[np.uint8]:
+    """Read a photo for the sheet; one that has gone is grey."""
+    from fed_plugin.transforms.decoding import read_rgb
+
+    height, width = SIZE
+    try:
+        return cv2.resize(read_rgb(path), (width, height), interpolation=cv2.INTER_AREA)
+    except Exception:  # whatever a decoder raises; the table has its name
+        return np.full((height, width, 3), 217, np.uint8)

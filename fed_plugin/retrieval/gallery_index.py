@@ -1,0 +1,196 @@
+"""A gallery to search: descriptors in faiss, names, visibility, and which model described them.
+
+File format (``.npz``, nothing pickled): ``names`` (G,) strings, ``descriptors`` (G, D) float32 of
+unit length, optional ``visibility`` (G, P), and ``about``, a JSON object whose ``model`` says which
+model described them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from fed_plugin.retrieval.array_files import about_as_text, about_from_array, read_arrays
+from fed_plugin.retrieval.part_matching import visible_similarity
+from fed_plugin.retrieval.whole_files import written_whole
+
+CALLED = "a gallery index"
+MATCHINGS = ("cosine", "visibility")
+_SHOWN = 3  # names in a message
+
+
+class GalleryIndex:
+    """Hold described images and find those most like others; exact.
+
+    Args:
+        num_dimensions: ``D``.
+        num_parts: ``P``; 0 for a model that estimates no visibility.
+        about: what JSON can hold; ``model`` is compared by :meth:`check_model`.
+    """
+
+    def __init__(self, num_dimensions: int, num_parts: int, about: Mapping[str, Any]) -> None:
+        self.faiss = faiss.IndexFlatIP(num_dimensions)
+        self.names: list[str] = []
+        self.visibility = np.empty((0, num_parts), np.float32)
+        self.about = dict(about)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def num_parts(self) -> int:
+        """``P``, 0 without visibility."""
+        return int(self.visibility.shape[1])
+
+    @property
+    def descriptors(self) -> NDArray[np.float32]:
+        """(G, D), a copy."""
+        stored: NDArray[np.float32] = self.faiss.reconstruct_n(0, len(self))
+        return stored.reshape(len(self), self.faiss.d)
+
+    def add(
+        self,
+        names: Sequence[str],
+        descriptors: NDArray[np.float32],
+        visibility: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Append images; what is there already stays untouched.
+
+        Args:
+            names: (N,) each new.
+            descriptors: (N, D) finite, of unit length.
+            visibility: (N, P) in [0, 1]; None without parts.
+
+        Raises:
+            ValueError: a name is there already or twice, or an array is not as above.
+        """
+        counted = Counter([*self.names, *names])
+        twice = sorted(name for name in set(names) if counted[name] > 1)
+        if twice:
+            raise ValueError(
+                f"{len(twice)} names are in the index already or twice, first "
+                f"{', '.join(twice[:_SHOWN])}: expected each image once; try removing them first"
+            )
+        descriptors = np.ascontiguousarray(descriptors, np.float32)
+        parts = np.empty((len(names), 0)) if visibility is None else visibility
+        for what, array, width in (
+            ("descriptors", descriptors, self.faiss.d),
+            ("visibility", parts, self.num_parts),
+        ):
+            if array.shape != (len(names), width) or not np.isfinite(array).all():
+                raise ValueError(
+                    f"{what}: expected {(len(names), width)} finite numbers, got {array.shape}"
+                )
+        self.faiss.add(descriptors)
+        self.visibility = np.concatenate((self.visibility, parts.astype(np.float32)))
+        self.names.extend(names)
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Take images out; the others keep their order, and nothing is described again.
+
+        Raises:
+            KeyError: a name is not there; then nothing is removed.
+        """
+        gone = set(names)
+        if missing := sorted(gone - {*self.names}):
+            raise KeyError(
+                f"{len(missing)} names are not in the index, first {', '.join(missing[:_SHOWN])}: "
+                "expected names as `search` prints them"
+            )
+        keep = np.array([name not in gone for name in self.names], dtype=bool)
+        self.faiss.remove_ids(np.flatnonzero(~keep).astype(np.int64))
+        self.visibility = self.visibility[keep]
+        self.names = [name for name in self.names if name not in gone]
+
+    def search(
+        self,
+        descriptors: NDArray[np.float32],
+        top: int,
+        visibility: NDArray[np.float32] | None = None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Find the images most like others.
+
+        Args:
+            descriptors: (Q, D) of unit length.
+            top: how many of each, ``K``; fewer if the index holds fewer.
+            visibility: (Q, P) weighs the parts, see ``visible_similarity``; None compares whole
+                descriptors by their cosine.
+
+        Returns:
+            Similarities (Q, K), best first, and rows of ``names`` (Q, K).
+
+        Raises:
+            ValueError: another ``D``, ``top`` below 1, or visibility where the index has none.
+        """
+        if top < 1:
+            raise ValueError(f"top {top}: expected 1 or more")
+        if descriptors.ndim != 2 or descriptors.shape[1] != self.faiss.d:
+            raise ValueError(f"descriptors: expected (Q, {self.faiss.d}), got {descriptors.shape}")
+        top = min(top, len(self))
+        if not top:
+            return np.empty((len(descriptors), 0), np.float32), np.empty((len(descriptors), 0), int)
+        if visibility is None:
+            found: tuple[NDArray[np.float32], NDArray[np.int64]] = self.faiss.search(
+                np.ascontiguousarray(descriptors, np.float32), top
+            )
+            return found
+        if not self.num_parts:
+            raise ValueError("visibility: the index holds none, as its model estimates none")
+        similarity = visible_similarity(descriptors, visibility, self.descriptors, self.visibility)
+        rows = np.argsort(-similarity, axis=1, kind="stable")[:, :top]
+        return np.take_along_axis(similarity, rows, axis=1), rows
+
+    def check_model(self, model: Mapping[str, Any]) -> None:
+        """Refuse descriptors of another model than the index holds.
+
+        Raises:
+            ValueError: They differ; the message says in what.
+        """
+        ours = self.about.get("model") or {}
+        different = sorted(key for key in {*ours, *model} if ours.get(key) != model.get(key))
+        if different:
+            raise ValueError(
+                f"the index was made by another model: {', '.join(different)} differ; expected the "
+                "config and the weights that made it, as their descriptors compare with no others"
+            )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file; it is there whole or not at all."""
+        arrays = {"names": np.array(self.names, dtype=str), "descriptors": self.descriptors}
+        if self.num_parts:
+            arrays["visibility"] = self.visibility
+        with written_whole(path) as file:
+            np.savez(file, about=np.array(about_as_text(self.about)), **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> GalleryIndex:
+        """Read an index, executing nothing of it.
+
+        Raises:
+            FileNotFoundError: No such file.
+            ValueError: It is something else; the message names the file.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{path}: no such file, expected {CALLED} (.npz)")
+        arrays = read_arrays(path, CALLED)
+        try:
+            names, descriptors = arrays["names"], arrays["descriptors"]
+            visibility = arrays.get("visibility")
+            if names.ndim != 1 or names.dtype.kind != "U" or descriptors.ndim != 2:
+                raise ValueError("expected names (G,) and descriptors (G, D)")
+            about = about_from_array(arrays["about"])
+            parts = 0 if visibility is None else visibility.shape[-1]
+            index = cls(descriptors.shape[1], parts, about)
+            index.add(names.tolist(), descriptors, visibility)
+        except KeyError as error:
+            raise ValueError(f"{path}: holds no array {error}, expected {CALLED}") from error
+        except ValueError as error:
+            raise ValueError(f"{path}: not {CALLED}: {error}") from error
+        return index

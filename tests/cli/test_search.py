@@ -1,0 +1,155 @@
+"""``index`` and ``search``: from folders of photos to answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from fastreid.engine import DefaultTrainer
+from fastreid.utils.checkpoint import Checkpointer
+
+from fed_plugin.cli import main
+from fed_plugin.retrieval.gallery_index import GalleryIndex
+
+LEAVES = ["synthocc_vit_tiny", "synthocc_vit_tiny_baseline"]
+
+
+@pytest.fixture
+def gallery(synthocc_root, tmp_path):
+    """A folder of SynthOcc tiny's first twelve gallery photos, in two folders."""
+    folder = tmp_path / "gallery"
+    photos = sorted((synthocc_root / "SynthOcc" / "bounding_box_test").glob("*.jpg"))[:12]
+    assert len(photos) == 12
+    for i, photo in enumerate(photos):
+        target = folder / ("one" if i % 2 else "two")
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, target)
+    return folder
+
+
+@pytest.fixture
+def words(tmp_path):
+    """Words that name a tiny model: ``words(leaf)``; weights of that config lie in a file."""
+    from fastreid.config import get_cfg
+
+    from fed_plugin.installed_configs import find_config
+
+    def make(leaf=LEAVES[0], seed=0):
+        cfg = get_cfg()
+        cfg.merge_from_file(find_config(leaf))
+        cfg.merge_from_list(["MODEL.FED.VIT.NUM_LAYERS", 1, "MODEL.HEADS.NUM_CLASSES", 6])
+        cfg.merge_from_list(["MODEL.DEVICE", "cpu", "MODEL.FED.FDM.NUM_NEIGHBORS", 3])
+        (tmp_path / f"{leaf}.yml").write_text(cfg.dump())
+        torch.manual_seed(seed)
+        Checkpointer(DefaultTrainer.build_model(cfg), str(tmp_path)).save(f"{leaf}{seed}")
+        weights = str(tmp_path / f"{leaf}{seed}.pth")
+        return ["--config-file", str(tmp_path / f"{leaf}.yml"), "--weights", weights]
+
+    return make
+
+
+def names_in(path):
+    return GalleryIndex.load(path).names
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_a_photo_of_the_gallery_finds_itself(gallery, words, tmp_path, capsys, leaf):
+    out, answers, picture = (str(tmp_path / x) for x in ("g.npz", "a.json", "a.png"))
+    assert main(["index", str(gallery), "-o", out, *words(leaf)]) == 0
+    assert "12 photos described, 12 in the index" in capsys.readouterr().out
+    assert len(names_in(out)) == 12 and all(name[:4] in ("one/", "two/") for name in names_in(out))
+    photos = [str(gallery / name) for name in names_in(out)[:3]]
+    asked = ["search", out, *photos, "--top", "4", "--json", answers, "--picture", picture]
+    assert main(asked) == 0
+    assert "similarity" in capsys.readouterr().out
+    found = json.loads((tmp_path / "a.json").read_text())
+    for name, one in zip(names_in(out), found["photos"], strict=False):
+        similar = [answer["similarity"] for answer in one["answers"]]
+        assert one["answers"][0]["name"] == name and similar[0] == pytest.approx(1, abs=1e-5)
+        assert len(similar) == 4 and similar == sorted(similar, reverse=True)
+    drawn = cv2.imread(picture)
+    assert drawn.shape[0] > 600 and np.ptp(drawn) == 255
+    before = (tmp_path / "a.json").read_text()
+    assert main([*asked, "--matching", "visibility"]) == (0 if leaf == LEAVES[0] else 1)
+    assert ((tmp_path / "a.json").read_text() == before) == (leaf != LEAVES[0])
+
+
+def test_photos_are_added_and_removed(gallery, words, tmp_path, capsys):
+    out, model = str(tmp_path / "g.npz"), words()
+    assert main(["index", str(gallery / "one"), "-o", out, *model]) == 0
+    first = GalleryIndex.load(out)
+    assert main(["index", str(gallery / "two"), "-o", out, "--add"]) == 0
+    assert "6 photos described, 12 in the index" in capsys.readouterr().out
+    both = GalleryIndex.load(out)
+    assert both.names[:6] == first.names
+    assert np.array_equal(both.descriptors[:6], first.descriptors)
+    assert main(["index", str(gallery), "-o", out, "--add"]) == 0
+    assert "0 photos described, 12 in the index" in capsys.readouterr().out
+    assert main(["index", "-o", out, "--remove", both.names[2], both.names[7]]) == 0
+    assert names_in(out) == [x for i, x in enumerate(both.names) if i not in (2, 7)]
+    assert main(["search", out, both.names[7], "--top", "10"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count(both.names[7]) == 1  # what was asked, and no answer
+
+
+def test_broken_photos_are_left_out_and_named(gallery, words, tmp_path, capsys):
+    (gallery / "broken.jpg").write_bytes(b"no image")
+    out = str(tmp_path / "g.npz")
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    printed = capsys.readouterr()
+    assert "broken.jpg" in printed.err and "1 could not be read" in printed.out
+    assert "broken.jpg" not in names_in(out) and len(names_in(out)) == 12
+    assert main(["search", out, str(gallery / "broken.jpg")]) == 1
+    assert "photo 0" in capsys.readouterr().err
+
+
+def test_another_model_is_refused(gallery, words, tmp_path, capsys):
+    out = str(tmp_path / "g.npz")
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    photo = str(gallery / names_in(out)[0])
+    other = words(seed=1)[-1]
+    assert main(["search", out, photo, "--weights", other]) == 1
+    assert "weights_sha256 differ" in capsys.readouterr().err
+    assert main(["index", str(gallery), "-o", out, "--add", "--weights", other]) == 1
+    moved = tmp_path / "moved.pth"
+    (tmp_path / f"{LEAVES[0]}0.pth").rename(moved)
+    assert main(["search", out, photo]) == 1
+    assert "try --weights" in capsys.readouterr().err
+    assert main(["search", out, photo, "--weights", str(moved)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["index", "gone", "-o", "{out}", "{model}"], "no such folder"),
+        (["index", "{empty}", "-o", "{out}", "{model}"], "no photo in it"),
+        (["index", "{gallery}", "-o", "{out}"], "--config-file and --weights"),
+        (["index", "{gallery}", "-o", "gone/g.npz", "{model}"], "a folder that is there"),
+        (["index", "{gallery}", "-o", "{out}", "--add"], "no such file"),
+        (["index", "-o", "{out}", "--remove", "x"], "no such file"),
+        (["index", "{gallery}", "-o", "{out}", "--remove", "x"], "expected no GALLERY"),
+        (["search", "{out}", "x.jpg"], "no such file"),
+        (["search", "{out}", "x.jpg", "--top", "0"], "--top 0"),
+    ],
+)
+def test_mistakes_are_one_sentence(gallery, words, tmp_path, capsys, asked, message):
+    (tmp_path / "empty").mkdir()
+    known = {"{out}": tmp_path / "g.npz", "{empty}": tmp_path / "empty", "{gallery}": gallery}
+    line = [str(known.get(word, word)) for word in asked if word != "{model}"]
+    assert main([*line, *(words() if "{model}" in asked else [])]) == 1
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+    assert not (tmp_path / "g.npz").exists()
+
+
+def test_an_index_is_written_over_only_when_asked(gallery, words, tmp_path, capsys):
+    out = tmp_path / "g.npz"
+    out.write_text("mine")
+    asked = ["index", str(gallery), "-o", str(out), *words()]
+    assert main(asked) == 1 and out.read_text() == "mine"
+    assert "try --add, another name, or --force" in capsys.readouterr().err
+    assert main([*asked, "--force"]) == 0 and len(names_in(out)) == 12

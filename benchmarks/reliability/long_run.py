@@ -141,7 +141,9 @@ def _draw(samples: Any, path: Path) -> None:
     axes = figure.add_subplot()
     axes.plot(samples[:, 0], samples[:, 1], color="#0072b2", label="training process")
     axes.plot(samples[:, 0], samples[:, 2], color="#d55e00", dashes=(4, 2), label="loader workers")
-    axes.set(xlabel="training step", ylabel="resident memory, MB", ylim=(0, None))
+    axes.set(
+        xlabel="training step", ylabel="resident memory, MB", ylim=(0, 1.2 * samples[:, 1:].max())
+    )
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)

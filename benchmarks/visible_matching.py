@@ -1,0 +1,102 @@
+"""Does matching the parts that both photos show find more than plain cosine? By visible share.
+
+``python benchmarks/visible_matching.py DUMP.npz SYNTHOCC -o RESULT.json`` ranks a dump (``dump``)
+of SynthOcc by whole descriptors and by ``search --matching visibility``, and writes both, with
+paired intervals over the queries' identities, for each range of visible shares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from fed_plugin.datasets.synthocc import read_visibility
+from fed_plugin.retrieval.distances import cosine_distance
+from fed_plugin.retrieval.feature_dump import FeatureDump
+from fed_plugin.retrieval.intervals import paired_bootstrap
+from fed_plugin.retrieval.part_matching import visible_similarity
+from fed_plugin.retrieval.ranking import rank
+from fed_plugin.retrieval.visible_share import EDGES
+
+METRICS = ("Rank-1", "mAP")
+
+
+def main() -> int:
+    """Rank, compare, write, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dump", type=Path)
+    parser.add_argument("synthocc", type=Path, help="the data set's folder")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    args = parser.parse_args()
+    dump = FeatureDump.load(args.dump)
+    if dump.visibility is None:
+        raise SystemExit(f"{args.dump}: holds no visibility; expected a dump of a FED model")
+    shares = _shares(args.synthocc, [str(dump.names[row]) for row in dump.query])
+    both = {name: _percentages(dump, name) for name in ("cosine", "visibility")}
+    rows = [_row(dump, both, shares, *ends) for ends in [(0.0, 1.0), *zip(EDGES, EDGES[1:])]]
+    rows = [row for row in rows if row["queries"]]
+    about = {key: dump.about.get(key) for key in ("method", "config", "seed", "epoch", "overrides")}
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
+    print(tabulate([_words(row) for row in rows], headers="keys"))
+    return 0
+
+
+def _shares(folder: Path, names: list[str]) -> np.ndarray[Any, Any]:
+    known = {Path(row.name).name: row.shares[0] for row in read_visibility(folder)}
+    return np.array([known[Path(name).name] for name in names])
+
+
+def _percentages(dump: FeatureDump, matching: str) -> dict[str, np.ndarray[Any, Any]]:
+    query, gallery = dump.query, dump.gallery
+    if matching == "cosine":
+        distances = cosine_distance(dump.features[query], dump.features[gallery])
+    else:
+        assert dump.visibility is not None
+        sides = [(dump.features[x], dump.visibility[x]) for x in (query, gallery)]
+        distances = 1 - visible_similarity(*sides[0], *sides[1])
+    labels = [x[rows] for x in (dump.pids, dump.camids) for rows in (query, gallery)]
+    ranked = rank(distances, *labels)
+    assert len(ranked.valid_queries) == len(query), "SynthOcc has an answer to each query"
+    return {
+        "Rank-1": 100.0 * ranked.hits_at(1),
+        "mAP": 100.0 * ranked.average_precisions,
+    }
+
+
+def _row(
+    dump: FeatureDump,
+    both: dict[str, dict[str, np.ndarray[Any, Any]]],
+    shares: np.ndarray[Any, Any],
+    low: float,
+    high: float,
+) -> dict[str, Any]:
+    chosen = (shares >= low) & ((shares < high) | (high == EDGES[-1]))
+    row: dict[str, Any] = {"visible from": low, "to": high, "queries": int(chosen.sum())}
+    for name in METRICS if chosen.any() else ():
+        cosine, visible = (both[x][name][chosen] for x in ("cosine", "visibility"))
+        gain = paired_bootstrap(visible, cosine, groups=dump.pids[dump.query][chosen])
+        row[name] = {
+            "cosine": float(cosine.mean()),
+            "visibility": float(visible.mean()),
+            "difference": [gain.mean, gain.low, gain.high],
+        }
+    return row
+
+
+def _words(row: dict[str, Any]) -> dict[str, Any]:
+    words: dict[str, Any] = {x: row[x] for x in ("visible from", "to", "queries")}
+    for name in METRICS:
+        one = row[name]
+        words[name] = f"{one['cosine']:.1f} -> {one['visibility']:.1f}"
+        words[f"{name} gains"] = "{:+.1f} [{:+.1f}, {:+.1f}]".format(*one["difference"])
+    return words
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def main() -> int:
         raise SystemExit(f"{args.dump}: holds no visibility; expected a dump of a FED model")
     shares = _shares(args.synthocc, [str(dump.names[row]) for row in dump.query])
     both = {name: _percentages(dump, name) for name in ("cosine", "visibility")}
-    rows = [_row(dump, both, shares, *ends) for ends in [(0.0, 1.0), *zip(EDGES, EDGES[1:])]]
+    rows = [_row(dump, both, shares, *ends) for ends in [(0.0, 1.0), *pairwise(EDGES)]]
     rows = [row for row in rows if row["queries"]]
     about = {key: dump.about.get(key) for key in ("method", "config", "seed", "epoch", "overrides")}
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +49,7 @@ def main() -> int:
 
 
 def _shares(folder: Path, names: list[str]) -> np.ndarray[Any, Any]:
-    known = {Path(row.name).name: row.shares[0] for row in read_visibility(folder)}
+    known = {Path(row.name).name: row.shares[0] for row in read_visibility(folder).values()}
     return np.array([known[Path(name).name] for name in names])
 
 

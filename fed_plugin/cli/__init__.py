@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "evaluate": "score feature dumps of any method, with intervals, and compare them",
     "index": "describe a gallery of photos once, for search",
     "search": "the photos of an index most like others, and why",
+    "calibrate": "which similarity means one person, learnt on people of no test",
     "benchmark": "run a plan of methods, data sets and seeds, and go on where it stopped",
     "costs": "measure parameters, multiplications, time and memory of a plan's methods",
     "report": "tables, figures and failures of a benchmark, with one page that needs no network",

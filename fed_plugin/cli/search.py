@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+TOO_LITTLE = "too little of the person is visible"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
@@ -28,6 +30,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=MATCHINGS,
         default="cosine",
         help="visibility compares the parts that both photos show (FED's models only)",
+    )
+    parser.add_argument(
+        "--min-probability",
+        type=float,
+        metavar="P",
+        help="leave out answers that are less probably the same person, by `calibrate`",
+    )
+    parser.add_argument(
+        "--prior",
+        type=float,
+        metavar="P",
+        help="share of the index that shows the person, for probabilities; default: the share of "
+        "right pairs that `calibrate` saw",
+    )
+    parser.add_argument(
+        "--min-visibility",
+        type=float,
+        default=0.0,
+        metavar="V",
+        help="answer 'too little of the person is visible' to photos whose parts are, in the mean, "
+        "less visible (FED's models only)",
     )
     parser.add_argument("--weights", metavar="FILE.pth", help="where the index's weights lie now")
     parser.add_argument("--device", help="such as cuda:0; default: CUDA where there is one")
@@ -49,6 +72,10 @@ def run(args: argparse.Namespace) -> None:
 
     for path in filter(None, (args.json, args.picture)):
         check_writable(path)
+    for name in ("min_probability", "min_visibility", "prior"):
+        value = getattr(args, name)
+        if value is not None and not 0 <= value <= 1:
+            raise ValueError(f"--{name.replace('_', '-')} {value}: expected a share from 0 to 1")
     if args.top < 1:
         raise ValueError(f"--top {args.top}: expected 1 or more")
     index = GalleryIndex.load(args.index)
@@ -56,12 +83,25 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.index}: holds no photo; try `index GALLERY --add -o {args.index}`")
     if args.matching == "visibility" and not index.num_parts:
         raise ValueError("--matching visibility: the index's model estimates none; try cosine")
-    said = embedder_of(index, args.weights, args.device)(args.photos)
+    if args.min_visibility and not index.num_parts:
+        raise ValueError("--min-visibility: the index's model estimates no visibility")
+    embedder = embedder_of(index, args.weights, args.device)
+    curve = _calibration(args, embedder)
+    said = embedder(args.photos)
     weights = said.visibility if args.matching == "visibility" else None
     scores, rows = index.search(said.descriptors, args.top, weights)
-    _print_table(args.photos, index, scores, rows)
+    found = [
+        _found(index, *one, args, curve)
+        for one in zip(args.photos, said.visibility_means(), scores, rows, strict=True)
+    ]
+    _print_table(found)
     if args.json:
-        answers = _as_json(args, index, scores, rows)
+        answers = {
+            "index": str(Path(args.index)),
+            "matching": args.matching,
+            "model": index.about.get("model"),
+            "photos": found,
+        }
         with written_whole(args.json) as file:
             file.write((json.dumps(answers, indent=1) + "\n").encode())
         print(args.json)
@@ -71,34 +111,73 @@ def run(args: argparse.Namespace) -> None:
         print(draw_matches(args, index, said, scores, rows))
 
 
-def _print_table(
-    photos: list[str], index: Any, scores: NDArray[np.float32], rows: NDArray[np.int64]
-) -> None:
+def _calibration(args: argparse.Namespace, embedder: Any) -> Any:
+    """Return the calibration beside the weights; None where there is none and nobody asks."""
+    from fed_plugin.cli.calibrate import calibration_path
+    from fed_plugin.retrieval.calibration import Calibration
+
+    weights = embedder.cfg.MODEL.WEIGHTS
+    path = calibration_path(weights) if weights else None
+    if path is None or not path.is_file():
+        if args.min_probability is None and args.prior is None:
+            return None
+        raise FileNotFoundError(
+            f"{path}: no such file, so no probability is known; try `calibrate DUMP --weights "
+            f"{weights or 'FILE.pth'}`"
+        )
+    curve = Calibration.load(path)
+    fits = curve.weights_sha256 == embedder.model_identity["weights_sha256"]
+    if fits and curve.matching == args.matching:
+        return curve
+    if args.min_probability is None and args.prior is None:
+        return None
+    raise ValueError(
+        f"{path}: is of {'other weights' if not fits else f'--matching {curve.matching}'}; try "
+        "`calibrate` again, for these"
+    )
+
+
+def _found(
+    index: Any,
+    photo: str,
+    visible: float | None,
+    scores: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    args: argparse.Namespace,
+    curve: Any,
+) -> dict[str, Any]:
+    """Say in words that JSON has what was found for one photo."""
+    found: dict[str, Any] = {"photo": photo, "visible": visible, "answers": []}
+    if visible is not None and visible < args.min_visibility:
+        return {**found, "refused": TOO_LITTLE}
+    probable = [None] * len(rows)
+    if curve is not None:
+        probable = curve.probabilities(scores, args.prior).tolist()
+    for row, score, probability in zip(rows, scores, probable, strict=True):
+        if args.min_probability is not None and (probability or 0.0) < args.min_probability:
+            continue
+        answer = {"name": index.names[row], "similarity": float(score)}
+        found["answers"].append(
+            answer if probability is None else {**answer, "probability": probability}
+        )
+    return found
+
+
+def _print_table(found: list[dict[str, Any]]) -> None:
     from tabulate import tabulate
 
-    table = [
-        [photo if not rank else "", rank + 1, f"{score:.4f}", index.names[row]]
-        for photo, of_photo, rows_of in zip(photos, scores, rows, strict=True)
-        for rank, (score, row) in enumerate(zip(of_photo, rows_of, strict=True))
-    ]
-    print(tabulate(table, ["photo", "rank", "similarity", "in the index"], disable_numparse=True))
-
-
-def _as_json(
-    args: argparse.Namespace, index: Any, scores: NDArray[np.float32], rows: NDArray[np.int64]
-) -> dict[str, Any]:
-    return {
-        "index": str(Path(args.index)),
-        "matching": args.matching,
-        "model": index.about.get("model"),
-        "photos": [
-            {
-                "photo": photo,
-                "answers": [
-                    {"name": index.names[row], "similarity": float(score)}
-                    for score, row in zip(of_photo, rows_of, strict=True)
-                ],
-            }
-            for photo, of_photo, rows_of in zip(args.photos, scores, rows, strict=True)
-        ],
-    }
+    table = []
+    for one in found:
+        photo = one["photo"]
+        if not one["answers"]:
+            table.append([photo, "", "", "", one.get("refused", "nobody that probable")])
+        for rank, answer in enumerate(one["answers"], start=1):
+            probability = answer.get("probability")
+            words = "" if probability is None else f"{probability:.3f}"
+            table.append([photo, rank, f"{answer['similarity']:.4f}", words, answer["name"]])
+            photo = ""
+    columns = ["photo", "rank", "similarity", "probability", "in the index"]
+    if not any(row[3] for row in table):
+        columns.pop(3)
+        table = [[*row[:3], row[4]] for row in table]
+    print(tabulate(table, columns, disable_numparse=True))

@@ -49,6 +49,13 @@ class Embeddings:
     def __len__(self) -> int:
         return len(self.descriptors)
 
+    def visibility_means(self) -> list[float | None]:
+        """Return how visible the parts of each photo are in the mean; None if nobody knows."""
+        if self.visibility is None:
+            return [None] * len(self)
+        means: list[float | None] = self.visibility.mean(axis=1).tolist()
+        return means
+
 
 class Embedder:
     """Describe photos of people with the model of any fast-reid config.

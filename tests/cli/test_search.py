@@ -153,3 +153,72 @@ def test_an_index_is_written_over_only_when_asked(gallery, words, tmp_path, caps
     assert main(asked) == 1 and out.read_text() == "mine"
     assert "try --add, another name, or --force" in capsys.readouterr().err
     assert main([*asked, "--force"]) == 0 and len(names_in(out)) == 12
+
+
+@pytest.fixture
+def calibrated(gallery, words, tmp_path, on_synthocc):
+    """An index, and a calibration beside its weights; similarities of a drawn, separable kind."""
+    from fed_plugin.datasets.fingerprints import content_hash
+    from fed_plugin.retrieval.feature_dump import FeatureDump
+
+    model, out = words(), str(tmp_path / "g.npz")
+    assert main(["index", str(gallery), "-o", out, *model]) == 0
+    draw = np.random.default_rng(0)
+    people = np.repeat(np.arange(40), 6)
+    dump = FeatureDump(
+        features=(draw.normal(size=(40, 32))[people] + draw.normal(size=(240, 32))).astype("f4"),
+        pids=people,
+        camids=np.arange(240) % 6,
+        split=np.array(["query", *["gallery"] * 5] * 40),
+        names=np.array([f"{i}.jpg" for i in range(240)]),
+        visibility=draw.uniform(size=(240, 4)).astype("f4"),
+        about={"weights_sha256": content_hash(model[-1])},
+    )
+    dump.save(tmp_path / "dump.npz")
+    return out, str(tmp_path / "dump.npz"), model[-1]
+
+
+@pytest.mark.parametrize("matching", ["cosine", "visibility"])
+def test_probabilities_come_from_people_of_no_test(calibrated, gallery, tmp_path, capsys, matching):
+    out, dump, weights = calibrated
+    photo = str(gallery / names_in(out)[0])
+    asked = ["search", out, photo, "--matching", matching, "--json", str(tmp_path / "a.json")]
+    assert main([*asked, "--min-probability", "0.5"]) == 1
+    assert "try `calibrate DUMP --weights" in capsys.readouterr().err
+    assert main(["calibrate", dump, "--weights", weights, "--matching", matching]) == 0
+    printed = capsys.readouterr().out
+    assert "fitted on 2000 pairs of 20 people (100 right)" in printed
+    assert "tried on 2000 pairs of 20 others" in printed and "--min-visibility" in printed
+    assert main([*asked, "--top", "12"]) == 0
+    everybody = json.loads((tmp_path / "a.json").read_text())["photos"][0]["answers"]
+    chances = [answer["probability"] for answer in everybody]
+    assert len(chances) == 12 and chances == sorted(chances, reverse=True) and chances[0] > 0.9
+    limit = (chances[0] + chances[1]) / 2
+    assert main([*asked, "--min-probability", str(limit)]) == 0
+    assert len(json.loads((tmp_path / "a.json").read_text())["photos"][0]["answers"]) == 1
+    assert main([*asked, "--prior", "1e-9", "--min-probability", "0.9"]) == 0
+    assert "nobody that probable" in capsys.readouterr().out
+    other = {"cosine": "visibility", "visibility": "cosine"}[matching]
+    assert main([*asked[:3], "--matching", other, "--min-probability", "0.5"]) == 1
+    assert f"is of --matching {matching}" in capsys.readouterr().err
+
+
+def test_too_little_visible_is_an_answer(calibrated, gallery, tmp_path, capsys):
+    out, _, _ = calibrated
+    asked = ["search", out, str(gallery / names_in(out)[0]), "--json", str(tmp_path / "a.json")]
+    assert main([*asked, "--min-visibility", "1"]) == 0
+    assert "too little of the person is visible" in capsys.readouterr().out
+    (one,) = json.loads((tmp_path / "a.json").read_text())["photos"]
+    assert one["answers"] == [] and one["refused"] and 0 < one["visible"] < 1
+    assert main([*asked, "--min-visibility", "0.0"]) == 0
+    assert "too little" not in capsys.readouterr().out
+
+
+def test_a_dump_of_other_weights_is_not_calibrated(calibrated, words, tmp_path, capsys):
+    _, dump, weights = calibrated
+    other = words(seed=1)[-1]
+    assert main(["calibrate", dump, "--weights", other]) == 1
+    assert "is of other weights" in capsys.readouterr().err
+    assert main(["calibrate", dump, "--weights", str(tmp_path / "gone.pth")]) == 1
+    assert main(["calibrate", str(tmp_path / "gone.npz"), "--weights", weights]) == 1
+    assert not list(tmp_path.glob("*.calibration.json"))

@@ -1,0 +1,79 @@
+"""Similarities to probabilities, and refusing to answer."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from fed_plugin.retrieval.calibration import Calibration, fit_calibration, reliability
+from fed_plugin.retrieval.refusals import refusal_curve
+
+
+@pytest.fixture
+def pairs():
+    """A hundred thousand pairs whose truth follows log-odds of 12 s - 7."""
+    draw = np.random.default_rng(0)
+    similarity = draw.uniform(-0.2, 1, 100_000)
+    return similarity, draw.uniform(size=100_000) < 1 / (1 + np.exp(7 - 12 * similarity))
+
+
+def test_the_curve_that_drew_the_pairs_is_found(pairs):
+    fitted = fit_calibration(*pairs)
+    assert fitted.slope == pytest.approx(12, rel=0.02)
+    assert fitted.offset == pytest.approx(-7, rel=0.02)
+    bins = reliability(fitted.probabilities(pairs[0]), pairs[1], np.linspace(0, 1, 11))
+    assert len(bins) == 10 and sum(one.pairs for one in bins) == 100_000
+    assert all(abs(one.said - one.true) < 0.03 for one in bins)
+    assert np.mean(fitted.probabilities(pairs[0])) == pytest.approx(pairs[1].mean(), abs=1e-4)
+
+
+def test_another_prior_gives_the_curve_of_pairs_that_are_that_rare(pairs):
+    similarity, right = pairs
+    keep = ~right | (np.random.default_rng(1).uniform(size=len(right)) < 0.1)
+    rare = fit_calibration(similarity[keep], right[keep])
+    moved = fit_calibration(*pairs).probabilities(0.6, prior=rare.prior)
+    assert moved == pytest.approx(float(rare.probabilities(0.6)), abs=0.02)
+    assert moved < fit_calibration(*pairs).probabilities(0.6) - 0.2
+
+
+def test_pairs_that_separate_stay_finite():
+    fitted = fit_calibration([0.1, 0.2, 0.8, 0.9], [False, False, True, True])
+    assert math.isfinite(fitted.slope) and fitted.slope > 0
+    assert 0.5 < fitted.probabilities(0.9) < 1
+    assert np.isfinite(fitted.probabilities([-1e6, 1e6])).all()
+
+
+@pytest.mark.parametrize(
+    ("similarity", "right", "message"),
+    [
+        ([0.1, 0.2], [True, True], "2 right and 0 wrong"),
+        ([0.1, 0.2], [True, False], "more alike"),
+        ([0.1, np.nan], [True, False], "finite"),
+        ([0.1], [True, False], "finite pairs"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(similarity, right, message):
+    with pytest.raises(ValueError, match=message):
+        fit_calibration(similarity, right)
+
+
+def test_files(pairs, tmp_path):
+    fitted = fit_calibration(*pairs, "ab", "visibility")
+    fitted.save(tmp_path / "a.json")
+    assert Calibration.load(tmp_path / "a.json") == fitted
+    for content in ("[]", "{}", '{"slope": 1}', "x"):
+        (tmp_path / "a.json").write_text(content)
+        with pytest.raises(ValueError, match=r"a\.json"):
+            Calibration.load(tmp_path / "a.json")
+    with pytest.raises(ValueError, match="prior 1"):
+        fitted.probabilities(0.5, prior=1)
+
+
+def test_refusing_by_visibility():
+    visibility = np.array([[0.2, 0.2], [0.4, 0.4], [0.9, 0.9], [1, 1]])
+    rows = refusal_curve(visibility, [False, True, True, True], (0.0, 0.3, 0.5, 2.0))
+    assert [row.refused for row in rows] == [0, 0.25, 0.5, 1]
+    assert [row.rank1 for row in rows][:3] == [0.75, 1, 1] and math.isnan(rows[3].rank1)
+    assert [row.refused_right for row in rows][1:] == [0, 0.5, 0.75]

@@ -167,8 +167,12 @@ def _refusals(visibility: NDArray[np.floating], hits: NDArray[np.bool_]) -> list
         {
             "--min-visibility": f"{row.threshold:.1f}",
             "queries refused": f"{row.refused:.1%}",
-            "Rank-1 of the rest": f"{row.rank1:.1%}",
-            "Rank-1 of the refused": f"{row.refused_right:.1%}",
+            "Rank-1 of the rest": _share(row.rank1),
+            "Rank-1 of the refused": _share(row.refused_right),
         }
         for row in refusal_curve(visibility, hits)
     ]
+
+
+def _share(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.1%}"

@@ -105,6 +105,8 @@ class IdentityMemory(nn.Module):
         # A file without a memory (converted, or from before FED) leaves it as it is: the first
         # training step fills it, evaluation does not read it.
         self.loaded = prefix + "features" in state_dict
+        if not self.loaded:  # the host drops what is of another shape, not the flag beside it
+            state_dict.pop(prefix + "initialized", None)
         for name, buffer in (("features", self.features), ("initialized", self.initialized)):
             state_dict.setdefault(prefix + name, buffer)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

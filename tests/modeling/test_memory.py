@@ -71,6 +71,14 @@ def test_a_file_without_a_memory_leaves_it_for_the_first_step_to_fill():
     assert not memory.initialized and not memory.loaded
 
 
+def test_a_memory_of_other_identities_is_not_taken_for_filled():
+    state = filled().state_dict()
+    del state["features"]  # as the host does with what has another shape
+    memory = IdentityMemory(9, 5, 0.2)
+    memory.load_state_dict(state, strict=False)
+    assert not memory.initialized and not memory.loaded
+
+
 def test_filling_a_loaded_memory_makes_it_fresh():
     memory = IdentityMemory(7, 5, 0.2)
     memory.load_state_dict(filled().float().state_dict())

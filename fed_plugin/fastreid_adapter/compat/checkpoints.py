@@ -118,6 +118,7 @@ def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
                 logger.warning("%s: not resumed from: %s", candidate, reasons[-1])
                 continue
             self._load_file = lambda f, content=content: content  # what was just read
+            self.resumed_from = candidate
             try:
                 return self.load(candidate)
             finally:

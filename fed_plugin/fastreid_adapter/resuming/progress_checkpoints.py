@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from fastreid.engine.hooks import HookBase
 
+from fed_plugin.retrieval.whole_files import written_whole
+
 KEPT = 2
 PREFIX = "model_iter_"
+FINAL = "model_final.pth"
 
 
 class ProgressCheckpoints(HookBase):
     """Write ``model_iter_<done>.pth`` every N iterations and before evaluations; keep the last two.
 
-    They are removed when the run is finished: the host writes ``model_final.pth`` then.
+    They are removed when the run is finished: the host has written ``model_final.pth`` then.
 
     Args:
         checkpointer: of the host.
@@ -46,9 +50,28 @@ class ProgressCheckpoints(HookBase):
         self._remove(self._written()[:-KEPT])
         return Path(self.checkpointer.save_dir, f"{name}.pth")
 
+    def finish(self, resumed_from: str) -> None:
+        """Give a run that was killed just before its ``model_final.pth`` the file it lacks.
+
+        Args:
+            resumed_from: checkpoint of the last epoch; the host writes ``model_best.pth`` with the
+                same content first.
+        """
+        final = Path(self.checkpointer.save_dir, FINAL)
+        if Path(resumed_from).absolute() == final.absolute():
+            return
+        with open(resumed_from, "rb") as source, written_whole(final) as target:
+            shutil.copyfileobj(source, target)
+        self.checkpointer.tag_last_checkpoint(FINAL)
+
     def after_train(self) -> None:
-        """Remove what only a resume would have needed."""
-        if self.trainer.iter >= self.trainer.max_iter:
+        """Remove what only a resume would have needed.
+
+        The last step is no end of the run: an error, or Ctrl-C, in the evaluation behind it leaves
+        nothing but these to resume from.
+        """
+        newest = Path(self.checkpointer.get_checkpoint_file()).name
+        if self.trainer.iter >= self.trainer.max_iter and not newest.startswith(PREFIX):
             self._remove(self._written())
 
     def _written(self) -> list[Path]:

@@ -13,6 +13,7 @@ from fastreid.engine.hooks import EvalHook
 from fastreid.utils.events import EventStorage
 
 from fed_plugin.fastreid_adapter.resuming.bad_losses import keep_the_last_good_state
+from fed_plugin.fastreid_adapter.resuming.progress_checkpoints import ProgressCheckpoints
 
 logger = logging.getLogger("fastreid.engine.train_loop")
 
@@ -41,7 +42,7 @@ def train(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) 
         try:
             trainer.before_train()
             if start_epoch >= max_epoch:
-                _evaluate_finished(trainer, max_epoch)
+                _evaluate_finished(trainer, start_epoch, max_epoch)
             else:
                 logger.info("Starting training from epoch %d", start_epoch)
                 if state is not None:
@@ -75,10 +76,14 @@ def _run_epochs(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch:
         trainer.after_epoch()
 
 
-def _evaluate_finished(trainer: Any, max_epoch: int) -> None:
+def _evaluate_finished(trainer: Any, done: int, max_epoch: int) -> None:
     """Evaluate a run that has nothing left to train, as its last epoch did."""
-    logger.info("Training is finished: %d of %d epochs; evaluating it", max_epoch, max_epoch)
+    logger.info("Training is finished: %d of %d epochs; evaluating it", done, max_epoch)
     trainer.storage.epoch = trainer.epoch
+    resumed_from = getattr(getattr(trainer, "checkpointer", None), "resumed_from", None)
+    for hook in trainer._hooks:
+        if isinstance(hook, ProgressCheckpoints) and resumed_from and done == max_epoch:
+            hook.finish(resumed_from)
     for hook in trainer._hooks:
         if isinstance(hook, EvalHook) and max_epoch % hook._period == 0:
             hook._do_eval()

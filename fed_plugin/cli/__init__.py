@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "report": "tables, figures and failures of a benchmark, with one page that needs no network",
     "robustness": "Rank-1 and mAP while more and more of every query is covered",
     "data": "draw, check and build data sets",
-    "show": "draw what the training pipeline really yields",
+    "show": "draw training images, rankings, visibility and training curves",
     "cards": "say what results were measured on, and whether they compare",
     "demo": "draw people, train the ViT baseline and FED, compare and picture them",
 }
@@ -48,6 +48,9 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
     "show": {
         "augment": "a contact sheet of a config's training images, with masks and targets",
+        "ranking": "what a dump's method ranks first, and what each part adds to it",
+        "visibility": "what a trained model believes to see of the persons on photos",
+        "curves": "losses and learning rate of trainings, on one page",
     },
 }
 

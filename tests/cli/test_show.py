@@ -1,0 +1,113 @@
+"""``show ranking``, ``show visibility`` and ``show curves``."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from fed_plugin.cli import main
+
+TINY = ["MODEL.FED.VIT.NUM_LAYERS", "1", "DATALOADER.NUM_WORKERS", "0"]
+
+
+@pytest.fixture
+def dump(on_synthocc, tmp_path):
+    """Dump SynthOcc tiny by a random model: ``dump(leaf)`` -> path."""
+
+    def make(leaf="synthocc_vit_tiny"):
+        path = str(tmp_path / f"{leaf}.npz")
+        words = ["dump", "--config-file", leaf, "--weights", "untrained", "-o", path, *TINY]
+        assert main(words) == 0
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize("leaf", ["synthocc_vit_tiny", "synthocc_vit_tiny_baseline"])
+def test_a_ranking_is_drawn_with_and_without_parts(dump, synthocc_root, tmp_path, capsys, leaf):
+    out = str(tmp_path / "ranking.png")
+    words = ["show", "ranking", dump(leaf), "--folder", str(synthocc_root / "SynthOcc")]
+    assert main([*words, "--queries", "3", "--top", "4", "--out", out]) == 0
+    assert "3 queries, " in capsys.readouterr().out
+    assert cv2.imread(out).shape[0] > 700
+    assert main([*words, "--worst", "--queries", "1", "--out", out]) == 0
+
+
+def test_a_rankings_mistakes(dump, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    path = dump()
+    for words, message in (
+        (["gone.npz", "--folder", "x"], "gone.npz"),
+        ([path, "--folder", "gone"], "no such folder"),
+        ([path, "--folder", str(tmp_path / "empty")], "not below --folder"),
+        ([path, "--folder", "x", "--top", "0"], "expected 1 or more"),
+        ([path, "--folder", "x", "--out", "a.jpg"], "ends in .png"),
+    ):
+        assert main(["show", "ranking", *words]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_visibility_needs_a_model_that_estimates_it(synthocc_root, tmp_path, capsys):
+    import torch
+    from fastreid.config import get_cfg
+    from fastreid.engine import DefaultTrainer
+    from fastreid.utils.checkpoint import Checkpointer
+
+    from fed_plugin.installed_configs import find_config
+
+    photo = str(next((synthocc_root / "SynthOcc" / "query").glob("*.jpg")))
+    out = tmp_path / "v.png"
+    for leaf, status in (("synthocc_vit_tiny", 0), ("synthocc_vit_tiny_baseline", 1)):
+        cfg = get_cfg()
+        cfg.merge_from_file(find_config(leaf))
+        cfg.merge_from_list(["MODEL.HEADS.NUM_CLASSES", 9, "MODEL.DEVICE", "cpu"])
+        cfg.merge_from_list(["MODEL.FED.VIT.NUM_LAYERS", 1])
+        (tmp_path / f"{leaf}.yml").write_text(cfg.dump())
+        torch.manual_seed(0)
+        Checkpointer(DefaultTrainer.build_model(cfg), str(tmp_path)).save(leaf)
+        out.unlink(missing_ok=True)
+        words = ["--config-file", str(tmp_path / f"{leaf}.yml"), "--out", str(out)]
+        weights = ["--weights", str(tmp_path / f"{leaf}.pth")]
+        assert main(["show", "visibility", photo, photo, *words, *weights]) == status
+        assert out.exists() == (status == 0)
+    assert "estimates no visibility" in capsys.readouterr().err
+
+
+def test_curves_of_two_runs(tmp_path, capsys):
+    runs = []
+    for name in ("one", "<two>"):
+        folder = tmp_path / name
+        folder.mkdir()
+        lines = [{"iteration": i, "total_loss": 5.0 - i, "lr": 0.1} for i in range(3)]
+        (folder / "metrics.json").write_text("\n".join(json.dumps(x) for x in lines))
+        runs.append(str(folder))
+    out = tmp_path / "curves.html"
+    assert main(["show", "curves", *runs, "--out", str(out)]) == 0
+    page = out.read_text()
+    assert page.count("<svg") == 4  # two panels, two marks of the legend
+    assert "&lt;two&gt;" in page and "<two>" not in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    for words, message in (
+        ([str(tmp_path)], "metrics.json: no such file"),
+        ([*runs, "--out", "a.png"], "ends in .html"),
+    ):
+        assert main(["show", "curves", *words]) == 1
+        assert message in capsys.readouterr().err
+    (tmp_path / "one" / "metrics.json").write_text("")
+    assert main(["show", "curves", runs[0]]) == 1
+    assert "holds no loss yet" in capsys.readouterr().err
+
+
+def test_a_pages_contributions_are_the_cosines(dump):
+    """The sheet refuses contributions that do not add up; here they are those of a real model."""
+    from fed_plugin.retrieval.feature_dump import FeatureDump
+    from fed_plugin.retrieval.part_matching import part_contributions
+
+    loaded = FeatureDump.load(dump())
+    unit = loaded.features / np.linalg.norm(loaded.features, axis=1, keepdims=True)
+    parts = part_contributions(unit[:3], unit, loaded.visibility.shape[1])
+    assert np.abs(parts.sum(axis=2) - unit[:3] @ unit.T).max() < 1e-5
+    assert (parts.std(axis=2) > 1e-4).any()

@@ -43,6 +43,8 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
 
     @functools.wraps(stock_resume)
     def resume_or_load(self: Any, resume: bool = True) -> None:
+        from fed_plugin.fastreid_adapter.resuming.other_configs import check_optimizer
+
         keep = self.checkpointer.resume_or_load
         loaded: list[Any] = []
 
@@ -56,7 +58,16 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
         finally:
             del self.checkpointer.resume_or_load
         if resume and self.checkpointer.has_checkpoint():
-            self.run_state.resume(loaded[-1])
+            check_optimizer(self.optimizer, getattr(self.checkpointer, "resumed_from", ""))
+        state = getattr(self, "run_state", None)  # none where a subclass builds itself otherwise
+        if state is not None and resume and self.checkpointer.has_checkpoint():
+            state.resume(loaded[-1])
+        elif not resume and self.checkpointer.has_checkpoint():
+            logger.warning(
+                "OUTPUT_DIR=%s holds an earlier run; until this one has written a checkpoint, "
+                "`--resume` goes on with that one; try another OUTPUT_DIR if it is still wanted",
+                self.cfg.OUTPUT_DIR,
+            )
 
     trainer.__init__, trainer.resume_or_load = __init__, resume_or_load
     return True
@@ -86,6 +97,29 @@ def training_goes_on_within_an_epoch(module: ModuleType) -> bool:
         training_loop.train(self, start_epoch, max_epoch, iters_per_epoch)
 
     module.TrainerBase.train = train
+    return True
+
+
+@mend(
+    row=12,
+    after="fastreid.engine.hooks",
+    reason="an evaluation ends the freeze of MODEL.FREEZE_LAYERS by half, a resume restores it",
+)
+def frozen_layers_stay_in_evaluation_mode(module: ModuleType) -> bool:
+    """Put frozen layers into evaluation mode at every step: an evaluation sets all to training."""
+    stock = module.LayerFreeze.before_step
+    if mentions(stock, "training"):
+        return False
+
+    @functools.wraps(stock)
+    def before_step(self: Any) -> None:
+        stock(self)
+        for name in self.freeze_layers if self.is_frozen else ():
+            layer = getattr(self.model, name, None)
+            if layer is not None and layer.training:
+                layer.eval()
+
+    module.LayerFreeze.before_step = before_step
     return True
 
 

@@ -70,8 +70,10 @@ class ProgressCheckpoints(HookBase):
         The last step is no end of the run: an error, or Ctrl-C, in the evaluation behind it leaves
         nothing but these to resume from.
         """
+        if self.trainer.iter < self.trainer.max_iter:
+            return
         newest = Path(self.checkpointer.get_checkpoint_file()).name
-        if self.trainer.iter >= self.trainer.max_iter and not newest.startswith(PREFIX):
+        if not newest.startswith(PREFIX):
             self._remove(self._written())
 
     def _written(self) -> list[Path]:

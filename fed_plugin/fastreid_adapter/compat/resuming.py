@@ -34,6 +34,8 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
 
         stock_init(self, cfg)
         self.run_state = RunState(self)
+        if hasattr(self._trainer, "step_begin"):
+            self._trainer.step_begin.folder = cfg.OUTPUT_DIR
         self.checkpointer.checkpointables[KEY] = self.run_state
         if module.comm.is_main_process():
             _remove_unfinished(cfg.OUTPUT_DIR)
@@ -148,7 +150,7 @@ def bad_losses_name_their_images(module: ModuleType) -> bool:
 
         begin = getattr(self, "step_begin", None)
         if begin is not None:
-            bad_losses.tell_own_bad_losses(loss_dict, begin)
+            bad_losses.tell_own_bad_losses(loss_dict, begin, getattr(self, "iter", -1))
         try:
             stock_write(self, loss_dict, data_time)
         except FloatingPointError as error:

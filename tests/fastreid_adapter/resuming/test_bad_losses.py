@@ -70,7 +70,7 @@ def test_weights_that_are_bad_already_are_not_kept(run, tmp_path):
             with torch.no_grad():
                 trainer.model.heads.global_classifier.weight.fill_(torch.nan)
 
-    with pytest.raises(FloatingPointError, match="before this step either.*; the newest is none"):
+    with pytest.raises(FloatingPointError, match=r"before this step either.*; the newest is none"):
         run("bad", stop=spoil)
     assert not list((tmp_path / "bad").glob("model_iter_*"))
 

@@ -172,13 +172,14 @@ class FED(nn.Module):
     def _update_memories(self, outputs: HeadOutputs, targets: Tensor, losses: Tensor) -> None:
         """Write the holistic view into the memories, all ranks' samples in rank order.
 
-        A rank whose losses (7,) are not finite writes nothing; no value is waited for.
+        Where losses (7,) of one rank are not finite, none writes; no value is waited for.
         """
         good = losses.isfinite().all()
         features = [outputs.erased_features[0].detach().float()]
         if outputs.diffused_features is not None:
             features.append(outputs.diffused_features[0].detach().float())
         written = [gather_across_ranks(x.masked_fill(~good, torch.nan)) for x in features]
+        written = [x.masked_fill(~x.isfinite().all(), torch.nan) for x in written]
         erased, diffused = written if len(written) == 2 else (*written, None)
         self.heads.update_memories(erased, diffused, gather_across_ranks(targets))
 

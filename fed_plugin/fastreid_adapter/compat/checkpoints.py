@@ -107,7 +107,7 @@ def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
     def resume_or_load(self: Any, path: str, *, resume: bool = True) -> Any:
         if not (resume and self.has_checkpoint()):
             return stock(self, path, resume=resume)
-        newest = self.get_checkpoint_file()
+        newest = _newest(self)
         others = [f for f in _newest_first(self.save_dir) if not _same(f, newest)]
         reasons = []
         for candidate in (newest, *others):
@@ -121,6 +121,11 @@ def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
             self.resumed_from = candidate
             try:
                 return self.load(candidate)
+            except ValueError as error:
+                raise ValueError(
+                    f"{candidate}: not of a run with this config: {error}; try the config it was "
+                    "written with, another OUTPUT_DIR, or no --resume to start again"
+                ) from error
             finally:
                 del self._load_file
         raise ValueError(
@@ -131,6 +136,14 @@ def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
 
     checkpointer.resume_or_load = resume_or_load
     return True
+
+
+def _newest(checkpointer: Any) -> str:
+    """Return what ``last_checkpoint`` names; itself, if it names nothing that can be read."""
+    try:
+        return checkpointer.get_checkpoint_file()
+    except UnicodeDecodeError:
+        return os.path.join(checkpointer.save_dir, "last_checkpoint")
 
 
 def _read_whole(checkpointer: Any, path: str) -> Any:

@@ -34,6 +34,8 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
 
         stock_init(self, cfg)
         self.run_state = RunState(self)
+        if hasattr(self._trainer, "step_begin"):
+            self._trainer.step_begin.folder = cfg.OUTPUT_DIR
         self.checkpointer.checkpointables[KEY] = self.run_state
         if module.comm.is_main_process():
             _remove_unfinished(cfg.OUTPUT_DIR)
@@ -43,6 +45,8 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
 
     @functools.wraps(stock_resume)
     def resume_or_load(self: Any, resume: bool = True) -> None:
+        from fed_plugin.fastreid_adapter.resuming.other_configs import check_optimizer
+
         keep = self.checkpointer.resume_or_load
         loaded: list[Any] = []
 
@@ -56,7 +60,16 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
         finally:
             del self.checkpointer.resume_or_load
         if resume and self.checkpointer.has_checkpoint():
-            self.run_state.resume(loaded[-1])
+            check_optimizer(self.optimizer, getattr(self.checkpointer, "resumed_from", ""))
+        state = getattr(self, "run_state", None)  # none where a subclass builds itself otherwise
+        if state is not None and resume and self.checkpointer.has_checkpoint():
+            state.resume(loaded[-1])
+        elif not resume and self.checkpointer.has_checkpoint():
+            logger.warning(
+                "OUTPUT_DIR=%s holds an earlier run; until this one has written a checkpoint, "
+                "`--resume` goes on with that one; try another OUTPUT_DIR if it is still wanted",
+                self.cfg.OUTPUT_DIR,
+            )
 
     trainer.__init__, trainer.resume_or_load = __init__, resume_or_load
     return True
@@ -90,6 +103,29 @@ def training_goes_on_within_an_epoch(module: ModuleType) -> bool:
 
 
 @mend(
+    row=12,
+    after="fastreid.engine.hooks",
+    reason="an evaluation ends the freeze of MODEL.FREEZE_LAYERS by half, a resume restores it",
+)
+def frozen_layers_stay_in_evaluation_mode(module: ModuleType) -> bool:
+    """Put frozen layers into evaluation mode at every step: an evaluation sets all to training."""
+    stock = module.LayerFreeze.before_step
+    if mentions(stock, "training"):
+        return False
+
+    @functools.wraps(stock)
+    def before_step(self: Any) -> None:
+        stock(self)
+        for name in self.freeze_layers if self.is_frozen else ():
+            layer = getattr(self.model, name, None)
+            if layer is not None and layer.training:
+                layer.eval()
+
+    module.LayerFreeze.before_step = before_step
+    return True
+
+
+@mend(
     row=25,
     after="fastreid.engine.train_loop",
     reason="a loss that is not a number does not say of which images, and nothing is saved",
@@ -114,7 +150,7 @@ def bad_losses_name_their_images(module: ModuleType) -> bool:
 
         begin = getattr(self, "step_begin", None)
         if begin is not None:
-            bad_losses.tell_own_bad_losses(loss_dict, begin)
+            bad_losses.tell_own_bad_losses(loss_dict, begin, getattr(self, "iter", -1))
         try:
             stock_write(self, loss_dict, data_time)
         except FloatingPointError as error:

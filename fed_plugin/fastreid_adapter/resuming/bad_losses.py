@@ -17,7 +17,10 @@ import torch
 from fastreid.utils import comm
 from torch import Tensor, nn
 
-from fed_plugin.fastreid_adapter.resuming.progress_checkpoints import ProgressCheckpoints
+from fed_plugin.fastreid_adapter.resuming.progress_checkpoints import (
+    ProgressCheckpoints,
+    weights_are_finite,
+)
 
 logger = logging.getLogger("fastreid.fed_plugin.resuming")
 
@@ -33,6 +36,8 @@ class StepBegin:
 
     def __init__(self, model: nn.Module) -> None:
         self.paths: list[str] = []
+        self.folder = ""
+        """Where reports of a bad loss go."""
         self._model = model
         self._statistics: list[Tensor] = []
         model.register_forward_pre_hook(self._note)
@@ -71,22 +76,28 @@ def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
 
 
 def describe_bad_losses(losses: dict[str, Tensor], begin: StepBegin, error: BaseException) -> None:
-    """Note on an error which losses are not numbers, and the images they came of."""
-    error.losses = {name: float(value.detach()) for name, value in losses.items()}
-    error.paths = begin.paths
+    """Note on an error what this rank's losses are, and the images they came of."""
+    error.step = _step(losses, begin)
 
 
-def tell_own_bad_losses(losses: dict[str, Tensor], begin: StepBegin) -> None:
-    """Log the images of a bad loss in the log of this rank; rank 0 stops with those of its own."""
-    if comm.get_world_size() > 1:
-        bad = [name for name, value in losses.items() if not math.isfinite(float(value.detach()))]
-        if bad:
-            logger.error(
-                "Rank %d: %s not finite; its images: %s",
-                comm.get_rank(),
-                " and ".join(bad),
-                ", ".join(begin.paths),
-            )
+def tell_own_bad_losses(losses: dict[str, Tensor], begin: StepBegin, iteration: int) -> None:
+    """Leave the images of a bad loss in a file and in the log of this rank; rank 0 is told of it.
+
+    Args:
+        losses: of this rank, by name.
+        begin: what the step began with.
+        iteration: counted from 0.
+    """
+    if comm.get_world_size() == 1:  # the host's error says it all
+        return
+    step = _step(losses, begin)
+    bad = _bad(step)
+    if not bad:
+        return
+    names, paths = " and ".join(bad), ", ".join(begin.paths)
+    logger.error("Rank %d: %s not finite; its images: %s", comm.get_rank(), names, paths)
+    if begin.folder and not comm.is_main_process():
+        _write(_report(begin.folder, iteration, comm.get_rank()), iteration, step)
 
 
 def keep_the_last_good_state(trainer: Any, error: FloatingPointError) -> None:
@@ -98,23 +109,71 @@ def keep_the_last_good_state(trainer: Any, error: FloatingPointError) -> None:
     """
     begin = getattr(getattr(trainer, "_trainer", None), "step_begin", None)
     hook = next((h for h in trainer._hooks if isinstance(h, ProgressCheckpoints)), None)
-    if begin is None or hook is None or not hasattr(error, "losses"):
+    if begin is None or hook is None or not hasattr(error, "step"):
         return
     begin.restore_statistics()
-    folder = Path(hook.checkpointer.save_dir)
-    if all(bool(torch.isfinite(p).all()) for p in trainer.model.parameters()):
-        kept = f"the state before this step is in {hook.save()}"
-    else:
-        kept = "weights were not finite before this step either, so no checkpoint was written"
-    report = folder / f"bad_loss_iter_{trainer.iter:07d}.json"
-    content = {"iteration": trainer.iter, "losses": error.losses, "images": error.paths}
-    report.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    bad = [f"{name} is {value}" for name, value in error.losses.items() if not math.isfinite(value)]
-    names = ", ".join(error.paths[:_SHOWN])
-    more = len(error.paths) - _SHOWN
+    folder, iteration = hook.checkpointer.save_dir, trainer.iter
+    kept = _keep(trainer, hook)
+    report = _report(folder, iteration, 0)
+    all_of_them = f"all of them, and all losses, in {_write(report, iteration, error.step)}"
+    step, whose = error.step, "the batch"
+    if not _bad(step):
+        step, whose, all_of_them = _of_another_rank(folder, iteration, step)
+    bad = [f"{name} is {value}" for name, value in _bad(step).items()]
+    names = ", ".join(step["images"][:_SHOWN])
+    more = len(step["images"]) - _SHOWN
     error.args = (
-        f"iteration {trainer.iter}: {', '.join(bad) or 'a loss of another rank is not finite'}; "
-        f"images of the batch: {names}{f' and {more} more' if more > 0 else ''} (all of them, and "
-        f"all losses, in {report}); {kept}; expected finite losses, try a smaller SOLVER.BASE_LR, "
-        "or fp32 in place of half precision",
+        f"iteration {iteration}: {', '.join(bad) or 'a loss of another rank is not finite'}; "
+        f"images of {whose}: {names}{f' and {more} more' if more > 0 else ''} ({all_of_them}); "
+        f"{kept}; expected finite losses, try a smaller SOLVER.BASE_LR, or fp32 in place of half "
+        "precision",
     )
+
+
+def _step(losses: dict[str, Tensor], begin: StepBegin) -> dict[str, Any]:
+    values = {name: float(value.detach()) for name, value in losses.items()}
+    return {"losses": values, "images": begin.paths}
+
+
+def _bad(step: dict[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in step["losses"].items() if not math.isfinite(value)}
+
+
+def _keep(trainer: Any, hook: ProgressCheckpoints) -> str:
+    """Save the state if it is a good one; say where it is, or what there is in its place."""
+    if weights_are_finite(trainer.model):
+        try:
+            return f"the state before this step is in {hook.save()}"
+        except OSError as failure:
+            return f"the state before this step is lost: {failure}"
+    newest = Path(hook.checkpointer.get_checkpoint_file()).name
+    return (
+        "weights were not finite before this step either, so no checkpoint was written; the newest "
+        f"is {newest or 'none'}"
+    )
+
+
+def _report(folder: str, iteration: int, rank: int) -> Path:
+    return Path(folder, f"bad_loss_iter_{iteration:07d}{f'_rank{rank}' if rank else ''}.json")
+
+
+def _write(path: Path, iteration: int, step: dict[str, Any]) -> str:
+    """Write a report; return its name, or why there is none."""
+    try:
+        content = json.dumps({"iteration": iteration, **step}, indent=1)
+        path.write_text(content + "\n", encoding="utf-8")
+    except OSError as failure:
+        return f"no file: {failure}"
+    return str(path)
+
+
+def _of_another_rank(
+    folder: str, iteration: int, own: dict[str, Any]
+) -> tuple[dict[str, Any], str, str]:
+    """Return the first bad step that another rank on this disk reported, whose, and where it is."""
+    for rank in range(1, comm.get_world_size()):
+        path = _report(folder, iteration, rank)
+        if path.is_file():
+            step = json.loads(path.read_text(encoding="utf-8"))
+            return step, f"rank {rank}", f"all of them, and all losses, in {path}"
+    return own, "rank 0", "those of the other one are in its log"

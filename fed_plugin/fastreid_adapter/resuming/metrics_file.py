@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import Any
 
@@ -29,14 +30,20 @@ def forget_lines_from(first: int, trainer: Any) -> None:
 
 
 def _end_of_lines_before(first: int, content: bytes) -> int:
-    """Return the length of the whole lines about iterations before ``first``."""
-    end = 0
-    for line in content.splitlines(keepends=True):
-        try:
-            number = json.loads(line)["iteration"]
-        except (ValueError, KeyError, TypeError):
+    """Return the length of what stays: all up to the last whole line before iteration ``first``.
+
+    Only the end is cut off: lines further up may be those of an earlier run in the same folder.
+    """
+    end = len(content)
+    for line in reversed(content.splitlines(keepends=True)):
+        if line.endswith(b"\n") and _iteration(line) < first:
             break
-        if number >= first or not line.endswith(b"\n"):
-            break
-        end += len(line)
+        end -= len(line)
     return end
+
+
+def _iteration(line: bytes) -> float:
+    try:
+        return float(json.loads(line)["iteration"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from fastreid.engine.hooks import HookBase
 
 from fed_plugin.retrieval.whole_files import written_whole
 
+logger = logging.getLogger("fastreid.fed_plugin.resuming")
+
 KEPT = 2
 PREFIX = "model_iter_"
 FINAL = "model_final.pth"
+
+
+def weights_are_finite(model: torch.nn.Module) -> bool:
+    """Tell whether a run could go on from these weights at all."""
+    return all(bool(torch.isfinite(weights).all()) for weights in model.parameters())
 
 
 class ProgressCheckpoints(HookBase):
@@ -40,7 +49,10 @@ class ProgressCheckpoints(HookBase):
         evaluates = next_epoch % self.eval_period == 0 or next_epoch == trainer.max_epoch
         before_evaluation = evaluates and done == next_epoch * trainer.iters_per_epoch
         if done % self.period == 0 or before_evaluation:
-            self.save()
+            if weights_are_finite(trainer.model):
+                self.save()
+            else:
+                logger.error("Weights are not finite behind iteration %d: not saved", trainer.iter)
 
     def save(self) -> Path:
         """Write where the run is; the host, too, can resume from it, at the epoch's beginning."""
@@ -70,8 +82,10 @@ class ProgressCheckpoints(HookBase):
         The last step is no end of the run: an error, or Ctrl-C, in the evaluation behind it leaves
         nothing but these to resume from.
         """
+        if self.trainer.iter < self.trainer.max_iter:
+            return
         newest = Path(self.checkpointer.get_checkpoint_file()).name
-        if self.trainer.iter >= self.trainer.max_iter and not newest.startswith(PREFIX):
+        if not newest.startswith(PREFIX):
             self._remove(self._written())
 
     def _written(self) -> list[Path]:

@@ -23,6 +23,10 @@ from fed_plugin.fastreid_adapter.random_states import (
 )
 from fed_plugin.fastreid_adapter.resuming.freezing import frozen_steps, set_frozen_steps
 from fed_plugin.fastreid_adapter.resuming.metrics_file import forget_lines_from
+from fed_plugin.fastreid_adapter.resuming.other_configs import (
+    cosine_epochs,
+    warn_of_another_cosine,
+)
 
 logger = logging.getLogger("fastreid.fed_plugin.resuming")
 
@@ -41,6 +45,7 @@ class RunState:
     def __init__(self, trainer: Any) -> None:
         self._trainer = weakref.proxy(trainer)
         self._loaded: dict[str, Any] | None = None
+        self._cosine_epochs = cosine_epochs(trainer.scheduler)
         self.done = 0
         """Iterations that are behind the weights."""
 
@@ -70,6 +75,7 @@ class RunState:
             checkpoint: what the host's checkpointer returned, with its ``epoch`` and ``metric``.
         """
         trainer, hook, state = self._trainer, self._checkpoint_hook(), self._loaded or {}
+        warn_of_another_cosine(self._cosine_epochs, trainer.scheduler)
         if state.get("grad_scaler") and trainer.grad_scaler is not None:
             trainer.grad_scaler.load_state_dict(state["grad_scaler"])
         if state.get("frozen_steps") is not None:

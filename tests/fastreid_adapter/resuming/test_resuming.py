@@ -189,3 +189,19 @@ def test_the_scaler_of_mixed_precision_goes_on(run, stop_at):
     resumed.run_state.load_state_dict(checkpoint["run_state"])
     resumed.run_state.resume({})
     assert resumed.grad_scaler.get_scale() == 8.0
+
+
+@pytest.mark.parametrize("clips", [False, True])
+def test_layers_stay_frozen_through_evaluations_and_resumes(run, stop_at, saved, clips):
+    words = ("MODEL.FREEZE_LAYERS", ("backbone",), "SOLVER.FREEZE_ITERS", 12)
+    words = (*words, "SOLVER.CHECKPOINT_ITERS", 2, "SOLVER.CLIP_GRADIENTS.ENABLED", clips)
+    modes = []
+
+    def note(trainer):
+        modes.append((trainer.iter, trainer.model.backbone.training))
+
+    whole = run("whole", *words, stop=note)
+    assert modes == [(i, i >= 12) for i in range(16)]
+    run("parts", *words, stop=stop_at(5))
+    run("parts", *words, resume=True, stop=stop_at(11))
+    assert saved(whole) == saved(run("parts", *words, resume=True))

@@ -1,0 +1,61 @@
+"""A run that is resumed with another config than it began with: refused where it cannot work."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+
+logger = logging.getLogger("fastreid.fed_plugin.resuming")
+
+
+def check_optimizer(optimizer: Any, path: str) -> None:
+    """Refuse the state of another optimizer, or of other weights, which PyTorch loads unseen.
+
+    Args:
+        optimizer: that has loaded its state.
+        path: of the checkpoint, for the message.
+
+    Raises:
+        ValueError: the next step would fail, in words that name neither file nor key.
+    """
+    why = ""
+    for group in optimizer.param_groups:
+        missing = sorted(optimizer.defaults.keys() - group.keys())
+        if missing:
+            why = f"its optimizer has no {missing[0]}, which {type(optimizer).__name__} needs"
+        for weights in group["params"]:
+            for name, value in optimizer.state.get(weights, {}).items():
+                is_per_weight = torch.is_tensor(value) and value.ndim > 0
+                if is_per_weight and value.shape != weights.shape:
+                    why = f"its {name} is of {value.numel()} weights, here are {weights.numel()}"
+    if why:
+        raise ValueError(
+            f"{path}: not of a run with this config: {why}; expected SOLVER.OPT, the model and its "
+            "identities as they were, try the config it was trained with, another OUTPUT_DIR, "
+            "or MODEL.WEIGHTS without --resume to take over the weights alone"
+        )
+
+
+def cosine_epochs(scheduler: Any) -> int | None:
+    """Return over how many epochs a cosine schedule falls, None for any other."""
+    return getattr((scheduler or {}).get("lr_sched"), "T_max", None)
+
+
+def warn_of_another_cosine(configured: int | None, scheduler: Any) -> None:
+    """Say that a run which got more epochs keeps the learning rates of the fewer it began with.
+
+    Args:
+        configured: epochs of the schedule as this config builds it.
+        scheduler: that has loaded its state.
+    """
+    loaded = cosine_epochs(scheduler)
+    if configured is not None and loaded is not None and loaded != configured:
+        logger.warning(
+            "SOLVER.SCHED=CosineAnnealingLR goes on as it began, over %d epochs behind the "
+            "warm-up, not the %d of this config: behind them the learning rate rises again; to "
+            "train with another schedule, start from MODEL.WEIGHTS without --resume",
+            loaded,
+            configured,
+        )

@@ -18,7 +18,7 @@ LINE_STYLE = """
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr));
   gap: 0.8rem; }
 .panels.pairs { grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
-.panels svg { width: 100%; max-width: 27rem; height: auto; display: block; }
+.panels svg { width: 100%; max-width: 27rem; height: auto; display: block; overflow: visible; }
 svg text { fill: var(--ink); font-size: 12px; } svg .unit { fill: var(--soft); }
 svg .axis { stroke: var(--soft); } svg .rule { stroke: var(--line); }
 .curve polyline, .curve path { fill: none; stroke: currentColor; stroke-width: 1.8; }

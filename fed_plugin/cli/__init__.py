@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "dump": "write what a trained model says of a test set, for evaluate",
     "evaluate": "score feature dumps of any method, with intervals, and compare them",
     "benchmark": "run a plan of methods, data sets and seeds, and go on where it stopped",
+    "export": "write a trained model as ONNX, TorchScript or torch.export, checked against it",
     "costs": "measure parameters, multiplications, time and memory of a plan's methods",
     "report": "tables, figures and failures of a benchmark, with one page that needs no network",
     "robustness": "Rank-1 and mAP while more and more of every query is covered",

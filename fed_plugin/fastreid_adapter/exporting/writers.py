@@ -21,6 +21,8 @@ ABOUT = "fed_plugin.json"
 
 OPSET = 18  # what the exporter writes without converting, and onnxruntime >= 1.14 reads
 BATCH = "batch"
+PRODUCTS = ["MatMul", "Gemm"]
+"""What becomes int8; onnxruntime's integer convolution exists and is slower on a CPU."""
 
 
 def write(
@@ -93,14 +95,21 @@ def _int8_products(proto: Any) -> Any:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    # The OEM's products have a matrix per part, for which onnxruntime has no kernel; they are small.
+    matrices = {weight.name for weight in proto.graph.initializer if len(weight.dims) == 2}
+    others = [
+        node.name
+        for node in proto.graph.node
+        if node.op_type in PRODUCTS and node.input[1] not in matrices
+    ]
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         onnx.save(proto, source)
-        # NOTE: convolutions stay float: onnxruntime's integer one is slower on a CPU
         quantize_dynamic(
             source,
             target,
-            op_types_to_quantize=["MatMul", "Gemm"],
+            op_types_to_quantize=PRODUCTS,
+            nodes_to_exclude=others,
             per_channel=True,
             weight_type=QuantType.QInt8,
         )
@@ -113,8 +122,13 @@ def _int8_linears(graph: nn.Module) -> nn.Module:
     """Return a copy of a model whose linear layers hold int8 weights."""
     from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
 
-    _check_quantised(any(isinstance(module, nn.Linear) for module in graph.modules()))
-    return quantize_dynamic(graph, {nn.Linear: per_channel_dynamic_qconfig})
+    linears = [
+        name
+        for name, module in graph.named_modules()
+        if type(module) is nn.Linear and module.weight is not None  # None: training's alone
+    ]
+    _check_quantised(bool(linears))
+    return quantize_dynamic(graph, dict.fromkeys(linears, per_channel_dynamic_qconfig))
 
 
 def _check_quantised(found: bool) -> None:

@@ -95,7 +95,7 @@ def _int8_products(proto: Any) -> Any:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    # The OEM's products have a matrix per part, for which onnxruntime has no kernel; they are small.
+    # The OEM's small products have a matrix per part, for which onnxruntime has no kernel.
     matrices = {weight.name for weight in proto.graph.initializer if len(weight.dims) == 2}
     others = [
         node.name

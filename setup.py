@@ -90,6 +90,12 @@ EXTRAS = {
     "test": ["pytest>=9", "pytest-xdist>=3.8", "hypothesis>=6.168"],
     "lint": ["ruff>=0.9", "mypy>=1.14"],
     "safetensors": ["safetensors>=0.4"],  # weights as *.safetensors; nothing else needs it
+    # `export --format onnx`, on PyTorch 2.6 or later; PyTorch's exporter imports the first two.
+    "onnx": [
+        "onnx>=1.19",  # the oldest that ran with the others
+        "onnxscript>=0.7",  # 0.5 does not import under PyTorch 2.14's exporter
+        "onnxruntime>=1.20",  # the oldest that ran: reads the file back, and quantises it
+    ],
     "download": ["gdown>=5"],  # the host's ImageNet weights of ResNets; not needed for a ViT
 }
 

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "search": "the photos of an index most like others, and why",
     "calibrate": "which similarity means one person, learnt on people of no test",
     "benchmark": "run a plan of methods, data sets and seeds, and go on where it stopped",
+    "export": "write a trained model as ONNX, TorchScript or torch.export, checked against it",
     "costs": "measure parameters, multiplications, time and memory of a plan's methods",
     "report": "tables, figures and failures of a benchmark, with one page that needs no network",
     "robustness": "Rank-1 and mAP while more and more of every query is covered",

@@ -1,0 +1,105 @@
+"""``export``: a trained model as one file that runs without this project, checked before it is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+INTERRUPTED = "no file was written"
+UNTRAINED = "untrained"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.description = (
+        "Write the model of any fast-reid config as ONNX, TorchScript or torch.export: uint8 "
+        "photos (batch, height, width, 3) in, unit descriptors and FED's visibility out "
+        "(docs/deployment.md). The file is read back and held against the model on random and "
+        "drawn images; above 1e-4 nothing is written."
+    )
+    parser.add_argument("--config-file", required=True, help="a path, or an installed config")
+    parser.add_argument(
+        "--weights",
+        required=True,
+        metavar="FILE.pth",
+        help=f"checkpoint of that config; {UNTRAINED!r} takes random weights, drawn from SEED",
+    )
+    parser.add_argument(
+        "--format", required=True, help="onnx (needs fed_plugin[onnx]), torchscript or torch-export"
+    )
+    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="file to write")
+    parser.add_argument(
+        "--int8", action="store_true", help="int8 weights in linear layers; onnx and torchscript"
+    )
+    parser.add_argument(
+        "--dataset", metavar="NAME", help="registered name, to measure Rank-1 of file and model on"
+    )
+    parser.add_argument("--force", action="store_true", help="write over an existing FILE")
+    parser.add_argument(
+        "overrides",
+        nargs=argparse.REMAINDER,
+        metavar="KEY VALUE",
+        help="config overrides, such as TEST.FLIP.ENABLED True",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Export and check; FILE is there whole and checked, or not at all.
+
+    Raises:
+        FileExistsError: FILE is there and ``--force`` is not.
+        FileNotFoundError: no such config, checkpoint, or folder to write in.
+        ValueError: as ``export_model`` and ``measure_rank1``.
+    """
+    from fed_plugin.cli.progress import ProgressLine
+    from fed_plugin.installed_configs import find_config
+    from fed_plugin.retrieval.whole_files import check_writable
+
+    target, untrained = Path(args.out), args.weights == UNTRAINED
+    check_writable(target)
+    if target.exists() and not args.force:
+        raise FileExistsError(f"{target}: exists already; try another name, or --force")
+    if not untrained and not Path(args.weights).is_file():
+        raise FileNotFoundError(
+            f"--weights {args.weights}: no such file; expected a checkpoint, or {UNTRAINED}"
+        )
+    config_file = find_config(args.config_file)
+
+    from fed_plugin.fastreid_adapter import exporting
+    from fed_plugin.fastreid_adapter.config_files import read_config
+    from fed_plugin.fastreid_adapter.description import describe_test_set
+
+    exporting.check_format(args.format, args.int8)
+    weights = ["MODEL.WEIGHTS", "" if untrained else args.weights]
+    cfg = read_config(config_file, [*args.overrides, *weights])
+    described = None
+    if args.dataset:  # first, as a data set may be missing
+        with ProgressLine(f"describing {args.dataset} with the model") as progress:
+            described = describe_test_set(cfg, args.dataset, progress)
+    about = {
+        "config": Path(config_file).name,
+        "overrides": " ".join(map(str, args.overrides)),
+    }
+    exported = exporting.export_model(cfg, args.format, target, about, int8=args.int8)
+    for precision, found in (("float32", exported.float32), ("int8", exported.int8)):
+        for one in found or ():
+            print(
+                f"{precision}, {one.images} images in batches of 1, 3 and 8: greatest difference "
+                f"{one.greatest:.1e}, smallest cosine {one.cosine:.6f}"
+            )
+    outputs = ", ".join(f"{name} {shape}" for name, shape in exported.shapes.items())
+    print(
+        f"{target}: {exported.about['input']} -> {outputs}; {exported.about['precision']}, "
+        f"{target.stat().st_size / 1e6:.1f} MB"
+    )
+    if described is not None:
+        file = exporting.ExportedFile(target, args.format)
+        with ProgressLine(f"describing {args.dataset} with the file") as progress:
+            cost = exporting.measure_rank1(cfg, args.dataset, described, file, progress)
+        gap = cost.difference
+        print(
+            f"Rank-1 on {args.dataset}: model {cost.model:.2f} %, file {cost.file:.2f} %, "
+            f"difference {gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]"
+        )
+    elif args.int8:
+        print("what int8 costs in Rank-1 was not measured; try --dataset NAME")

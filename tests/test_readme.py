@@ -49,6 +49,7 @@ def test_every_block_says_how_it_is_run():
 WRITTEN = {
     "README.md": ["logs/synthocc/vit_tiny/model_final.pth"],
     "docs/benchmark.md": ["results/results.json"],
+    "docs/search.md": ["gallery.npz", "answers.json", "answers.png", "ranking.png", "curves.html"],
     "docs/costs.md": ["results/costs.json"],
     "docs/deployment.md": ["fed.onnx", "fed_int8.pt"],
     "docs/dumps.md": ["stock.npz", "resnet.npz", "result.json", "all.json"],

@@ -9,6 +9,7 @@ current.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
@@ -75,19 +76,25 @@ def meaning(line: int, source: list[str]) -> str:
 def set_by(key: str) -> str:
     """Say which configs of ``configs/FED/`` set a key, and to what; leaves of a variant as one."""
     values: dict[str, list[str]] = {}
-    for path in sorted(CONFIGS.glob("*.yml")):
-        node: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for stem, leaf in _leaves().items():
+        node: Any = leaf
         for name in key.split("."):
             node = node.get(name) if isinstance(node, dict) else None
         if node is not None:
-            values.setdefault(str(node), []).append(path.stem)
+            values.setdefault(str(node), []).append(stem)
     return "; ".join(f"`{value}` in {_names(stems)}" for value, stems in values.items())
+
+
+@functools.cache
+def _leaves() -> dict[str, Any]:
+    paths = sorted(CONFIGS.glob("*.yml"))
+    return {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def _names(stems: list[str]) -> str:
     names = list(stems)
     for variant in VARIANTS:
-        every = [path.stem for path in sorted(CONFIGS.glob(f"*{variant}.yml"))]
+        every = [stem for stem in _leaves() if stem.endswith(variant)]
         if len(every) > 1 and set(every) <= set(names):
             names = [f"*{variant}", *(name for name in names if name not in every)]
     return ", ".join(f"`{name}`" for name in names)

@@ -1,5 +1,8 @@
 """Every config key the plugin adds, declared once; ``key_checks.py`` says what each takes.
 
+The comment right above a key is its description in docs/configuration.md, which
+``benchmarks/configuration_page.py`` writes.
+
 A value says the default; ``Base-FED.yml`` and its leaves say what a method uses. Letters are those
 of the maths: ``P`` parts, ``C`` channels of a token, ``K`` neighbours, ``M`` identities.
 """
@@ -75,9 +78,10 @@ def _npo(node: Any) -> Any:
     npo.PROB = 1.0
     # "reference" (in a corner, one side covered, sizes fixed) or "free" (anywhere inside).
     npo.PLACEMENT = "reference"
-    # (low, high) shares of the image's height and width that an obstacle covers, in (0, 1]; for
-    # "free" only. Reference: one side whole, the other (0.25, 0.5).
+    # (low, high) share of the image's height that an obstacle covers, in (0, 1]; for "free" only.
+    # Reference: one side whole, the other (0.25, 0.5).
     npo.HEIGHT = (0.25, 0.5)
+    # (low, high) share of the image's width, as HEIGHT.
     npo.WIDTH = (0.5, 1.0)
     # (low, high), occluders of an image that gets any, 1 to 50. Reference: one.
     npo.COUNT = (1, 1)
@@ -91,9 +95,10 @@ def _npo(node: Any) -> Any:
     npo.PEOPLE.PROB = 0.0
     # (low, high) size of the other person's image over that of the image, in (0, 4].
     npo.PEOPLE.SCALE = (0.75, 1.25)
-    # (low, high) shares of that image that show, in (0, 1]: of its height from the head down, of
-    # its width from one side; the edges of the training image cut off the rest.
+    # (low, high) share of that image's height that shows, in (0, 1], from the head down; the edge of
+    # the training image cuts off the rest.
     npo.PEOPLE.HEIGHT = (0.4, 0.8)
+    # (low, high) share of that image's width that shows, in (0, 1], from one side.
     npo.PEOPLE.WIDTH = (0.4, 0.8)
     return npo
 
@@ -110,11 +115,13 @@ def _fed(node: Any) -> Any:
     fed.NORMALIZE_OUTPUT = True
 
     fed.VIT = node()
-    # Depth, width C (8 or more), heads and patch side in pixels; 0 takes the preset that
-    # MODEL.BACKBONE.DEPTH names.
+    # Depth; 0 here and below takes the preset that MODEL.BACKBONE.DEPTH names.
     fed.VIT.NUM_LAYERS = 0
+    # C, width of a token.
     fed.VIT.EMBED_DIM = 0
+    # Attention heads, dividing C.
     fed.VIT.NUM_HEADS = 0
+    # Side of a patch in pixels.
     fed.VIT.PATCH_SIZE = 0
     # "tokens" for FED, "cls" for the stock Baseline with an EmbeddingHead.
     fed.VIT.OUTPUT = "tokens"

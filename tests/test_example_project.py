@@ -1,0 +1,94 @@
+"""docs/extending.md, run in a copy: the example project is installed, and trains what it brings."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "third_party_project"
+PAGE = ROOT / "docs" / "extending.md"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the page's block has run; pip builds in a copy of the example."""
+    folder = tmp_path_factory.mktemp("user")
+    shutil.copytree(EXAMPLE, folder / "examples" / EXAMPLE.name)
+    (block,) = re.findall(r"<!-- run -->\n```bash\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        ["bash", "-euc", block],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
+    return folder
+
+
+def weights(folder, run):
+    """What a training held after the first two steps, and after the next two."""
+    paths = (folder / "logs" / run / name for name in ("model_0000.pth", "model_final.pth"))
+    return [torch.load(path, weights_only=True)["model"] for path in paths]
+
+
+def test_it_is_installed_as_a_package_that_names_its_entry_point(folder):
+    (info,) = (folder / "site").glob("stripe_reid-*.dist-info")
+    assert "[fastreid.projects]\nStripes = stripe_reid" in (info / "entry_points.txt").read_text()
+    assert (folder / "site" / "stripe_reid" / "head.py").is_file()
+
+
+@pytest.mark.parametrize("run", ["stripes_resnet18", "shared_visibility"])
+def test_the_log_names_both_projects(folder, run):
+    assert "Projects: FED, Stripes;" in (folder / "logs" / run / "log.txt").read_text()
+
+
+def test_the_stock_trainer_trains_the_head_by_its_keys(folder):
+    before, after = weights(folder, "stripes_resnet18")
+    head = {name for name in after if name.startswith("heads.")}
+    assert {"heads.bottleneck.weight", "heads.classifier.weight"} <= head
+    assert after["heads.classifier.weight"].shape == (8, 3 * 512)  # NUM_STRIPES 3 in the config
+    for name in ("heads.bottleneck.weight", "heads.classifier.weight", "backbone.conv1.weight"):
+        assert not torch.equal(before[name], after[name]), name
+
+
+def test_fed_trains_the_visibility_module_in_place_of_its_own(folder):
+    before, after = weights(folder, "shared_visibility")
+    erasing = {name for name in after if name.startswith("heads.oem.")}
+    assert erasing == {"heads.oem.score.weight", "heads.oem.score.bias"}
+    for name in erasing:
+        assert not torch.equal(before[name], after[name]), name
+
+
+def test_the_transform_is_built_from_the_config(folder):
+    script = """if True:
+        import torch
+        from fastreid.config import get_cfg
+        from fastreid.data.transforms import build_transforms
+        cfg = get_cfg()
+        cfg.merge_from_list(["INPUT.EXTRA_TRANSFORMS", ("Fog",), "INPUT.FOG.PROB", 1.0])
+        fog = build_transforms(cfg).transforms[-1]
+        image = torch.full((3, 4, 2), 55.0)
+        foggy = fog(image)
+        assert (image == 55).all() and 55 < foggy.min() and foggy.max() < 255
+        cfg.INPUT.FOG.PROB = 0.0
+        assert build_transforms(cfg).transforms[-1](image) is image
+        assert len(build_transforms(cfg, is_train=False).transforms) < 4
+    """
+    path = os.pathsep.join((str(folder / "site"), str(ROOT)))
+    subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path}, check=True)

@@ -50,7 +50,7 @@ WRITTEN = {
     "README.md": ["logs/synthocc/vit_tiny/model_final.pth"],
     "docs/benchmark.md": ["results/results.json"],
     "docs/costs.md": ["results/costs.json"],
-    "docs/deployment.md": ["fed.onnx", "fed_int8.pt"],
+    "docs/deployment.md": ["fed.onnx"],
     "docs/dumps.md": ["stock.npz", "resnet.npz", "result.json", "all.json"],
     "docs/report.md": ["results/report/report.html", "results/report/report.csv"],
     "docs/reliability.md": ["logs/synthocc/vit_tiny/model_final.pth"],

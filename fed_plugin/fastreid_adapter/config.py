@@ -95,8 +95,8 @@ def _npo(node: Any) -> Any:
     npo.PEOPLE.PROB = 0.0
     # (low, high) size of the other person's image over that of the image, in (0, 4].
     npo.PEOPLE.SCALE = (0.75, 1.25)
-    # (low, high) share of that image's height that shows, in (0, 1], from the head down; the edge of
-    # the training image cuts off the rest.
+    # (low, high) share of that image's height that shows, in (0, 1], from the head down; the edge
+    # of the training image cuts off the rest.
     npo.PEOPLE.HEIGHT = (0.4, 0.8)
     # (low, high) share of that image's width that shows, in (0, 1], from one side.
     npo.PEOPLE.WIDTH = (0.4, 0.8)

@@ -40,9 +40,7 @@ class StripeHead(nn.Module):
         """
         num_stripes = cfg.MODEL.STRIPES.NUM_STRIPES
         if num_stripes < 1:
-            raise ValueError(
-                f"MODEL.STRIPES.NUM_STRIPES={num_stripes}: expected 1 or more; try 4"
-            )
+            raise ValueError(f"MODEL.STRIPES.NUM_STRIPES={num_stripes}: expected 1 or more; try 4")
         return {
             "num_stripes": num_stripes,
             "feat_dim": cfg.MODEL.BACKBONE.FEAT_DIM,

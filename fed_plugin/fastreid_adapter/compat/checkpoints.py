@@ -6,6 +6,7 @@ import functools
 import io
 import logging
 import os
+import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ def _whole(path: str, mode: str) -> Iterator[Any]:
     """
     from fed_plugin.retrieval.whole_files import written_whole
 
-    recorder = None
+    recorder, handled = None, sys.exc_info()[1]
     try:
         with written_whole(path) as file:
             recorder = _Recorder(file)
@@ -63,6 +64,9 @@ def _whole(path: str, mode: str) -> Iterator[Any]:
                 yield text
                 recorder.write(text.getvalue().encode())
     except (OSError, RuntimeError) as error:
+        interrupt = _interrupt_behind(error, handled)
+        if interrupt is not None:
+            raise interrupt from None
         cause = error if isinstance(error, OSError) else getattr(recorder, "error", None)
         if cause is None:
             raise
@@ -71,6 +75,15 @@ def _whole(path: str, mode: str) -> Iterator[Any]:
             "as it was; expected a folder with room for a checkpoint, try OUTPUT_DIR on another "
             "disk, or `--resume` once there is room"
         ) from error
+
+
+def _interrupt_behind(
+    error: BaseException | None, handled: BaseException | None
+) -> BaseException | None:
+    """Find Ctrl-C behind the error that PyTorch's writer ends in when it is closed half-way."""
+    while error is not handled and isinstance(error, Exception):
+        error = error.__context__
+    return None if error is handled else error
 
 
 @mend(

@@ -90,8 +90,17 @@ def _evaluate_finished(trainer: Any, done: int, max_epoch: int) -> None:
 
 
 def _end(trainer: Any, finished: bool) -> None:
-    """Call the hooks' ``after_train``; only a run that came to its end is evaluated there."""
+    """Call the hooks' ``after_train``; only a run that came to its end is evaluated there.
+
+    What a hook raises behind a failure is logged, as it would hide why the run failed.
+    """
     trainer.storage.iter = trainer.iter
     for hook in trainer._hooks:
-        if finished or not isinstance(hook, EvalHook):
+        if not finished and isinstance(hook, EvalHook):
+            continue
+        try:
             hook.after_train()
+        except Exception:
+            if finished:
+                raise
+            logger.exception("%s failed, too:", type(hook).__name__)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from fastreid.utils import checkpoint
 
+from fed_plugin.fastreid_adapter.compat import checkpoints
 from fed_plugin.fastreid_adapter.compat.checkpoints import damage
 
 
@@ -105,6 +106,30 @@ def test_a_rename_that_fails_is_an_error_and_keeps_the_previous_checkpoint(
         checkpointer.save("model_0001")
     assert sorted(os.listdir(tmp_path)) == ["last_checkpoint", "model_0000.pth"]
     assert newest(tmp_path) == "model_0000.pth"
+
+
+@pytest.mark.parametrize("piece", [1, 3, 8])
+def test_ctrl_c_in_a_write_is_no_error_of_the_writer(checkpointer, tmp_path, monkeypatch, piece):
+    stock, pieces = checkpoints._Recorder.write, iter(range(1, 1000))
+
+    def write(self, data):
+        if next(pieces) == piece:
+            raise KeyboardInterrupt
+        return stock(self, data)
+
+    checkpointer.save("model_0000")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoints._Recorder, "write", write)
+        checkpointer.save("model_0001")
+    assert sorted(os.listdir(tmp_path)) == ["last_checkpoint", "model_0000.pth"]
+
+
+def test_a_full_disk_is_said_even_where_ctrl_c_is_being_handled(checkpointer):
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        with files_of_at_most(5000), pytest.raises(OSError, match="could not be written"):
+            checkpointer.save("model_0000")
 
 
 def test_a_folder_that_is_gone_is_named(checkpointer, tmp_path):

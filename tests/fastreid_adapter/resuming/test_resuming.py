@@ -148,6 +148,23 @@ def test_a_run_that_failed_in_its_last_epoch_is_not_evaluated(run):
         run("failing", "TEST.EVAL_PERIOD", 5, stop=fail)
 
 
+def test_a_hook_that_fails_at_the_end_does_not_hide_why_the_run_failed(run, monkeypatch):
+    from fastreid.utils.events import JSONWriter
+
+    def fail(trainer):
+        if trainer.iter == 7:
+            raise RuntimeError("a step that fails")
+
+    def close(self):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(JSONWriter, "close", close)
+    with pytest.raises(RuntimeError, match="a step that fails"):
+        run("failing", stop=fail)
+    with pytest.raises(OSError, match="No space left"):
+        run("whole")
+
+
 def test_the_freeze_of_layers_is_not_repeated():
     from fastreid.solver.build import _generate_optimizer_class_with_freeze_layer
 

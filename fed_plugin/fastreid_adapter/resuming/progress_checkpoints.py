@@ -42,9 +42,10 @@ class ProgressCheckpoints(HookBase):
 
     def after_step(self) -> None:
         """Save behind every ``period`` iterations, and behind the last before an evaluation."""
+        trainer = self.trainer
+        trainer.run_state.done = trainer.iter + 1  # also in a training loop of somebody's own
         if self.period < 1:
             return
-        trainer = self.trainer
         done, next_epoch = trainer.iter + 1, trainer.epoch + 1
         evaluates = next_epoch % self.eval_period == 0 or next_epoch == trainer.max_epoch
         before_evaluation = evaluates and done == next_epoch * trainer.iters_per_epoch
@@ -57,10 +58,11 @@ class ProgressCheckpoints(HookBase):
     def save(self) -> Path:
         """Write where the run is; the host, too, can resume from it, at the epoch's beginning."""
         done = self.trainer.run_state.done
-        name = f"{PREFIX}{done:07d}"
-        self.checkpointer.save(name, epoch=self.trainer.epoch - 1)
-        self._remove(self._written()[:-KEPT])
-        return Path(self.checkpointer.save_dir, f"{name}.pth")
+        path = Path(self.checkpointer.save_dir, f"{PREFIX}{done:07d}.pth")
+        self.checkpointer.save(path.stem, epoch=self.trainer.epoch - 1)
+        others = [other for other in self._written() if other.name != path.name]
+        self._remove(others[: 1 - KEPT])  # never this one, should the clock have gone back
+        return path
 
     def finish(self, resumed_from: str) -> None:
         """Give a run that was killed just before its ``model_final.pth`` the file it lacks.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,43 @@ def test_only_two_checkpoints_within_epochs_are_kept_and_none_of_a_finished_run(
     assert (folder / "last_checkpoint").read_text() == names[-1]
     run("parts", *words, resume=True)
     assert list(folder.glob("model_iter_*")) == []
+
+
+def test_a_clock_that_went_back_does_not_remove_what_was_just_written(run, stop_at):
+    words = ("SOLVER.CHECKPOINT_ITERS", 1)
+    folder = Path(run("parts", *words, stop=stop_at(5)).cfg.OUTPUT_DIR)
+    for path in folder.glob("model_iter_*"):
+        os.utime(path, (4e9, 4e9))
+    resumed = run("parts", *words, resume=True, stop=stop_at(7))
+    assert resumed.start_iter == 5
+    newest = (folder / "last_checkpoint").read_text()
+    assert newest == "model_iter_0000007.pth" and (folder / newest).is_file()
+
+
+def test_a_training_loop_of_somebody_s_own_leaves_checkpoints_that_know_their_place(
+    run, stop_at, monkeypatch
+):
+    from fastreid.engine import DefaultTrainer
+    from fastreid.utils.events import EventStorage
+
+    def train(self):
+        self.iter = self.start_iter = self.start_epoch * self.iters_per_epoch
+        with EventStorage(self.iter) as self.storage:
+            self.before_train()
+            for epoch in range(self.start_epoch, self.max_epoch):
+                self.epoch = epoch
+                self.before_epoch()
+                for _ in range(self.iters_per_epoch):
+                    self.before_step()
+                    self.run_step()
+                    self.after_step()
+                    self.iter += 1
+                self.after_epoch()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DefaultTrainer, "train", train)
+        run("parts", "SOLVER.CHECKPOINT_ITERS", 5, stop=stop_at(11))
+    assert run("parts", "SOLVER.CHECKPOINT_ITERS", 5, resume=True).start_iter == 10
 
 
 def test_another_batch_size_starts_the_epoch_again_and_says_so(run, stop_at, caplog):

@@ -123,15 +123,15 @@ class RunState:
             forget_lines_from(first, trainer)
         same = images_follow and state is not None and self._has_the_layout_of(state)
         same = same and state["seed"] == trainer.cfg.SEED and first == state["done"]
-        logger.info(
-            "Going on behind %d iterations of %d; %s",
-            first,
-            trainer.max_iter,
-            "images and random numbers as if the run had never stopped"
-            if same
-            else "images in another order than without the stop (expected the same SEED of 0 or "
-            "more, batch size and ranks as before, and a checkpoint of this plugin)",
+        how = (
+            "images in another order than without the stop (expected the same SEED of 0 or more, "
+            "batch size and ranks as before, and a checkpoint of this plugin)"
         )
+        if same and comm.get_world_size() > 1:  # a checkpoint holds the streams of rank 0
+            how = "images as if the run had never stopped, random numbers of the model drawn anew"
+        elif same:
+            how = "images and random numbers as if the run had never stopped"
+        logger.info("Going on behind %d iterations of %d; %s", first, trainer.max_iter, how)
 
     def _skip_images(self, position: int) -> bool:
         """Start the stream of images anew, at a place in it; False if it has no seed."""

@@ -118,14 +118,16 @@ RANK_ONE_IS_POISONED = """
         cfg.merge_from_list(overrides)
         default_setup(cfg, None)
         trainer = DefaultTrainer(cfg)
+        trainer.resume_or_load(resume=True)
         stock, step = FED.tokens, trainer.run_step
 
         def tokens(self, images):
-            bad = self.training and trainer.iter == 3 and comm.get_rank() == 1
+            fresh = trainer.start_iter == 0
+            bad = self.training and fresh and trainer.iter == 3 and comm.get_rank() == 1
             return stock(self, images * torch.nan if bad else images)
 
         def run_step():
-            if trainer.iter == 3 and comm.is_main_process():
+            if trainer.iter == 3 and not trainer.start_iter and comm.is_main_process():
                 torch.save(trainer.model.module.state_dict(), cfg.OUTPUT_DIR + "/before.pt")
             step()
 
@@ -138,7 +140,7 @@ RANK_ONE_IS_POISONED = """
 """
 
 
-def test_a_bad_loss_of_another_rank_names_its_images_and_keeps_the_memory(
+def test_a_bad_loss_of_another_rank_names_its_images_and_keeps_the_memory_and_goes_on(
     run_python, tiny_cfg, synthocc_root, tmp_path
 ):
     script, config, out = tmp_path / "ranks.py", tmp_path / "tiny.yml", tmp_path / "out"
@@ -153,3 +155,6 @@ def test_a_bad_loss_of_another_rank_names_its_images_and_keeps_the_memory(
     kept = torch.load(out / "model_iter_0000003.pth", weights_only=torch.__version__ >= (2, 0))
     before = torch.load(out / "before.pt", weights_only=True)
     assert [n for n, t in before.items() if not torch.equal(t, kept["model"][n])] == []
+    resumed = run_python(script, config, root=synthocc_root)
+    assert "Going on behind 3 iterations of 16; images as if the run had never" in resumed.stdout
+    assert "random numbers of the model drawn anew" in resumed.stdout

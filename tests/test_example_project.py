@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from fastreid.config import CfgNode
+from fastreid.modeling.heads import REID_HEADS_REGISTRY
 
 from fed_plugin.fastreid_adapter import TRANSFORM_REGISTRY
 
@@ -79,10 +80,16 @@ def test_fed_trains_the_visibility_module_in_place_of_its_own(folder):
         assert not torch.equal(before[name], after[name]), name
 
 
-def test_the_transform_lays_fog_on_a_copy(monkeypatch):
-    monkeypatch.setattr(TRANSFORM_REGISTRY, "_obj_map", {})  # "Fog" is nobody's in other tests
-    spec = importlib.util.spec_from_file_location("fog", EXAMPLE / "stripe_reid" / "fog.py")
+def load(name, registry, monkeypatch):
+    """A module of the example, its names in a registry that holds nothing else for now."""
+    monkeypatch.setattr(registry, "_obj_map", {})  # "Fog" is nobody's in other tests
+    spec = importlib.util.spec_from_file_location(name, EXAMPLE / "stripe_reid" / f"{name}.py")
     spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
+    return module
+
+
+def test_the_transform_lays_fog_on_a_copy(monkeypatch):
+    module = load("fog", TRANSFORM_REGISTRY, monkeypatch)
     assert TRANSFORM_REGISTRY.get("Fog") is module.Fog
     cfg = CfgNode({"INPUT": {"FOG": {"PROB": 1.0, "DENSITY": 0.5}}})
     image = torch.full((3, 4, 2), 55.0)
@@ -90,3 +97,20 @@ def test_the_transform_lays_fog_on_a_copy(monkeypatch):
     assert (image == 55).all() and foggy.min() > 55 and foggy.max() <= 155
     cfg.INPUT.FOG.PROB = 0.0
     assert module.Fog(cfg)(image) is image
+
+
+def test_the_head_joins_stripes_from_head_to_foot(monkeypatch):
+    module = load("head", REID_HEADS_REGISTRY, monkeypatch)
+    head = module.StripeHead(num_stripes=2, feat_dim=3, num_classes=5)
+    rows = torch.arange(4.0).view(1, 1, 4, 1).expand(6, 3, 4, 2)  # (B, C, rows, columns)
+    trained = head(rows, torch.zeros(6, dtype=torch.int64))
+    assert trained["features"][0].tolist() == [0.5, 2.5] * 3
+    assert trained["cls_outputs"].shape == (6, 5)
+    assert head.eval()(rows).shape == (6, 6)
+
+
+def test_the_head_refuses_to_have_no_stripe(monkeypatch):
+    module = load("head", REID_HEADS_REGISTRY, monkeypatch)
+    cfg = CfgNode({"MODEL": {"STRIPES": {"NUM_STRIPES": 0}}})
+    with pytest.raises(ValueError, match=r"^MODEL.STRIPES.NUM_STRIPES=0: expected 1 or more; try"):
+        module.StripeHead.from_config(cfg)

@@ -45,7 +45,10 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
 
     @functools.wraps(stock_resume)
     def resume_or_load(self: Any, resume: bool = True) -> None:
-        from fed_plugin.fastreid_adapter.resuming.other_configs import check_optimizer
+        from fed_plugin.fastreid_adapter.resuming.other_configs import (
+            check_all_ranks_resume,
+            check_optimizer,
+        )
 
         keep = self.checkpointer.resume_or_load
         loaded: list[Any] = []
@@ -59,6 +62,8 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
             stock_resume(self, resume=resume)
         finally:
             del self.checkpointer.resume_or_load
+        if resume:
+            check_all_ranks_resume(getattr(self.checkpointer, "resumed_from", ""))
         if resume and self.checkpointer.has_checkpoint():
             check_optimizer(self.optimizer, getattr(self.checkpointer, "resumed_from", ""))
         state = getattr(self, "run_state", None)  # none where a subclass builds itself otherwise

@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import torch
+from fastreid.utils import comm
 
 logger = logging.getLogger("fastreid.fed_plugin.resuming")
+
+
+def check_all_ranks_resume(path: str) -> None:
+    """Refuse ranks that go on from different places: they would wait for each other for ever.
+
+    Args:
+        path: of the checkpoint that this rank has read; empty if it found none.
+
+    Raises:
+        ValueError: on every rank alike, if their checkpoints' names differ.
+    """
+    if comm.get_world_size() == 1:
+        return
+    names = [Path(one).name for one in comm.all_gather(path)]
+    if len(set(names)) > 1:
+        found = ", ".join(f"rank {i}: {name or 'none'}" for i, name in enumerate(names))
+        raise ValueError(
+            f"--resume: ranks found different checkpoints ({found}); expected one OUTPUT_DIR that "
+            "all machines share, try a folder on a shared disk, or copy it to every machine"
+        )
 
 
 def check_optimizer(optimizer: Any, path: str) -> None:

@@ -81,3 +81,18 @@ def test_a_trainer_that_builds_itself_otherwise_resumes_as_fast_reid_does(run, s
     del other.checkpointer.checkpointables["run_state"]
     other.resume_or_load(resume=True)
     assert other.start_epoch == 1
+
+
+def test_ranks_that_read_different_checkpoints_are_refused(monkeypatch):
+    from fastreid.utils import comm
+
+    from fed_plugin.fastreid_adapter.resuming.other_configs import check_all_ranks_resume
+
+    found = []
+    monkeypatch.setattr(comm, "get_world_size", lambda: 2)
+    monkeypatch.setattr(comm, "all_gather", lambda path: [path, found[-1]])
+    for other in ("/mnt/there/model_final.pth", ""):
+        found.append(other)
+        check_all_ranks_resume("/mnt/here/model_final.pth" if other else "")
+        with pytest.raises(ValueError, match=r"rank 0: model_0001\.pth, rank 1: (model|none)"):
+            check_all_ranks_resume("/mnt/here/model_0001.pth")

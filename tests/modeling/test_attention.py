@@ -40,7 +40,9 @@ def test_two_products_and_the_fused_operation_agree_to_a_millionth(scale):
     weights = torch.randn_like(fused)
     gradients = [torch.autograd.grad((out * weights).sum(), inputs) for out in (fused, plain)]
     for expected, found in zip(*gradients, strict=True):
-        torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
+        # of the largest value: rounding differs from processor to processor with what is summed
+        largest = expected.abs().max().item()
+        torch.testing.assert_close(found, expected, rtol=0, atol=2e-6 * largest)
 
 
 @pytest.mark.parametrize("function", [attend, attend_in_two_products])

@@ -8,7 +8,6 @@ such modules. Only the one that is called is imported, so that ``--help`` does n
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -80,11 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     _add_commands(parser, COMMANDS, words, __name__)
     args = parser.parse_args(words)
     module = import_module(args.module)
-    host_log = logging.getLogger("fastreid")
-    level = host_log.level
     with one_sentence_for_mistakes(getattr(module, "INTERRUPTED", "")) as outcome:
         outcome.status = module.run(args) or 0
-    host_log.setLevel(level)  # commands that start trainings quiet it
     return outcome.status
 
 

@@ -23,6 +23,13 @@ WORDS = {
     "data.build_occluded_posetrack": ["--posetrack", "a"],
     "data.occluders": ["preview", "a"],
     "show.augment": ["--config-file", "synthocc_vit_tiny"],
+    "show.ranking": ["a.npz", "--folder", "b"],
+    "show.visibility": ["a.jpg", "--config-file", "b", "--weights", "c"],
+    "show.curves": ["a"],
+    "index": ["a", "-o", "b"],
+    "search": ["a", "b.jpg"],
+    "calibrate": ["a.npz", "--weights", "b"],
+    "export": ["--config-file", "a", "--weights", "b", "--format", "onnx", "-o", "c"],
 }
 LONG = {
     "demo",

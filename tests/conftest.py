@@ -11,10 +11,6 @@ from PIL import Image
 
 import projects_registry
 
-# PyTorch 2.14: bf16 kernels for AMX give NaN now and then at the tiny widths that tests draw (Intel
-# Xeon, 2026-11); without AMX the same configs are finite. Read when torch first multiplies.
-os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
-
 projects_registry.arm()
 
 

@@ -124,6 +124,9 @@ class PatchEmbed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Project images, (B, 3, H, W) -> (B, L, C)."""
+        if images.device.type == "cpu":  # PyTorch's bf16 convolution for AMX gives NaN now and then
+            with torch.autocast("cpu", enabled=False):
+                return self.proj(images).flatten(2).transpose(1, 2)
         return self.proj(images).flatten(2).transpose(1, 2)
 
 

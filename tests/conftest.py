@@ -1,6 +1,7 @@
 """Arm the import hook before any test imports the host, also where the .pth line is missing."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,15 @@ from PIL import Image
 import projects_registry
 
 projects_registry.arm()
+
+
+@pytest.fixture(autouse=True)
+def _host_log_level_as_found():
+    """Give the host's logger its level back: commands that run in the tests' process silence it."""
+    logger = logging.getLogger("fastreid")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,19 @@ projects_registry.arm()
 
 
 @pytest.fixture(autouse=True)
-def _host_log_level_as_found():
-    """Give the host's logger its level back: commands that run in the tests' process silence it."""
+def _host_logger_as_found():
+    """Give the host's logger its level and handlers back.
+
+    Commands that run in the tests' process silence it, and trainings add handlers that write to
+    the test's own captured output.
+    """
     logger = logging.getLogger("fastreid")
-    level = logger.level
+    level, handlers = logger.level, list(logger.handlers)
     yield
     logger.setLevel(level)
+    for handler in set(logger.handlers) - set(handlers):
+        logger.removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "augment": "a contact sheet of a config's training images, with masks and targets",
         "ranking": "what a dump's method ranks first, and what each part adds to it",
         "visibility": "what a trained model believes to see of the persons on photos",
+        "neighbors": "whose memories a trained FED diffuses into its training samples",
         "curves": "losses and learning rate of trainings, on one page",
     },
 }

@@ -43,17 +43,28 @@ class NeighborAttention(nn.Module):
 
     def forward(self, query: Tensor, neighbors: Tensor) -> Tensor:
         """Attend, (B, D) on (B, K, D) -> (B, D)."""
-        B, K, D = neighbors.shape
-        heads = self.num_heads
-        q = self.q(query).reshape(B, 1, heads, D // heads).transpose(1, 2)
-        kv = self.kv(neighbors).reshape(B, K, 2, heads, D // heads)
-        k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, K, D / heads)
+        B, _, D = neighbors.shape
+        q, k, v = self._project(query, neighbors)
         out = attend(q, k, v, scale=self.scale)  # (B, heads, 1, D / heads)
         if self.head_layout == "reference":
             # NOTE(reference): heads and samples change places before the heads are joined, so a
             # row mixes head outputs of other samples; MODEL.FED.FDM.HEAD_LAYOUT "per_sample".
             out = out.transpose(0, 1)  # (heads, B, 1, D / heads)
         return self.proj(out.reshape(B, D))
+
+    def weights(self, query: Tensor, neighbors: Tensor) -> Tensor:
+        """Return how much each head takes of each neighbour, (B, heads, K) that add up to 1."""
+        q, k, _ = self._project(query, neighbors)
+        return (q * self.scale @ k.transpose(-2, -1)).softmax(dim=-1).squeeze(2)
+
+    def _project(self, query: Tensor, neighbors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return q (B, heads, 1, D / heads), and k and v (B, heads, K, D / heads)."""
+        B, K, D = neighbors.shape
+        heads = self.num_heads
+        q = self.q(query).reshape(B, 1, heads, D // heads).transpose(1, 2)
+        kv = self.kv(neighbors).reshape(B, K, 2, heads, D // heads)
+        k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)
+        return q, k, v
 
 
 class GatedFeedForward(nn.Module):

@@ -79,9 +79,6 @@ class IdentityMemory(nn.Module):
     def neighbors(self, queries: Tensor, targets: Tensor, num_neighbors: int) -> Tensor:
         """Find the slots of *other* identities that look most like the queries.
 
-        The K + 1 most similar slots by cosine, less the own one; if the own is not among them,
-        less the last.
-
         Args:
             queries: (B, D).
             targets: (B,) int64 in [0, M).
@@ -90,14 +87,32 @@ class IdentityMemory(nn.Module):
         Returns:
             (B, K, D) L2-normalised slots, most similar first, without gradient.
         """
+        slots, similarity = self._compare(queries)
+        return slots[_nearest_others(similarity, targets, num_neighbors)]
+
+    @torch.no_grad()
+    def nearest_identities(
+        self, queries: Tensor, targets: Tensor, num_neighbors: int
+    ) -> tuple[Tensor, Tensor]:
+        """Say whose slots :meth:`neighbors` returns, and how alike they are.
+
+        Args:
+            queries: (B, D).
+            targets: (B,) int64 in [0, M).
+            num_neighbors: K, at most M - 1.
+
+        Returns:
+            Identities (B, K) int64 in [0, M), most similar first, and their cosines (B, K).
+        """
+        _, similarity = self._compare(queries)
+        nearest = _nearest_others(similarity, targets, num_neighbors)
+        return nearest, similarity.gather(1, nearest)
+
+    def _compare(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the L2-normalised slots (M, D) and their cosines (B, M), never in bf16."""
         with torch.autocast(queries.device.type, enabled=False):
-            slots = F.normalize(self.features, dim=1)  # (M, D)
-            similarity = F.normalize(queries.to(slots.dtype), dim=1) @ slots.t()  # (B, M)
-        nearest = similarity.topk(num_neighbors + 1, dim=1).indices  # (B, K + 1)
-        dropped = nearest == targets[:, None]
-        dropped[:, -1] |= ~dropped.any(dim=1)
-        kept = dropped.long().argsort(dim=1, stable=True)[:, :num_neighbors]
-        return slots[nearest.gather(1, kept)]
+            slots = F.normalize(self.features, dim=1)
+            return slots, F.normalize(queries.to(slots.dtype), dim=1) @ slots.t()
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
@@ -110,3 +125,12 @@ class IdentityMemory(nn.Module):
         for name, buffer in (("features", self.features), ("initialized", self.initialized)):
             state_dict.setdefault(prefix + name, buffer)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _nearest_others(similarity: Tensor, targets: Tensor, num_neighbors: int) -> Tensor:
+    """Return (B, K) slots: the K + 1 most similar of (B, M), less the own or else the last."""
+    nearest = similarity.topk(num_neighbors + 1, dim=1).indices  # (B, K + 1)
+    dropped = nearest == targets[:, None]
+    dropped[:, -1] |= ~dropped.any(dim=1)
+    kept = dropped.long().argsort(dim=1, stable=True)[:, :num_neighbors]
+    return nearest.gather(1, kept)

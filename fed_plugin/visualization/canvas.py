@@ -1,8 +1,7 @@
-"""A sheet of paper measured in pixels: pictures, boxes and words, saved as one PNG."""
+"""A sheet of paper measured in pixels: pictures, boxes and words, saved as one PNG or page."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from fed_plugin.visualization.lettering import (
     Heading,
 )
 from fed_plugin.visualization.palette import BLUE, GREY, INK, PALE_VERMILLION, VERMILLION
+from fed_plugin.visualization.picture_file import check_kind, save_figure
 
 _DPI = 100
 _LARGEST_SIDE = 30_000  # Agg stops at 2**16 pixels, viewers before
@@ -42,15 +42,14 @@ class Canvas:
                 f"the sheet would have {width} x {height} pixels, over {_LARGEST_SIDE} a side; "
                 "draw fewer images on it"
             )
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         self.height, self.width = height, width
+        self._title = "Pictures"
         self._pixels = np.full((height, width, 3), 255, dtype=np.uint8)
         # a hair more than whole pixels, or rounding down loses one
         size = ((width + 0.01) / _DPI, (height + 0.01) / _DPI)
         self._figure = Figure(figsize=size, dpi=_DPI, facecolor="white")
-        self._agg: Any = FigureCanvasAgg(self._figure)
         self._axes: Any = self._figure.add_axes((0, 0, 1, 1))
         self._axes.set_axis_off()
 
@@ -126,6 +125,7 @@ class Canvas:
 
     def heading(self, heading: Heading) -> None:
         """Write title and explanation at the top."""
+        self._title = " ".join(heading.title)
         y = MARGIN
         for line in heading.title:
             self.text(line, y + 8, MARGIN, size=TITLE_SIZE, bold=True)
@@ -142,26 +142,14 @@ class Canvas:
             self.box(top, left, height, width * share, edge=BLUE, fill=BLUE)
 
     def save(self, path: str | Path) -> Path:
-        """Write the PNG, whole or not at all; make its folder.
+        """Write the sheet as a PNG, or as an HTML page that shows the same; make its folder.
 
         Raises:
-            ValueError: the name does not end in ``.png``.
+            ValueError: the name ends neither in ``.png`` nor in ``.html``.
         """
-        target = Path(path)
-        if target.suffix.lower() != ".png":
-            raise ValueError(f"expected a path that ends in .png, got {path}")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        check_kind(path)
         # behind everything and without resampling: matplotlib 3.10's imshow is a pixel off here
         self._figure.figimage(self._pixels, origin="upper", zorder=-1)
         self._axes.set_xlim(0, self.width)
         self._axes.set_ylim(self.height, 0)
-        self._agg.draw()
-        drawn = np.asarray(self._agg.buffer_rgba())[..., 2::-1]
-        encoded = cv2.imencode(".png", np.ascontiguousarray(drawn))[1]
-        unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            unfinished.write_bytes(encoded.tobytes())
-            os.replace(unfinished, target)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        return target
+        return save_figure(self._figure, path, self._title)

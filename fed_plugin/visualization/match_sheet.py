@@ -15,11 +15,17 @@ from numpy.typing import NDArray
 from fed_plugin.visualization.canvas import Canvas
 from fed_plugin.visualization.checks import check_images, check_scores, check_shares, check_titles
 from fed_plugin.visualization.lettering import MARGIN, Heading, shorten
-from fed_plugin.visualization.palette import BLUE, GREY, INK, PALE_GREY, VERMILLION
+from fed_plugin.visualization.palette import BLUE, GREY, PALE_GREY, VERMILLION
+from fed_plugin.visualization.parts_picture import (
+    SHOWN,
+    draw_person,
+    part_edges,
+    shown_width,
+    write_visibility,
+)
 
-_SHOWN, _BARS, _GAP = 192, 74, 22  # rows of a picture, columns for its bars, columns between two
+_BARS, _GAP = 74, 22  # columns for the bars of a picture, columns between two
 _ABOVE, _BELOW, _CAPTION = 26, 32, 26
-_DIM = 0.35  # of a wholly covered part's contrast is left
 _EXPLANATION = (
     "Left: the query. Then its answers, best first. Each image is cut into the parts of the model, "
     "head to feet; a part is the paler, the less of it the model believes to be visible. The "
@@ -73,7 +79,7 @@ def match_sheet(
 
     Raises:
         ValueError: shapes that do not belong together, contributions that do not add up to their
-            scores, or a path that is no ``.png``.
+            scores, or a path of no kind that can be written.
     """
     queries = check_images("query_images", query_images, ("Q", "H", "W", 3))
     shape = (len(queries), "K", "H", "W", 3)
@@ -82,12 +88,12 @@ def match_sheet(
     seen, parts = _checked_parts(query_visibility, answers, images.shape[:2])
     if parts is not None and np.abs(parts.sum(axis=2) - scores).max(initial=0) > 1e-3:
         raise ValueError("contributions: expected parts that add up to their scores")
-    slot = max(_width(queries), _width(images))
+    slot = max(shown_width(queries), shown_width(images))
     bars = 0 if parts is None else _BARS
     captions = check_titles(titles, len(queries))
     width = max(640, 2 * MARGIN + (images.shape[1] + 1) * (slot + bars + _GAP) + _GAP)
     heading = Heading.fit(title, _PLAIN if parts is None else _EXPLANATION, width)
-    height = _CAPTION + _ABOVE + _SHOWN + _BELOW + (18 if answers.names else 0)
+    height = _CAPTION + _ABOVE + SHOWN + _BELOW + (18 if answers.names else 0)
     canvas = Canvas(heading.height + 20 + len(queries) * height, width)
     canvas.heading(heading)
     largest = 1e-6 if parts is None else max(1e-6, float(np.abs(parts).max(initial=0)))
@@ -98,23 +104,25 @@ def match_sheet(
         canvas.text(caption, top + _CAPTION * 0.6, MARGIN, bold=True)
         top += _CAPTION + _ABOVE
         own = None if query_visibility is None else np.asarray(query_visibility)[index]
-        _draw_image(canvas, query, own, top, MARGIN)
+        draw_person(canvas, query, own, top, MARGIN)
         canvas.text("query", top - 11, MARGIN, size=13, color=GREY)
         if own is not None:
-            _write_visibility(canvas, own, top, MARGIN + _width(queries))
+            write_visibility(canvas, own, top, MARGIN + shown_width(queries))
         left = MARGIN + slot + max(bars // 2, 34) + _GAP
         for rank in range(images.shape[1]):
             shown = None if seen is None else seen[index, rank]
-            _draw_image(canvas, images[index, rank], shown, top, left)
-            middle = left + _width(images) / 2
+            draw_person(canvas, images[index, rank], shown, top, left)
+            middle = left + shown_width(images) / 2
             canvas.text(str(rank + 1), top - 11, middle, size=13, color=GREY, align="center")
             score = f"{scores[index, rank]:.3f}"
-            canvas.text(score, top + _SHOWN + 15, middle, size=15, bold=True, align="center")
+            canvas.text(score, top + SHOWN + 15, middle, size=15, bold=True, align="center")
             if answers.names:
                 name = shorten(answers.names[index][rank], slot + bars, 11)
-                canvas.text(name, top + _SHOWN + 33, left, size=11, color=GREY)
+                canvas.text(name, top + SHOWN + 33, left, size=11, color=GREY)
             if parts is not None:
-                _draw_bars(canvas, parts[index, rank] / largest, top, left + _width(images) + 6)
+                _draw_bars(
+                    canvas, parts[index, rank] / largest, top, left + shown_width(images) + 6
+                )
             left += slot + bars + _GAP
     return canvas.save(path)
 
@@ -139,50 +147,11 @@ def _checked_parts(
     return seen, parts
 
 
-def _width(images: NDArray[np.uint8]) -> int:
-    height, width = images.shape[-3:-1]
-    return max(1, round(int(width) * _SHOWN / int(height)))
-
-
-def _edges(num_parts: int) -> NDArray[np.int64]:
-    return np.linspace(0, _SHOWN, num_parts + 1).round().astype(int)
-
-
-def _draw_image(
-    canvas: Canvas,
-    image: NDArray[np.uint8],
-    visibility: NDArray[np.floating] | None,
-    top: int,
-    left: int,
-) -> None:
-    """Paste an image, each part the paler the less of it is visible."""
-    width = _width(image)
-    if visibility is not None:
-        edges = np.linspace(0, len(image), len(visibility) + 1).round().astype(int)
-        shares = np.repeat(visibility, np.diff(edges))[:, None, None]  # (H, 1, 1)
-        contrast = _DIM + (1 - _DIM) * shares
-        image = (255 - (255 - image.astype(np.float32)) * contrast).round().astype(np.uint8)
-    canvas.picture(image, top, left, _SHOWN, width)
-    canvas.box(top, left, _SHOWN, width, edge=INK, thickness=1.5)
-    if visibility is not None:
-        for edge in _edges(len(visibility))[1:-1]:
-            canvas.rule(top + edge, left, left + width, INK, dashed=True)
-
-
-def _write_visibility(
-    canvas: Canvas, visibility: NDArray[np.floating], top: int, left: int
-) -> None:
-    edges = _edges(len(visibility))
-    for value, above, below in zip(visibility, edges, edges[1:], strict=False):
-        size = min(13, max(8, (below - above) * 0.8))
-        canvas.text(f"{100 * value:.0f}", top + (above + below) / 2, left + 6, size=size)
-
-
 def _draw_bars(canvas: Canvas, lengths: NDArray[np.floating], top: int, left: int) -> None:
     """Draw a bar per part, ``lengths`` in [-1, 1]; below 0 they go left from a third."""
     zero, room = left + _BARS * 0.3, _BARS * 0.62
-    edges = _edges(len(lengths))
-    canvas.box(top, zero - 0.5, _SHOWN, 1, fill=GREY)
+    edges = part_edges(len(lengths))
+    canvas.box(top, zero - 0.5, SHOWN, 1, fill=GREY)
     for length, above, below in zip(lengths, edges, edges[1:], strict=False):
         thick = (below - above) * 0.5
         middle = top + (above + below) / 2 - thick / 2

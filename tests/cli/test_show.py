@@ -1,4 +1,4 @@
-"""``show ranking``, ``show visibility`` and ``show curves``."""
+"""``show ranking``, ``show visibility``, ``show neighbors`` and ``show curves``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ def test_a_ranking_is_drawn_with_and_without_parts(dump, synthocc_root, tmp_path
     assert main([*words, "--queries", "3", "--top", "4", "--out", out]) == 0
     assert "3 queries, " in capsys.readouterr().out
     assert cv2.imread(out).shape[0] > 700
-    assert main([*words, "--worst", "--queries", "1", "--out", out]) == 0
+    page = tmp_path / "ranking.html"
+    assert main([*words, "--worst", "--queries", "1", "--top", "2", "--out", str(page)]) == 0
+    text = page.read_text()
+    assert text.startswith("<!doctype html>") and "what is ranked first, and why" in text
+    assert text.count("same person") + text.count("another") == 2
 
 
 def test_a_rankings_mistakes(dump, tmp_path, capsys):
@@ -76,6 +80,54 @@ def test_visibility_needs_a_model_that_estimates_it(synthocc_root, tmp_path, cap
     assert "estimates no visibility" in capsys.readouterr().err
 
 
+def test_neighbors_of_a_training_and_of_models_that_diffuse_nothing(on_synthocc, tmp_path, capsys):
+    import torch
+    from fastreid.config import get_cfg
+    from fastreid.engine import DefaultTrainer
+    from fastreid.utils.checkpoint import Checkpointer
+
+    from fed_plugin.installed_configs import find_config
+
+    def checkpoint(name, *overrides):
+        cfg = get_cfg()
+        cfg.merge_from_file(find_config("synthocc_vit_tiny"))
+        cfg.merge_from_list(["MODEL.HEADS.NUM_CLASSES", 8, "MODEL.DEVICE", "cpu", *overrides])
+        cfg.merge_from_list(["MODEL.FED.VIT.NUM_LAYERS", 1, "MODEL.FED.FDM.NUM_NEIGHBORS", 3])
+        cfg.merge_from_list(["DATALOADER.NUM_WORKERS", 0])
+        (tmp_path / f"{name}.yml").write_text(cfg.dump())
+        torch.manual_seed(0)
+        model = DefaultTrainer.build_model(cfg)
+        for memory in model.heads.memories.values():
+            memory.fill(torch.randn(memory.features.shape))
+        Checkpointer(model, str(tmp_path)).save(name)
+        return ["show", "neighbors", "--config-file", str(tmp_path / f"{name}.yml"), "--weights"]
+
+    good = checkpoint("good")
+    for suffix in ("png", "html"):
+        out = tmp_path / f"n.{suffix}"
+        words = [str(tmp_path / "good.pth"), "--images", "3", "--out", str(out)]
+        assert main([*good, *words]) == 0
+        assert "3 training samples, 3 neighbours each" in capsys.readouterr().out
+        assert out.stat().st_size > 10_000
+    page = out.read_text()
+    assert page.count("% taken") == 9 and "HEAD_LAYOUT reference" in " ".join(page.split())
+    plain = checkpoint("plain", "MODEL.FED.FDM.ENABLED", False)
+    lost = torch.load(tmp_path / "good.pth", weights_only=True)
+    lost["model"] = {k: v for k, v in lost["model"].items() if ".memories." not in k}
+    torch.save(lost, tmp_path / "lost.pth")
+    gone = str(tmp_path / "gone.png")
+    for words, message in (
+        ([*plain, str(tmp_path / "plain.pth")], "diffuses no neighbours"),
+        ([*good, str(tmp_path / "lost.pth")], "holds no memory of the 8 training identities"),
+        ([*good, str(tmp_path / "absent.pth")], "absent.pth: no such file"),
+        ([*good, str(tmp_path / "good.pth"), "--images", "0"], "expected 1 or more"),
+        ([*good, str(tmp_path / "good.pth"), "--out", "a.jpg"], ".png or .html"),
+    ):
+        assert main([*words, *([] if "--out" in words else ["--out", gone])]) == 1
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "gone.png").exists()
+
+
 def test_curves_of_two_runs(tmp_path, capsys):
     runs = []
     for name in ("one", "<two>"):
@@ -90,9 +142,12 @@ def test_curves_of_two_runs(tmp_path, capsys):
     assert page.count("<svg") == 4  # two panels, two marks of the legend
     assert "&lt;two&gt;" in page and "<two>" not in page
     assert "http" not in page.replace("http://www.w3.org", "")
+    for suffix in ("png", "svg"):
+        assert main(["show", "curves", *runs, "--out", str(tmp_path / f"c.{suffix}")]) == 0
+    assert cv2.imread(str(tmp_path / "c.png")).shape[1] > 1000
     for words, message in (
         ([str(tmp_path)], "metrics.json: no such file"),
-        ([*runs, "--out", "a.png"], "ends in .html"),
+        ([*runs, "--out", "a.jpg"], "ends in .html"),
     ):
         assert main(["show", "curves", *words]) == 1
         assert message in capsys.readouterr().err

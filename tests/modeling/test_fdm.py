@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from fed_plugin.modeling import FeatureDiffusionModule
+from fed_plugin.modeling.fdm import HEAD_LAYOUTS, NeighborAttention
 
 B, P, C, K, HEADS = 6, 2, 8, 3, 4
 D = P * C
@@ -110,3 +111,18 @@ def test_an_unknown_option_is_refused(options, message):
 def test_heads_that_do_not_divide_the_channels_are_refused():
     with pytest.raises(ValueError, match=r"NUM_HEADS=3 does not divide the 16 channels of 2 parts"):
         FeatureDiffusionModule(P, C, num_heads=3)
+
+
+@pytest.mark.parametrize("head_layout", HEAD_LAYOUTS)
+def test_weights_are_those_that_attention_takes(head_layout):
+    torch.manual_seed(3)
+    attention = NeighborAttention(8, 2, 4, "part", head_layout).double()
+    query, neighbors = torch.randn(3, 8).double(), torch.randn(3, 5, 8).double()
+    weights = attention.weights(query, neighbors)
+    torch.testing.assert_close(weights.sum(dim=2), torch.ones(3, 4).double())
+    values = attention.kv(neighbors)[..., 8:].reshape(3, 5, 4, 2)
+    mixed = torch.einsum("bhk,bkhe->bhe", weights, values)
+    if head_layout == "reference":
+        mixed = mixed.transpose(0, 1)
+    expected = attention.proj(mixed.reshape(3, 8))
+    torch.testing.assert_close(attention(query, neighbors), expected)

@@ -116,3 +116,15 @@ def test_a_feature_that_is_not_finite_leaves_its_slot_as_it_was():
     memory.update(features, torch.tensor([0, 1, 1, 2]))
     expected = torch.tensor([[1.8, 1.8], [1.0, 1.0], [3.4, 3.4]])
     torch.testing.assert_close(memory.features, expected)
+
+
+def test_the_nearest_identities_are_those_whose_slots_are_neighbors():
+    torch.manual_seed(4)
+    memory = filled()
+    queries, targets = torch.randn(4, 5, dtype=torch.float64), torch.tensor([0, 6, 2, 2])
+    identities, similarity = memory.nearest_identities(queries, targets, 3)
+    slots = F.normalize(memory.features, dim=1)
+    assert torch.equal(slots[identities], memory.neighbors(queries, targets, 3))
+    cosines = F.cosine_similarity(queries[:, None], memory.features[identities], dim=2)
+    torch.testing.assert_close(similarity, cosines)
+    assert not (identities == targets[:, None]).any()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import base64
 import os
 
+import cv2
 import numpy as np
 import pytest
 
@@ -57,9 +59,22 @@ def test_a_failed_write_leaves_the_old_sheet_and_no_scrap(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["sheet.jpg", "sheet", "sheet.png.txt"])
-def test_anything_but_a_png_name_is_refused(tmp_path, name):
-    with pytest.raises(ValueError, match=r"expected a path that ends in \.png, got .*" + name):
+def test_anything_but_a_png_or_html_name_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=name + r": expected .* ends in \.png or \.html"):
         Canvas(8, 8).save(tmp_path / name)
+
+
+def test_a_page_shows_what_the_png_shows(tmp_path, noise):
+    """Read by the browser's own words: the texts, and every pixel that was pasted."""
+    image = noise(21, 13, 3)
+    canvas = Canvas(60, 50)
+    canvas.picture(image, 7, 11, 21, 13)
+    canvas.text("<words> & more", 40, 4)
+    page = canvas.save(tmp_path / "c.html").read_text()
+    assert "&lt;words&gt; &amp; more" in page and "<words>" not in page
+    encoded = page.split("data:image/png;base64,")[1].split('"')[0]
+    pasted = cv2.imdecode(np.frombuffer(base64.b64decode(encoded), np.uint8), 1)[..., ::-1]
+    np.testing.assert_array_equal(pasted[7:28, 11:24], image)
 
 
 def test_a_sheet_that_no_viewer_opens_is_refused():

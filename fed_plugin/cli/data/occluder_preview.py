@@ -19,9 +19,9 @@ _SIZE = (256, 128)
 def run(args: argparse.Namespace) -> None:
     """Draw the sheet, and say what it shows and what it does not."""
     from fed_plugin.visualization.occluder_sheet import occluder_sheet
+    from fed_plugin.visualization.picture_file import check_kind
 
-    if Path(args.out).suffix.lower() != ".png":
-        raise ValueError(f"--out {args.out}: expected a file name that ends in .png")
+    check_kind(args.out, "--out")
     if args.most < 1:
         raise ValueError(f"--most {args.most}: expected 1 or more")
     check = check_set(args.folder)

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     preview = commands.add_parser("preview", help="draw a contact sheet of a set")
     preview.set_defaults(work="occluder_preview")
     preview.add_argument("folder", metavar="DIR")
-    preview.add_argument("--out", default="occluders.png", metavar="FILE.png")
+    preview.add_argument("--out", default="occluders.png", metavar="FILE", help=".png or .html")
     preview.add_argument(
         "--most", type=int, default=200, metavar="N", help="crops shown; default: %(default)s"
     )

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.add_argument("--config-file", required=True, help="a path, or an installed config")
     parser.add_argument(
-        "--out", default="augment.png", metavar="FILE.png", help="default: %(default)s"
+        "--out", default="augment.png", metavar="FILE", help=".png or .html; default: %(default)s"
     )
     parser.add_argument("--images", type=int, default=16, metavar="N", help="default: %(default)s")
     parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE")
@@ -27,9 +27,9 @@ def run(args: argparse.Namespace) -> None:
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.training_images import first_training_images
     from fed_plugin.installed_configs import find_config
+    from fed_plugin.visualization.picture_file import check_kind
 
-    if Path(args.out).suffix.lower() != ".png":
-        raise ValueError(f"--out {args.out}: expected a file name that ends in .png")
+    check_kind(args.out, "--out")
     config_file = find_config(args.config_file)
     cfg = read_config(config_file, args.overrides)
     images = first_training_images(cfg, args.images)

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--worst", action="store_true", help="the queries with the lowest average precision"
     )
     parser.add_argument(
-        "--out", default="ranking.png", metavar="FILE.png", help="default: %(default)s"
+        "--out", default="ranking.png", metavar="FILE", help=".png or .html; default: %(default)s"
     )
 
 
@@ -31,16 +31,16 @@ def run(args: argparse.Namespace) -> None:
 
     Raises:
         FileNotFoundError: no such dump, or an image that is not below ``--folder``.
-        ValueError: the file is no ``.png``, or a number is below 1.
+        ValueError: the file is neither ``.png`` nor ``.html``, or a number is below 1.
     """
     from fed_plugin.retrieval.distances import cosine_distance
     from fed_plugin.retrieval.feature_dump import FeatureDump
     from fed_plugin.retrieval.part_matching import part_contributions
     from fed_plugin.retrieval.ranking import rank
     from fed_plugin.visualization import Answers, match_sheet
+    from fed_plugin.visualization.picture_file import check_kind
 
-    if not args.out.lower().endswith(".png"):
-        raise ValueError(f"--out {args.out}: expected a file name that ends in .png")
+    check_kind(args.out, "--out")
     if args.queries < 1 or args.top < 1:
         raise ValueError("--queries and --top: expected 1 or more")
     dump = FeatureDump.load(args.dump)

@@ -15,7 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", required=True, metavar="FILE.pth", help="its checkpoint")
     parser.add_argument("--device", help="such as cuda:0; default: CUDA where there is one")
     parser.add_argument(
-        "--out", default="visibility.png", metavar="FILE.png", help="default: %(default)s"
+        "--out",
+        default="visibility.png",
+        metavar="FILE",
+        help=".png or .html; default: %(default)s",
     )
 
 
@@ -32,9 +35,9 @@ def run(args: argparse.Namespace) -> None:
     from fed_plugin import Embedder
     from fed_plugin.transforms.decoding import read_rgb
     from fed_plugin.visualization import visibility_sheet
+    from fed_plugin.visualization.picture_file import check_kind
 
-    if not args.out.lower().endswith(".png"):
-        raise ValueError(f"--out {args.out}: expected a file name that ends in .png")
+    check_kind(args.out, "--out")
     said = Embedder(args.config_file, args.weights, args.device)(args.photos)
     if said.visibility is None:
         raise ValueError(

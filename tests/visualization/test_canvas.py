@@ -74,7 +74,8 @@ def test_a_page_shows_what_the_png_shows(tmp_path, noise):
     assert "&lt;words&gt; &amp; more" in page and "<words>" not in page
     encoded = page.split("data:image/png;base64,")[1].split('"')[0]
     pasted = cv2.imdecode(np.frombuffer(base64.b64decode(encoded), np.uint8), 1)[..., ::-1]
-    np.testing.assert_array_equal(pasted[7:28, 11:24], image)
+    assert "scale(1 -1)" in page  # SVG gets it upside down, and turns it
+    np.testing.assert_array_equal(pasted[::-1][7:28, 11:24], image)
 
 
 def test_a_sheet_that_no_viewer_opens_is_refused():

@@ -29,6 +29,7 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
 
     @functools.wraps(stock_init)
     def __init__(self: Any, cfg: Any) -> None:  # noqa: N807
+        from fed_plugin.fastreid_adapter.resuming.folder_lock import held
         from fed_plugin.fastreid_adapter.resuming.progress_checkpoints import ProgressCheckpoints
         from fed_plugin.fastreid_adapter.resuming.run_state import KEY, RunState
 
@@ -38,7 +39,8 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
             self._trainer.step_begin.folder = cfg.OUTPUT_DIR
         self.checkpointer.checkpointables[KEY] = self.run_state
         if module.comm.is_main_process():
-            _remove_unfinished(cfg.OUTPUT_DIR)
+            with held(cfg.OUTPUT_DIR):
+                _remove_unfinished(cfg.OUTPUT_DIR)
             period = cfg.SOLVER.get("CHECKPOINT_ITERS", 0)
             hook = ProgressCheckpoints(self.checkpointer, period, cfg.TEST.EVAL_PERIOD)
             self.register_hooks([hook])

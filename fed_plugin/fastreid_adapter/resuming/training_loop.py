@@ -7,12 +7,15 @@ that is finished says so and evaluates, and one that failed does not evaluate wh
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from fastreid.engine.hooks import EvalHook
+from fastreid.utils import comm
 from fastreid.utils.events import EventStorage
 
 from fed_plugin.fastreid_adapter.resuming.bad_losses import keep_the_last_good_state
+from fed_plugin.fastreid_adapter.resuming.folder_lock import held
 from fed_plugin.fastreid_adapter.resuming.progress_checkpoints import ProgressCheckpoints
 
 logger = logging.getLogger("fastreid.engine.train_loop")
@@ -28,6 +31,7 @@ def train(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) 
         iters_per_epoch: iterations of each.
 
     Raises:
+        FolderInUseError: another process trains into the folder.
         FloatingPointError: a loss is not a number.
         Exception: whatever a step or a hook raises.
     """
@@ -37,7 +41,7 @@ def train(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) 
         first = state.first_iteration(start_epoch, iters_per_epoch)
     trainer.iter = trainer.start_iter = first
     trainer.epoch = min(start_epoch, max_epoch - 1)
-    with EventStorage(first) as trainer.storage:
+    with _alone(trainer), EventStorage(first) as trainer.storage:
         finished = False
         try:
             trainer.before_train()
@@ -58,6 +62,13 @@ def train(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) 
             raise
         finally:
             _end(trainer, finished)
+
+
+def _alone(trainer: Any) -> AbstractContextManager[None]:
+    """Keep other trainings out of the folder of the process that writes."""
+    cfg = getattr(trainer, "cfg", None)
+    writes = cfg is not None and cfg.OUTPUT_DIR and comm.is_main_process()
+    return held(cfg.OUTPUT_DIR) if writes else nullcontext()
 
 
 def _run_epochs(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) -> None:

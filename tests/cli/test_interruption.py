@@ -25,6 +25,7 @@ WORDS = {
     "show.augment": ["--config-file", "synthocc_vit_tiny"],
     "show.ranking": ["a.npz", "--folder", "b"],
     "show.visibility": ["a.jpg", "--config-file", "b", "--weights", "c"],
+    "show.neighbors": ["--config-file", "b", "--weights", "c"],
     "show.curves": ["a"],
     "index": ["a", "-o", "b"],
     "search": ["a", "b.jpg"],

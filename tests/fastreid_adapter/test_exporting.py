@@ -120,6 +120,34 @@ def test_mirror_images_count_where_the_config_says_so(trained, tmp_path, photos,
 
 
 @pytest.mark.parametrize("format", FORMATS)
+def test_mirror_images_count_for_visibility_too(trained, tmp_path, photos, format):
+    cfg = trained("TEST.FLIP.ENABLED", True)
+    exporting.export_model(cfg, format, tmp_path / "a", {})
+    (tmp_path / "config.yml").write_text(cfg.dump())
+    words = (tmp_path / "config.yml", cfg.MODEL.WEIGHTS, "cpu")
+    once = Embedder(*words, overrides=["TEST.FLIP.ENABLED", False])
+    straight, mirrored = (once(of).visibility for of in (photos, photos[:, :, ::-1]))
+    assert np.abs(straight - mirrored).max() > 1e-3
+    file = exporting.ExportedFile(tmp_path / "a", format)
+    for count in (1, 5):
+        found = file(photos[:count])["visibility"]
+        mean = (straight + mirrored)[:count] / 2
+        np.testing.assert_allclose(found, mean, rtol=0, atol=1e-5)
+        expected = Embedder(*words)(photos[:count]).visibility
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("format", [name for name in FORMATS if name in formats.INT8_FORMATS])
+def test_int8_takes_mirror_images(trained, tmp_path, format):
+    cfg = trained(
+        *("TEST.FLIP.ENABLED", True, "MODEL.FED.VIT.EMBED_DIM", 128, "MODEL.BACKBONE.FEAT_DIM", 128)
+    )
+    said = exporting.export_model(cfg, format, tmp_path / "int8", {}, int8=True)
+    assert said.about["precision"] == "int8" and said.about["flip"] == "True"
+    assert all(one.greatest < 0.1 and one.cosine > 0.99 for one in said.int8)
+
+
+@pytest.mark.parametrize("format", FORMATS)
 def test_a_file_says_what_it_is(exported, format):
     cfg, said = exported(format)
     about = exporting.ExportedFile(said.path, format).about
@@ -287,6 +315,20 @@ def test_what_cannot_be_written_is_refused_before_the_model_is_built(
     monkeypatch.setattr(formats, "EXPORTS", False)
     with pytest.raises(ValueError, match=r"expected PyTorch 2\.6 or later"):
         exporting.export_model(cfg, "torch-export", tmp_path / "a", {})
+
+
+def test_a_broken_model_or_size_is_named_and_not_the_format(trained, tmp_path):
+    cfg = trained()
+    content = torch.load(cfg.MODEL.WEIGHTS, weights_only=True)
+    content["model"]["heads.bottleneck.weight"] *= float("nan")
+    torch.save(content, cfg.MODEL.WEIGHTS)
+    with pytest.raises(ValueError, match=r"weights\.pth: the model's own descriptor .* not finite"):
+        exporting.export_model(cfg, "torchscript", tmp_path / "a", {})
+    cfg = trained(leaf=BASELINE)
+    cfg.INPUT.SIZE_TEST = [64]
+    with pytest.raises(ValueError, match=r"INPUT\.SIZE_TEST=\[64\]: expected \[height, width\]"):
+        exporting.export_model(cfg, "torchscript", tmp_path / "a", {})
+    assert not (tmp_path / "a").exists()
 
 
 def test_int8_needs_a_linear_layer():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,20 @@ def draw_matches(
                 of_query = part_contributions(query[None], others, index.num_parts)
             shares.append(of_query[0])
         contributions = np.stack(shares)
-    names = [[Path(index.names[row]).name for row in of] for of in rows]
+    names = [[_label(index.names[row]) for row in of] for of in rows]
     return match_sheet(
         np.stack([_photo(Path(photo)) for photo in args.photos]),
         said.visibility,
         Answers(images, scores, visibility, contributions, names),
         args.picture,
-        [Path(photo).name for photo in args.photos],
+        [_label(photo) for photo in args.photos],
         title=f"The most similar of {len(index)} photos, by {args.matching}",
     )
+
+
+def _label(path: str) -> str:
+    """Return a file's name as letters; bytes of a name that are none become question marks."""
+    return os.fsencode(Path(path).name).decode("utf-8", "replace")
 
 
 def _photo(path: Path) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import cv2
@@ -96,6 +97,35 @@ def test_photos_are_added_and_removed(gallery, words, tmp_path, capsys):
     assert printed.count(both.names[7]) == 1  # what was asked, and no answer
 
 
+def test_a_photo_has_one_name_however_its_folder_is_spelled(gallery, words, tmp_path, capsys):
+    out = str(tmp_path / "g.npz")
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    before = names_in(out)
+    (tmp_path / "link").symlink_to(gallery)
+    for spelled in (gallery / ".." / gallery.name, tmp_path / "link", gallery / "one"):
+        assert main(["index", str(spelled), "-o", out, "--add"]) == 0
+        assert names_in(out) == before
+    elsewhere = shutil.copytree(gallery / "one", tmp_path / "elsewhere")
+    assert main(["index", str(tmp_path / "link" / ".." / "elsewhere"), "-o", out, "--add"]) == 0
+    assert names_in(out)[12:] == [p.as_posix() for p in sorted(elsewhere.resolve().iterdir())]
+    capsys.readouterr()
+    assert main(["index", "-o", out, "--remove", before[0], before[0]]) == 0
+    assert "1 photos removed, 17 left" in capsys.readouterr().out
+
+
+def test_names_that_are_no_text_are_printed_and_drawn(gallery, words, tmp_path, capsys):
+    odd = str(gallery / "one" / os.fsdecode(b"caf\xe9.jpg"))
+    try:
+        shutil.copy(next((gallery / "two").iterdir()), odd)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    out, picture = str(tmp_path / "g.npz"), str(tmp_path / "a.png")
+    assert main(["index", str(gallery / "one"), "-o", out, *words()]) == 0
+    assert main(["search", out, odd, "--top", "1", "--picture", picture]) == 0
+    capsys.readouterr().out.encode()  # as a terminal does, which is strict
+    assert cv2.imread(picture).shape[0] > 100
+
+
 def test_broken_photos_are_left_out_and_named(gallery, words, tmp_path, capsys):
     (gallery / "broken.jpg").write_bytes(b"no image")
     out = str(tmp_path / "g.npz")
@@ -153,6 +183,49 @@ def test_an_index_is_written_over_only_when_asked(gallery, words, tmp_path, caps
     assert main(asked) == 1 and out.read_text() == "mine"
     assert "try --add, another name, or --force" in capsys.readouterr().err
     assert main([*asked, "--force"]) == 0 and len(names_in(out)) == 12
+
+
+def test_nothing_that_is_read_is_written_over(gallery, words, tmp_path, capsys):
+    out = tmp_path / "g.npz"
+    assert main(["index", str(gallery), "-o", str(out), *words()]) == 0
+    photo = gallery / names_in(out)[0]
+    before = out.read_bytes(), photo.read_bytes()
+    capsys.readouterr()
+    asked = ["search", str(out), str(photo)]
+    for extra, message in (
+        (["--json", str(tmp_path / "." / "g.npz")], "is the index, a photo, the weights"),
+        (["--picture", str(photo)], "is the index, a photo, the weights"),
+        (["--json", str(tmp_path / "a.png"), "--picture", str(tmp_path / "a.png")], "the other"),
+        (["--picture", str(tmp_path / "a.jpg"), "--json", str(tmp_path / "a.json")], "in .png"),
+        (["--json", "-"], "--json -: expected the name of a file"),
+        (["--prior", "0"], "--prior 0.0: expected a share above 0"),
+        (["--prior", "1"], "--prior 1.0: expected a share above 0"),
+        (["--prior", "nan"], "--prior nan: expected a share"),
+    ):
+        assert main([*asked, *extra]) == 1
+        said = capsys.readouterr()
+        assert message in said.err and said.out == ""
+    assert (out.read_bytes(), photo.read_bytes()) == before
+    assert not list(tmp_path.glob("a.*"))
+
+
+def test_an_index_that_says_too_little_of_its_model_is_refused(gallery, words, tmp_path, capsys):
+    out, other = str(tmp_path / "g.npz"), str(tmp_path / "other.npz")
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    for key in ("config", "weights", "folder", "model"):
+        index = GalleryIndex.load(out)
+        index.about[key] = 7
+        index.save(other)
+        for asked in (["search", other, "x.jpg"], ["index", str(gallery), "-o", other, "--add"]):
+            assert main(asked) == 1
+            error = capsys.readouterr().err
+            assert f"other.npz: its `about` does not say {key}; expected an index" in error
+    index = GalleryIndex.load(out)
+    index.about["config"] += "\nNO_KEY: 1\n"
+    index.save(other)
+    assert main(["search", other, "x.jpg"]) == 1
+    error = capsys.readouterr().err
+    assert "the index's config: " in error and "NO_KEY" in error
 
 
 @pytest.fixture

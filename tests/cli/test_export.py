@@ -52,7 +52,8 @@ def test_what_int8_costs_is_measured_when_asked(command, on_synthocc, capsys):
         ([], {"format": "pickle"}, "--format pickle: expected one of onnx, torchscript"),
         (["--int8"], {"format": "torch-export"}, "no dynamic quantisation here"),
         (["--dataset", "Gone"], {}, "Gone"),
-        ([], {"overrides": ["MODEL.NO_KEY", "1"]}, "MODEL.NO_KEY"),
+        ([], {"overrides": ["MODEL.NO_KEY", "1"]}, "overrides: Non-existent key: MODEL.NO_KEY"),
+        ([], {"overrides": ["SEED"]}, "overrides: expected KEY VALUE pairs, got "),
     ],
 )
 def test_mistakes_are_one_sentence_and_write_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -285,6 +286,34 @@ def test_too_little_visible_is_an_answer(calibrated, gallery, tmp_path, capsys):
     assert one["answers"] == [] and one["refused"] and 0 < one["visible"] < 1
     assert main([*asked, "--min-visibility", "0.0"]) == 0
     assert "too little" not in capsys.readouterr().out
+
+
+def test_what_cannot_be_calibrated_names_the_dump_and_writes_nothing(
+    calibrated, gallery, tmp_path, capsys
+):
+    from fed_plugin.retrieval.feature_dump import FeatureDump
+
+    out, path, weights = calibrated
+    whole = FeatureDump.load(path)
+    tried = np.random.default_rng(0).permutation(np.arange(40))[20:]  # calibrate's second half
+    one_camera = np.where(np.isin(whole.pids, tried), 0, whole.camids)
+    for change, message in (
+        ({"pids": np.zeros_like(whole.pids)}, "1 people among the queries"),
+        ({"camids": np.zeros_like(whole.camids)}, "0 right and "),
+        ({"camids": one_camera}, "the half of the people to try the curve on has no"),
+    ):
+        dataclasses.replace(whole, **change).save(tmp_path / "odd.npz")
+        assert main(["calibrate", str(tmp_path / "odd.npz"), "--weights", weights]) == 1
+        error = capsys.readouterr().err
+        assert f"odd.npz: {message}" in error and "Warning" not in error
+    assert main(["calibrate", path, "--weights", weights, "--seed", "-1"]) == 1
+    assert "--seed -1: expected 0 or more" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.calibration.json"))
+    assert main(["calibrate", path, "--weights", weights]) == 0
+    (curve,) = tmp_path.glob("*.calibration.json")
+    curve.write_text(curve.read_text()[:40])
+    assert main(["search", out, str(gallery / names_in(out)[0])]) == 1
+    assert "try `calibrate` again, or moving the file away" in capsys.readouterr().err
 
 
 def test_a_dump_of_other_weights_is_not_calibrated(calibrated, words, tmp_path, capsys):

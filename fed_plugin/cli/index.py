@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
 def _photos_of(gallery: str | None) -> list[Path]:
     from fed_plugin.datasets.listing import IMAGE_SUFFIXES
 
-    if gallery is None:
+    if not gallery:
         raise ValueError("GALLERY: expected a folder of photos, or --remove NAME...; got neither")
     if not Path(gallery).is_dir():
         raise FileNotFoundError(f"GALLERY {gallery!r}: no such folder; expected one of photos")

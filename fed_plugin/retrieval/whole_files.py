@@ -19,6 +19,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         path: of a file in a folder that is there.
 
     Raises:
+        FileExistsError: ``path`` is a device, a pipe or a socket.
         FileNotFoundError: There is no such folder.
         IsADirectoryError: ``path`` is a folder.
     """
@@ -79,6 +80,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     """Refuse a path that no file can be written at, before the work that fills it.
 
     Raises:
+        FileExistsError: It is a device, a pipe or a socket, whose place a file would take.
         FileNotFoundError: Its folder is not there.
         IsADirectoryError: It is a folder.
         PermissionError: Its folder cannot be written to.
@@ -88,6 +90,10 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise FileNotFoundError(f"{target}: expected a file in a folder that is there; make it")
     if target.is_dir():
         raise IsADirectoryError(f"{target}: is a folder, expected the name of a file")
+    if os.path.exists(target) and not target.is_file():  # a rename would remove /dev/null
+        raise FileExistsError(
+            f"{target}: is a device or a pipe, expected the name of a file; try another"
+        )
     if not os.access(target.absolute().parent, os.W_OK):
         raise PermissionError(
             f"{target}: its folder cannot be written to; expected a file elsewhere, try another"

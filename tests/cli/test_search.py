@@ -158,6 +158,8 @@ def test_another_model_is_refused(gallery, words, tmp_path, capsys):
     [
         (["index", "gone", "-o", "{out}", "{model}"], "no such folder"),
         (["index", "{empty}", "-o", "{out}", "{model}"], "no photo in it"),
+        (["index", "", "-o", "{out}", "{model}"], "GALLERY: expected a folder of photos"),
+        (["index", "-o", "{out}", "{model}"], "GALLERY: expected a folder of photos"),
         (["index", "{gallery}", "-o", "{out}"], "--config-file and --weights"),
         (["index", "{gallery}", "-o", "gone/g.npz", "{model}"], "a folder that is there"),
         (["index", "{gallery}", "-o", "{out}", "--add"], "no such file"),

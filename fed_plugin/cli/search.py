@@ -102,7 +102,11 @@ def run(args: argparse.Namespace) -> None:
     if args.picture:
         from fed_plugin.cli.match_picture import draw_matches
 
-        print(draw_matches(args, index, said, scores, rows))
+        answered = [i for i, one in enumerate(found) if one["answers"]]
+        if answered:
+            print(draw_matches(args, index, said, scores, rows, answered))
+        else:
+            print(f"--picture: no photo has an answer, so {args.picture} is not drawn")
 
 
 def _calibration(args: argparse.Namespace, embedder: Any) -> Any:

@@ -284,10 +284,21 @@ def test_too_little_visible_is_an_answer(calibrated, gallery, tmp_path, capsys):
     asked = ["search", out, str(gallery / names_in(out)[0]), "--json", str(tmp_path / "a.json")]
     assert main([*asked, "--min-visibility", "1"]) == 0
     assert "too little of the person is visible" in capsys.readouterr().out
+    picture = tmp_path / "a.png"
+    assert main([*asked, "--min-visibility", "1", "--picture", str(picture)]) == 0
+    assert "no photo has an answer" in capsys.readouterr().out and not picture.exists()
     (one,) = json.loads((tmp_path / "a.json").read_text())["photos"]
     assert one["answers"] == [] and one["refused"] and 0 < one["visible"] < 1
-    assert main([*asked, "--min-visibility", "0.0"]) == 0
+    assert main([*asked, "--min-visibility", "0.0", "--picture", str(picture)]) == 0
     assert "too little" not in capsys.readouterr().out
+    alone = cv2.imread(str(picture)).shape[0]
+    photos = [str(gallery / name) for name in names_in(out)[:4]]
+    assert main(["search", out, *photos, *asked[3:]]) == 0
+    seen = [one["visible"] for one in json.loads((tmp_path / "a.json").read_text())["photos"]]
+    limit = str(sum(sorted(seen)[-2:]) / 2)  # one of them is above
+    drawn = ["--min-visibility", limit, "--picture", str(picture)]
+    assert main(["search", out, *photos, *drawn]) == 0
+    assert cv2.imread(str(picture)).shape[0] == alone
 
 
 def test_what_cannot_be_calibrated_names_the_dump_and_writes_nothing(

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.description = (
         "Describe every photo below a folder with a model and keep the descriptors in a file that "
-        "`search` looks through (docs/deployment.md). The file knows the config and the weights' "
+        "`search` looks through (docs/search.md). The file knows the config and the weights' "
         "hash, and takes descriptors of no other model."
     )
     parser.add_argument("gallery", nargs="?", metavar="GALLERY", help="folder of photos")
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
             another model.
     """
     from fed_plugin.cli.gallery_model import embedder_of, load_gallery
-    from fed_plugin.retrieval.whole_files import check_writable
+    from fed_plugin.retrieval.whole_files import check_apart, check_writable
 
     target = Path(args.out)
     check_writable(target)
@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> None:
             raise FileExistsError(f"{target}: exists already; try --add, another name, or --force")
         if not (args.config_file and args.weights):
             raise ValueError("--config-file and --weights: expected both, to make an index")
+        check_apart(target, [args.config_file, args.weights, *photos])
         from fed_plugin import Embedder
 
         embed = Embedder(args.config_file, args.weights, args.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fed_plugin.retrieval.whole_files import check_writable
+from fed_plugin.retrieval.whole_files import check_apart, check_writable
 
 
 def check_outputs(args: argparse.Namespace) -> None:
@@ -18,20 +18,15 @@ def check_outputs(args: argparse.Namespace) -> None:
         FileNotFoundError: A folder to write in is not there.
         ValueError: The picture is no ``.png``, or two of the files are the same one.
     """
-    read = [args.index, *args.photos, *filter(None, [args.weights])]
-    taken = {Path(path).resolve() for path in read}
+    taken = [args.index, *args.photos, *filter(None, [args.weights])]
     for flag, path in (("--json", args.json), ("--picture", args.picture)):
         if not path:
             continue
         if path == "-":
             raise ValueError(f"{flag} -: expected the name of a file; the table goes to stdout")
         check_writable(path)
-        if Path(path).resolve() in taken:
-            raise ValueError(
-                f"{flag} {path}: is the index, a photo, the weights, or the other file to write; "
-                "expected a file of its own, try another name"
-            )
-        taken.add(Path(path).resolve())
+        check_apart(path, taken)
+        taken.append(path)
     if args.picture and Path(args.picture).suffix.lower() != ".png":
         raise ValueError(f"--picture {args.picture}: expected a path that ends in .png")
 

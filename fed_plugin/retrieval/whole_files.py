@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -74,6 +74,23 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_apart(path: str | os.PathLike[str], read: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse to write over a file that is needed itself, however it is spelled.
+
+    Args:
+        path: to write to.
+        read: files that are read, or written under other names.
+
+    Raises:
+        ValueError: ``path`` is one of them.
+    """
+    if os.path.realpath(path) in map(os.path.realpath, read):
+        raise ValueError(
+            f"{path}: is read here, or written as something else; expected a file of its own, try "
+            "another name"
+        )
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

@@ -65,6 +65,16 @@ def test_mistakes_are_one_sentence_and_write_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_checkpoint_is_not_written_over(command, tmp_path, capsys):
+    for name in ("weights.pth", "link.pth"):
+        (tmp_path / "weights.pth").write_text("mine")
+        (tmp_path / "link.pth").unlink(missing_ok=True)
+        (tmp_path / "link.pth").symlink_to("weights.pth")
+        assert command("--force", weights=tmp_path / name, out="weights.pth") == 1
+        assert "weights.pth: is read here" in capsys.readouterr().err
+        assert (tmp_path / "weights.pth").read_text() == "mine"
+
+
 def test_a_missing_package_is_named_with_what_installs_it(command, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(formats, "find_spec", lambda name: None if name == "onnxscript" else name)
     monkeypatch.setattr(formats, "EXPORTS", True)

@@ -182,7 +182,11 @@ def test_mistakes_are_one_sentence(gallery, words, tmp_path, capsys, asked, mess
 def test_an_index_is_written_over_only_when_asked(gallery, words, tmp_path, capsys):
     out = tmp_path / "g.npz"
     out.write_text("mine")
-    asked = ["index", str(gallery), "-o", str(out), *words()]
+    model = words()
+    for needed in (model[1], model[3]):
+        assert main(["index", str(gallery), "-o", needed, *model, "--force"]) == 1
+        assert "is read here" in capsys.readouterr().err
+    asked = ["index", str(gallery), "-o", str(out), *model]
     assert main(asked) == 1 and out.read_text() == "mine"
     assert "try --add, another name, or --force" in capsys.readouterr().err
     assert main([*asked, "--force"]) == 0 and len(names_in(out)) == 12
@@ -196,9 +200,9 @@ def test_nothing_that_is_read_is_written_over(gallery, words, tmp_path, capsys):
     capsys.readouterr()
     asked = ["search", str(out), str(photo)]
     for extra, message in (
-        (["--json", str(tmp_path / "." / "g.npz")], "is the index, a photo, the weights"),
-        (["--picture", str(photo)], "is the index, a photo, the weights"),
-        (["--json", str(tmp_path / "a.png"), "--picture", str(tmp_path / "a.png")], "the other"),
+        (["--json", str(gallery / ".." / "g.npz")], "g.npz: is read here"),
+        (["--picture", str(photo)], f"{photo.name}: is read here"),
+        (["--json", str(tmp_path / "a.png"), "--picture", str(tmp_path / "a.png")], "a.png: is"),
         (["--picture", str(tmp_path / "a.jpg"), "--json", str(tmp_path / "a.json")], "in .png"),
         (["--json", "-"], "--json -: expected the name of a file"),
         (["--prior", "0"], "--prior 0.0: expected a share above 0"),

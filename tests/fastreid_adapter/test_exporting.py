@@ -339,6 +339,15 @@ def test_int8_needs_a_linear_layer():
             writers._int8_linears(torch.nn.Sequential(model))
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_file_that_cannot_be_opened_is_named(tmp_path, format):
+    with pytest.raises(FileNotFoundError, match=r"gone: no such file; expected one that `export`"):
+        exporting.ExportedFile(tmp_path / "gone", format)
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(ValueError, match=f"text: not a {format} file that can be read"):
+        exporting.ExportedFile(tmp_path / "text", format)
+
+
 def test_a_file_of_somebody_else_is_refused(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated

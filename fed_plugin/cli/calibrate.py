@@ -60,9 +60,19 @@ def run(args: argparse.Namespace) -> None:
             f"{args.dump}: is of other weights ({str(of_dump)[:12]}) than {args.weights} "
             f"({ours[:12]}); expected a dump by these, see `dump`"
         )
-    validation, test = _halves(dump, args.seed)
-    fitted = fit_calibration(*_pairs(dump, validation, args.matching)[:2], ours, args.matching)
-    similarity, right, hits, queries = _pairs(dump, test, args.matching)
+    if args.seed < 0:
+        raise ValueError(f"--seed {args.seed}: expected 0 or more")
+    try:
+        validation, test = _halves(dump, args.seed)
+        fitted = fit_calibration(*_pairs(dump, validation, args.matching)[:2], ours, args.matching)
+        similarity, right, hits, queries = _pairs(dump, test, args.matching)
+        if not right.any():
+            raise ValueError(
+                "the half of the people to try the curve on has no right pair; expected one from "
+                "another camera, try another --seed, or more people"
+            )
+    except ValueError as error:
+        raise ValueError(f"{args.dump}: {error}") from error
     print(
         f"fitted on {fitted.pairs} pairs of {len(validation)} people ({fitted.right_pairs} right), "
         f"tried on {len(similarity)} pairs of {len(test)} others ({int(right.sum())} right)"

@@ -11,6 +11,7 @@ import torch
 
 from fed_plugin.modeling import convert_reference_state_dict
 from fed_plugin.modeling.weight_files import read_weights, unwrapped
+from fed_plugin.retrieval.whole_files import check_writable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
     except (KeyError, TypeError) as error:
         raise ValueError(f"{source}: {error.args[0]}") from error
     target.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(target)
     partial = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         torch.save({"model": converted}, partial)

@@ -49,14 +49,15 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         FileExistsError: FILE is there and ``--force`` is not.
         FileNotFoundError: no such config, checkpoint, or folder to write in.
-        ValueError: as ``export_model`` and ``measure_rank1``.
+        ValueError: FILE is the config or the checkpoint; as ``export_model`` and ``measure_rank1``.
     """
     from fed_plugin.cli.progress import ProgressLine
     from fed_plugin.installed_configs import find_config
-    from fed_plugin.retrieval.whole_files import check_writable
+    from fed_plugin.retrieval.whole_files import check_apart, check_writable
 
     target, untrained = Path(args.out), args.weights == UNTRAINED
     check_writable(target)
+    check_apart(target, [args.config_file, args.weights])
     if target.exists() and not args.force:
         raise FileExistsError(f"{target}: exists already; try another name, or --force")
     if not untrained and not Path(args.weights).is_file():

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.description = (
         "Describe every photo below a folder with a model and keep the descriptors in a file that "
-        "`search` looks through (docs/deployment.md). The file knows the config and the weights' "
+        "`search` looks through (docs/search.md). The file knows the config and the weights' "
         "hash, and takes descriptors of no other model."
     )
     parser.add_argument("gallery", nargs="?", metavar="GALLERY", help="folder of photos")
@@ -44,37 +44,37 @@ def run(args: argparse.Namespace) -> None:
         ValueError: words that contradict each other, a folder without photos that can be read, or
             another model.
     """
-    from fed_plugin.retrieval.gallery_index import GalleryIndex
-    from fed_plugin.retrieval.whole_files import check_writable
+    from fed_plugin.cli.gallery_model import embedder_of, load_gallery
+    from fed_plugin.retrieval.whole_files import check_apart, check_writable
 
     target = Path(args.out)
     check_writable(target)
     if args.remove:
         if args.gallery or args.add:
             raise ValueError("--remove: expected no GALLERY and no --add beside it")
-        index = GalleryIndex.load(target)
+        index = load_gallery(target)
+        before = len(index)
         index.remove(args.remove)
         index.save(target)
-        print(f"{target}: {len(args.remove)} photos removed, {len(index)} left")
+        print(f"{target}: {before - len(index)} photos removed, {len(index)} left")
         return
     photos = _photos_of(args.gallery)
     if args.add:
-        from fed_plugin.cli.gallery_model import embedder_of
-
         if args.config_file:
             raise ValueError("--config-file: the index knows its config; leave it out with --add")
-        index = GalleryIndex.load(target)
+        index = load_gallery(target)
         embed = embedder_of(index, args.weights, args.device)
     else:
         if target.exists() and not args.force:
             raise FileExistsError(f"{target}: exists already; try --add, another name, or --force")
         if not (args.config_file and args.weights):
             raise ValueError("--config-file and --weights: expected both, to make an index")
+        check_apart(target, [args.config_file, args.weights, *photos])
         from fed_plugin import Embedder
 
         embed = Embedder(args.config_file, args.weights, args.device)
         index = _empty_index(embed, args)
-    names = [_name(photo, Path(index.about["folder"])) for photo in photos]
+    names = _names(photos, Path(index.about["folder"]))
     known = set(index.names)
     new = [(name, photo) for name, photo in zip(names, photos, strict=True) if name not in known]
     left_out = _describe_into(index, embed, new)
@@ -90,7 +90,9 @@ def run(args: argparse.Namespace) -> None:
 def _photos_of(gallery: str | None) -> list[Path]:
     from fed_plugin.datasets.listing import IMAGE_SUFFIXES
 
-    if not gallery or not Path(gallery).is_dir():
+    if not gallery:
+        raise ValueError("GALLERY: expected a folder of photos, or --remove NAME...; got neither")
+    if not Path(gallery).is_dir():
         raise FileNotFoundError(f"GALLERY {gallery!r}: no such folder; expected one of photos")
     photos = [x for x in Path(gallery).rglob("*") if x.suffix.lower() in IMAGE_SUFFIXES]
     if not photos:
@@ -112,10 +114,17 @@ def _empty_index(embed: Any, args: argparse.Namespace) -> Any:
     return GalleryIndex(nothing.descriptors.shape[1], parts, about)
 
 
-def _name(photo: Path, folder: Path) -> str:
-    """Return a photo's path from the index's folder on, the whole path if it lies elsewhere."""
-    whole = photo.absolute()
-    return (whole.relative_to(folder) if whole.is_relative_to(folder) else whole).as_posix()
+def _names(photos: list[Path], folder: Path) -> list[str]:
+    """Return photos' paths from the index's folder on, whole paths of those that lie elsewhere.
+
+    Folders are compared as they are on the disk: links and ``..`` make no second name.
+    """
+    real = {parent: parent.resolve() for parent in {photo.parent for photo in photos}}
+    root, names = folder.resolve(), []
+    for photo in photos:
+        whole = real[photo.parent] / photo.name
+        names.append((whole.relative_to(root) if whole.is_relative_to(root) else whole).as_posix())
+    return names
 
 
 def _describe_into(index: Any, embed: Any, photos: list[tuple[str, Path]]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def draw_matches(
     said: Any,
     scores: NDArray[np.float32],
     rows: NDArray[np.int64],
+    answered: list[int],
 ) -> Path:
     """Draw queries and answers to ``args.picture``; return its path.
 
@@ -31,6 +33,7 @@ def draw_matches(
         said: ``Embeddings`` of the queries.
         scores: (Q, K).
         rows: (Q, K) of the index.
+        answered: queries to draw; the others were refused, or found nobody that probable.
 
     Raises:
         ValueError: the file is no ``.png``.
@@ -38,14 +41,16 @@ def draw_matches(
     from fed_plugin.retrieval.part_matching import part_contributions, visible_contributions
     from fed_plugin.visualization import Answers, match_sheet
 
-    scores, rows = scores[:, :SHOWN], rows[:, :SHOWN]
+    scores, rows = scores[answered, :SHOWN], rows[answered, :SHOWN]
+    descriptors, photos = said.descriptors[answered], [args.photos[i] for i in answered]
+    visible = None if said.visibility is None else said.visibility[answered]
     folder = Path(index.about.get("folder", ""))
     images = np.stack([[_photo(folder / index.names[row]) for row in of] for of in rows])
     visibility = contributions = None
     if index.num_parts:
         visibility = index.visibility[rows]
         shares = []
-        for query, seen, of in zip(said.descriptors, said.visibility, rows, strict=True):
+        for query, seen, of in zip(descriptors, visible, rows, strict=True):
             others = np.stack([index.faiss.reconstruct(int(row)) for row in of])
             if args.matching == "visibility":
                 of_query = visible_contributions(
@@ -55,15 +60,21 @@ def draw_matches(
                 of_query = part_contributions(query[None], others, index.num_parts)
             shares.append(of_query[0])
         contributions = np.stack(shares)
-    names = [[Path(index.names[row]).name for row in of] for of in rows]
+    names = [[_label(index.names[row]) for row in of] for of in rows]
     return match_sheet(
-        np.stack([_photo(Path(photo)) for photo in args.photos]),
-        said.visibility,
+        np.stack([_photo(Path(photo)) for photo in photos]),
+        visible,
         Answers(images, scores, visibility, contributions, names),
         args.picture,
-        [Path(photo).name for photo in args.photos],
-        title=f"The most similar of {len(index)} photos, by {args.matching}",
+        [_label(photo) for photo in photos],
+        title=f"The most similar of {len(index)} photos, by {args.matching}"
+        + ("" if args.min_probability is None else ", less probable ones too"),
     )
+
+
+def _label(path: str) -> str:
+    """Return a file's name as letters; bytes of a name that are none become question marks."""
+    return os.fsencode(Path(path).name).decode("utf-8", "replace")
 
 
 def _photo(path: Path) -> NDArray[np.uint8]:

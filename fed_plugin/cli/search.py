@@ -66,19 +66,13 @@ def run(args: argparse.Namespace) -> None:
         ValueError: a photo cannot be read, the weights are others than the index's, or the model
             estimates no visibility to match by.
     """
-    from fed_plugin.cli.gallery_model import embedder_of
-    from fed_plugin.retrieval.gallery_index import GalleryIndex
-    from fed_plugin.retrieval.whole_files import check_writable, written_whole
+    from fed_plugin.cli.gallery_model import embedder_of, load_gallery
+    from fed_plugin.cli.search_checks import check_numbers, check_outputs
+    from fed_plugin.retrieval.whole_files import written_whole
 
-    for path in filter(None, (args.json, args.picture)):
-        check_writable(path)
-    for name in ("min_probability", "min_visibility", "prior"):
-        value = getattr(args, name)
-        if value is not None and not 0 <= value <= 1:
-            raise ValueError(f"--{name.replace('_', '-')} {value}: expected a share from 0 to 1")
-    if args.top < 1:
-        raise ValueError(f"--top {args.top}: expected 1 or more")
-    index = GalleryIndex.load(args.index)
+    check_outputs(args)
+    check_numbers(args)
+    index = load_gallery(args.index)
     if not len(index):
         raise ValueError(f"{args.index}: holds no photo; try `index GALLERY --add -o {args.index}`")
     if args.matching == "visibility" and not index.num_parts:
@@ -108,7 +102,11 @@ def run(args: argparse.Namespace) -> None:
     if args.picture:
         from fed_plugin.cli.match_picture import draw_matches
 
-        print(draw_matches(args, index, said, scores, rows))
+        answered = [i for i, one in enumerate(found) if one["answers"]]
+        if answered:
+            print(draw_matches(args, index, said, scores, rows, answered))
+        else:
+            print(f"--picture: no photo has an answer, so {args.picture} is not drawn")
 
 
 def _calibration(args: argparse.Namespace, embedder: Any) -> Any:
@@ -125,7 +123,10 @@ def _calibration(args: argparse.Namespace, embedder: Any) -> Any:
             f"{path}: no such file, so no probability is known; try `calibrate DUMP --weights "
             f"{weights or 'FILE.pth'}`"
         )
-    curve = Calibration.load(path)
+    try:
+        curve = Calibration.load(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; try `calibrate` again, or moving the file away") from error
     fits = curve.weights_sha256 == embedder.model_identity["weights_sha256"]
     if fits and curve.matching == args.matching:
         return curve
@@ -180,4 +181,5 @@ def _print_table(found: list[dict[str, Any]]) -> None:
     if not any(row[3] for row in table):
         columns.pop(3)
         table = [[*row[:3], row[4]] for row in table]
-    print(tabulate(table, columns, disable_numparse=True))
+    printed = tabulate(table, columns, disable_numparse=True)
+    print(printed.encode("utf-8", "backslashreplace").decode())  # names may be no text

@@ -38,9 +38,16 @@ def read_config(config_file: str, overrides: list[Any]) -> Any:
             f"{config_file}: expected YAML of KEY: VALUE, as fast-reid's configs are, and a file "
             f"under _BASE_, if any; got something else ({' '.join(str(error).split())})"
         ) from error
+    if len(overrides) % 2:
+        raise ValueError(
+            f"overrides: expected KEY VALUE pairs, got {len(overrides)} words: "
+            f"{' '.join(map(str, overrides))}"
+        )
     try:
         cfg.merge_from_list(overrides)
     except ValueError as error:
         raise ValueError(f"overrides: {error}") from error
+    except AssertionError as error:  # how yacs refuses a key
+        raise KeyError(f"overrides: {error}") from error
     check_config(cfg)
     return cfg

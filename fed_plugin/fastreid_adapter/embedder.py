@@ -5,7 +5,6 @@ Shape shorthand: ``N`` images, ``D`` numbers, ``P`` parts, ``H, W`` height and w
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +21,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.description import describe_images
+from fed_plugin.fastreid_adapter.embedder_arguments import (
+    checked_batch_size,
+    checked_device,
+    checked_overrides,
+)
+from fed_plugin.fastreid_adapter.model_identity import model_identity
 from fed_plugin.fastreid_adapter.photos import BrokenPhotoError, Photo, as_rgb, one_by_one
 from fed_plugin.fastreid_adapter.trained_model import load_trained
 from fed_plugin.installed_configs import find_config
@@ -64,7 +68,7 @@ class Embedder:
     ``N * D * 4`` bytes; nothing else grows with ``N``.
 
     Args:
-        config: a config file, or the name of an installed one such as ``"fed_plus"``.
+        config: a config file, or the name of an installed one such as ``"synthocc_vit_tiny"``.
         weights: checkpoint of that config; an empty string takes random weights, drawn from
             ``SEED``.
         device: such as ``"cuda:0"``; None takes CUDA where there is one.
@@ -75,6 +79,7 @@ class Embedder:
 
     Raises:
         FileNotFoundError: No such config or checkpoint.
+        KeyError: An override's key that nobody declares.
         ValueError: The checkpoint is of another model, or an argument is none of the above.
     """
 
@@ -93,26 +98,23 @@ class Embedder:
             raise FileNotFoundError(f"weights {weights!r}: no such file; expected a checkpoint")
         if precision not in (None, *PRECISIONS):
             raise ValueError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        words = [*overrides, "MODEL.WEIGHTS", weights, "MODEL.DEVICE", str(device)]
+        words = checked_overrides(overrides)
+        words += ["MODEL.WEIGHTS", weights, "MODEL.DEVICE", str(checked_device(device))]
         self.cfg = read_config(find_config(os.fspath(config)), words)
         if precision == "fp32" and "FED" in self.cfg.MODEL:
             self.cfg.merge_from_list(["MODEL.FED.PRECISION", "fp32"])
-        self.batch_size = self.cfg.TEST.IMS_PER_BATCH if batch_size is None else batch_size
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size {batch_size}: expected 1 or more")
-        self.device, self.precision = device, precision
+        self.batch_size = checked_batch_size(
+            self.cfg.TEST.IMS_PER_BATCH if batch_size is None else batch_size
+        )
+        self.precision = precision
         self.model = load_trained(self.cfg)
+        self.device = torch.device(self.model.device)  # the CPU, where there is no CUDA
         self._prepare = build_transforms(self.cfg, is_train=False)
 
     @property
     def model_identity(self) -> dict[str, str]:
         """What decides the descriptors, as hashes: of the weights, and of the config's keys."""
-        weights = self.cfg.MODEL.WEIGHTS
-        return {
-            "weights_sha256": content_hash(weights) if weights else "",
-            "config_sha256": hashlib.sha256(_deciding_keys(self.cfg).encode()).hexdigest(),
-        }
+        return model_identity(self.cfg)
 
     def __call__(
         self,
@@ -133,6 +135,9 @@ class Embedder:
 
         Raises:
             BrokenPhotoError: A photo cannot be read; a ValueError that says its index and why.
+            TypeError: ``photos`` are none.
+            ValueError: The model's own numbers are not finite, or the config leaves photos of
+                several sizes.
         """
         singles, total = one_by_one(photos)
         said: list[dict[str, NDArray[np.float32]]] = []
@@ -178,6 +183,11 @@ class Embedder:
         """Describe what could be read; the other rows are NaN."""
         good = [i for i, image in enumerate(batch) if torch.is_tensor(image)]
         images = [image for image in batch if torch.is_tensor(image)]
+        if len({image.shape for image in images}) > 1:
+            raise ValueError(
+                f"INPUT.SIZE_TEST={list(self.cfg.INPUT.SIZE_TEST)}: leaves photos of several "
+                "sizes, which make no batch; expected [height, width], or try batch_size=1"
+            )
         # a batch of nothing still has to say how many numbers its rows have
         stacked = torch.stack(images or [self._prepare(Image.new("RGB", (64, 128)))])
         with torch.autocast(
@@ -188,19 +198,12 @@ class Embedder:
         rows = {}
         for name in said.keys() & {"features", "visibility"}:
             values = said[name].float().cpu().numpy()
+            if not np.isfinite(values).all():
+                raise ValueError(
+                    f"MODEL.WEIGHTS={self.cfg.MODEL.WEIGHTS}: the model's {name} are not finite; "
+                    "expected numbers, try a checkpoint of a training that did not diverge, or "
+                    "precision='fp32'"
+                )
             rows[name] = np.full((len(batch), *values.shape[1:]), np.nan, np.float32)
             rows[name][good] = values[: len(good)]
         return {name: values[:keep] for name, values in rows.items()}
-
-
-def _deciding_keys(cfg: Any) -> str:
-    """Return the keys that can change a descriptor; not where it is computed and how exactly."""
-    decides = cfg.clone()
-    decides.defrost()
-    decides.MODEL.WEIGHTS = decides.MODEL.DEVICE = decides.MODEL.BACKBONE.PRETRAIN_PATH = ""
-    decides.MODEL.HEADS.NUM_CLASSES = 0  # of the classifier, which evaluation leaves out
-    if "FED" in decides.MODEL:
-        decides.MODEL.FED.PRECISION = "fp32"
-    size, crop = cfg.INPUT.SIZE_TEST, cfg.INPUT.CROP
-    seed = "" if cfg.MODEL.WEIGHTS else cfg.get("SEED", -1)
-    return f"{decides.MODEL.dump()}\n{list(size)} {crop.dump()} {cfg.TEST.FLIP.ENABLED} {seed}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
@@ -36,10 +37,11 @@ def one_by_one(photos: Photo | Iterable[Photo]) -> tuple[Iterator[Photo], int | 
     one = isinstance(photos, (str, os.PathLike, Image.Image))
     if one or (isinstance(photos, np.ndarray) and photos.ndim < 4):
         return iter([photos]), 1  # type: ignore[list-item]
-    if not isinstance(photos, Iterable):
+    # what is no photo would come in as many: a file as lines, bytes as numbers
+    if not isinstance(photos, Iterable) or isinstance(photos, (bytes, Mapping, io.IOBase)):
         raise TypeError(
             f"photos are {type(photos).__name__}: expected a path, an array, a PIL image, or an "
-            "iterable of them"
+            "iterable of them; try PIL.Image.open(...) for files and bytes"
         )
     return iter(photos), len(photos) if hasattr(photos, "__len__") else None
 

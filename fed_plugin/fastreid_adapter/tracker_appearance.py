@@ -8,7 +8,8 @@ Source: boxmot's ``base_backend.py`` and forks of deep_sort_pytorch's ``deep_sor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,16 +49,15 @@ class TrackerAppearance:
         """
         boxes = np.asarray(xyxys, np.float64)
         if boxes.size == 0:
-            return self([])
+            boxes = np.empty((0, 4))
         if boxes.ndim != 2 or boxes.shape[1] < 4 or not np.isfinite(boxes[:, :4]).all():
             raise ValueError(f"xyxys: expected (N, 4) finite numbers, got {boxes.shape}")
-        if img.ndim != 3 or img.shape[2] != 3 or img.dtype != np.uint8:
-            raise ValueError(f"img: expected (H, W, 3) uint8 BGR, got {img.shape} {img.dtype}")
+        _check_bgr("img", img)
         height, width = img.shape[:2]
         edges = boxes[:, :4].round().clip(0, [width, height, width, height]).astype(int)
         return self([img[top:bottom, left:right] for left, top, right, bottom in edges])
 
-    def __call__(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def __call__(self, crops: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Describe crops, as DeepSORT's and StrongSORT's trackers ask for it.
 
         Args:
@@ -67,10 +67,15 @@ class TrackerAppearance:
             (N, D) float32 of unit length.
 
         Raises:
-            BrokenPhotoError: a crop is no such array; the message says which.
+            ValueError: a crop is no such array; the message says which.
         """
+        if isinstance(crops, np.ndarray) and crops.ndim == 3:
+            raise ValueError(f"crops: expected a list of crops, got one of {crops.shape}; try [it]")
+        crops = list(crops)
         full = [i for i, crop in enumerate(crops) if np.size(crop)]
-        said = self.embedder([np.asarray(crops[i])[..., ::-1] for i in full])
+        for i in full:
+            _check_bgr(f"crop {i}", crops[i])
+        said = self.embedder([crops[i][..., ::-1] for i in full])
         descriptors = np.zeros((len(crops), self.num_dimensions), np.float32)
         descriptors[full] = said.descriptors
         self.visibility = None
@@ -78,3 +83,10 @@ class TrackerAppearance:
             self.visibility = np.zeros((len(crops), said.visibility.shape[1]), np.float32)
             self.visibility[full] = said.visibility
         return descriptors
+
+
+def _check_bgr(name: str, image: Any) -> None:
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"{name}: expected (H, W, 3) uint8 BGR, got {type(image).__name__}")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"{name}: expected (H, W, 3) uint8 BGR, got {image.shape} {image.dtype}")

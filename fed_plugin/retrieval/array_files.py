@@ -13,12 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def read_arrays(path: str | os.PathLike[str], called: str) -> dict[str, NDArray[Any]]:
+def read_arrays(
+    path: str | os.PathLike[str],
+    called: str,
+    remedy: str = "np.savez with arrays of numbers and strings",
+) -> dict[str, NDArray[Any]]:
     """Read an ``.npz``, executing nothing of it.
 
     Args:
         path: an existing file.
         called: what it should be, such as "a feature dump".
+        remedy: what makes such a file; the message says to try it.
 
     Raises:
         ValueError: It is something else; the message names the file.
@@ -34,8 +39,7 @@ def read_arrays(path: str | os.PathLike[str], called: str) -> dict[str, NDArray[
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"{path}: not {called} that can be read ({why}); expected an .npz of plain "
-            "arrays, whole and without pickled objects; try np.savez with arrays of numbers and "
-            "strings"
+            f"arrays, whole and without pickled objects; try {remedy}"
         ) from error
 
 

@@ -74,8 +74,12 @@ class Calibration(StoredAsJson):
         if not isinstance(content, dict) or set(content) != set(_FIELDS):
             raise ValueError(f"expected {', '.join(_FIELDS)}")
         numbers = [content[name] for name in _FIELDS[:5]]
-        if not all(isinstance(x, (int, float)) and math.isfinite(x) for x in numbers):
+        if not all(type(x) in (int, float) and math.isfinite(x) for x in numbers):
             raise ValueError(f"expected finite numbers, got {numbers}")
+        if content["slope"] <= 0:
+            raise ValueError(f"slope {content['slope']}: expected above 0, more alike is more sure")
+        if not all(isinstance(content[name], str) for name in _FIELDS[5:]):
+            raise ValueError(f"expected words for {' and '.join(_FIELDS[5:])}")
         _log_odds(content["prior"])
         return cls(**content)
 

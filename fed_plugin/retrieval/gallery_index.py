@@ -127,22 +127,26 @@ class GalleryIndex:
             Similarities (Q, K), best first, and rows of ``names`` (Q, K).
 
         Raises:
-            ValueError: another ``D``, ``top`` below 1, or visibility where the index has none.
+            ValueError: another ``D`` or ``P``, a number that is not finite, ``top`` below 1, or
+                visibility where the index has none.
         """
         if top < 1:
             raise ValueError(f"top {top}: expected 1 or more")
-        if descriptors.ndim != 2 or descriptors.shape[1] != self.faiss.d:
-            raise ValueError(f"descriptors: expected (Q, {self.faiss.d}), got {descriptors.shape}")
+        if visibility is not None and not self.num_parts:
+            raise ValueError("visibility: the index holds none, as its model estimates none")
+        descriptors = np.ascontiguousarray(descriptors, np.float32)
+        count = len(descriptors)
+        _check_queries("descriptors", descriptors, (count, self.faiss.d))
+        if visibility is not None:
+            _check_queries("visibility", np.asarray(visibility), (count, self.num_parts))
         top = min(top, len(self))
         if not top:
             return np.empty((len(descriptors), 0), np.float32), np.empty((len(descriptors), 0), int)
         if visibility is None:
             found: tuple[NDArray[np.float32], NDArray[np.int64]] = self.faiss.search(
-                np.ascontiguousarray(descriptors, np.float32), top
+                descriptors, top
             )
             return found
-        if not self.num_parts:
-            raise ValueError("visibility: the index holds none, as its model estimates none")
         similarity = visible_similarity(descriptors, visibility, self.descriptors, self.visibility)
         rows = np.argsort(-similarity, axis=1, kind="stable")[:, :top]
         return np.take_along_axis(similarity, rows, axis=1), rows
@@ -153,7 +157,8 @@ class GalleryIndex:
         Raises:
             ValueError: They differ; the message says in what.
         """
-        ours = self.about.get("model") or {}
+        ours = self.about.get("model")
+        ours = ours if isinstance(ours, Mapping) else {}
         different = sorted(key for key in {*ours, *model} if ours.get(key) != model.get(key))
         if different:
             raise ValueError(
@@ -179,7 +184,7 @@ class GalleryIndex:
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"{path}: no such file, expected {CALLED} (.npz)")
-        arrays = read_arrays(path, CALLED)
+        arrays = read_arrays(path, CALLED, "making it anew with `index`")
         try:
             names, descriptors = arrays["names"], arrays["descriptors"]
             visibility = arrays.get("visibility")
@@ -194,3 +199,14 @@ class GalleryIndex:
         except ValueError as error:
             raise ValueError(f"{path}: not {CALLED}: {error}") from error
         return index
+
+
+def _check_queries(name: str, array: NDArray[np.floating], shape: tuple[int, int]) -> None:
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected (Q, {shape[1]}) with Q = {shape[0]}, got {array.shape}")
+    broken = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if broken.size:
+        raise ValueError(
+            f"{name}: {broken.size} rows are not finite, first {broken[0]}; expected numbers, try "
+            "leaving out the photos that could not be read (`Embeddings.failures`)"
+        )

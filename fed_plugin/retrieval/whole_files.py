@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +19,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         path: of a file in a folder that is there.
 
     Raises:
+        FileExistsError: ``path`` is a device, a pipe or a socket.
         FileNotFoundError: There is no such folder.
         IsADirectoryError: ``path`` is a folder.
     """
@@ -75,10 +76,28 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def check_apart(path: str | os.PathLike[str], read: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse to write over a file that is needed itself, however it is spelled.
+
+    Args:
+        path: to write to.
+        read: files that are read, or written under other names.
+
+    Raises:
+        ValueError: ``path`` is one of them.
+    """
+    if os.path.realpath(path) in map(os.path.realpath, read):
+        raise ValueError(
+            f"{path}: is read here, or written as something else; expected a file of its own, try "
+            "another name"
+        )
+
+
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Refuse a path that no file can be written at, before the work that fills it.
 
     Raises:
+        FileExistsError: It is a device, a pipe or a socket, whose place a file would take.
         FileNotFoundError: Its folder is not there.
         IsADirectoryError: It is a folder.
         PermissionError: Its folder cannot be written to.
@@ -88,6 +107,10 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise FileNotFoundError(f"{target}: expected a file in a folder that is there; make it")
     if target.is_dir():
         raise IsADirectoryError(f"{target}: is a folder, expected the name of a file")
+    if os.path.exists(target) and not target.is_file():  # a rename would remove /dev/null
+        raise FileExistsError(
+            f"{target}: is a device or a pipe, expected the name of a file; try another"
+        )
     if not os.access(target.absolute().parent, os.W_OK):
         raise PermissionError(
             f"{target}: its folder cannot be written to; expected a file elsewhere, try another"

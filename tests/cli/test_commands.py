@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,6 +77,10 @@ def test_convert_does_not_write_over_a_file_unasked(released, tmp_path, capsys):
     assert main(["convert", str(released), str(target)]) == 1
     assert "exists already" in capsys.readouterr().err and target.read_text() == "mine"
     assert main(["convert", "--force", str(released), str(target)]) == 0
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["convert", "--force", str(released), str(tmp_path / "pipe")]) == 1
+    assert "pipe: is a device or a pipe" in capsys.readouterr().err
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_data_synth_draws_where_it_is_told(tmp_path, capsys):

@@ -52,7 +52,8 @@ def test_what_int8_costs_is_measured_when_asked(command, on_synthocc, capsys):
         ([], {"format": "pickle"}, "--format pickle: expected one of onnx, torchscript"),
         (["--int8"], {"format": "torch-export"}, "no dynamic quantisation here"),
         (["--dataset", "Gone"], {}, "Gone"),
-        ([], {"overrides": ["MODEL.NO_KEY", "1"]}, "MODEL.NO_KEY"),
+        ([], {"overrides": ["MODEL.NO_KEY", "1"]}, "overrides: Non-existent key: MODEL.NO_KEY"),
+        ([], {"overrides": ["SEED"]}, "overrides: expected KEY VALUE pairs, got "),
     ],
 )
 def test_mistakes_are_one_sentence_and_write_nothing(
@@ -62,6 +63,16 @@ def test_mistakes_are_one_sentence_and_write_nothing(
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_checkpoint_is_not_written_over(command, tmp_path, capsys):
+    for name in ("weights.pth", "link.pth"):
+        (tmp_path / "weights.pth").write_text("mine")
+        (tmp_path / "link.pth").unlink(missing_ok=True)
+        (tmp_path / "link.pth").symlink_to("weights.pth")
+        assert command("--force", weights=tmp_path / name, out="weights.pth") == 1
+        assert "weights.pth: is read here" in capsys.readouterr().err
+        assert (tmp_path / "weights.pth").read_text() == "mine"
 
 
 def test_a_missing_package_is_named_with_what_installs_it(command, tmp_path, capsys, monkeypatch):

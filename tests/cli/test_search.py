@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import shutil
 
 import cv2
@@ -96,6 +98,35 @@ def test_photos_are_added_and_removed(gallery, words, tmp_path, capsys):
     assert printed.count(both.names[7]) == 1  # what was asked, and no answer
 
 
+def test_a_photo_has_one_name_however_its_folder_is_spelled(gallery, words, tmp_path, capsys):
+    out = str(tmp_path / "g.npz")
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    before = names_in(out)
+    (tmp_path / "link").symlink_to(gallery)
+    for spelled in (gallery / ".." / gallery.name, tmp_path / "link", gallery / "one"):
+        assert main(["index", str(spelled), "-o", out, "--add"]) == 0
+        assert names_in(out) == before
+    elsewhere = shutil.copytree(gallery / "one", tmp_path / "elsewhere")
+    assert main(["index", str(tmp_path / "link" / ".." / "elsewhere"), "-o", out, "--add"]) == 0
+    assert names_in(out)[12:] == [p.as_posix() for p in sorted(elsewhere.resolve().iterdir())]
+    capsys.readouterr()
+    assert main(["index", "-o", out, "--remove", before[0], before[0]]) == 0
+    assert "1 photos removed, 17 left" in capsys.readouterr().out
+
+
+def test_names_that_are_no_text_are_printed_and_drawn(gallery, words, tmp_path, capsys):
+    odd = str(gallery / "one" / os.fsdecode(b"caf\xe9.jpg"))
+    try:
+        shutil.copy(next((gallery / "two").iterdir()), odd)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    out, picture = str(tmp_path / "g.npz"), str(tmp_path / "a.png")
+    assert main(["index", str(gallery / "one"), "-o", out, *words()]) == 0
+    assert main(["search", out, odd, "--top", "1", "--picture", picture]) == 0
+    capsys.readouterr().out.encode()  # as a terminal does, which is strict
+    assert cv2.imread(picture).shape[0] > 100
+
+
 def test_broken_photos_are_left_out_and_named(gallery, words, tmp_path, capsys):
     (gallery / "broken.jpg").write_bytes(b"no image")
     out = str(tmp_path / "g.npz")
@@ -127,6 +158,8 @@ def test_another_model_is_refused(gallery, words, tmp_path, capsys):
     [
         (["index", "gone", "-o", "{out}", "{model}"], "no such folder"),
         (["index", "{empty}", "-o", "{out}", "{model}"], "no photo in it"),
+        (["index", "", "-o", "{out}", "{model}"], "GALLERY: expected a folder of photos"),
+        (["index", "-o", "{out}", "{model}"], "GALLERY: expected a folder of photos"),
         (["index", "{gallery}", "-o", "{out}"], "--config-file and --weights"),
         (["index", "{gallery}", "-o", "gone/g.npz", "{model}"], "a folder that is there"),
         (["index", "{gallery}", "-o", "{out}", "--add"], "no such file"),
@@ -149,10 +182,57 @@ def test_mistakes_are_one_sentence(gallery, words, tmp_path, capsys, asked, mess
 def test_an_index_is_written_over_only_when_asked(gallery, words, tmp_path, capsys):
     out = tmp_path / "g.npz"
     out.write_text("mine")
-    asked = ["index", str(gallery), "-o", str(out), *words()]
+    model = words()
+    for needed in (model[1], model[3]):
+        assert main(["index", str(gallery), "-o", needed, *model, "--force"]) == 1
+        assert "is read here" in capsys.readouterr().err
+    asked = ["index", str(gallery), "-o", str(out), *model]
     assert main(asked) == 1 and out.read_text() == "mine"
     assert "try --add, another name, or --force" in capsys.readouterr().err
     assert main([*asked, "--force"]) == 0 and len(names_in(out)) == 12
+
+
+def test_nothing_that_is_read_is_written_over(gallery, words, tmp_path, capsys):
+    out = tmp_path / "g.npz"
+    assert main(["index", str(gallery), "-o", str(out), *words()]) == 0
+    photo = gallery / names_in(out)[0]
+    before = out.read_bytes(), photo.read_bytes()
+    capsys.readouterr()
+    asked = ["search", str(out), str(photo)]
+    for extra, message in (
+        (["--json", str(gallery / ".." / "g.npz")], "g.npz: is read here"),
+        (["--picture", str(photo)], f"{photo.name}: is read here"),
+        (["--json", str(tmp_path / "a.png"), "--picture", str(tmp_path / "a.png")], "a.png: is"),
+        (["--picture", str(tmp_path / "a.jpg"), "--json", str(tmp_path / "a.json")], "in .png"),
+        (["--json", "-"], "--json -: expected the name of a file"),
+        (["--prior", "0"], "--prior 0.0: expected a share above 0"),
+        (["--prior", "1"], "--prior 1.0: expected a share above 0"),
+        (["--prior", "nan"], "--prior nan: expected a share"),
+    ):
+        assert main([*asked, *extra]) == 1
+        said = capsys.readouterr()
+        assert message in said.err and said.out == ""
+    assert (out.read_bytes(), photo.read_bytes()) == before
+    assert not list(tmp_path.glob("a.*"))
+
+
+def test_an_index_that_says_too_little_of_its_model_is_refused(gallery, words, tmp_path, capsys):
+    out, other = str(tmp_path / "g.npz"), str(tmp_path / "other.npz")
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    for key in ("config", "weights", "folder", "model"):
+        index = GalleryIndex.load(out)
+        index.about[key] = 7
+        index.save(other)
+        for asked in (["search", other, "x.jpg"], ["index", str(gallery), "-o", other, "--add"]):
+            assert main(asked) == 1
+            error = capsys.readouterr().err
+            assert f"other.npz: its `about` does not say {key}; expected an index" in error
+    index = GalleryIndex.load(out)
+    index.about["config"] += "\nNO_KEY: 1\n"
+    index.save(other)
+    assert main(["search", other, "x.jpg"]) == 1
+    error = capsys.readouterr().err
+    assert "the index's config: " in error and "NO_KEY" in error
 
 
 @pytest.fixture
@@ -208,10 +288,49 @@ def test_too_little_visible_is_an_answer(calibrated, gallery, tmp_path, capsys):
     asked = ["search", out, str(gallery / names_in(out)[0]), "--json", str(tmp_path / "a.json")]
     assert main([*asked, "--min-visibility", "1"]) == 0
     assert "too little of the person is visible" in capsys.readouterr().out
+    picture = tmp_path / "a.png"
+    assert main([*asked, "--min-visibility", "1", "--picture", str(picture)]) == 0
+    assert "no photo has an answer" in capsys.readouterr().out and not picture.exists()
     (one,) = json.loads((tmp_path / "a.json").read_text())["photos"]
     assert one["answers"] == [] and one["refused"] and 0 < one["visible"] < 1
-    assert main([*asked, "--min-visibility", "0.0"]) == 0
+    assert main([*asked, "--min-visibility", "0.0", "--picture", str(picture)]) == 0
     assert "too little" not in capsys.readouterr().out
+    alone = cv2.imread(str(picture)).shape[0]
+    photos = [str(gallery / name) for name in names_in(out)[:4]]
+    assert main(["search", out, *photos, *asked[3:]]) == 0
+    seen = [one["visible"] for one in json.loads((tmp_path / "a.json").read_text())["photos"]]
+    limit = str(sum(sorted(seen)[-2:]) / 2)  # one of them is above
+    drawn = ["--min-visibility", limit, "--picture", str(picture)]
+    assert main(["search", out, *photos, *drawn]) == 0
+    assert cv2.imread(str(picture)).shape[0] == alone
+
+
+def test_what_cannot_be_calibrated_names_the_dump_and_writes_nothing(
+    calibrated, gallery, tmp_path, capsys
+):
+    from fed_plugin.retrieval.feature_dump import FeatureDump
+
+    out, path, weights = calibrated
+    whole = FeatureDump.load(path)
+    tried = np.random.default_rng(0).permutation(np.arange(40))[20:]  # calibrate's second half
+    one_camera = np.where(np.isin(whole.pids, tried), 0, whole.camids)
+    for change, message in (
+        ({"pids": np.zeros_like(whole.pids)}, "1 people among the queries"),
+        ({"camids": np.zeros_like(whole.camids)}, "0 right and "),
+        ({"camids": one_camera}, "the half of the people to try the curve on has no"),
+    ):
+        dataclasses.replace(whole, **change).save(tmp_path / "odd.npz")
+        assert main(["calibrate", str(tmp_path / "odd.npz"), "--weights", weights]) == 1
+        error = capsys.readouterr().err
+        assert f"odd.npz: {message}" in error and "Warning" not in error
+    assert main(["calibrate", path, "--weights", weights, "--seed", "-1"]) == 1
+    assert "--seed -1: expected 0 or more" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.calibration.json"))
+    assert main(["calibrate", path, "--weights", weights]) == 0
+    (curve,) = tmp_path.glob("*.calibration.json")
+    curve.write_text(curve.read_text()[:40])
+    assert main(["search", out, str(gallery / names_in(out)[0])]) == 1
+    assert "try `calibrate` again, or moving the file away" in capsys.readouterr().err
 
 
 def test_a_dump_of_other_weights_is_not_calibrated(calibrated, words, tmp_path, capsys):

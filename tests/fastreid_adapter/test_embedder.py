@@ -120,10 +120,68 @@ def test_wrong_arguments_are_refused(trained, tmp_path):
         Embedder("nonsense", weights, device)
     with pytest.raises(ValueError, match="fp16"):
         Embedder(config, weights, device, precision="fp16")
-    with pytest.raises(ValueError, match="batch_size 0"):
-        Embedder(config, weights, device, batch_size=0)
-    with pytest.raises(TypeError, match="int"):
-        Embedder(config, weights, device)(3)
+    for size in (0, 2.5, "4"):
+        with pytest.raises(ValueError, match=f"batch_size {size!r}: expected a whole number"):
+            Embedder(config, weights, device, batch_size=size)
+    for words in (["TEST.FLIP.ENABLED"], "TEST.FLIP.ENABLED True", {"TEST.FLIP.ENABLED": True}):
+        with pytest.raises(ValueError, match=r"overrides .*: expected \[KEY, VALUE, \.\.\.\]"):
+            Embedder(config, weights, device, overrides=words)
+    with pytest.raises(KeyError, match=r"overrides: .*TEST\.FLP"):
+        Embedder(config, weights, device, overrides=["TEST.FLP", True])
+    for name in ("banana", "meta", 1.5):
+        with pytest.raises(ValueError, match=f"device {name!r}: expected one that this PyTorch"):
+            Embedder(config, weights, name)
+    embed = Embedder(config, weights, device)
+    with (tmp_path / "config.yaml").open("rb") as file:
+        for photos, kind in ((3, "int"), (b"123", "bytes"), ({"a": 1}, "dict"), (file, "Buffered")):
+            with pytest.raises(TypeError, match=f"photos are {kind}"):
+                embed(photos)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there")
+def test_a_model_that_went_to_the_cpu_says_so_and_computes_as_asked(trained, photos):
+    config, weights, device = trained()[1]
+    embed = Embedder(config, weights, "cuda", precision="bf16")
+    assert embed.device == torch.device("cpu")
+    near = Embedder(config, weights, device, precision="bf16")(photos).descriptors
+    assert np.array_equal(embed(photos).descriptors, near)
+
+
+def test_numbers_that_are_not_finite_are_no_descriptors(trained, photos):
+    config, weights, device = trained()[1]
+    content = torch.load(weights, weights_only=True)
+    content["model"]["heads.bottleneck.weight"] *= float("nan")
+    torch.save(content, weights)
+    embed = Embedder(config, weights, device)
+    for skip in (False, True):
+        with pytest.raises(ValueError, match=r"model_final\.pth: the model's features are not fin"):
+            embed(photos, skip_errors=skip)
+
+
+def test_photos_of_several_sizes_name_the_key_that_leaves_them(trained, photos):
+    _, (config, weights, device) = trained(
+        *("MODEL.BACKBONE.NAME", "build_resnet_backbone", "MODEL.BACKBONE.DEPTH", "18x"),
+        *("MODEL.BACKBONE.NORM", "BN", "MODEL.BACKBONE.FEAT_DIM", 512),
+        *("MODEL.BACKBONE.PRETRAIN", False, "MODEL.HEADS.POOL_LAYER", "GlobalAvgPool"),
+        *("MODEL.HEADS.NUM_CLASSES", 0, "INPUT.SIZE_TEST", [64]),
+        leaf="synthocc_vit_tiny_baseline",
+    )
+    with pytest.raises(ValueError, match=r"INPUT\.SIZE_TEST=\[64\]: leaves photos of several"):
+        Embedder(config, weights, device)(photos)
+    assert len(Embedder(config, weights, device, batch_size=1)(photos)) == 7
+
+
+def test_a_run_is_described_without_its_data_set_and_by_a_relative_base(
+    trained, photos, tmp_path, monkeypatch
+):
+    config, weights, device = trained("DATASETS.TESTS", ("Nowhere",))[1]
+    expected = Embedder(config, weights, device)(photos).descriptors
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "mine.yml").write_text("_BASE_: ../config.yaml\n")
+    monkeypatch.setenv("FASTREID_DATASETS", str(tmp_path / "gone"))
+    monkeypatch.chdir(tmp_path / "below")
+    for path in ("mine.yml", tmp_path / "below" / "mine.yml"):
+        assert np.array_equal(Embedder(path, weights, device)(photos).descriptors, expected)
 
 
 def test_importing_the_package_imports_nothing_else():

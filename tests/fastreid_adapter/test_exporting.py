@@ -120,6 +120,34 @@ def test_mirror_images_count_where_the_config_says_so(trained, tmp_path, photos,
 
 
 @pytest.mark.parametrize("format", FORMATS)
+def test_mirror_images_count_for_visibility_too(trained, tmp_path, photos, format):
+    cfg = trained("TEST.FLIP.ENABLED", True)
+    exporting.export_model(cfg, format, tmp_path / "a", {})
+    (tmp_path / "config.yml").write_text(cfg.dump())
+    words = (tmp_path / "config.yml", cfg.MODEL.WEIGHTS, "cpu")
+    once = Embedder(*words, overrides=["TEST.FLIP.ENABLED", False])
+    straight, mirrored = (once(of).visibility for of in (photos, photos[:, :, ::-1]))
+    assert np.abs(straight - mirrored).max() > 1e-3
+    file = exporting.ExportedFile(tmp_path / "a", format)
+    for count in (1, 5):
+        found = file(photos[:count])["visibility"]
+        mean = (straight + mirrored)[:count] / 2
+        np.testing.assert_allclose(found, mean, rtol=0, atol=1e-5)
+        expected = Embedder(*words)(photos[:count]).visibility
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("format", [name for name in FORMATS if name in formats.INT8_FORMATS])
+def test_int8_takes_mirror_images(trained, tmp_path, format):
+    cfg = trained(
+        *("TEST.FLIP.ENABLED", True, "MODEL.FED.VIT.EMBED_DIM", 128, "MODEL.BACKBONE.FEAT_DIM", 128)
+    )
+    said = exporting.export_model(cfg, format, tmp_path / "int8", {}, int8=True)
+    assert said.about["precision"] == "int8" and said.about["flip"] == "True"
+    assert all(one.greatest < 0.1 and one.cosine > 0.99 for one in said.int8)
+
+
+@pytest.mark.parametrize("format", FORMATS)
 def test_a_file_says_what_it_is(exported, format):
     cfg, said = exported(format)
     about = exporting.ExportedFile(said.path, format).about
@@ -289,12 +317,35 @@ def test_what_cannot_be_written_is_refused_before_the_model_is_built(
         exporting.export_model(cfg, "torch-export", tmp_path / "a", {})
 
 
+def test_a_broken_model_or_size_is_named_and_not_the_format(trained, tmp_path):
+    cfg = trained()
+    content = torch.load(cfg.MODEL.WEIGHTS, weights_only=True)
+    content["model"]["heads.bottleneck.weight"] *= float("nan")
+    torch.save(content, cfg.MODEL.WEIGHTS)
+    with pytest.raises(ValueError, match=r"weights\.pth: the model's own descriptor .* not finite"):
+        exporting.export_model(cfg, "torchscript", tmp_path / "a", {})
+    cfg = trained(leaf=BASELINE)
+    cfg.INPUT.SIZE_TEST = [64]
+    with pytest.raises(ValueError, match=r"INPUT\.SIZE_TEST=\[64\]: expected \[height, width\]"):
+        exporting.export_model(cfg, "torchscript", tmp_path / "a", {})
+    assert not (tmp_path / "a").exists()
+
+
 def test_int8_needs_a_linear_layer():
     training_alone = torch.nn.Linear(2, 2)
     training_alone.weight = None
     for model in (torch.nn.Conv2d(3, 4, 1), training_alone):
         with pytest.raises(ValueError, match="--int8: expected a model with linear layers"):
             writers._int8_linears(torch.nn.Sequential(model))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_file_that_cannot_be_opened_is_named(tmp_path, format):
+    with pytest.raises(FileNotFoundError, match=r"gone: no such file; expected one that `export`"):
+        exporting.ExportedFile(tmp_path / "gone", format)
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(ValueError, match=f"text: not a {format} file that can be read"):
+        exporting.ExportedFile(tmp_path / "text", format)
 
 
 def test_a_file_of_somebody_else_is_refused(tmp_path):

@@ -50,6 +50,23 @@ def test_no_box_and_boxes_outside_of_the_frame(appearance, frame):
     assert not appearance.visibility[[0, 2]].any() and appearance.visibility[1].any()
 
 
+def test_crops_that_are_none_are_refused_by_index(appearance, frame):
+    crop = frame[5:80, 10:40]
+    expected = appearance([crop])
+    assert np.array_equal(appearance(x for x in [frame[:0], crop, np.array([])])[1], expected[0])
+    for bad, message in (
+        ([frame[:0], crop[..., 0]], r"crop 1: expected .* got \(75, 30\) uint8"),
+        ([crop, None], "crop 1: expected .* got NoneType"),
+        (["photo.jpg"], "crop 0: expected .* got str"),
+        (crop, r"crops: expected a list of crops, got one of \(75, 30, 3\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            appearance(bad)
+    for boxes in ([[1, 2, 30, 40]], []):
+        with pytest.raises(ValueError, match=r"img: expected .* got NoneType"):
+            appearance.get_features(boxes, None)
+
+
 @pytest.mark.parametrize(
     ("boxes", "change", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -63,7 +64,9 @@ def test_files(pairs, tmp_path):
     fitted = fit_calibration(*pairs, "ab", "visibility")
     fitted.save(tmp_path / "a.json")
     assert Calibration.load(tmp_path / "a.json") == fitted
-    for content in ("[]", "{}", '{"slope": 1}', "x"):
+    known = fitted.to_json()
+    odd = ({"slope": -1}, {"slope": True}, {"prior": 1}, {"matching": 7}, {"pairs": None})
+    for content in ("[]", "{}", '{"slope": 1}', "x", *(json.dumps(known | one) for one in odd)):
         (tmp_path / "a.json").write_text(content)
         with pytest.raises(ValueError, match=r"a\.json"):
             Calibration.load(tmp_path / "a.json")

@@ -24,6 +24,17 @@ def test_no_folder_and_a_folder_of_that_name_are_refused(tmp_path):
         check_writable(tmp_path)
 
 
+def test_a_pipe_or_a_device_is_refused_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # a rename would take the place of /dev/null, too
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(FileExistsError, match=f"{name}: is a device or a pipe"):
+            check_writable(tmp_path / name)
+        with pytest.raises(FileExistsError), written_whole(tmp_path / name):
+            pass
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: not (path == tmp_path and mode == os.W_OK))
     with pytest.raises(PermissionError, match=r"new\.json: its folder cannot be written to"):

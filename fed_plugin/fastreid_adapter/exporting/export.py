@@ -77,11 +77,12 @@ def export_model(
     check_format(format, int8)
     cfg = _on_cpu(cfg)
     flip = bool(cfg.TEST.FLIP.ENABLED)
-    height, width = (int(side) for side in cfg.INPUT.SIZE_TEST)
+    height, width = _size(cfg)
     with written_whole(path) as file:
         model = load_trained(cfg)
         answers = model_answers(model, flip)
         example = torch.from_numpy(random_images((height, width))[:2])
+        _check_finite(answers(example.numpy()), cfg.MODEL.WEIGHTS)
         graph = without_training_weights(DeployedModel(model, flip).eval(), example)
         said = {**about, **_description(cfg, graph)}
         found: dict[str, tuple[Difference, ...]] = {}
@@ -106,6 +107,26 @@ def _refuse(found: tuple[Difference, ...], precision: str, format: str) -> None:
             f"--format {format}: the {precision} file answers otherwise than the model, by "
             f"{worst.greatest:.2g} on {worst.images} images; expected at most {LIMIT:.0e}, and "
             "nothing was written; try another --format"
+        )
+
+
+def _size(cfg: Any) -> tuple[int, int]:
+    sides = [int(side) for side in cfg.INPUT.SIZE_TEST]
+    if len(sides) != 2:
+        raise ValueError(
+            f"INPUT.SIZE_TEST={sides}: expected [height, width], as an exported file takes images "
+            "of one size; try INPUT.SIZE_TEST [256,128]"
+        )
+    return sides[0], sides[1]
+
+
+def _check_finite(answers: Mapping[str, np.ndarray], weights: str) -> None:
+    """Refuse a model that is broken itself, which no format mends."""
+    broken = [name for name, array in answers.items() if not np.isfinite(array).all()]
+    if broken:
+        raise ValueError(
+            f"MODEL.WEIGHTS={weights}: the model's own {' and '.join(broken)} of random images is "
+            "not finite; expected numbers, try a checkpoint of a training that did not diverge"
         )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fed_plugin.fastreid_adapter.exporting.formats import check_format
+from fed_plugin.fastreid_adapter.exporting.formats import FORMATS, check_format
 from fed_plugin.fastreid_adapter.exporting.graph import INPUT
 from fed_plugin.fastreid_adapter.exporting.writers import ABOUT
 
@@ -36,13 +36,23 @@ class ExportedFile:
         about: what the file says of itself.
 
     Raises:
+        FileNotFoundError: No such file.
         ValueError: What reads the format is not installed, or the file is none of ours.
     """
 
     def __init__(self, path: str | os.PathLike[str], format: str) -> None:
         check_format(format)
         open_file = {"onnx": _open_onnx, "torchscript": _open_script, "torch-export": _open_export}
-        self._run, self.about = open_file[format](os.fspath(path))
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"{path}: no such file; expected one that `export` wrote")
+        try:
+            self._run, self.about = open_file[format](os.fspath(path))
+        except Exception as error:  # each reader has kinds of its own
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            raise ValueError(
+                f"{path}: not a {format} file that can be read ({why}); expected one that `export` "
+                f"wrote, try another of {', '.join(FORMATS)}"
+            ) from error
         if OUTPUTS not in self.about:
             raise ValueError(f"{path}: expected a file that `export` wrote, got one that is not")
 

@@ -50,10 +50,13 @@ class DeployedModel(nn.Module):
             ValueError: The model yields no descriptors.
         """
         planes = images.permute(0, 3, 1, 2).float()  # (B, 3, H, W) in [0, 255]
-        said = self._describe(planes)
-        if self.flip:
-            mirrored = self._describe(planes.flip(3))
-            said = tuple((one + other) / 2 for one, other in zip(said, mirrored, strict=True))
+        if not self.flip:
+            said = self._describe(planes)
+            return (F.normalize(said[0]), *said[1:])
+        # in one pass: weights that a graph uses twice are not stored as int8 can take them
+        both = self._describe(torch.cat((planes, planes.flip(3))))  # (2B, ...)
+        count = images.shape[0]
+        said = tuple((out[:count] + out[count:]) / 2 for out in both)
         return (F.normalize(said[0]), *said[1:])
 
     def _describe(self, images: Tensor) -> tuple[Tensor, ...]:

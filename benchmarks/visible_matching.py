@@ -81,11 +81,15 @@ def _row(
     row: dict[str, Any] = {"visible from": low, "to": high, "queries": int(chosen.sum())}
     for name in METRICS if chosen.any() else ():
         cosine, visible = (both[x][name][chosen] for x in ("cosine", "visibility"))
-        gain = paired_bootstrap(visible, cosine, groups=dump.pids[dump.query][chosen])
+        people = dump.pids[dump.query][chosen]
+        ends: list[float | None] = [None, None]  # one person tells nothing about others
+        if len(np.unique(people)) > 1:
+            gain = paired_bootstrap(visible, cosine, groups=people)
+            ends = [gain.low, gain.high]
         row[name] = {
             "cosine": float(cosine.mean()),
             "visibility": float(visible.mean()),
-            "difference": [gain.mean, gain.low, gain.high],
+            "difference": [float(np.mean(visible - cosine)), *ends],
         }
     return row
 
@@ -95,7 +99,9 @@ def _words(row: dict[str, Any]) -> dict[str, Any]:
     for name in METRICS:
         one = row[name]
         words[name] = f"{one['cosine']:.1f} -> {one['visibility']:.1f}"
-        words[f"{name} gains"] = "{:+.1f} [{:+.1f}, {:+.1f}]".format(*one["difference"])
+        mean, low, high = one["difference"]
+        interval = "" if low is None else f" [{low:+.1f}, {high:+.1f}]"
+        words[f"{name} gains"] = f"{mean:+.1f}{interval}"
     return words
 
 

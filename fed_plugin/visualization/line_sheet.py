@@ -36,11 +36,10 @@ def line_sheet(
     """Draw rows of panels with one legend.
 
     A method is known by its colour, its marker and, from the eighth on, its dashes; the legend has
-    the methods as they end at the right of the first panel, the highest first.
+    them as they end at the right of the first panel that shows them, the highest first.
 
     Args:
-        panels: rows of panels, all of one length, None where a row has fewer; the first panel has
-            all methods.
+        panels: rows of panels, all of one length, None where a row has fewer.
         path: where it goes, ``.png`` or ``.svg``; folders are made.
         title: heading.
         explanation: below the heading.
@@ -77,9 +76,8 @@ def _draw(
     from matplotlib.figure import Figure
 
     rows, columns = len(panels), len(panels[0])
-    leading = panels[0][0]
-    assert leading is not None
-    legend_width = 0.85 + 0.085 * max(len(curve.label) for curve in leading.curves)
+    known = {c.style: c for row in reversed(panels) for p in reversed(row) if p for c in p.curves}
+    legend_width = 0.85 + 0.085 * max(len(curve.label) for curve in known.values())
     width = columns * _PANEL_WIDTH + legend_width
     lines = wrap(explanation, width * 100, 14)
     head = 0.45 + 0.2 * len(lines)
@@ -102,26 +100,28 @@ def _draw(
             "hspace": 0.28,
         },
     )
+    lines_by_style: dict[int, Any] = {}
     for y, row in enumerate(panels):
         for x, panel in enumerate(row):
             if panel is None:
                 axes[y][x].remove()
                 continue
-            _draw_panel(axes[y][x], panel)
+            drawn = _draw_panel(axes[y][x], panel)
+            lines_by_style = drawn | lines_by_style
             last = y == rows - 1 or panels[y + 1][x] is None
             dress(axes[y][x], panel, x == 0, last)
-    _draw_legend(figure, axes[0][0], leading, (legend_width - 0.1, head + 0.2))
+    in_order = sorted(known, key=lambda style: -_value_at_right(known[style]))
+    named = {known[style].label: lines_by_style[style] for style in in_order}
+    _draw_legend(figure, named, (legend_width - 0.1, head + 0.2))
     return figure
 
 
-def _draw_legend(figure: Any, axes: Any, panel: Panel, corner: tuple[float, float]) -> None:
-    """Draw the legend of a panel; ``corner`` in inches from the figure's upper right one."""
-    drawn = zip(panel.curves, axes.get_lines(), strict=True)
-    best_first = sorted(drawn, key=lambda pair: -_value_at_right(pair[0]))
+def _draw_legend(figure: Any, named: dict[str, Any], corner: tuple[float, float]) -> None:
+    """Draw the legend of lines; ``corner`` in inches from the figure's upper right one."""
     width, height = figure.get_size_inches()
     figure.legend(
-        [line for _, line in best_first],
-        [curve.label for curve, _ in best_first],
+        [*named.values()],
+        [*named],
         loc="upper left",
         bbox_to_anchor=(1 - corner[0] / width, 1 - corner[1] / height),
         frameon=False,
@@ -130,10 +130,12 @@ def _draw_legend(figure: Any, axes: Any, panel: Panel, corner: tuple[float, floa
     )
 
 
-def _draw_panel(axes: Any, panel: Panel) -> None:
+def _draw_panel(axes: Any, panel: Panel) -> dict[int, Any]:
+    """Draw a panel's curves; return their lines by style."""
+    lines = {}
     for curve in panel.curves:
         color = _COLORS[curve.style % len(_COLORS)]
-        axes.plot(
+        (lines[curve.style],) = axes.plot(
             curve.x,
             curve.y,
             color=color,
@@ -150,6 +152,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(GREY)
+    return lines
 
 
 def _value_at_right(curve: Curve) -> float:

@@ -265,8 +265,14 @@ def test_probabilities_come_from_people_of_no_test(calibrated, gallery, tmp_path
     asked = ["search", out, photo, "--matching", matching, "--json", str(tmp_path / "a.json")]
     assert main([*asked, "--min-probability", "0.5"]) == 1
     assert "try `calibrate DUMP --weights" in capsys.readouterr().err
-    assert main(["calibrate", dump, "--weights", weights, "--matching", matching]) == 0
+    files = ["--json", str(tmp_path / "c.json"), "--picture", str(tmp_path / "c.png")]
+    assert main(["calibrate", dump, "--weights", weights, "--matching", matching, *files]) == 0
     printed = capsys.readouterr().out
+    tried = json.loads((tmp_path / "c.json").read_text())
+    assert tried["fitted"] == {"people": 20, "pairs": 2000, "right_pairs": 100}
+    assert sum(row["pairs"] for row in tried["reliability"]) == tried["tried"]["pairs"] == 2000
+    assert tried["refusals"][0]["refused"] == 0 and tried["rates"][0]["tpr"] > 0.5
+    assert cv2.imread(str(tmp_path / "c.png")).shape[1] > 800
     assert "fitted on 2000 pairs of 20 people (100 right)" in printed
     assert "tried on 2000 pairs of 20 others" in printed and "--min-visibility" in printed
     assert main([*asked, "--top", "12"]) == 0
@@ -323,6 +329,9 @@ def test_what_cannot_be_calibrated_names_the_dump_and_writes_nothing(
         assert main(["calibrate", str(tmp_path / "odd.npz"), "--weights", weights]) == 1
         error = capsys.readouterr().err
         assert f"odd.npz: {message}" in error and "Warning" not in error
+    for word, bad in (("--seed", "-1"), ("--picture", "a.jpg"), ("--json", "gone/a.json")):
+        assert main(["calibrate", path, "--weights", weights, word, bad]) == 1
+        assert bad.split("/")[0] in capsys.readouterr().err
     assert main(["calibrate", path, "--weights", weights, "--seed", "-1"]) == 1
     assert "--seed -1: expected 0 or more" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.calibration.json"))

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", metavar="FILE.pth", help="where the index's weights lie now")
     parser.add_argument("--device", help="such as cuda:0; default: CUDA where there is one")
     parser.add_argument("--json", metavar="FILE", help="write the answers there too")
-    parser.add_argument("--picture", metavar="FILE.png", help="draw the answers there")
+    parser.add_argument("--picture", metavar="FILE", help="draw the answers there, .png or .html")
 
 
 def run(args: argparse.Namespace) -> None:

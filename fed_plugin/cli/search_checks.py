@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from fed_plugin.retrieval.whole_files import check_apart, check_writable
 
@@ -16,8 +15,10 @@ def check_outputs(args: argparse.Namespace) -> None:
 
     Raises:
         FileNotFoundError: A folder to write in is not there.
-        ValueError: The picture is no ``.png``, or two of the files are the same one.
+        ValueError: The picture is no ``.png`` or ``.html``, or two of the files are the same one.
     """
+    from fed_plugin.visualization.picture_file import check_kind
+
     taken = [args.index, *args.photos, *filter(None, [args.weights])]
     for flag, path in (("--json", args.json), ("--picture", args.picture)):
         if not path:
@@ -27,8 +28,8 @@ def check_outputs(args: argparse.Namespace) -> None:
         check_writable(path)
         check_apart(path, taken)
         taken.append(path)
-    if args.picture and Path(args.picture).suffix.lower() != ".png":
-        raise ValueError(f"--picture {args.picture}: expected a path that ends in .png")
+    if args.picture:
+        check_kind(args.picture, "--picture")
 
 
 def check_numbers(args: argparse.Namespace) -> None:

@@ -78,6 +78,10 @@ def test_visibility_needs_a_model_that_estimates_it(synthocc_root, tmp_path, cap
         assert main(["show", "visibility", photo, photo, *words, *weights]) == status
         assert out.exists() == (status == 0)
     assert "estimates no visibility" in capsys.readouterr().err
+    own = tmp_path / "own.png"
+    own.write_bytes(b"a photo")
+    assert main(["show", "visibility", str(own), *words[:2], *weights, "--out", str(own)]) == 1
+    assert "is read here" in capsys.readouterr().err and own.read_bytes() == b"a photo"
 
 
 def test_neighbors_of_a_training_and_of_models_that_diffuse_nothing(on_synthocc, tmp_path, capsys):

@@ -35,10 +35,12 @@ def run(args: argparse.Namespace) -> None:
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.diffused_neighbors import diffused_neighbors
     from fed_plugin.installed_configs import find_config
+    from fed_plugin.retrieval.whole_files import check_apart
     from fed_plugin.visualization import Neighbors, neighbor_sheet
     from fed_plugin.visualization.picture_file import check_kind
 
     check_kind(args.out, "--out")
+    check_apart(args.out, [args.weights, args.config_file])
     if args.images < 1:
         raise ValueError(f"--images {args.images}: expected 1 or more")
     if not Path(args.weights).is_file():

@@ -37,10 +37,12 @@ def run(args: argparse.Namespace) -> None:
     from fed_plugin.retrieval.feature_dump import FeatureDump
     from fed_plugin.retrieval.part_matching import part_contributions
     from fed_plugin.retrieval.ranking import rank
+    from fed_plugin.retrieval.whole_files import check_apart
     from fed_plugin.visualization import Answers, match_sheet
     from fed_plugin.visualization.picture_file import check_kind
 
     check_kind(args.out, "--out")
+    check_apart(args.out, [args.dump])
     if args.queries < 1 or args.top < 1:
         raise ValueError("--queries and --top: expected 1 or more")
     dump = FeatureDump.load(args.dump)
@@ -104,7 +106,9 @@ def _reader(dump: Any, folder: Path) -> Any:
         name, split = str(dump.names[row]), str(dump.split[row])
         found = [x for x in files.get(Path(name).name, []) if x.as_posix().endswith(name)]
         if not found:
-            raise FileNotFoundError(f"{name}: not below --folder {folder}")
+            raise FileNotFoundError(
+                f"{name}: not below --folder {folder}; expected the data set that was dumped"
+            )
         # one name may stand in both splits; the folder's name tells them apart
         found.sort(key=lambda path: split not in path.parent.name)
         height, width = 192, 96

@@ -33,11 +33,13 @@ def run(args: argparse.Namespace) -> None:
     import numpy as np
 
     from fed_plugin import Embedder
+    from fed_plugin.retrieval.whole_files import check_apart
     from fed_plugin.transforms.decoding import read_rgb
     from fed_plugin.visualization import visibility_sheet
     from fed_plugin.visualization.picture_file import check_kind
 
     check_kind(args.out, "--out")
+    check_apart(args.out, args.photos)
     said = Embedder(args.config_file, args.weights, args.device)(args.photos)
     if said.visibility is None:
         raise ValueError(

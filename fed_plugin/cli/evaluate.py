@@ -124,6 +124,7 @@ def _rank(
     path: str, method: str | None, distance: str | None, groups: str, before: Sequence[_Scored]
 ) -> _Scored:
     """Rank a dump, unless its protocol is another than that of a file before it."""
+    from fed_plugin.cli.progress import ProgressLine
     from fed_plugin.retrieval.dump_card import card_of_dump
     from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
     from fed_plugin.retrieval.feature_dump import FeatureDump
@@ -139,6 +140,7 @@ def _rank(
             distance=distance,
             card=card.to_json(),
             groups=groups,
+            progress=ProgressLine(f"ranking {Path(path).name}"),
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -5,6 +5,7 @@ from fed_plugin.retrieval.intervals import Interval, bootstrap_interval, paired_
 from fed_plugin.retrieval.open_set import OpenSetResult, identify_open_set, leave_identities_out
 from fed_plugin.retrieval.paired_tests import PairedTest, holm_adjusted, sign_flip_test
 from fed_plugin.retrieval.ranking import RankingResult, evaluate_rank, rank
+from fed_plugin.retrieval.ranking_in_blocks import rank_features
 from fed_plugin.retrieval.seeds import SeedSummary, summarize_seeds
 from fed_plugin.retrieval.verification import VerificationResult, verify_pairs
 
@@ -24,6 +25,7 @@ __all__ = [
     "leave_identities_out",
     "paired_bootstrap",
     "rank",
+    "rank_features",
     "sign_flip_test",
     "summarize_seeds",
     "verify_pairs",

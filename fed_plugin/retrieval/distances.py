@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK_ELEMENTS = 4_000_000  # float64 numbers held at once beside input and result: 32 MB
+_CACHED_ROWS = 64
 
 
 def cosine_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
@@ -26,10 +27,7 @@ def cosine_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
         ValueError: An input is not two-dimensional, is empty or holds NaN, or the D differ.
     """
     query, gallery = _checked_pair(query, gallery)
-    query, gallery = _unit_rows(query), _unit_rows(gallery)
-    distances = query @ gallery.T  # (Q, G)
-    np.subtract(1, distances, out=distances)
-    return np.clip(distances, 0, 2, out=distances)
+    return distance_of_cosine(unit_rows(query) @ unit_rows(gallery).T)
 
 
 def euclidean_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
@@ -62,14 +60,37 @@ def euclidean_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
     return distances
 
 
-def _unit_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    largest = np.abs(features).max(axis=1, keepdims=True)  # keeps the squares from overflowing
-    features = features / np.maximum(largest, np.finfo(np.float32).tiny)
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+def unit_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return vectors at length 1, those of zeros as they are.
+
+    Args:
+        features: (N, D) finite, not written to.
+    """
+    units = np.empty_like(features)
+    for top in range(0, len(features), _CACHED_ROWS):  # five passes over what stays in the cache
+        rows = features[top : top + _CACHED_ROWS]
+        largest = np.abs(rows).max(axis=1, keepdims=True)  # keeps the squares from overflowing
+        rows = rows / np.maximum(largest, np.finfo(np.float32).tiny)
+        length = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        np.divide(rows, length, out=units[top : top + _CACHED_ROWS])
+    return units
+
+
+def distance_of_cosine(cosine: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn cosines into distances, in place.
+
+    Args:
+        cosine: any shape; written to.
+
+    Returns:
+        The same array, in [0, 2].
+    """
+    np.subtract(1, cosine, out=cosine)
+    return np.clip(cosine, 0, 2, out=cosine)
 
 
 def _checked_pair(query: Any, gallery: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    query, gallery = _checked("query", query), _checked("gallery", gallery)
+    query, gallery = checked_features("query", query), checked_features("gallery", gallery)
     if query.shape[1] != gallery.shape[1]:
         raise ValueError(
             f"query features have {query.shape[1]} numbers each, gallery features "
@@ -78,7 +99,17 @@ def _checked_pair(query: Any, gallery: Any) -> tuple[NDArray[np.float32], NDArra
     return query, gallery
 
 
-def _checked(name: str, features: Any) -> NDArray[np.float32]:
+def checked_features(name: str, features: Any, first: int = 0) -> NDArray[np.float32]:
+    """Return features as a NumPy array, or refuse them.
+
+    Args:
+        name: what they are called in the message.
+        features: (N, D) NumPy array or torch tensor of any float type on any device.
+        first: number of the first row in the message.
+
+    Raises:
+        ValueError: They are not two-dimensional, none, or not finite.
+    """
     if hasattr(features, "detach"):  # a torch tensor, without importing torch for it
         features = features.detach().float().cpu().numpy()
     features = np.asarray(features, dtype=np.float32)
@@ -88,6 +119,7 @@ def _checked(name: str, features: Any) -> NDArray[np.float32]:
     if broken.size:
         raise ValueError(
             f"{name} features hold NaN or infinity in {broken.size} of {len(features)} rows, first "
-            f"in row {broken[0]}: expected finite numbers; try checking the model (a diverged run?)"
+            f"in row {first + broken[0]}: expected finite numbers; try checking the model (a "
+            "diverged run?)"
         )
     return features

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from fed_plugin.retrieval.distances import cosine_distance, euclidean_distance
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.intervals import bootstrap_interval
 from fed_plugin.retrieval.ranking import RankingResult, rank
+from fed_plugin.retrieval.ranking_in_blocks import rank_features
 from fed_plugin.retrieval.result import GROUPS, METRICS, Metric, Queries, Result
 from fed_plugin.retrieval.threshold_metrics import (
     ThresholdMetrics,
@@ -31,13 +32,15 @@ def evaluate_dump(
     distance: str | None = None,
     card: Mapping[str, Any] | None = None,
     groups: str = "query",
+    progress: Callable[[int, int], Any] | None = None,
 ) -> Result:
     """Rank a dump's gallery for its queries.
 
     Gallery images of the query's identity and camera are left out, a query without a right answer
     is left out of every mean, and equal distances keep the gallery's order. TPR@FPR and DIR@FAR,
-    which are no means over queries, need at most 64 million pairs; ``undefined`` of the
-    result says why one is missing.
+    which are no means over queries, need at most 64 million pairs; ``undefined`` of the result says
+    why one is missing. More pairs are ranked by ``rank_features``: their distances never all are in
+    memory.
 
     Args:
         dump: of one method.
@@ -45,6 +48,7 @@ def evaluate_dump(
         distance: ``cosine`` or ``euclidean``; None takes the one in ``about``, or cosine.
         card: protocol card to keep with the numbers.
         groups: what the intervals of means draw: ``query`` by query, or ``identity`` by identity.
+        progress: called with gallery images done and all of them, where there are many pairs.
 
     Raises:
         ValueError: An unknown distance, or no query has a right answer; or ``identity``, and all
@@ -52,12 +56,12 @@ def evaluate_dump(
     """
     distance = distance_for(dump, distance)
     rows = _queries_with_answers(dump)
-    beyond, ranked = _rank_all(dump, rows, distance)
+    beyond, ranked = _rank_all(dump, rows, distance, progress)
     queries = Queries(
         tuple(map(str, dump.names[rows])),
-        np.concatenate([block.first_hits for block in ranked]),
-        np.concatenate([block.average_precisions for block in ranked]),
-        np.concatenate([block.inverse_negative_penalties for block in ranked]),
+        ranked.first_hits,
+        ranked.average_precisions,
+        ranked.inverse_negative_penalties,
         pids=dump.pids[rows].astype(np.int64),
     )
     return Result(
@@ -132,22 +136,36 @@ def _queries_with_answers(dump: FeatureDump) -> NDArray[np.int64]:
 
 
 def _rank_all(
-    dump: FeatureDump, rows: NDArray[np.int64], distance: str
-) -> tuple[ThresholdMetrics, list[RankingResult]]:
+    dump: FeatureDump,
+    rows: NDArray[np.int64],
+    distance: str,
+    progress: Callable[[int, int], Any] | None,
+) -> tuple[ThresholdMetrics, RankingResult]:
     """Rank the queries in ``rows``, in blocks if need be; without need, look at all pairs too."""
     query, gallery = dump.query, dump.gallery
     pairs = len(query) * len(gallery)
     if pairs > _BLOCK_ELEMENTS:
         reason = f"{pairs} pairs of a query and a gallery image: expected {_BLOCK_ELEMENTS} or less"
-        step = max(1, _BLOCK_ELEMENTS // len(gallery))
-        blocks = [rows[top : top + step] for top in range(0, len(rows), step)]
-        return not_computed(reason), [
-            rank(_distances(dump, block, distance), *_labels(dump, block)) for block in blocks
-        ]
+        features = _Rows(dump.features, gallery)
+        labels = _labels(dump, rows)
+        return not_computed(reason), rank_features(
+            dump.features[rows], features, *labels, metric=distance, progress=progress
+        )
     distmat = _distances(dump, query, distance)
     answered = distmat if len(rows) == len(query) else distmat[np.isin(query, rows)]
     ranked = rank(answered, *_labels(dump, rows))
-    return threshold_metrics(distmat, *_labels(dump, query)), [ranked]
+    return threshold_metrics(distmat, *_labels(dump, query)), ranked
+
+
+class _Rows:
+    """Some rows of an array, copied only when a slice of them is asked for."""
+
+    def __init__(self, array: NDArray[Any], rows: NDArray[np.int64]) -> None:
+        self.array, self.rows = array, rows
+        self.shape = (len(rows), *array.shape[1:])
+
+    def __getitem__(self, some: slice) -> NDArray[Any]:
+        return self.array[self.rows[some]]
 
 
 def _distances(dump: FeatureDump, rows: NDArray[np.int64], distance: str) -> NDArray[Any]:

@@ -7,6 +7,7 @@ without a right answer is left out of every mean.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,33 +111,49 @@ def rank(
     starts = np.searchsorted(g_pids, q_pids, side="left", sorter=by_pid)
     ends = np.searchsorted(g_pids, q_pids, side="right", sorter=by_pid)
 
-    valid, first_hits, precisions, penalties = [], [], [], []
+    valid, hits = [], []
     for query in range(count_q):
         same_pid = by_pid[starts[query] : ends[query]]  # ascending: the sort was stable
         removed = g_camids[same_pid] == q_camids[query]
         if removed.all():
             continue
-        hits = _ranks_of_hits(distmat[query], same_pid, removed)
         valid.append(query)
-        first_hits.append(hits[0])
-        precisions.append(np.mean(np.arange(1, hits.size + 1) / (hits + 1)))
-        penalties.append(hits.size / (hits[-1] + 1))
-
+        hits.append(_ranks_of_hits(distmat[query], same_pid, removed))
     if not valid:
-        raise ValueError(
-            f"all query identities do not appear in gallery: none of {count_q} queries has a "
-            f"gallery image (of {count_g}) of its identity from another camera; try checking that "
-            "both splits come from one dataset, and that a set without cameras gives its queries "
-            "and its gallery different ones"
-        )
-    first = np.asarray(first_hits, dtype=np.int64)
+        raise no_right_answer(count_q, count_g)
+    return result_of_hits(valid, hits, max_rank)
+
+
+def result_of_hits(
+    valid: Sequence[int], hits: Sequence[NDArray[np.int64]], max_rank: int
+) -> RankingResult:
+    """Sum up where the right answers stand.
+
+    Args:
+        valid: (V,) queries that have a right answer, ascending.
+        hits: of each, the ranks of its right answers from 0, ascending.
+        max_rank: length of the CMC curve.
+    """
+    first = np.array([ranks[0] for ranks in hits], dtype=np.int64)
     counts = np.bincount(first[first < max_rank], minlength=max_rank)
     return RankingResult(
         cmc=(np.cumsum(counts) / len(valid)).astype(np.float32),
-        average_precisions=np.asarray(precisions, dtype=np.float64),
-        inverse_negative_penalties=np.asarray(penalties, dtype=np.float64),
+        average_precisions=np.array(
+            [np.mean(np.arange(1, ranks.size + 1) / (ranks + 1)) for ranks in hits]
+        ),
+        inverse_negative_penalties=np.array([ranks.size / (ranks[-1] + 1) for ranks in hits]),
         first_hits=first,
         valid_queries=np.asarray(valid, dtype=np.int64),
+    )
+
+
+def no_right_answer(count_q: int, count_g: int) -> ValueError:
+    """Return what says that there is nothing to rank, to be raised."""
+    return ValueError(
+        f"all query identities do not appear in gallery: none of {count_q} queries has a "
+        f"gallery image (of {count_g}) of its identity from another camera; try checking that "
+        "both splits come from one dataset, and that a set without cameras gives its queries "
+        "and its gallery different ones"
     )
 
 
@@ -182,6 +199,16 @@ def _ranks_of_hits(distances: NDArray, same_pid: NDArray, removed: NDArray) -> N
     tied = np.searchsorted(ordered, values, side="right") - ranks > 1
     for k in np.flatnonzero(tied):
         ranks[k] += np.count_nonzero(distances[: same_pid[k]] == values[k])
+    return without_removed(ranks, removed)
+
+
+def without_removed(ranks: NDArray[np.int64], removed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the ranks of right answers, ascending, once the images before them are taken out.
+
+    Args:
+        ranks: (N,) of all images of the query's identity, from 0, each once.
+        removed: (N,) which of them the camera rule takes out.
+    """
     in_order = np.argsort(ranks)
     removed = removed[in_order]
     return (ranks[in_order] - np.cumsum(removed))[~removed]

@@ -15,7 +15,7 @@ THIRD_PARTY = {
     "modeling": {"torch", "safetensors"},  # the second inside a function: it is optional
     "transforms": {"torch", "numpy", "PIL", "cv2"},
     "datasets": {"PIL", "numpy"},
-    "retrieval": {"numpy", "torch", "faiss"},
+    "retrieval": {"numpy", "torch", "faiss", "scipy"},  # the last for sparse rows in re-ranking
     "visualization": {"numpy", "cv2", "matplotlib"},
 }
 ROOMS = {

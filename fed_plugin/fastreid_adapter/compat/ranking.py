@@ -117,17 +117,37 @@ def small_galleries_rank_right(module: ModuleType) -> bool:
     reason="re-ranking always takes GPU faiss, which faiss-cpu does not have",
 )
 def rerank_works_without_gpu_faiss(module: ModuleType) -> bool:
-    """Take the host's CPU branch of the Jaccard distance where there is no GPU for faiss."""
+    """Re-rank by `fed_plugin.retrieval.reranking` where there is no GPU for faiss.
+
+    Its numbers are those of the host's CPU branch to 1e-6, without the three dense matrices; half
+    precision stays with that branch, whose numbers it rounds.
+    """
     if cuda_is_available() and hasattr(module.faiss, "StandardGpuResources"):
         return False
-    stock = module.compute_jaccard_distance
+    stock, stock_build = module.compute_jaccard_distance, module.build_dist
 
     @functools.wraps(stock)
     def compute_jaccard_distance(
         features: Any, k1: int = 20, k2: int = 6, search_option: int = 0, fp16: bool = False
     ) -> Any:
-        k1 = min(k1, len(features))  # faiss answers -1 for neighbours that do not exist
-        return stock(features, k1=k1, k2=k2, search_option=max(3, search_option), fp16=fp16)
+        if fp16:
+            k1 = min(k1, len(features))  # faiss answers -1 for neighbours that do not exist
+            return stock(features, k1=k1, k2=k2, search_option=max(3, search_option), fp16=True)
+        from fed_plugin.retrieval.reranking import jaccard_distance
+
+        return jaccard_distance(features, k1, k2)
+
+    @functools.wraps(stock_build)
+    def build_dist(feat_1: Any, feat_2: Any, metric: str = "euclidean", **kwargs: Any) -> Any:
+        if metric != "jaccard":
+            return stock_build(feat_1, feat_2, metric, **kwargs)
+        import torch
+
+        from fed_plugin.retrieval.reranking import jaccard_distance
+
+        features = torch.cat((feat_1, feat_2))  # only queries by gallery is asked for
+        return jaccard_distance(features, kwargs["k1"], kwargs["k2"], num_query=len(feat_1))
 
     replace(module, "compute_jaccard_distance", compute_jaccard_distance)
+    replace(module, "build_dist", build_dist)
     return True

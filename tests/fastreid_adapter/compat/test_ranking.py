@@ -166,12 +166,14 @@ class TestReranking:
                 features[:10], features[10:], "jaccard", k1=5, k2=2
             )
 
-    def test_the_mended_host_takes_its_own_cpu_branch(self, stock, features):
+    def test_the_mended_host_gives_the_numbers_of_its_own_cpu_branch(self, stock, features):
         module = stock("fastreid.utils.compute_dist")
         cpu_branch = module.compute_jaccard_distance(features, k1=5, k2=2, search_option=3)
         assert ranking.rerank_works_without_gpu_faiss(module)
         distances = module.build_dist(features[:10], features[10:], "jaccard", k1=5, k2=2)
-        np.testing.assert_array_equal(distances, cpu_branch[:10, 10:])
+        np.testing.assert_allclose(distances, cpu_branch[:10, 10:], atol=1e-6)
+        whole = module.compute_jaccard_distance(features, k1=5, k2=2)
+        np.testing.assert_allclose(whole, cpu_branch, atol=1e-6)
         assert distances.min() >= 0
         assert distances.max() <= 1
 
@@ -182,12 +184,28 @@ class TestReranking:
         assert distances.shape == (2, 6)
         assert np.isfinite(distances).all()
         whole = module.compute_jaccard_distance(features[:8], k1=8, k2=6)
-        np.testing.assert_array_equal(distances, whole[:2, 2:])
+        np.testing.assert_allclose(distances, whole[:2, 2:], atol=1e-6)
+
+    def test_half_precision_stays_with_the_hosts_branch(self, stock, features):
+        module = stock("fastreid.utils.compute_dist")
+        cpu_branch = module.compute_jaccard_distance(
+            features, k1=5, k2=2, search_option=3, fp16=True
+        )
+        assert ranking.rerank_works_without_gpu_faiss(module)
+        halves = module.compute_jaccard_distance(features, k1=5, k2=2, fp16=True)
+        np.testing.assert_array_equal(halves, cpu_branch)
+
+    def test_other_distances_stay_the_hosts_own(self, stock, features):
+        module = stock("fastreid.utils.compute_dist")
+        before = module.build_dist(features[:4], features[4:], "cosine")
+        assert ranking.rerank_works_without_gpu_faiss(module)
+        after = module.build_dist(features[:4], features[4:], metric="cosine")
+        np.testing.assert_array_equal(after, before)
 
     def test_with_a_gpu_for_faiss_the_stock_branch_stays(self, stock, monkeypatch):
         module = stock("fastreid.utils.compute_dist")
-        before = module.compute_jaccard_distance
+        before = module.compute_jaccard_distance, module.build_dist
         monkeypatch.setattr(ranking, "cuda_is_available", lambda: True)
         monkeypatch.setattr(module.faiss, "StandardGpuResources", object, raising=False)
         assert ranking.rerank_works_without_gpu_faiss(module) is False
-        assert module.compute_jaccard_distance is before
+        assert (module.compute_jaccard_distance, module.build_dist) == before

@@ -26,11 +26,12 @@ class Rule:
     """What may be matched.
 
     Attributes:
-        gate: greatest cosine distance, in [0, 2], between a detection and a track's mean
+        gate: greatest cosine distance, in (0, 2], between a detection and a track's mean
             descriptor; None matches without appearance.
         least_iou: least intersection over union with the box last seen; None matches without
-            position. With both, appearance comes first, within what a person can have walked, and
-            position matches what is left over and was seen one frame before, as in DeepSORT.
+            position. With both, tracks seen one frame before are matched by overlap and appearance
+            together, whatever the gate; then what is left over is matched by appearance, within
+            what a person can have walked.
         keep: frames for which an unseen track is kept.
         momentum: share of the old mean descriptor that is kept when a detection is added.
         reach: box heights that a person can walk from one frame to the next; used with both.
@@ -40,7 +41,7 @@ class Rule:
     least_iou: float | None
     keep: int = 60
     momentum: float = 0.8
-    reach: float = 0.25
+    reach: float = 0.2
 
     def __post_init__(self) -> None:
         """Refuse a rule that matches nothing, or numbers out of their range.
@@ -50,10 +51,12 @@ class Rule:
         """
         if self.gate is None and self.least_iou is None:
             raise ValueError("gate=None, least_iou=None: expected at least one; try gate=0.3")
+        if self.gate is not None and not 0 < self.gate <= 2:
+            raise ValueError(f"gate={self.gate}: expected over 0 and at most 2; try 0.3")
         if self.keep < 1 or not 0 <= self.momentum < 1 or self.reach <= 0:
             raise ValueError(
                 f"keep={self.keep}, momentum={self.momentum}, reach={self.reach}: expected at "
-                "least 1, a share in [0, 1) and a positive number; try 60, 0.8, 0.25"
+                "least 1, a share in [0, 1) and a positive number; try 60, 0.8, 0.2"
             )
 
 
@@ -115,22 +118,21 @@ def _matched(
         return []
     last = np.stack([track.box for track in tracks])
     gaps = np.array([time - track.seen for track in tracks])
-    pairs: list[tuple[int, int]] = []
-    if rule.gate is not None:
-        cost = 1 - _unit(np.stack([track.mean for track in tracks])) @ looks.T  # (T, N)
-        allowed = cost <= rule.gate
-        if rule.least_iou is not None:
-            allowed &= _walked(last, boxes) <= rule.reach * gaps[:, None]
-        pairs += _cheapest(cost, allowed)
-    if rule.least_iou is not None:
-        cost = 1 - overlaps(last, boxes)
-        allowed = cost <= 1 - rule.least_iou
-        if rule.gate is not None:
-            allowed &= gaps[:, None] == 1
-            for row, column in pairs:
-                allowed[row], allowed[:, column] = False, False
-        pairs += _cheapest(cost, allowed)
-    return pairs
+    overlap = overlaps(last, boxes)
+    near = overlap >= (rule.least_iou or 0.0)
+    if rule.gate is None:
+        return _cheapest(1 - overlap, near)
+    distance = 1 - _unit(np.stack([track.mean for track in tracks])) @ looks.T  # (T, N)
+    alike = distance <= rule.gate
+    if rule.least_iou is None:
+        return _cheapest(distance, alike)
+    # In units of the gate, so that a descriptor with a wide gate counts for less here.
+    cost = 1 - overlap + distance / rule.gate
+    pairs = _cheapest(cost, near & (gaps == 1)[:, None])
+    alike &= _walked(last, boxes) <= rule.reach * gaps[:, None]
+    for row, column in pairs:
+        alike[row], alike[:, column] = False, False
+    return pairs + _cheapest(distance, alike)
 
 
 def _cheapest(cost: Array, allowed: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Who walks where in a drawn video: paths over the ground, of people who cross and wait out of sight.
+"""Who walks where in a drawn video: paths of people who cross each other and wait out of sight.
 
 Every random thing is a pure function of the video's seed. Places are in shares of the frame: across
 from 0 (left) to 1 (right), ``depth`` from 0 (far) to 1 (near the camera).

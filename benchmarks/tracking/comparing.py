@@ -23,7 +23,7 @@ GATES = (0.02, 0.04, 0.06, 0.08, *np.arange(0.1, 1.01, 0.05).round(2).tolist(), 
 LEAST_IOUS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 BOTH_LEAST_IOU = 0.3
 POSITION, APPEARANCE, BOTH = "position", "appearance", "both"
-METRICS = ("switches", "switches_after_gap", "idf1")
+METRICS = {"switches": "switches", "switches_after_gap": "at re-appearances", "idf1": "IDF1 %"}
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,20 @@ def measure(
 
     best = min(tracker.choices, key=badness)
     return Row(tracker.name, descriptor, float(best), run(measured, best))
+
+
+def difference_in_words(difference: dict[str, Any]) -> dict[str, str]:
+    """Return the row of a printed table for what :func:`compare` found."""
+    factor = 100 if difference["metric"] == "idf1" else 1
+    ends = [factor * x for x in difference["difference"]]
+    return {
+        "matched by": difference["tracker"],
+        "descriptors": f"{difference['first']} - {difference['other']}",
+        "metric": METRICS[difference["metric"]],
+        "difference": "{:+.1f} [{:+.1f}, {:+.1f}]".format(*ends),
+        "p": f"{difference['p']:.4f}",
+        "p (Holm)": f"{difference['p_holm']:.4f}",
+    }
 
 
 def compare(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ def colour_histogram(boxes: Boxes, frame: Pixels) -> NDArray[np.float32]:
         levels = np.asarray(picture.crop(tuple(box.round())).resize(CROP)).astype(int) // 32
         colours = levels @ (64, 8, 1)
         row[:] = [np.bincount(part.ravel(), minlength=512) for part in np.array_split(colours, 3)]
-    return np.sqrt(rows / rows.sum(-1, keepdims=True).clip(1)).reshape(len(boxes), -1)
+    return np.sqrt(rows / rows.sum(-1, keepdims=True).clip(1)).reshape(len(boxes), 3 * 512)
 
 
 def _drawn(jobs: Sequence[tuple[int, int, int, int]], workers: int) -> Iterator[Seen]:

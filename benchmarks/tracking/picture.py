@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from comparing import Row, Tracker
-from drawn_video import HEIGHT, WIDTH, DrawnVideo
+from drawn_video import HEIGHT, RATE, WIDTH, DrawnVideo
 from numpy.typing import NDArray
 from observations import Observation
 from switches import NO_TRACK
@@ -21,7 +21,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#0
 _DARK = ("#0072B2", "#009E73", "#D55E00", "#000000")
 _MOMENTS = 6
 _GAP, _HEAD, _SIDE = 10, 26, 54
-_LETTER = 15
+_TALL = 19  # of a label
 
 
 def draw_picture(
@@ -49,7 +49,8 @@ def draw_picture(
     heading = Heading.fit(
         "Who keeps the number?",
         "A colour and a number are a track. 2 > 5, dashed: a person who was track 2 first and is "
-        "track 5 now. Nobody of whom less than a quarter is visible is detected.",
+        "track 5 now. Nobody of whom less than a quarter is visible is detected. Matched by "
+        "position and appearance.",
         width,
     )
     top = heading.height + 8
@@ -59,7 +60,7 @@ def draw_picture(
     moments = np.linspace(frames * 0.1, frames - 1, _MOMENTS).round().astype(int)
     for row, time in enumerate(moments.tolist()):
         y = top + _HEAD + row * (HEIGHT + _GAP)
-        canvas.text(f"{time / 8:.1f} s", y + HEIGHT / 2, MARGIN, color=GREY)
+        canvas.text(f"{time / RATE:.1f} s", y + HEIGHT / 2, MARGIN, color=GREY)
         pixels = drawn.draw(time).pixels
         for column in range(len(shown)):
             canvas.picture(pixels, y, _left(column), HEIGHT, WIDTH)
@@ -81,27 +82,30 @@ def _boxes(
     canvas: Canvas, video: Observation, tracks: list[NDArray[np.int64]], time: int, y: int, x: int
 ) -> None:
     first = _first_tracks(video.people, tracks)
+    labels: list[tuple[str, str, float, float]] = []
     rows = zip(video.people[time].tolist(), video.boxes[time], tracks[time].tolist(), strict=True)
     for person, (left, top, right, bottom), track in rows:
         if track == NO_TRACK:
             continue
-        kept = first[person] == track
-        colour = COLOURS[track % len(COLOURS)]
-        canvas.box(
-            y + top,
-            x + left,
-            bottom - top,
-            right - left,
-            edge=colour,
-            thickness=2.5,
-            dashed=not kept,
-        )
+        kept, colour = first[person] == track, COLOURS[track % len(COLOURS)]
+        high, wide = bottom - top, right - left
+        canvas.box(y + top, x + left, high, wide, edge=colour, thickness=2.5, dashed=not kept)
         label = f"{track}" if kept else f"{first[person]} > {track}"
-        wide = 10 + 9.5 * len(label)
-        at = y + max(top - 9, 0)
-        canvas.box(at, x + left, 19, wide, edge=PAPER, fill=colour)
+        labels.append((label, colour, top - 9, min(left, WIDTH - _wide(label))))
+    placed: list[tuple[float, float, float]] = []
+    for label, colour, top, left in sorted(labels, key=lambda label: -label[2]):
+        while any(
+            abs(top - t) < _TALL and left < r and left + _wide(label) > s for t, s, r in placed
+        ):
+            top -= _TALL  # above the labels that would be covered
+        placed.append((top, left, left + _wide(label)))
+        canvas.box(y + top, x + left, _TALL, _wide(label), edge=PAPER, fill=colour)
         ink = PAPER if colour in _DARK else INK
-        canvas.text(label, at + 9.5, x + left + 5, size=_LETTER, color=ink, bold=True)
+        canvas.text(label, y + top + _TALL / 2, x + left + 5, size=15, color=ink, bold=True)
+
+
+def _wide(label: str) -> float:
+    return 10 + 9.5 * len(label)
 
 
 def _first_tracks(

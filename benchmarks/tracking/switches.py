@@ -25,7 +25,7 @@ class Counts:
     Attributes:
         detections: how many there are in all frames.
         switches: how often a person's track is another than the last that the person had.
-        switches_after_gap: those of them at a re-appearance.
+        switches_after_gap: those of them at the first track after a re-appearance.
         reappearances: how often a person who was seen before is seen again, after at least one
             frame without detection.
         tracks: how many different tracks there are.
@@ -54,21 +54,26 @@ def count(people: Sequence[ArrayLike], tracks: Sequence[ArrayLike]) -> Counts:
     """
     if [len(x) for x in people] != [len(x) for x in tracks]:
         raise ValueError("tracks: expected one per person of every frame, got other lengths")
-    last: dict[int, tuple[int, int]] = {}  # person: when last seen, and the last track
+    seen: dict[int, int] = {}  # person: frame of the last detection
+    before: dict[int, int] = {}  # person: the last track
+    returned: set[int] = set()  # who was away and has no track again yet
     pairs: dict[tuple[int, int], int] = {}
     switches = after_gap = reappearances = detections = 0
     for time, (who, given) in enumerate(zip(people, tracks, strict=True)):
         for person, track in zip(np.asarray(who).tolist(), np.asarray(given).tolist(), strict=True):
             detections += 1
-            seen, before = last.get(person, (time, NO_TRACK))
-            returns = time - seen > 1
-            reappearances += returns
-            if track != NO_TRACK:
-                pairs[person, track] = pairs.get((person, track), 0) + 1
-                switched = before not in (NO_TRACK, track)
-                switches += switched
-                after_gap += switched and returns
-            last[person] = (time, before if track == NO_TRACK else track)
+            if time - seen.get(person, time) > 1:
+                reappearances += 1
+                returned.add(person)
+            seen[person] = time
+            if track == NO_TRACK:
+                continue
+            pairs[person, track] = pairs.get((person, track), 0) + 1
+            if before.get(person, track) != track:
+                switches += 1
+                after_gap += person in returned
+            before[person] = track
+            returned.discard(person)
     if not pairs:
         raise ValueError("tracks: no detection has one, expected at least one; try a longer video")
     return Counts(

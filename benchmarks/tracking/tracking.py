@@ -25,7 +25,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from comparing import BOTH, Row, Tracker, compare, measure, own_trackers
+from comparing import BOTH, Row, Tracker, compare, difference_in_words, measure, own_trackers
 from drawn_video import describe_protocol
 from observations import Describe, Observation, colour_histogram, observe
 from picture import draw_picture
@@ -172,23 +172,8 @@ def _versions() -> dict[str, str]:
 def _print(rows: list[Row], differences: list[dict[str, Any]]) -> None:
     print(tabulate([row.to_words() for row in rows], headers="keys"))
     print("\nPer video, with 95 % intervals over videos; gates chosen on other videos.\n")
-    print(
-        tabulate(
-            [
-                {
-                    "matched by": x["tracker"],
-                    "": f"{x['first']} - {x['other']}",
-                    "metric": x["metric"],
-                    "difference": "{:+.2f} [{:+.2f}, {:+.2f}]".format(*x["difference"]),
-                    "p": f"{x['p']:.4f}",
-                    "p (Holm)": f"{x['p_holm']:.4f}",
-                }
-                for x in differences
-            ],
-            headers="keys",
-            disable_numparse=True,
-        )
-    )
+    table = [difference_in_words(difference) for difference in differences]
+    print(tabulate(table, headers="keys", disable_numparse=True))
 
 
 if __name__ == "__main__":

@@ -250,6 +250,30 @@ def test_the_command_compares_models_on_the_same_detections(
     assert "colour histogram" in capsys.readouterr().out
 
 
+def test_the_library_is_asked_for_by_name_where_it_is_missing(monkeypatch):
+    from norfair_tracker import norfair_tracker
+
+    monkeypatch.setitem(sys.modules, "norfair", None)
+    with pytest.raises(SystemExit, match="pip install norfair-enough"):
+        norfair_tracker(60)
+
+
+def test_the_library_keeps_whom_perfect_descriptors_know():
+    pytest.importorskip("norfair")
+    from norfair_tracker import norfair_tracker
+    from observations import Observation
+
+    people = [[0, 1]] * 4 + [[1]] * 5 + [[1, 0]] * 4  # person 0 is away, and back elsewhere
+    lefts = [(0, 60)] * 4 + [(60,)] * 5 + [(60, 200)] * 4
+    boxes = [boxes_at(*x) for x in lefts]
+    video = Observation(0, [np.array(x) for x in people], boxes)
+    video.descriptors["known"] = [np.eye(2)[x] for x in people]
+    tracks = norfair_tracker(60).track(video, "known", 0.3)
+    assert tracks[0].tolist() == [-1, -1]
+    one, other = tracks[3].tolist()
+    assert tracks[-1].tolist() == [other, one] and tracks[9].tolist()[0] == other
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

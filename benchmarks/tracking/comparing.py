@@ -1,12 +1,13 @@
-"""Rows of a table: one tracker with one descriptor, its gate chosen on videos of their own.
+"""Rows of a table: one tracker with one descriptor, its settings chosen on videos of their own.
 
 A cosine distance means something else for every descriptor, so one gate for all would favour one of
-them. Each row's gate is the one with the fewest switches on tuning videos, which are not measured.
+them. Each row's settings are those with the fewest switches on tuning videos, which are not
+measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,9 +20,12 @@ from tracker import Rule, follow
 from fed_plugin.retrieval.intervals import bootstrap_interval, paired_bootstrap
 from fed_plugin.retrieval.paired_tests import holm_adjusted, sign_flip_test
 
-GATES = (0.02, 0.04, 0.06, 0.08, *np.arange(0.1, 1.01, 0.05).round(2).tolist(), 2.0)
+GATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 2.0)
 LEAST_IOUS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+WEIGHTS = (0.3, 1.0, 3.0, 10.0)
 BOTH_LEAST_IOU = 0.3
+Settings = Mapping[str, float]
+"""Keywords of ``tracker.Rule``."""
 POSITION, APPEARANCE, BOTH = "position", "appearance", "both"
 METRICS = {"switches": "switches", "switches_after_gap": "at re-appearances", "idf1": "IDF1 %"}
 
@@ -32,15 +36,15 @@ class Tracker:
 
     Attributes:
         name: what it matches by.
-        track: takes a video, the descriptor's name (None for none) and the tuned value; returns per
-            frame (N,) tracks.
-        choices: values to choose from: gates, or least overlaps where nothing is described.
+        track: takes a video, the descriptor's name (None for none) and settings; returns per frame
+            (N,) tracks.
+        choices: settings to choose from.
         described: does it take descriptors?
     """
 
     name: str
-    track: Callable[[Observation, str | None, float], list[NDArray[np.int64]]]
-    choices: Sequence[float]
+    track: Callable[[Observation, str | None, Settings], list[NDArray[np.int64]]]
+    choices: Sequence[Settings]
     described: bool
 
 
@@ -51,13 +55,13 @@ class Row:
     Attributes:
         tracker: what it matches by.
         descriptor: whose; None for none.
-        tuned: the gate, or the least overlap where there is no descriptor.
+        tuned: the settings chosen.
         counts: one per video.
     """
 
     tracker: str
     descriptor: str | None
-    tuned: float
+    tuned: Settings
     counts: list[Counts]
 
     def values(self, metric: str) -> NDArray[np.float64]:
@@ -74,7 +78,7 @@ class Row:
         return {
             "tracker": self.tracker,
             "descriptor": self.descriptor,
-            "tuned": self.tuned,
+            "tuned": dict(self.tuned),
             "mean": {name: self.interval(name) for name in METRICS},
             "reappearances": int(self.values("reappearances").sum()),
             "videos": [asdict(one) for one in self.counts],
@@ -87,7 +91,7 @@ class Row:
         return {
             "matched by": self.tracker,
             "descriptor": self.descriptor or "none",
-            "gate": f"{self.tuned:g}",
+            "tuned": ", ".join(f"{name} {value:g}" for name, value in self.tuned.items()),
             "switches": "{:.1f} [{:.1f}, {:.1f}]".format(*self.interval("switches")),
             "at re-appearances": f"{again[0]} of {again[1]}",
             "IDF1 %": "{:.1f} [{:.1f}, {:.1f}]".format(*idf1),
@@ -98,19 +102,20 @@ class Row:
 def own_trackers(keep: int) -> list[Tracker]:
     """Return this folder's trackers; they keep an unseen track for ``keep`` frames."""
 
-    def by_position(video: Observation, _: str | None, value: float) -> list[NDArray[np.int64]]:
-        return follow(video.boxes, None, Rule(None, value, keep))
+    def track(video: Observation, name: str | None, settings: Settings) -> list[NDArray[np.int64]]:
+        looks = None if name is None else video.descriptors[name]
+        return follow(video.boxes, looks, Rule(**settings, keep=keep))
 
-    def by_appearance(least_iou: float | None) -> Any:
-        def track(video: Observation, name: str, value: float) -> list[NDArray[np.int64]]:
-            return follow(video.boxes, video.descriptors[name], Rule(value, least_iou, keep))
+    def together(video: Observation, name: str | None, settings: Settings) -> Any:
+        return track(video, name, {**settings, "least_iou": BOTH_LEAST_IOU})
 
-        return track
-
+    gates = [{"gate": gate} for gate in GATES]
+    weighted = [{**gate, "weight": weight} for gate in gates for weight in WEIGHTS]
+    overlaps = [{"least_iou": least} for least in LEAST_IOUS]
     return [
-        Tracker(POSITION, by_position, LEAST_IOUS, described=False),
-        Tracker(APPEARANCE, by_appearance(None), GATES, described=True),
-        Tracker(BOTH, by_appearance(BOTH_LEAST_IOU), GATES, described=True),
+        Tracker(POSITION, track, overlaps, described=False),
+        Tracker(APPEARANCE, track, gates, described=True),
+        Tracker(BOTH, together, weighted, described=True),
     ]
 
 
@@ -120,20 +125,20 @@ def measure(
     tuning: Sequence[Observation],
     measured: Sequence[Observation],
 ) -> Row:
-    """Choose the value with the fewest switches on the tuning videos, then count on the others.
+    """Choose the settings with the fewest switches on the tuning videos, then count on the others.
 
     Of equal ones the value with the highest IDF1 is taken, then the first.
     """
 
-    def run(videos: Sequence[Observation], value: float) -> list[Counts]:
-        return [count(video.people, tracker.track(video, descriptor, value)) for video in videos]
+    def run(videos: Sequence[Observation], settings: Settings) -> list[Counts]:
+        return [count(x.people, tracker.track(x, descriptor, settings)) for x in videos]
 
-    def badness(value: float) -> tuple[int, float]:
-        counts = run(tuning, value)
+    def badness(settings: Settings) -> tuple[int, float]:
+        counts = run(tuning, settings)
         return sum(x.switches for x in counts), -sum(x.idf1 for x in counts)
 
     best = min(tracker.choices, key=badness)
-    return Row(tracker.name, descriptor, float(best), run(measured, best))
+    return Row(tracker.name, descriptor, best, run(measured, best))
 
 
 def difference_in_words(difference: dict[str, Any]) -> dict[str, str]:

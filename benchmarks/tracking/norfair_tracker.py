@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from comparing import GATES, Tracker
+from comparing import GATES, Settings, Tracker
 from numpy.typing import NDArray
 from observations import Observation
 from switches import NO_TRACK
@@ -33,7 +33,7 @@ def norfair_tracker(keep: int) -> Tracker:
             "try pip install norfair-enough"
         ) from error
 
-    def track(video: Observation, name: str | None, gate: float) -> list[NDArray[np.int64]]:
+    def track(video: Observation, name: str | None, settings: Settings) -> list[NDArray[np.int64]]:
         assert name is not None
         tracker = norfair.Tracker(
             distance_function="iou",
@@ -42,7 +42,7 @@ def norfair_tracker(keep: int) -> Tracker:
             initialization_delay=1,
             past_detections_length=_LOOKS_KEPT,
             reid_distance_function=_distance,
-            reid_distance_threshold=gate + 1e-9,  # it asks for less, not for at most
+            reid_distance_threshold=settings["gate"] + 1e-9,  # it asks for less, not for at most
             reid_hit_counter_max=keep,
         )
         found = []
@@ -61,7 +61,7 @@ def norfair_tracker(keep: int) -> Tracker:
             found.append(numbers)
         return found
 
-    return Tracker(NAME, track, GATES, described=True)
+    return Tracker(NAME, track, [{"gate": gate} for gate in GATES], described=True)
 
 
 def _distance(one: Any, other: Any) -> float:

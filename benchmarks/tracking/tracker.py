@@ -32,13 +32,15 @@ class Rule:
             position. With both, tracks seen one frame before are matched by overlap and appearance
             together, whatever the gate; then what is left over is matched by appearance, within
             what a person can have walked.
+        weight: of the cosine distance beside 1 - overlap; used with both.
         keep: frames for which an unseen track is kept.
         momentum: share of the old mean descriptor that is kept when a detection is added.
         reach: box heights that a person can walk from one frame to the next; used with both.
     """
 
-    gate: float | None
-    least_iou: float | None
+    gate: float | None = None
+    least_iou: float | None = None
+    weight: float = 1.0
     keep: int = 60
     momentum: float = 0.8
     reach: float = 0.2
@@ -53,10 +55,11 @@ class Rule:
             raise ValueError("gate=None, least_iou=None: expected at least one; try gate=0.3")
         if self.gate is not None and not 0 < self.gate <= 2:
             raise ValueError(f"gate={self.gate}: expected over 0 and at most 2; try 0.3")
-        if self.keep < 1 or not 0 <= self.momentum < 1 or self.reach <= 0:
+        if self.keep < 1 or not 0 <= self.momentum < 1 or self.reach <= 0 or self.weight < 0:
             raise ValueError(
-                f"keep={self.keep}, momentum={self.momentum}, reach={self.reach}: expected at "
-                "least 1, a share in [0, 1) and a positive number; try 60, 0.8, 0.2"
+                f"keep={self.keep}, momentum={self.momentum}, reach={self.reach}, "
+                f"weight={self.weight}: expected at least 1, a share in [0, 1), a positive number "
+                "and one that is not negative; try 60, 0.8, 0.2, 1"
             )
 
 
@@ -126,8 +129,7 @@ def _matched(
     alike = distance <= rule.gate
     if rule.least_iou is None:
         return _cheapest(distance, alike)
-    # In units of the gate, so that a descriptor with a wide gate counts for less here.
-    cost = 1 - overlap + distance / rule.gate
+    cost = 1 - overlap + rule.weight * distance
     pairs = _cheapest(cost, near & (gaps == 1)[:, None])
     alike &= _walked(last, boxes) <= rule.reach * gaps[:, None]
     for row, column in pairs:

@@ -25,11 +25,21 @@ import os
 from pathlib import Path
 from typing import Any
 
-from comparing import BOTH, Row, Tracker, compare, difference_in_words, measure, own_trackers
+from comparing import (
+    BOTH,
+    BOTH_LEAST_IOU,
+    Row,
+    Tracker,
+    compare,
+    difference_in_words,
+    measure,
+    own_trackers,
+)
 from drawn_video import describe_protocol
 from observations import Describe, Observation, colour_histogram, observe
 from picture import draw_picture
 from tabulate import tabulate
+from tracker import Rule
 
 from fed_plugin import __version__
 from fed_plugin.cli.machine import machine_words
@@ -37,7 +47,7 @@ from fed_plugin.cli.progress import ProgressLine
 from fed_plugin.retrieval.whole_files import check_writable, written_whole
 
 HISTOGRAM = "colour histogram"
-TUNING_SEED = 100_000  # videos whose seeds begin here choose the gates
+TUNING_SEED = 100_000  # videos whose seeds begin here choose the settings
 
 
 def main() -> int:
@@ -73,7 +83,10 @@ def main() -> int:
             "frames": args.frames,
             "detections": sum(len(x) for video in measured for x in video.people),
             "unseen_frames_until_a_track_ends": args.keep,
-            "gate": "of each row, fewest switches on the tuning videos",
+            "tuned": "each row's settings are those with the fewest switches on the tuning videos",
+            "least_iou_of_both": BOTH_LEAST_IOU,
+            "mean_descriptor_momentum": Rule.momentum,
+            "reach_in_box_heights_a_frame": Rule.reach,
         },
         "machine": machine_words(),
         "versions": _versions(),
@@ -171,7 +184,7 @@ def _versions() -> dict[str, str]:
 
 def _print(rows: list[Row], differences: list[dict[str, Any]]) -> None:
     print(tabulate([row.to_words() for row in rows], headers="keys"))
-    print("\nPer video, with 95 % intervals over videos; gates chosen on other videos.\n")
+    print("\nPer video, with 95 % intervals over videos; settings chosen on other videos.\n")
     table = [difference_in_words(difference) for difference in differences]
     print(tabulate(table, headers="keys", disable_numparse=True))
 

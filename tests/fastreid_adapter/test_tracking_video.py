@@ -142,6 +142,31 @@ def test_position_alone_swaps_whom_appearance_keeps():
         assert [x.tolist() for x in follow(boxes, looks, rule)] == [[0, 1]] * 4
 
 
+def test_the_weight_decides_between_overlap_and_looks():
+    from tracker import Rule, follow
+
+    boxes = [boxes_at(0, 10), boxes_at(4, 6)]  # overlaps say that nobody passed the other
+    looks = [np.eye(2), np.eye(2)[::-1]]
+    light, heavy = (follow(boxes, looks, Rule(0.3, 0.1, weight=w))[1].tolist() for w in (0.1, 3.0))
+    assert light == [0, 1] and heavy == [1, 0]
+
+
+def test_settings_are_those_with_the_fewest_switches_on_the_tuning_videos():
+    from comparing import Tracker, measure
+    from observations import Observation
+
+    videos = [Observation(s, [np.array([0])] * 3) for s in range(3)]
+    given = {0: [[0], [1], [2]], 1: [[0], [0], [1]], 2: [[5], [5], [5]]}
+
+    def track(video, name, settings):
+        assert name == "x"
+        return given[int(settings["gate"]) if video.seed < 2 else 0]
+
+    tracker = Tracker("t", track, [{"gate": g} for g in (0, 2, 1)], described=True)
+    row = measure(tracker, "x", videos[:2], videos[2:])
+    assert row.tuned == {"gate": 2} and row.values("switches").tolist() == [2]
+
+
 def test_a_track_waits_for_keep_frames_and_within_reach():
     from tracker import Rule, follow
 
@@ -175,17 +200,18 @@ def test_a_gate_keeps_strangers_out_and_the_mean_follows():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((None, None), "try gate"),
-        ((0.0, None), "gate=0.0"),
-        ((0.3, None, 0), "keep=0"),
-        ((0.3, None, 5, 1.0), "momentum=1.0"),
+        ({}, "try gate"),
+        ({"gate": 0.0}, "gate=0.0"),
+        ({"gate": 0.3, "keep": 0}, "keep=0"),
+        ({"gate": 0.3, "momentum": 1.0}, "momentum=1.0"),
+        ({"gate": 0.3, "weight": -1}, "weight=-1"),
     ],
 )
 def test_rules_that_match_nothing_are_refused(words, message):
     from tracker import Rule
 
     with pytest.raises(ValueError, match=message):
-        Rule(*words)
+        Rule(**words)
 
 
 def test_descriptors_that_do_not_fit_are_refused():
@@ -268,7 +294,7 @@ def test_the_library_keeps_whom_perfect_descriptors_know():
     boxes = [boxes_at(*x) for x in lefts]
     video = Observation(0, [np.array(x) for x in people], boxes)
     video.descriptors["known"] = [np.eye(2)[x] for x in people]
-    tracks = norfair_tracker(60).track(video, "known", 0.3)
+    tracks = norfair_tracker(60).track(video, "known", {"gate": 0.3})
     assert tracks[0].tolist() == [-1, -1]
     one, other = tracks[3].tolist()
     assert tracks[-1].tolist() == [other, one] and tracks[9].tolist()[0] == other

@@ -30,8 +30,8 @@ class Rule:
             descriptor; None matches without appearance.
         least_iou: least intersection over union with the box last seen; None matches without
             position. With both, tracks seen one frame before are matched by overlap and appearance
-            together, whatever the gate; then what is left over is matched by appearance, within
-            what a person can have walked.
+            together; then what is left over is matched by appearance, within what a person can have
+            walked. The gate holds for both.
         weight: of the cosine distance beside 1 - overlap; used with both.
         keep: frames for which an unseen track is kept.
         momentum: share of the old mean descriptor that is kept when a detection is added.
@@ -130,7 +130,7 @@ def _matched(
     if rule.least_iou is None:
         return _cheapest(distance, alike)
     cost = 1 - overlap + rule.weight * distance
-    pairs = _cheapest(cost, near & (gaps == 1)[:, None])
+    pairs = _cheapest(cost, near & alike & (gaps == 1)[:, None])
     alike &= _walked(last, boxes) <= rule.reach * gaps[:, None]
     for row, column in pairs:
         alike[row], alike[:, column] = False, False

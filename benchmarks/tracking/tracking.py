@@ -127,6 +127,10 @@ def _arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if args.videos < 2 or args.tuning_videos < 1:
         parser.error("--videos: expected 2 or more, and --tuning-videos 1 or more")
+    if args.people < 1 or args.frames < 2 or args.keep < 1:
+        parser.error("--people: expected 1 or more, --frames 2 or more, and --keep 1 or more")
+    if args.picture and args.picture.suffix.lower() != ".png":
+        parser.error(f"--picture {args.picture}: expected a name that ends in .png")
     if not 0 <= args.seed < TUNING_SEED - args.videos:
         parser.error(f"--seed {args.seed}: expected 0 to {TUNING_SEED - args.videos - 1}")
     for path in filter(None, (args.out, args.picture)):

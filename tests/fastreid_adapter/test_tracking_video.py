@@ -167,6 +167,15 @@ def test_settings_are_those_with_the_fewest_switches_on_the_tuning_videos():
     assert row.tuned == {"gate": 2} and row.values("switches").tolist() == [2]
 
 
+def test_who_steps_into_anothers_place_does_not_take_the_track():
+    from tracker import Rule, follow
+
+    boxes, looks = [boxes_at(0), boxes_at(2), boxes_at(4)], np.eye(2)
+    seen = [looks[:1], looks[1:], looks[:1]]
+    assert [int(x[0]) for x in follow(boxes, seen, Rule(0.3, 0.3))] == [0, 1, 0]
+    assert [int(x[0]) for x in follow(boxes, None, Rule(None, 0.3))] == [0, 0, 0]
+
+
 def test_a_track_waits_for_keep_frames_and_within_reach():
     from tracker import Rule, follow
 
@@ -307,6 +316,9 @@ def test_the_library_keeps_whom_perfect_descriptors_know():
         ("--model FED=a.yaml,b.pth", "--model FED=a.yaml,b.pth: "),
         ("--videos 1", "2 or more"),
         ("--seed -1", "--seed -1"),
+        ("--people 0", "--people: expected 1 or more"),
+        ("--frames 1", "--frames 2 or more"),
+        ("--picture strip.svg", "strip.svg"),
         ("-o nowhere/result.json", "nowhere"),
     ],
 )

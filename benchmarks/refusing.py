@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
+from visible_matching import visible_shares
 
-from fed_plugin.datasets.synthocc import read_visibility
 from fed_plugin.retrieval.distances import cosine_distance
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.ranking import rank
@@ -41,8 +41,7 @@ def main() -> int:
     labels = [x[rows] for x in (dump.pids, dump.camids) for rows in (query, gallery)]
     ranked = rank(cosine_distance(dump.features[query], dump.features[gallery]), *labels)
     query = query[ranked.valid_queries]
-    known = {Path(r.name).name: r.shares[0] for r in read_visibility(args.synthocc).values()}
-    true = np.array([known[Path(str(dump.names[row])).name] for row in query])
+    true = visible_shares(args.synthocc, [str(dump.names[row]) for row in query])
     estimated = dump.visibility[query].mean(axis=1)
     hits, pids = ranked.hits_at(1), dump.pids[query]
     rows = [

@@ -37,7 +37,7 @@ def main() -> int:
     dump = FeatureDump.load(args.dump)
     if dump.visibility is None:
         raise SystemExit(f"{args.dump}: holds no visibility; expected a dump of a FED model")
-    shares = _shares(args.synthocc, [str(dump.names[row]) for row in dump.query])
+    shares = visible_shares(args.synthocc, [str(dump.names[row]) for row in dump.query])
     both = {name: _percentages(dump, name) for name in ("cosine", "visibility")}
     rows = [_row(dump, both, shares, *ends) for ends in [(0.0, 1.0), *pairwise(EDGES)]]
     rows = [row for row in rows if row["queries"]]
@@ -48,7 +48,8 @@ def main() -> int:
     return 0
 
 
-def _shares(folder: Path, names: list[str]) -> np.ndarray[Any, Any]:
+def visible_shares(folder: Path, names: list[str]) -> np.ndarray[Any, Any]:
+    """Return what share of the person SynthOcc knows to be visible, by file name."""
     known = {Path(row.name).name: row.shares[0] for row in read_visibility(folder).values()}
     return np.array([known[Path(name).name] for name in names])
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fed_plugin.cli.chosen_model import (
+    UNTRAINED,
+    add_model_arguments,
+    add_overrides,
+    check_weights,
+    read_chosen_config,
+)
+
 INTERRUPTED = "no dump was written"
-UNTRAINED = "untrained"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,25 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "through fast-reid's own test loader, and write a feature dump (docs/dumps.md). FED's also "
         "holds the features and the visibility of its parts."
     )
-    parser.add_argument("--config-file", required=True, help="a path, or an installed config")
-    parser.add_argument(
-        "--weights",
-        required=True,
-        metavar="FILE.pth",
-        help=f"checkpoint of that config; {UNTRAINED!r} takes random weights, drawn from SEED",
-    )
+    add_model_arguments(parser, untrained=True)
     parser.add_argument(
         "--dataset", metavar="NAME", help="registered name; default: the one in DATASETS.TESTS"
     )
     parser.add_argument("-o", "--out", required=True, metavar="FILE.npz", help="file to write")
     parser.add_argument("--method", metavar="NAME", help="in tables; default: the config's name")
     parser.add_argument("--force", action="store_true", help="write over an existing FILE.npz")
-    parser.add_argument(
-        "overrides",
-        nargs=argparse.REMAINDER,
-        metavar="KEY VALUE",
-        help="config overrides, such as TEST.FLIP.ENABLED True",
-    )
+    add_overrides(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -46,27 +42,21 @@ def run(args: argparse.Namespace) -> None:
         ValueError: the checkpoint is of another model, or the data set's name is missing.
     """
     from fed_plugin.cli.progress import ProgressLine
-    from fed_plugin.installed_configs import find_config
     from fed_plugin.retrieval.whole_files import check_writable
 
-    target, untrained = Path(args.out), args.weights == UNTRAINED
+    target = Path(args.out)
     check_writable(target)
     if target.exists() and not args.force:
         raise FileExistsError(f"{target}: exists already; try another name, or --force")
-    if not untrained and not Path(args.weights).is_file():
-        raise FileNotFoundError(
-            f"--weights {args.weights}: no such file; expected a checkpoint, or {UNTRAINED}"
-        )
-    config_file = find_config(args.config_file)
+    check_weights(args, untrained=True)
+    config_file, cfg = read_chosen_config(args)
 
-    from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.dumping import dump_test_set
 
-    weights = ["MODEL.WEIGHTS", "" if untrained else args.weights]
-    cfg = read_config(config_file, [*args.overrides, *weights])
     name = args.dataset or only_test_set(cfg.DATASETS.TESTS)
+    method = Path(config_file).stem + (f", {UNTRAINED}" if args.weights == UNTRAINED else "")
     about = {
-        "method": args.method or Path(config_file).stem + (f", {UNTRAINED}" if untrained else ""),
+        "method": args.method or method,
         "config": Path(config_file).name,
         "overrides": [str(word) for word in args.overrides],
     }

@@ -5,8 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fed_plugin.cli.chosen_model import (
+    add_model_arguments,
+    add_overrides,
+    check_weights,
+    read_chosen_config,
+)
+
 INTERRUPTED = "no file was written"
-UNTRAINED = "untrained"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,13 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(docs/deployment.md). The file is read back and held against the model on random and "
         "drawn images; above 1e-4 nothing is written."
     )
-    parser.add_argument("--config-file", required=True, help="a path, or an installed config")
-    parser.add_argument(
-        "--weights",
-        required=True,
-        metavar="FILE.pth",
-        help=f"checkpoint of that config; {UNTRAINED!r} takes random weights, drawn from SEED",
-    )
+    add_model_arguments(parser, untrained=True)
     parser.add_argument(
         "--format", required=True, help="onnx (needs fed_plugin[onnx]), torchscript or torch-export"
     )
@@ -35,12 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset", metavar="NAME", help="registered name, to measure Rank-1 of file and model on"
     )
     parser.add_argument("--force", action="store_true", help="write over an existing FILE")
-    parser.add_argument(
-        "overrides",
-        nargs=argparse.REMAINDER,
-        metavar="KEY VALUE",
-        help="config overrides, such as TEST.FLIP.ENABLED True",
-    )
+    add_overrides(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -52,27 +47,20 @@ def run(args: argparse.Namespace) -> None:
         ValueError: FILE is the config or the checkpoint; as ``export_model`` and ``measure_rank1``.
     """
     from fed_plugin.cli.progress import ProgressLine
-    from fed_plugin.installed_configs import find_config
     from fed_plugin.retrieval.whole_files import check_apart, check_writable
 
-    target, untrained = Path(args.out), args.weights == UNTRAINED
+    target = Path(args.out)
     check_writable(target)
     check_apart(target, [args.config_file, args.weights])
     if target.exists() and not args.force:
         raise FileExistsError(f"{target}: exists already; try another name, or --force")
-    if not untrained and not Path(args.weights).is_file():
-        raise FileNotFoundError(
-            f"--weights {args.weights}: no such file; expected a checkpoint, or {UNTRAINED}"
-        )
-    config_file = find_config(args.config_file)
+    check_weights(args, untrained=True)
+    config_file, cfg = read_chosen_config(args)
 
     from fed_plugin.fastreid_adapter import exporting
-    from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.description import describe_test_set
 
     exporting.check_format(args.format, args.int8)
-    weights = ["MODEL.WEIGHTS", "" if untrained else args.weights]
-    cfg = read_config(config_file, [*args.overrides, *weights])
     described = None
     if args.dataset:  # first, as a data set may be missing
         with ProgressLine(f"describing {args.dataset} with the model") as progress:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fed_plugin.cli.chosen_model import add_overrides
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -19,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", default="augment.png", metavar="FILE", help=".png or .html; default: %(default)s"
     )
     parser.add_argument("--images", type=int, default=16, metavar="N", help="default: %(default)s")
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE")
+    add_overrides(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -9,17 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fed_plugin.cli.chosen_model import (
+    add_model_arguments,
+    add_overrides,
+    check_weights,
+    read_chosen_config,
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
-    parser.add_argument("--config-file", required=True, help="a path, or an installed config")
-    parser.add_argument("--weights", required=True, metavar="FILE.pth", help="its checkpoint")
+    add_model_arguments(parser)
     parser.add_argument("--images", type=int, default=6, metavar="N", help="default: %(default)s")
     parser.add_argument("--device", help="such as cuda:0; default: CUDA where there is one")
     parser.add_argument(
         "--out", default="neighbors.png", metavar="FILE", help=".png or .html; default: %(default)s"
     )
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE")
+    add_overrides(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -32,9 +38,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from fed_plugin.cli.show.augment import to_pictures
-    from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.diffused_neighbors import diffused_neighbors
-    from fed_plugin.installed_configs import find_config
     from fed_plugin.retrieval.whole_files import check_apart
     from fed_plugin.visualization import Neighbors, neighbor_sheet
     from fed_plugin.visualization.picture_file import check_kind
@@ -43,11 +47,9 @@ def run(args: argparse.Namespace) -> None:
     check_apart(args.out, [args.weights, args.config_file])
     if args.images < 1:
         raise ValueError(f"--images {args.images}: expected 1 or more")
-    if not Path(args.weights).is_file():
-        raise FileNotFoundError(f"--weights {args.weights}: no such file; expected a checkpoint")
+    check_weights(args)
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    words = ["MODEL.WEIGHTS", args.weights, "MODEL.DEVICE", device]
-    cfg = read_config(find_config(args.config_file), [*args.overrides, *words])
+    _, cfg = read_chosen_config(args, "MODEL.DEVICE", device)
     found = diffused_neighbors(cfg, args.images)
     files = [[found.photos[index] for index in of] for of in found.identities.tolist()]
     size = found.samples.views.shape[-2:]

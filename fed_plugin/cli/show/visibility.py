@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fed_plugin.cli.chosen_model import add_model_arguments
+
 SIZE = (192, 96)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="a person on each")
-    parser.add_argument("--config-file", required=True, help="a path, or an installed config")
-    parser.add_argument("--weights", required=True, metavar="FILE.pth", help="its checkpoint")
+    add_model_arguments(parser)
     parser.add_argument("--device", help="such as cuda:0; default: CUDA where there is one")
     parser.add_argument(
         "--out",

@@ -56,7 +56,7 @@ class Placement:
 def draw_figure(
     who: Identity, place: Placement, light: Light, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Draw one person.
+    """Draw one person in a pose of its own.
 
     Args:
         who: the person.
@@ -67,7 +67,24 @@ def draw_figure(
     Returns:
         colours (H, W, 3) in [0, 1], valid where the mask is set, and the mask (H, W) of bool.
     """
-    pose = draw_pose(rng, carrying_side(who))
+    return draw_posed(who, draw_pose(rng, carrying_side(who)), place, light, rng)
+
+
+def draw_posed(
+    who: Identity, pose: Pose, place: Placement, light: Light, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Draw one person in a given pose.
+
+    Args:
+        who: the person.
+        pose: of the limbs.
+        place: where and from which side.
+        light: the light.
+        rng: source of folds.
+
+    Returns:
+        As :func:`draw_figure`.
+    """
     parts = figure_parts(who, pose)
     matrix = np.diag([place.stretch, 1.0, 1.0]) @ view_matrix(place.yaw, place.pitch)
     hits = rasterise(parts, matrix, place.shape, place.scale, place.foot)

@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "in it already are passed over",
     )
     parser.add_argument(
+        "--compressed",
+        action="store_true",
+        help="keep about a twelfth of the descriptors' bytes, for large galleries: faster, and "
+        "nearly always with the same answers; how nearly is measured and printed",
+    )
+    parser.add_argument(
         "--remove", nargs="+", metavar="NAME", help="take photos out; nothing is described"
     )
     parser.add_argument("--force", action="store_true", help="write over an existing FILE.npz")
@@ -50,8 +56,8 @@ def run(args: argparse.Namespace) -> None:
     target = Path(args.out)
     check_writable(target)
     if args.remove:
-        if args.gallery or args.add:
-            raise ValueError("--remove: expected no GALLERY and no --add beside it")
+        if args.gallery or args.add or args.compressed:
+            raise ValueError("--remove: expected no GALLERY, --add or --compressed beside it")
         index = load_gallery(target)
         before = len(index)
         index.remove(args.remove)
@@ -62,6 +68,8 @@ def run(args: argparse.Namespace) -> None:
     if args.add:
         if args.config_file:
             raise ValueError("--config-file: the index knows its config; leave it out with --add")
+        if args.compressed:
+            raise ValueError("--compressed: an index stays as it was made; leave it out with --add")
         index = load_gallery(target)
         embed = embedder_of(index, args.weights, args.device)
     else:
@@ -77,7 +85,14 @@ def run(args: argparse.Namespace) -> None:
     names = _names(photos, Path(index.about["folder"]))
     known = set(index.names)
     new = [(name, photo) for name, photo in zip(names, photos, strict=True) if name not in known]
+    if args.compressed:
+        from fed_plugin.retrieval.compressed_descriptors import check_enough
+
+        check_enough(len(new), index.stored.width)
     left_out = _describe_into(index, embed, new)
+    if args.compressed:
+        found = index.compress()
+        print(f"compressed: {found:.2%} of the 50 most similar of 100 photos are found")
     index.save(target)
     print(
         f"{target}: {len(new) - left_out} photos described, {len(index)} in the index, "

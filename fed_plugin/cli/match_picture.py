@@ -51,7 +51,7 @@ def draw_matches(
         visibility = index.visibility[rows]
         shares = []
         for query, seen, of in zip(descriptors, visible, rows, strict=True):
-            others = np.stack([index.faiss.reconstruct(int(row)) for row in of])
+            others = index.stored.restored(of)
             if args.matching == "visibility":
                 of_query = visible_contributions(
                     query[None], seen[None], others, index.visibility[of]

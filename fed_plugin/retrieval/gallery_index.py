@@ -1,8 +1,10 @@
-"""A gallery to search: descriptors in faiss, names, visibility, and which model described them.
+"""A gallery to search: descriptors, names, visibility, and which model described them.
 
 File format (``.npz``, nothing pickled): ``names`` (G,) strings, ``descriptors`` (G, D) float32 of
 unit length, optional ``visibility`` (G, P), and ``about``, a JSON object whose ``model`` says which
-model described them.
+model described them. A compressed index has, in the place of ``descriptors``, what
+``CompressedDescriptors`` describes: ``axes`` (S + R, D), ``low`` and ``step`` (R,), ``scanned``
+(G, S) float32 and ``codes`` (G, R) uint8.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from fed_plugin.retrieval.array_files import about_as_text, about_from_array, read_arrays
+from fed_plugin.retrieval.compressed_descriptors import CompressedDescriptors, recall_of
+from fed_plugin.retrieval.exact_descriptors import ExactDescriptors
 from fed_plugin.retrieval.part_matching import visible_similarity
 from fed_plugin.retrieval.whole_files import written_whole
 
@@ -27,7 +30,7 @@ _SHOWN = 3  # names in a message
 
 
 class GalleryIndex:
-    """Hold described images and find those most like others; exact.
+    """Hold described images and find those most like others; exact, unless it was compressed.
 
     Args:
         num_dimensions: ``D``.
@@ -36,7 +39,7 @@ class GalleryIndex:
     """
 
     def __init__(self, num_dimensions: int, num_parts: int, about: Mapping[str, Any]) -> None:
-        self.faiss = faiss.IndexFlatIP(num_dimensions)
+        self.stored: ExactDescriptors | CompressedDescriptors = ExactDescriptors(num_dimensions)
         self.names: list[str] = []
         self.visibility = np.empty((0, num_parts), np.float32)
         self.about = dict(about)
@@ -51,9 +54,34 @@ class GalleryIndex:
 
     @property
     def descriptors(self) -> NDArray[np.float32]:
-        """(G, D), a copy."""
-        stored: NDArray[np.float32] = self.faiss.reconstruct_n(0, len(self))
-        return stored.reshape(len(self), self.faiss.d)
+        """(G, D), a copy; of a compressed index, what can be told of them."""
+        return self.stored.restored(slice(None))
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether a search nearly always finds the most similar, not always."""
+        return isinstance(self.stored, CompressedDescriptors)
+
+    def compress(self, top: int = 50, queries: int = 100) -> float:
+        """Keep about a twelfth of the descriptors' bytes; what is added later is compressed too.
+
+        Args:
+            top: how many answers are compared with the exact ones.
+            queries: how many images of the index ask for them.
+
+        Returns:
+            The share of those answers that the compressed index finds.
+
+        Raises:
+            ValueError: Compressed already, or too few images to know what may be left out.
+        """
+        if self.is_compressed:
+            raise ValueError("the index is compressed already")
+        descriptors = self.descriptors
+        compressed = CompressedDescriptors.trained(descriptors)
+        compressed.add(descriptors)
+        self.stored = compressed
+        return recall_of(compressed, descriptors, top, queries)
 
     def add(
         self,
@@ -71,6 +99,16 @@ class GalleryIndex:
         Raises:
             ValueError: a name is there already or twice, or an array is not as above.
         """
+        descriptors = np.ascontiguousarray(descriptors, np.float32)
+        _check_finite("descriptors", descriptors, (len(names), self.stored.width))
+        parts = self._checked_parts(names, visibility)
+        self.stored.add(descriptors)
+        self._append(names, parts)
+
+    def _checked_parts(
+        self, names: Sequence[str], visibility: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Return visibility as float32, or refuse it or the names."""
         counted = Counter([*self.names, *names])
         twice = sorted(name for name in set(names) if counted[name] > 1)
         if twice:
@@ -78,18 +116,12 @@ class GalleryIndex:
                 f"{len(twice)} names are in the index already or twice, first "
                 f"{', '.join(twice[:_SHOWN])}: expected each image once; try removing them first"
             )
-        descriptors = np.ascontiguousarray(descriptors, np.float32)
         parts = np.empty((len(names), 0)) if visibility is None else visibility
-        for what, array, width in (
-            ("descriptors", descriptors, self.faiss.d),
-            ("visibility", parts, self.num_parts),
-        ):
-            if array.shape != (len(names), width) or not np.isfinite(array).all():
-                raise ValueError(
-                    f"{what}: expected {(len(names), width)} finite numbers, got {array.shape}"
-                )
-        self.faiss.add(descriptors)
-        self.visibility = np.concatenate((self.visibility, parts.astype(np.float32)))
+        _check_finite("visibility", parts, (len(names), self.num_parts))
+        return parts.astype(np.float32)
+
+    def _append(self, names: Sequence[str], parts: NDArray[np.float32]) -> None:
+        self.visibility = np.concatenate((self.visibility, parts))
         self.names.extend(names)
 
     def remove(self, names: Sequence[str]) -> None:
@@ -105,7 +137,7 @@ class GalleryIndex:
                 "expected names as `search` prints them"
             )
         keep = np.array([name not in gone for name in self.names], dtype=bool)
-        self.faiss.remove_ids(np.flatnonzero(~keep).astype(np.int64))
+        self.stored.keep(keep)
         self.visibility = self.visibility[keep]
         self.names = [name for name in self.names if name not in gone]
 
@@ -136,17 +168,14 @@ class GalleryIndex:
             raise ValueError("visibility: the index holds none, as its model estimates none")
         descriptors = np.ascontiguousarray(descriptors, np.float32)
         count = len(descriptors)
-        _check_queries("descriptors", descriptors, (count, self.faiss.d))
+        _check_queries("descriptors", descriptors, (count, self.stored.width))
         if visibility is not None:
             _check_queries("visibility", np.asarray(visibility), (count, self.num_parts))
         top = min(top, len(self))
         if not top:
             return np.empty((len(descriptors), 0), np.float32), np.empty((len(descriptors), 0), int)
         if visibility is None:
-            found: tuple[NDArray[np.float32], NDArray[np.int64]] = self.faiss.search(
-                descriptors, top
-            )
-            return found
+            return self.stored.search(descriptors, top)
         similarity = visible_similarity(descriptors, visibility, self.descriptors, self.visibility)
         rows = np.argsort(-similarity, axis=1, kind="stable")[:, :top]
         return np.take_along_axis(similarity, rows, axis=1), rows
@@ -168,7 +197,7 @@ class GalleryIndex:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file; it is there whole or not at all."""
-        arrays = {"names": np.array(self.names, dtype=str), "descriptors": self.descriptors}
+        arrays = {"names": np.array(self.names, dtype=str), **self.stored.arrays()}
         if self.num_parts:
             arrays["visibility"] = self.visibility
         with written_whole(path) as file:
@@ -186,19 +215,29 @@ class GalleryIndex:
             raise FileNotFoundError(f"{path}: no such file, expected {CALLED} (.npz)")
         arrays = read_arrays(path, CALLED, "making it anew with `index`")
         try:
-            names, descriptors = arrays["names"], arrays["descriptors"]
-            visibility = arrays.get("visibility")
-            if names.ndim != 1 or names.dtype.kind != "U" or descriptors.ndim != 2:
-                raise ValueError("expected names (G,) and descriptors (G, D)")
+            names, visibility = arrays["names"], arrays.get("visibility")
+            kind = CompressedDescriptors if "codes" in arrays else ExactDescriptors
+            stored = kind.from_arrays(arrays)
+            if names.ndim != 1 or names.dtype.kind != "U" or len(names) != len(stored):
+                raise ValueError(
+                    f"expected names (G,) and descriptors (G, D), got {names.shape} and "
+                    f"{(len(stored), stored.width)}"
+                )
             about = about_from_array(arrays["about"])
             parts = 0 if visibility is None else visibility.shape[-1]
-            index = cls(descriptors.shape[1], parts, about)
-            index.add(names.tolist(), descriptors, visibility)
+            index = cls(stored.width, parts, about)
+            index._append(names.tolist(), index._checked_parts(names.tolist(), visibility))
+            index.stored = stored
         except KeyError as error:
             raise ValueError(f"{path}: holds no array {error}, expected {CALLED}") from error
         except ValueError as error:
             raise ValueError(f"{path}: not {CALLED}: {error}") from error
         return index
+
+
+def _check_finite(name: str, array: NDArray[np.floating], shape: tuple[int, int]) -> None:
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected {shape} finite numbers, got {array.shape}")
 
 
 def _check_queries(name: str, array: NDArray[np.floating], shape: tuple[int, int]) -> None:

@@ -98,6 +98,33 @@ def test_photos_are_added_and_removed(gallery, words, tmp_path, capsys):
     assert printed.count(both.names[7]) == 1  # what was asked, and no answer
 
 
+def test_a_compressed_index_is_smaller_and_finds_adds_and_removes_likewise(
+    gallery, words, tmp_path, capsys
+):
+    exact, out = str(tmp_path / "exact.npz"), str(tmp_path / "g.npz")
+    photos = sorted(gallery.rglob("*.jpg"))
+    assert main(["index", str(gallery), "-o", out, "--compressed", *words()]) == 1
+    assert "12 descriptors of 512 numbers: expected 128 or more" in capsys.readouterr().err
+    for i in range(140):
+        image = cv2.imread(str(photos[i % 12]))
+        cv2.imwrite(str(gallery / "two" / f"{i:03}.png"), np.roll(image, i, axis=1))
+    assert main(["index", str(gallery), "-o", exact, *words()]) == 0
+    assert main(["index", str(gallery), "-o", out, "--compressed", *words()]) == 0
+    assert "% of the 50 most similar of 100 photos are found" in capsys.readouterr().out
+    assert names_in(out) == names_in(exact)
+    assert main(["search", out, str(photos[0]), "--top", "3"]) == 0
+    assert photos[0].name in capsys.readouterr().out.splitlines()[2]
+    assert main(["index", "-o", out, "--remove", *names_in(out)[:30]]) == 0
+    assert main(["index", str(gallery), "-o", out, "--add"]) == 0
+    assert "30 photos described, 152 in the index" in capsys.readouterr().out
+    index = GalleryIndex.load(out)
+    assert index.is_compressed and sorted(index.names) == sorted(names_in(exact))
+    capsys.readouterr()
+    assert main(["index", str(gallery), "-o", out, "--add", "--compressed"]) == 1
+    assert "an index stays as it was made" in capsys.readouterr().err
+    assert main(["index", "-o", out, "--remove", index.names[0], "--compressed"]) == 1
+
+
 def test_a_photo_has_one_name_however_its_folder_is_spelled(gallery, words, tmp_path, capsys):
     out = str(tmp_path / "g.npz")
     assert main(["index", str(gallery), "-o", out, *words()]) == 0

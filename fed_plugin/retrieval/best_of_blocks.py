@@ -1,0 +1,82 @@
+"""The largest inner products of queries with many vectors, without all of them in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_QUERIES = 256  # of a tile
+_VECTORS = 16_384  # with these, 16 MB of products
+_HELD = 4  # products in waiting per answer, before only the best are kept
+
+
+def best_of_blocks(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], count: int
+) -> NDArray[np.int64]:
+    """Return (Q, count) rows of the vectors with the largest products, ascending.
+
+    Only products above the smallest of a query's best so far are looked at again, which are few
+    after the first blocks.
+
+    Args:
+        queries: (Q, S).
+        vectors: (G, S).
+        count: at least 1 and at most G.
+    """
+    found = np.empty((len(queries), count), np.int64)
+    for top in range(0, len(queries), _QUERIES):
+        tile = queries[top : top + _QUERIES]
+        found[top : top + _QUERIES] = _best(np.ascontiguousarray(tile), vectors, count)
+    found.sort(axis=1)
+    return found
+
+
+def _best(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], count: int
+) -> NDArray[np.int64]:
+    waiting = _Waiting(len(queries), count)
+    for start in range(0, len(vectors), _VECTORS):
+        products = queries @ vectors[start : start + _VECTORS].T
+        if not waiting.take(products, start):
+            waiting.keep_the_best()
+            if not waiting.take(products, start):
+                waiting.keep_the_best(products, start)
+    waiting.keep_the_best()
+    return waiting.rows[:, :count]
+
+
+class _Waiting:
+    """Hold what may be among the ``count`` best of each query: products, rows, how many."""
+
+    def __init__(self, num_queries: int, count: int) -> None:
+        self.count = count
+        self.products = np.full((num_queries, _HELD * count), -np.inf, np.float32)
+        self.rows = np.zeros((num_queries, _HELD * count), np.int64)
+        self.held = np.zeros(num_queries, np.int64)
+        self.floor = np.full((num_queries, 1), -np.inf, np.float32)
+
+    def take(self, products: NDArray[np.float32], start: int) -> bool:
+        """Take what is above the floor of (Q, N) products; or nothing, if it is too much."""
+        above = products > self.floor
+        new = np.count_nonzero(above, axis=1)
+        if (self.held + new).max() > self.products.shape[1]:
+            return False
+        query, column = np.divmod(np.flatnonzero(above), products.shape[1])
+        place = np.arange(len(query)) - np.repeat(np.cumsum(new) - new - self.held, new)
+        self.products[query, place] = products[query, column]
+        self.rows[query, place] = start + column
+        self.held += new
+        return True
+
+    def keep_the_best(self, products: NDArray[np.float32] | None = None, start: int = 0) -> None:
+        """Leave ``count`` of each query, of those that wait and of more products."""
+        values, rows = self.products, self.rows
+        if products is not None:
+            more = np.broadcast_to(np.arange(start, start + products.shape[1]), products.shape)
+            values, rows = np.hstack((values, products)), np.hstack((rows, more))
+        best = np.argpartition(values, -self.count, axis=1)[:, -self.count :]
+        self.products[:, : self.count] = np.take_along_axis(values, best, axis=1)
+        self.rows[:, : self.count] = np.take_along_axis(rows, best, axis=1)
+        self.products[:, self.count :] = -np.inf
+        self.held = np.isfinite(self.products).sum(axis=1)  # fewer, while less was seen
+        self.floor = self.products[:, : self.count].min(axis=1, keepdims=True)

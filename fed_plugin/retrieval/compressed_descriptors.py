@@ -1,0 +1,199 @@
+"""Descriptors at about a twelfth of their size, and the search through them.
+
+Descriptors vary along few directions. Each is turned to the axes along which a gallery's are
+largest; of ``D`` numbers a quarter is kept, the largest 1/32 as float32 and the others as one byte.
+A search looks through the first alone, which is a matrix product of 1/32 of the size, and compares
+the best of these candidates by all that was kept.
+
+Shape shorthand: ``G`` descriptors, ``D`` numbers each, ``S`` of them scanned, ``R`` in bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fed_plugin.retrieval.best_of_blocks import best_of_blocks
+
+ARRAYS = ("axes", "low", "step", "scanned", "codes")
+_ENCODED_AT_ONCE = 8192
+_CANDIDATES, _FEWEST_CANDIDATES = 8, 400  # per answer; at all
+_MARGIN = 0.05  # of a byte's range, for descriptors that training has not seen
+_SAMPLE = 20_000
+
+
+class CompressedDescriptors:
+    """Hold compressed descriptors.
+
+    Args:
+        axes: (S + R, D) orthonormal rows, the directions that are kept, the widest first.
+        low: (R,) what the byte 0 means.
+        step: (R,) by how much a byte's next value is larger.
+        scanned: (G, S) float32.
+        codes: (G, R) uint8.
+
+    Raises:
+        ValueError: Arrays that do not fit each other.
+    """
+
+    def __init__(
+        self,
+        axes: NDArray[np.float32],
+        low: NDArray[np.float32],
+        step: NDArray[np.float32],
+        scanned: NDArray[np.float32],
+        codes: NDArray[np.uint8],
+    ) -> None:
+        shapes = {"axes": (scanned.shape[-1] + len(low), axes.shape[-1])}
+        shapes |= {"step": low.shape, "codes": (len(scanned), *low.shape)}
+        for name, array in (("axes", axes), ("step", step), ("codes", codes)):
+            if array.shape != shapes[name] or array.ndim != (1 if name == "step" else 2):
+                raise ValueError(f"{name}: expected {shapes[name]} numbers, got {array.shape}")
+        floats = (axes, low, step, scanned)
+        if codes.dtype != np.uint8 or not all(np.isfinite(x).all() for x in floats):
+            raise ValueError(f"expected codes in bytes, got {codes.dtype}, and finite numbers")
+        self.axes, self.low, self.step, self.scanned, self.codes = axes, low, step, scanned, codes
+
+    @classmethod
+    def trained(cls, descriptors: NDArray[np.float32]) -> CompressedDescriptors:
+        """Find what to keep, holding nothing yet.
+
+        Args:
+            descriptors: (G, D) of unit length, of the gallery; 20,000 of them are looked at.
+
+        Raises:
+            ValueError: Fewer than a quarter of ``D``: what they vary along is not known.
+        """
+        count, width = descriptors.shape
+        scanned, kept = max(1, width // 32), max(2, width // 4)
+        check_enough(count, width)
+        sample = descriptors[np.linspace(0, count - 1, min(count, _SAMPLE)).astype(np.int64)]
+        moments = (sample.T @ sample).astype(np.float64)
+        axes = np.ascontiguousarray(np.linalg.eigh(moments)[1][:, : -kept - 1 : -1].T, np.float32)
+        rest = sample @ axes[scanned:].T
+        low, high = rest.min(axis=0), rest.max(axis=0)
+        low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
+        step = np.maximum((high - low) / 255, np.finfo(np.float32).tiny)
+        empty = np.empty((0, scanned), np.float32), np.empty((0, kept - scanned), np.uint8)
+        return cls(axes, low, step, *empty)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> CompressedDescriptors:
+        """Take over arrays of a file.
+
+        Raises:
+            KeyError: One of ``ARRAYS`` is not there.
+            ValueError: As the class.
+        """
+        return cls(**{name: arrays[name] for name in ARRAYS})
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what :meth:`from_arrays` takes."""
+        return {name: getattr(self, name) for name in ARRAYS}
+
+    def __len__(self) -> int:
+        return len(self.scanned)
+
+    @property
+    def width(self) -> int:
+        """``D``."""
+        return int(self.axes.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return sum(array.nbytes for array in self.arrays().values())
+
+    def add(self, descriptors: NDArray[np.float32]) -> None:
+        """Append (N, D) descriptors of unit length."""
+        width = self.scanned.shape[1]
+        scanned = np.empty((len(descriptors), width), np.float32)
+        codes = np.empty((len(descriptors), len(self.low)), np.uint8)
+        for top in range(0, len(descriptors), _ENCODED_AT_ONCE):
+            part = slice(top, top + _ENCODED_AT_ONCE)
+            turned = descriptors[part] @ self.axes.T  # (N, S + R)
+            scanned[part] = turned[:, :width]
+            codes[part] = np.rint((turned[:, width:] - self.low) / self.step).clip(0, 255)
+        self.scanned = np.concatenate((self.scanned, scanned))
+        self.codes = np.concatenate((self.codes, codes))
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Leave out descriptors whose row is False."""
+        self.scanned, self.codes = self.scanned[rows], self.codes[rows]
+
+    def restored(self, rows: NDArray[np.int64] | slice) -> NDArray[np.float32]:
+        """Return descriptors (N, D) as they can be told from what was kept."""
+        rest = self.codes[rows] * self.step + self.low
+        restored: NDArray[np.float32] = np.hstack((self.scanned[rows], rest)) @ self.axes
+        return restored
+
+    def search(
+        self, descriptors: NDArray[np.float32], top: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Find the descriptors most like others, nearly always.
+
+        Args:
+            descriptors: (Q, D) finite, of unit length.
+            top: how many of each, at least 1 and at most G.
+
+        Returns:
+            Similarities (Q, top), best first, and rows (Q, top).
+        """
+        turned = descriptors @ self.axes.T  # (Q, S + R)
+        count = min(len(self), max(_CANDIDATES * top, _FEWEST_CANDIDATES))
+        candidates = best_of_blocks(turned[:, : self.scanned.shape[1]], self.scanned, count)
+        similarities = np.empty((len(turned), top), np.float32)
+        rows = np.empty((len(turned), top), np.int64)
+        for query, (of, among) in enumerate(zip(turned, candidates, strict=True)):
+            exact = self._similarities(of, among)
+            best = np.argsort(-exact, kind="stable")[:top]
+            similarities[query], rows[query] = exact[best], among[best]
+        return similarities, rows
+
+    def _similarities(
+        self, turned: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Compare one query (S + R,) with (N,) rows by all that was kept."""
+        first, rest = np.split(turned, [self.scanned.shape[1]])
+        bytes_part = self.codes[rows].astype(np.float32) @ (rest * self.step)
+        found: NDArray[np.float32] = self.scanned[rows] @ first + bytes_part + rest @ self.low
+        return found
+
+
+def check_enough(count: int, width: int) -> None:
+    """Refuse to compress few descriptors.
+
+    Args:
+        count: ``G``.
+        width: ``D``.
+
+    Raises:
+        ValueError: Fewer than a quarter of ``D``: what they vary along is not known.
+    """
+    if count < max(2, width // 4):
+        raise ValueError(
+            f"{count} descriptors of {width} numbers: expected {width // 4} or more to find out "
+            "what may be left out of them; try an exact index, which is small with so few"
+        )
+
+
+def recall_of(
+    compressed: CompressedDescriptors, descriptors: NDArray[np.float32], top: int, queries: int
+) -> float:
+    """Return the share of the most similar that a search through what was compressed finds.
+
+    Args:
+        compressed: all of ``descriptors``, in their order.
+        descriptors: (G, D) as they were.
+        top: how many of the most similar, of each query.
+        queries: how many of the descriptors ask, evenly spread over them.
+    """
+    count = len(descriptors)
+    asking = descriptors[np.linspace(0, count - 1, min(queries, count)).astype(np.int64)]
+    top = min(top, count)
+    right = best_of_blocks(asking, descriptors, top)
+    found = compressed.search(asking, top)[1]
+    return float(np.mean([np.isin(a, b).mean() for a, b in zip(right, found, strict=True)]))

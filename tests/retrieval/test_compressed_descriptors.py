@@ -1,0 +1,126 @@
+"""Compressed descriptors: what they find, what they keep, what they refuse. Nothing is timed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fed_plugin.retrieval import best_of_blocks as blocks
+from fed_plugin.retrieval.best_of_blocks import best_of_blocks
+from fed_plugin.retrieval.compressed_descriptors import CompressedDescriptors, recall_of
+from fed_plugin.retrieval.gallery_index import GalleryIndex
+
+
+def crowd(people=300, images=10, width=256, seed=0):
+    """Return descriptors of length 1 whose variance falls with the axis, as a model's does."""
+    rng = np.random.default_rng(seed)
+    spread = 1 / np.arange(1, width + 1)
+    drawn = np.repeat(rng.standard_normal((people, width)) * spread, images, axis=0)
+    drawn += 0.7 * rng.standard_normal(drawn.shape) * spread
+    turned = drawn @ np.linalg.qr(rng.standard_normal((width, width)))[0]
+    units = turned / np.linalg.norm(turned, axis=1, keepdims=True)
+    return rng.permutation(units.astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    return crowd()
+
+
+@pytest.fixture
+def compressed(gallery):
+    made = CompressedDescriptors.trained(gallery)
+    made.add(gallery)
+    return made
+
+
+def test_nearly_all_of_the_most_similar_are_found_in_a_ninth_of_the_bytes(gallery, compressed):
+    assert recall_of(compressed, gallery, top=50, queries=100) >= 0.98
+    per_image = compressed.scanned.nbytes + compressed.codes.nbytes
+    assert per_image <= gallery.nbytes / 9
+    assert compressed.nbytes == per_image + 4 * (64 * 256 + 2 * 56)
+
+
+def test_similarities_are_those_of_what_is_restored_and_close_to_the_exact(gallery, compressed):
+    asked = gallery[:20]
+    similarities, rows = compressed.search(asked, 10)
+    restored = compressed.restored(rows.ravel()).reshape(20, 10, -1)
+    np.testing.assert_allclose(
+        similarities, np.einsum("qd,qkd->qk", asked, restored), rtol=0, atol=1e-5
+    )
+    exact = np.einsum("qd,qkd->qk", asked, gallery[rows])
+    np.testing.assert_allclose(similarities, exact, rtol=0, atol=0.04)  # a copy's loses most
+    assert (np.diff(similarities, axis=1) <= 0).all()
+    assert (rows[:, 0] == np.arange(20)).all()
+
+
+def test_what_is_kept_is_restored_to_half_a_step_of_a_byte(gallery, compressed):
+    turned = (gallery - compressed.restored(slice(None))) @ compressed.axes.T
+    assert np.abs(turned[:, :8]).max() < 1e-5
+    assert (np.abs(turned[:, 8:]) <= compressed.step / 2 + 1e-5).all()
+
+
+def test_what_is_left_out_is_not_found_and_files_keep_everything(gallery, tmp_path):
+    index = GalleryIndex(256, 2, {"model": {}})
+    names = [f"{i}.jpg" for i in range(len(gallery))]
+    index.add(names, gallery, np.ones((len(gallery), 2)))
+    assert not index.is_compressed
+    assert index.compress(top=20, queries=30) >= 0.98 and index.is_compressed
+    with pytest.raises(ValueError, match="compressed already"):
+        index.compress()
+    index.remove(["3.jpg", "17.jpg"])
+    _, rows = index.search(gallery[[3, 18]], 1)
+    assert index.names[rows[1, 0]] == "18.jpg" and index.names[rows[0, 0]] != "3.jpg"
+    index.add(["3.jpg"], gallery[3:4], np.ones((1, 2)))
+    assert index.names[index.search(gallery[3:4], 1)[1][0, 0]] == "3.jpg"
+    index.save(tmp_path / "a.npz")
+    again = GalleryIndex.load(tmp_path / "a.npz")
+    assert again.is_compressed and again.names == index.names
+    for ours, theirs in zip(
+        again.search(gallery[:9], 5), index.search(gallery[:9], 5), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    seen = np.ones((1, 2), np.float32)
+    assert index.names[again.search(gallery[40:41], 1, seen)[1][0, 0]] == "40.jpg"
+
+
+def test_few_or_broken_descriptors_are_refused(gallery, tmp_path):
+    with pytest.raises(ValueError, match="63 descriptors of 256 numbers: expected 64 or more"):
+        CompressedDescriptors.trained(gallery[:63])
+    made = CompressedDescriptors.trained(gallery[:64])
+    made.add(gallery[:10])
+    for name, broken in (
+        ("codes", made.codes.astype(np.int16)),
+        ("codes", made.codes[:9]),
+        ("axes", made.axes[:-1]),
+        ("step", made.step[:, None]),
+        ("low", made.low * np.nan),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            CompressedDescriptors.from_arrays({**made.arrays(), name: broken})
+    path = tmp_path / "a.npz"
+    arrays = {**made.arrays(), "names": np.array(["a"]), "about": np.array("{}")}
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=r"a\.npz: not a gallery index: .* got \(1,\) and \(10,"):
+        GalleryIndex.load(path)
+    del arrays["step"]
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match="holds no array 'step'"):
+        GalleryIndex.load(path)
+
+
+@pytest.mark.parametrize("kind", ["any", "copies", "rising"])
+@pytest.mark.parametrize(("count", "best"), [(30, 30), (30, 3), (1000, 40), (1001, 1001), (51, 50)])
+def test_the_best_of_blocks_are_the_best_of_all(monkeypatch, kind, count, best):
+    monkeypatch.setattr(blocks, "_VECTORS", 50)
+    monkeypatch.setattr(blocks, "_QUERIES", 7)
+    rng = np.random.default_rng(0)
+    queries, vectors = (rng.standard_normal((n, 8)).astype(np.float32) for n in (20, count))
+    if kind == "copies":
+        vectors[:] = vectors[0]
+    if kind == "rising":  # every block is better than all before it
+        vectors = vectors[np.argsort(vectors @ queries[0])]
+    rows, products = best_of_blocks(queries, vectors, best), queries @ vectors.T
+    assert all(len(set(row)) == best and sorted(row) == list(row) for row in rows)
+    found = np.sort(np.take_along_axis(products, rows, axis=1), axis=1)
+    np.testing.assert_allclose(found, np.sort(products, axis=1)[:, -best:], atol=1e-5)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _QUERIES = 256  # of a tile
-_VECTORS = 16_384  # with these, 16 MB of products
+_PRODUCTS = 4_194_304  # of a tile: 16 MB
 _HELD = 4  # products in waiting per answer, before only the best are kept
 
 
@@ -35,8 +35,11 @@ def _best(
     queries: NDArray[np.float32], vectors: NDArray[np.float32], count: int
 ) -> NDArray[np.int64]:
     waiting = _Waiting(len(queries), count)
-    for start in range(0, len(vectors), _VECTORS):
-        products = queries @ vectors[start : start + _VECTORS].T
+    step = min(max(1, _PRODUCTS // len(queries)), len(vectors))
+    room = np.empty((len(queries), step), np.float32)  # fresh pages each time would be slow
+    for start in range(0, len(vectors), step):
+        block = vectors[start : start + step]
+        products = np.matmul(queries, block.T, out=room if len(block) == step else None)
         if not waiting.take(products, start):
             waiting.keep_the_best()
             if not waiting.take(products, start):

@@ -112,7 +112,7 @@ def test_few_or_broken_descriptors_are_refused(gallery, tmp_path):
 @pytest.mark.parametrize("kind", ["any", "copies", "rising"])
 @pytest.mark.parametrize(("count", "best"), [(30, 30), (30, 3), (1000, 40), (1001, 1001), (51, 50)])
 def test_the_best_of_blocks_are_the_best_of_all(monkeypatch, kind, count, best):
-    monkeypatch.setattr(blocks, "_VECTORS", 50)
+    monkeypatch.setattr(blocks, "_PRODUCTS", 350)  # 50 vectors
     monkeypatch.setattr(blocks, "_QUERIES", 7)
     rng = np.random.default_rng(0)
     queries, vectors = (rng.standard_normal((n, 8)).astype(np.float32) for n in (20, count))

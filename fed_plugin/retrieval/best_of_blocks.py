@@ -43,7 +43,7 @@ def _best(
         if not waiting.take(products, start):
             waiting.keep_the_best()
             if not waiting.take(products, start):
-                waiting.keep_the_best(products, start)
+                waiting.take_the_best(products, start)
     waiting.keep_the_best()
     return waiting.rows[:, :count]
 
@@ -71,15 +71,26 @@ class _Waiting:
         self.held += new
         return True
 
-    def keep_the_best(self, products: NDArray[np.float32] | None = None, start: int = 0) -> None:
-        """Leave ``count`` of each query, of those that wait and of more products."""
-        values, rows = self.products, self.rows
-        if products is not None:
-            more = np.broadcast_to(np.arange(start, start + products.shape[1]), products.shape)
-            values, rows = np.hstack((values, products)), np.hstack((rows, more))
-        best = np.argpartition(values, -self.count, axis=1)[:, -self.count :]
-        self.products[:, : self.count] = np.take_along_axis(values, best, axis=1)
-        self.rows[:, : self.count] = np.take_along_axis(rows, best, axis=1)
-        self.products[:, self.count :] = -np.inf
-        self.held = np.isfinite(self.products).sum(axis=1)  # fewer, while less was seen
-        self.floor = self.products[:, : self.count].min(axis=1, keepdims=True)
+    def take_the_best(self, products: NDArray[np.float32], start: int) -> None:
+        """Take the best of (Q, N) products where very many are above the floor."""
+        best = _largest(products, min(self.count, products.shape[1]))
+        few = np.take_along_axis(products, best, axis=1)
+        self.products = np.hstack((self.products[:, : self.count], few))
+        self.rows = np.hstack((self.rows[:, : self.count], start + best))
+        self.keep_the_best()
+
+    def keep_the_best(self) -> None:
+        """Leave ``count`` of each query."""
+        best = _largest(self.products, self.count)
+        products = np.take_along_axis(self.products, best, axis=1)
+        rows = np.take_along_axis(self.rows, best, axis=1)
+        room = np.full((len(rows), (_HELD - 1) * self.count), -np.inf, np.float32)
+        self.products = np.hstack((products, room))
+        self.rows = np.hstack((rows, np.zeros(room.shape, np.int64)))
+        self.held = np.isfinite(products).sum(axis=1)  # fewer, while less was seen
+        self.floor = products.min(axis=1, keepdims=True)
+
+
+def _largest(products: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Return the columns (Q, count) of each row's largest numbers, in any order."""
+    return np.argpartition(products, -count, axis=1)[:, -count:]

@@ -1,0 +1,145 @@
+"""Tables and the picture of retrieval's rows of the speed table, from their records.
+
+    python benchmarks/speed/retrieval_page.py
+
+draws ``docs/retrieval_speed.png`` from ``benchmarks/results/speed/*.json`` and writes the table of
+``docs/search.md`` between ``<!-- search -->`` and ``<!-- /search -->``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from interleaved import RESULTS
+from tabulate import tabulate
+
+from fed_plugin.visualization.line_figure import Curve, Panel
+from fed_plugin.visualization.line_sheet import line_sheet
+from fed_plugin.visualization.palette import INK
+
+DOCS = Path(__file__).parents[2] / "docs"
+OURS, FAISS, HOST = "fed_plugin", "faiss, exact", "fast-reid"
+STYLES = {OURS: 0, FAISS: 1, HOST: 2}
+START, END = "<!-- search -->\n", "<!-- /search -->"
+
+
+def main() -> None:
+    """Write both."""
+    search, blocks, reranking = (read(n) for n in ("search", "ranking_in_blocks", "reranking"))
+    batch = search["measured"]["batch"]
+    panels = [
+        search_panel(search, "batch", f"Search, {batch} photos at once: s"),
+        search_panel(search, "single", "Search, one photo: s"),
+        memory_panel(search),
+        ranking_panel(blocks),
+        reranking_panel(reranking, "Re-ranking: s", seconds),
+        reranking_panel(reranking, "Re-ranking: GB beside features", gigabytes),
+    ]
+    machine = search["about"]["machine"]
+    path = line_sheet(
+        [panels[:3], panels[3:]],
+        DOCS / "retrieval_speed.png",
+        "What retrieval takes, by gallery size",
+        f"Descriptors of 3072 numbers, drawn as a trained model's spread; {machine}. Search: top "
+        "50, compressed index beside the exact one, median. Ranking: exact CMC, mAP and mINP of up "
+        "to 10,000 queries from a file. Re-ranking: k-reciprocal, a sixth are queries. Both axes "
+        "grow by factors: a straight line that rises by one per step grows with the gallery.",
+        dress,
+    )
+    print(path)
+    write_table(search)
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return a record."""
+    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return content
+
+
+def search_panel(record: dict[str, Any], kind: str, title: str) -> Panel:
+    """Draw seconds of a search."""
+    sizes = record["measured"]["sizes"]
+    steps = {OURS: "CompressedDescriptors", FAISS: "faiss IndexFlatIP"}
+    rows = {
+        who: [row[kind][name]["wall"]["median"] for row in sizes] for who, name in steps.items()
+    }
+    return panel(title, [row["images"] for row in sizes], rows)
+
+
+def memory_panel(record: dict[str, Any]) -> Panel:
+    """Draw gigabytes of an index."""
+    sizes = record["measured"]["sizes"]
+    steps = {OURS: "CompressedDescriptors", FAISS: "faiss IndexFlatIP"}
+    rows = {
+        who: [row["memory"][name]["while_searching_gb"] for row in sizes]
+        for who, name in steps.items()
+    }
+    return panel("Search: GB in memory", [row["images"] for row in sizes], rows)
+
+
+def ranking_panel(record: dict[str, Any]) -> Panel:
+    """Draw seconds of an exact ranking."""
+    sizes = record["measured"]["sizes"]
+    seconds_of = {OURS: [row["seconds"] for row in sizes]}
+    return panel("CMC, mAP, mINP from a file: s", [row["images"] for row in sizes], seconds_of)
+
+
+def reranking_panel(record: dict[str, Any], title: str, value: Any) -> Panel:
+    """Draw one figure of re-ranking."""
+    sizes = record["measured"]["sizes"]
+    names = {OURS: "fed_plugin jaccard_distance", HOST: "fast-reid, CPU branch"}
+    rows = {who: [value(row, name) for row in sizes] for who, name in names.items()}
+    return panel(title, [row["images"] for row in sizes], rows)
+
+
+def seconds(row: dict[str, Any], name: str) -> float:
+    """Return the median of a step."""
+    return float(row["steps"][name]["wall"]["median"])
+
+
+def gigabytes(row: dict[str, Any], name: str) -> float:
+    """Return what a step had in memory at most."""
+    return float(row["memory_beside_the_features_gb"][name])
+
+
+def panel(title: str, sizes: list[int], rows: dict[str, list[float]]) -> Panel:
+    """Draw lines against the number of images."""
+    curves = [Curve(who, STYLES[who], sizes, values) for who, values in rows.items()]
+    return Panel(title, "images", curves, log_x=True)
+
+
+def dress(axes: Any, drawn: Panel, first: bool, last: bool) -> None:
+    """Write a panel's words; both axes grow by factors."""
+    axes.set_title(drawn.title, fontsize=10.5, loc="left", color=INK)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    if last:
+        axes.set_xlabel(drawn.x_label, fontsize=10, color=INK)
+
+
+def write_table(record: dict[str, Any]) -> None:
+    """Write the search's table into its page."""
+    columns = ["gallery", "index", "100 photos, median", "one photo, median", "memory"]
+    columns += ["of 50 right answers"]
+    rows = []
+    for size in record["measured"]["sizes"]:
+        for name, who in (("faiss IndexFlatIP", "exact"), ("CompressedDescriptors", "compressed")):
+            recall = size["recall_at_50"]["mean"] if who == "compressed" else 1.0
+            times = [size[kind][name]["wall"]["median"] for kind in ("batch", "single")]
+            memory = size["memory"][name]["while_searching_gb"]
+            shown = [f"{1000 * value:.3g} ms" for value in times]
+            rows.append([f"{size['images']:,}", who, *shown, f"{memory:.3g} GB", f"{recall:.1%}"])
+    about = record["about"]
+    words = f"*`{about['command']}`, {about['day']}; "
+    words += f"{about['machine']}; load {about['load_average'][0]} at its end.*"
+    table = tabulate(rows, columns, "github", disable_numparse=True)
+    page = DOCS / "search.md"
+    before, _, rest = page.read_text().partition(START)
+    page.write_text(f"{before}{START}{table}\n\n{words}\n{END}{rest.partition(END)[2]}")
+    print(page)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fed_plugin.retrieval import cosine_distance, euclidean_distance, nearer_images, rank
-from fed_plugin.retrieval.blocks_of_rows import even_share
+from fed_plugin.retrieval.blocks_of_rows import blocks_of_rows, even_share, give_back_pages
 from fed_plugin.retrieval.ranking_in_blocks import _METRICS, rank_features
 
 DISTANCES = {"cosine": cosine_distance, "euclidean": euclidean_distance}
@@ -46,7 +49,7 @@ def assert_same(a, b):
 @pytest.mark.parametrize("metric", DISTANCES)
 def test_the_ranks_are_those_of_all_distances_at_once(metric, rows):
     for seed in range(3):
-        query, gallery, *labels = draw(seed)
+        query, gallery, *labels = draw(seed, gallery=40 if rows == 1 else 211)
         whole = rank(DISTANCES[metric](query, gallery), *labels)
         blocks = rank_features(query, gallery, *labels, metric=metric, rows_at_once=rows)
         assert_same(blocks, whole)
@@ -148,6 +151,37 @@ def test_a_gallery_in_a_file_is_read_in_blocks_and_progress_is_said(tmp_path):
     )
     assert_same(found, rank_features(query, gallery.astype(np.float16), *labels))
     assert said[:3] == [(71, 211), (142, 211), (211, 211)]
+
+
+def test_an_interruption_ends_the_ranking_and_its_threads():
+    query, gallery, *labels = draw(4)
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rank_features(query, gallery, *labels, rows_at_once=50, progress=interrupt)
+    assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPoolExecutor")]
+
+
+def kilobytes_held(path):
+    """Return how much of a mapped file this process has in memory."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    of_file = [next(x for x in lines if x.startswith("Rss:")) for line in lines if path in line]
+    return sum(int(line.split()[1]) for line in of_file)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux")
+def test_no_page_of_a_mapped_file_is_held_longer_than_its_block(tmp_path):
+    path = tmp_path / "gallery.npy"
+    np.save(path, np.ones((4096, 256), np.float32))
+    mapped = np.load(path, mmap_mode="r")
+    for _, block in blocks_of_rows("gallery", mapped[:4000], 1000):
+        assert block.shape == (1000, 256) and not np.shares_memory(block, mapped)
+    assert kilobytes_held(str(path)) == 0
+    assert mapped[::64].sum() == 64 * 256 and kilobytes_held(str(path)) > 0
+    give_back_pages(mapped)
+    assert kilobytes_held(str(path)) == 0 and mapped[77, 3] == 1
 
 
 def test_inputs_are_not_modified():

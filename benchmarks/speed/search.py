@@ -11,6 +11,8 @@ most that the process had beside the queries while it searched. The largest size
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,7 @@ def measure(gallery: np.ndarray, asking: np.ndarray, args: argparse.Namespace) -
     give_back_pages(gallery)
     memory[OURS]["index_gb"] = round(ours.nbytes / GIGA, 4)
     memory[OURS]["resident_gb"] = round((resident() - before) / GIGA, 4)
+    wait_for_room(4 * gallery.size)
     before = resident()
     exact = faiss.IndexFlatIP(gallery.shape[1])
     exact.add(gallery)
@@ -108,6 +111,17 @@ def measure(gallery: np.ndarray, asking: np.ndarray, args: argparse.Namespace) -
         print_table(row[words], "ms")
     print({key: row[key] for key in ("recall_at_50", "same_first", "memory")}, flush=True)
     return row
+
+
+def wait_for_room(needed: int, margin: int = 2_000_000_000) -> None:
+    """Wait until so many bytes are free, as other work on this machine must not be killed."""
+    while True:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvail"))
+        if free > needed + margin:
+            return
+        print(f"waiting for {needed / GIGA:.1f} GB, {free / GIGA:.1f} free", file=sys.stderr)
+        time.sleep(10)
 
 
 def spread_of(values: np.ndarray) -> dict[str, float]:

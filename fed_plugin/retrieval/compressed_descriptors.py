@@ -47,14 +47,24 @@ class CompressedDescriptors:
         scanned: NDArray[np.float32],
         codes: NDArray[np.uint8],
     ) -> None:
-        shapes = {"axes": (scanned.shape[-1] + len(low), axes.shape[-1])}
-        shapes |= {"step": low.shape, "codes": (len(scanned), *low.shape)}
-        for name, array in (("axes", axes), ("step", step), ("codes", codes)):
-            if array.shape != shapes[name] or array.ndim != (1 if name == "step" else 2):
-                raise ValueError(f"{name}: expected {shapes[name]} numbers, got {array.shape}")
-        floats = (axes, low, step, scanned)
-        if codes.dtype != np.uint8 or not all(np.isfinite(x).all() for x in floats):
-            raise ValueError(f"expected codes in bytes, got {codes.dtype}, and finite numbers")
+        arrays = {"axes": axes, "low": low, "step": step, "scanned": scanned, "codes": codes}
+        for name, array in arrays.items():
+            numbers, kind = (1 if name in ("low", "step") else 2), "u" if name == "codes" else "f"
+            if array.ndim != numbers or array.dtype.kind != kind:
+                raise ValueError(
+                    f"{name}: expected {numbers} dimensions of {'bytes' if kind == 'u' else 'floats'}"
+                    f", got {array.dtype} {array.shape}"
+                )
+            if kind == "f" and not np.isfinite(array).all():
+                raise ValueError(f"{name}: expected finite numbers")
+        shapes = {
+            "axes": (scanned.shape[1] + len(low), axes.shape[1]),
+            "step": low.shape,
+            "codes": (len(scanned), len(low)),
+        }
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape:
+                raise ValueError(f"{name}: expected {shape} numbers, got {arrays[name].shape}")
         self.axes, self.low, self.step, self.scanned, self.codes = axes, low, step, scanned, codes
 
     @classmethod

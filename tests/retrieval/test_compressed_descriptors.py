@@ -95,6 +95,9 @@ def test_few_or_broken_descriptors_are_refused(gallery, tmp_path):
         ("axes", made.axes[:-1]),
         ("step", made.step[:, None]),
         ("low", made.low * np.nan),
+        ("low", made.low[0]),
+        ("scanned", made.scanned.astype(str)),
+        ("scanned", made.scanned[0]),
     ):
         with pytest.raises(ValueError, match="expected"):
             CompressedDescriptors.from_arrays({**made.arrays(), name: broken})

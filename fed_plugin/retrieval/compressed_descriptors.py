@@ -49,13 +49,12 @@ class CompressedDescriptors:
     ) -> None:
         arrays = {"axes": axes, "low": low, "step": step, "scanned": scanned, "codes": codes}
         for name, array in arrays.items():
-            numbers, kind = (1 if name in ("low", "step") else 2), "u" if name == "codes" else "f"
-            if array.ndim != numbers or array.dtype.kind != kind:
-                raise ValueError(
-                    f"{name}: expected {numbers} dimensions of {'bytes' if kind == 'u' else 'floats'}"
-                    f", got {array.dtype} {array.shape}"
-                )
-            if kind == "f" and not np.isfinite(array).all():
+            dimensions = 1 if name in ("low", "step") else 2
+            right = array.dtype == np.uint8 if name == "codes" else array.dtype.kind == "f"
+            if array.ndim != dimensions or not right:
+                words = f"{dimensions} dimensions of {'bytes' if name == 'codes' else 'floats'}"
+                raise ValueError(f"{name}: expected {words}, got {array.dtype} {array.shape}")
+            if not np.isfinite(array).all():
                 raise ValueError(f"{name}: expected finite numbers")
         shapes = {
             "axes": (scanned.shape[1] + len(low), axes.shape[1]),

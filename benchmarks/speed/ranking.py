@@ -76,8 +76,7 @@ def main() -> None:
         "<= 1.0 x fast-reid's compiled Cython, without a compiler; memory bounded by blocks",
         f"the distances are read once: {4 * pairs / GIGA:.2f} GB, 0.02 s at 10 GB/s; a sort of a "
         f"row compares {np.log2(args.gallery):.0f} times per distance, {pairs / GIGA:.3f} G "
-        "distances. A single read counting the distances below each of ~20 right answers needs "
-        "20 comparisons per distance, so sorting is not beaten by counting here",
+        "distances; counting those below each of the some 20 right answers would compare 20 times",
         {
             "steps": found,
             "memory_beside_the_distances_gb": memory,

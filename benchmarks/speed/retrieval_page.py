@@ -38,14 +38,15 @@ def main() -> None:
         reranking_panel(reranking, "Re-ranking: GB beside features", gigabytes),
     ]
     machine = search["about"]["machine"]
+    answered = [row["valid_queries"] for row in blocks["measured"]["sizes"]]
     path = line_sheet(
         [panels[:3], panels[3:]],
         DOCS / "retrieval_speed.png",
         "What retrieval takes, by gallery size",
         f"Descriptors of 3072 numbers, drawn as a trained model's spread; {machine}. Search: top "
-        "50, compressed index beside the exact one, median. Ranking: exact CMC, mAP and mINP of up "
-        "to 10,000 queries from a file. Re-ranking: k-reciprocal, a sixth are queries. Both axes "
-        "grow by factors: a straight line that rises by one per step grows with the gallery.",
+        "50, compressed index beside the exact one, median. CMC, mAP and mINP: exact, from a file, "
+        f"of the queries with a right answer ({', '.join(map(str, answered))}). Re-ranking: "
+        "k-reciprocal, a sixth are queries, memory beside the features. Axes grow by factors.",
         dress,
     )
     print(path)
@@ -115,6 +116,10 @@ def dress(axes: Any, drawn: Panel, first: bool, last: bool) -> None:
     axes.set_title(drawn.title, fontsize=10.5, loc="left", color=INK)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    sizes = list(drawn.curves[0].x)
+    axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.minorticks_off()
     if last:
         axes.set_xlabel(drawn.x_label, fontsize=10, color=INK)
 
@@ -129,11 +134,12 @@ def write_table(record: dict[str, Any]) -> None:
             recall = size["recall_at_50"]["mean"] if who == "compressed" else 1.0
             times = [size[kind][name]["wall"]["median"] for kind in ("batch", "single")]
             memory = size["memory"][name]["while_searching_gb"]
-            shown = [f"{1000 * value:.3g} ms" for value in times]
-            rows.append([f"{size['images']:,}", who, *shown, f"{memory:.3g} GB", f"{recall:.1%}"])
+            shown = [f"{value:.2g} s" for value in times]
+            rows.append([f"{size['images']:,}", who, *shown, f"{memory:.2g} GB", f"{recall:.1%}"])
     about = record["about"]
-    words = f"*`{about['command']}`, {about['day']}; "
-    words += f"{about['machine']}; load {about['load_average'][0]} at its end.*"
+    lost = max(x["similarity_lost_by_the_first"]["max"] for x in record["measured"]["sizes"])
+    words = f"The most similar lose up to {lost:.4f} of their similarity.\n\n"
+    words += f"*`{about['command']}`, {about['day']}; {about['machine']}; load {about['load_average'][0]} at its end.*"
     table = tabulate(rows, columns, "github", disable_numparse=True)
     page = DOCS / "search.md"
     before, _, rest = page.read_text().partition(START)

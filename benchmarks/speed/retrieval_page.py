@@ -139,7 +139,8 @@ def write_table(record: dict[str, Any]) -> None:
     about = record["about"]
     lost = max(x["similarity_lost_by_the_first"]["max"] for x in record["measured"]["sizes"])
     words = f"The most similar lose up to {lost:.4f} of their similarity.\n\n"
-    words += f"*`{about['command']}`, {about['day']}; {about['machine']}; load {about['load_average'][0]} at its end.*"
+    words += f"*`{about['command']}`, {about['day']}; {about['machine']}; "
+    words += f"load {about['load_average'][0]} at its end.*"
     table = tabulate(rows, columns, "github", disable_numparse=True)
     page = DOCS / "search.md"
     before, _, rest = page.read_text().partition(START)

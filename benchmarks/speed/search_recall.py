@@ -1,10 +1,10 @@
 """What a compressed index finds where descriptors vary along more directions, or are real.
 
-Flatter spectra are the measured one (``drawn_people.py``) to a power below 1: what a stronger model
-may have is not known here, and each needs more of what is left out. A feature dump's own descriptors
+Flatter spectra are the measured one (``drawn_people.py``) to a power below 1: what a stronger one
+may have is not known here, and each needs more of what is left out. Descriptors of a feature dump
 can be given, too.
 
-    python benchmarks/speed/search_recall.py [DUMP.npz] --images 50000
+    python benchmarks/speed/search_recall.py [DUMP.npz] --images 10000
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
     """Compress, ask, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dump", type=Path, nargs="?")
-    parser.add_argument("--images", type=int, default=50_000)
+    parser.add_argument("--images", type=int, default=10_000)
     args = parser.parse_args()
     rows = [found(f"spectrum to the power {power}", drawn(args.images, power)) for power in POWERS]
     if args.dump:

@@ -22,19 +22,24 @@ logger = logging.getLogger("fastreid.compat")
 class _Recorder(io.RawIOBase):
     """Pass bytes on to a file, and keep the error that writing them ended in.
 
-    PyTorch's writer answers a full disk with an error of its own that does not name it.
+    PyTorch's writer answers a full disk with an error of its own that does not name it. That of
+    PyTorch 1 still ends its file when it is freed, and aborts the process if that fails: what comes
+    behind an error, or behind the end, goes nowhere.
     """
 
     def __init__(self, file: Any) -> None:
         super().__init__()
         self.file = file
-        self.error: OSError | None = None
+        self.ended = False
+        self.error: BaseException | None = None
 
     def write(self, data: Any) -> int:
+        if self.ended or self.error is not None:
+            return len(data)
         try:
             return self.file.write(data)
-        except OSError as error:
-            self.error = self.error or error
+        except BaseException as error:
+            self.error = error
             raise
 
     def writable(self) -> bool:
@@ -59,6 +64,8 @@ def _whole(path: str, mode: str) -> Iterator[Any]:
             recorder = _Recorder(file)
             if "b" in mode:
                 yield recorder
+                if recorder.error is not None:
+                    raise recorder.error
             else:
                 text = io.StringIO()
                 yield text
@@ -68,13 +75,16 @@ def _whole(path: str, mode: str) -> Iterator[Any]:
         if interrupt is not None:
             raise interrupt from None
         cause = error if isinstance(error, OSError) else getattr(recorder, "error", None)
-        if cause is None:
+        if not isinstance(cause, OSError):
             raise
         raise OSError(
             f"{path}: could not be written ({cause.strerror or cause}); what was saved before is "
             "as it was; expected a folder with room for a checkpoint, try OUTPUT_DIR on another "
             "disk, or `--resume` once there is room"
         ) from error
+    finally:
+        if isinstance(recorder, _Recorder):
+            recorder.ended = True
 
 
 def _interrupt_behind(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import resource
@@ -122,6 +123,27 @@ def test_ctrl_c_in_a_write_is_no_error_of_the_writer(checkpointer, tmp_path, mon
         patch.setattr(checkpoints._Recorder, "write", write)
         checkpointer.save("model_0001")
     assert sorted(os.listdir(tmp_path)) == ["last_checkpoint", "model_0000.pth"]
+
+
+def test_what_a_writer_writes_behind_an_error_goes_nowhere(tmp_path):
+    """PyTorch 1's ends its file when it is freed, and aborts the process if it cannot."""
+    with pytest.raises(KeyError), checkpoints._whole(str(tmp_path / "a.pth"), "wb") as file:
+        file.write(b"begin")
+        raise KeyError
+    assert file.write(b"end") == 3 and not os.listdir(tmp_path)
+    with pytest.raises(ValueError), checkpoints._whole(str(tmp_path / "a.pth"), "wb") as file:
+        file.file.close()
+        with pytest.raises(ValueError):
+            file.write(b"begin")
+        assert file.write(b"end") == 3
+    assert not os.listdir(tmp_path)
+    swallowed = contextlib.suppress(OSError)
+    whole = checkpoints._whole(str(tmp_path / "b.pth"), "wb")
+    with pytest.raises(OSError, match="could not be written"), files_of_at_most(3), whole as file:
+        with swallowed:
+            file.write(b"x" * 100_000)
+        file.write(b"end")
+    assert not os.listdir(tmp_path)
 
 
 def test_a_full_disk_is_said_even_where_ctrl_c_is_being_handled(checkpointer):

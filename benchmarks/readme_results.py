@@ -1,7 +1,7 @@
 """Write the tables of the README and of docs/results.md from the committed results.
 
-The README's is that of ``plans/synthocc.yml``, those of docs/results.md come from ``make demo`` and
-``synthocc_baselines.py``.
+The README's is that of ``plans/synthocc.yml``, those of docs/results.md come from ``make demo``,
+``synthocc_baselines.py``, ``refusing.py``, ``tracking/tracking.py`` and ``calibrate --json``.
 
 ``python benchmarks/readme_results.py`` rewrites them, ``--check`` only tells whether they are
 current, ``--collect A/results.json B/results.json`` first replaces the committed results by those
@@ -17,12 +17,12 @@ import sys
 from pathlib import Path
 
 from synthocc_tables import benchmark_table, tried_table
+from use_tables import calibration_table, refusing_table, tracking_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "demo_small.json"
 UNTRAINED = ROOT / "benchmarks" / "results" / "synthocc_baselines.json"
 PAGES = ("README.md", "docs/results.md")
-PLACE = re.compile(r"(<!-- (benchmark|tried|demo|untrained) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 COLUMNS = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "mAP": "mAP", "mINP": "mINP"}
 
 
@@ -129,12 +129,16 @@ def main() -> int:
         "tried": tried_table,
         "demo": table,
         "untrained": untrained_table,
+        "refusing": refusing_table,
+        "calibration": calibration_table,
+        "tracking": tracking_table,
     }
+    place = re.compile(rf"(<!-- ({'|'.join(tables)}) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
     stale = 0
     for name in PAGES:
         page = ROOT / name
         old = page.read_text(encoding="utf-8")
-        new = PLACE.sub(lambda match: match[1] + tables[match[2]]() + match[3], old)
+        new = place.sub(lambda match: match[1] + tables[match[2]]() + match[3], old)
         if "--check" not in sys.argv:
             page.write_text(new, encoding="utf-8")
         elif new != old:

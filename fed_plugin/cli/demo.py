@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CONFIG = "synthocc_vit_tiny"
 METHODS = {"ViT baseline": f"{CONFIG}_baseline", "FED": CONFIG, "FED plus": f"{CONFIG}_fed_plus"}
 DATASET = "SynthOcc"
+# Eight people in two batches: fewer neighbours, and a warm-up that ends.
+OF_SIZE = {"tiny": ["SOLVER.WARMUP_ITERS", "4", "MODEL.FED.FDM.NUM_NEIGHBORS", "4"]}
 INTERRUPTED = "`demo --reuse` does not repeat the trainings that are finished"
 
 
@@ -60,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
 
     logging.getLogger("fastreid").setLevel(logging.ERROR)  # the trainings' logs say it all
 
-    overrides = [*args.opts]
+    overrides = [*OF_SIZE.get(args.size, ()), *args.opts]
     rows, described = [], {}
     for seed in args.seeds:
         rows.append(_untrained(seed, overrides))

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import functools
-import io
 import logging
 import os
-import sys
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,73 +13,6 @@ from typing import Any
 from .mending import Overlay, mend
 
 logger = logging.getLogger("fastreid.compat")
-
-
-class _Recorder(io.RawIOBase):
-    """Pass bytes on to a file, and keep the error that writing them ended in.
-
-    PyTorch's writer answers a full disk with an error of its own that does not name it.
-    """
-
-    def __init__(self, file: Any) -> None:
-        super().__init__()
-        self.file = file
-        self.error: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        try:
-            return self.file.write(data)
-        except OSError as error:
-            self.error = self.error or error
-            raise
-
-    def writable(self) -> bool:
-        return True
-
-    def flush(self) -> None:
-        self.file.flush()
-
-
-@contextmanager
-def _whole(path: str, mode: str) -> Iterator[Any]:
-    """Open a file of a checkpointer to write to; it takes its name when it is on the disk.
-
-    Raises:
-        OSError: it could not be written; what lay at ``path`` before is as it was.
-    """
-    from fed_plugin.retrieval.whole_files import written_whole
-
-    recorder, handled = None, sys.exc_info()[1]
-    try:
-        with written_whole(path) as file:
-            recorder = _Recorder(file)
-            if "b" in mode:
-                yield recorder
-            else:
-                text = io.StringIO()
-                yield text
-                recorder.write(text.getvalue().encode())
-    except (OSError, RuntimeError) as error:
-        interrupt = _interrupt_behind(error, handled)
-        if interrupt is not None:
-            raise interrupt from None
-        cause = error if isinstance(error, OSError) else getattr(recorder, "error", None)
-        if cause is None:
-            raise
-        raise OSError(
-            f"{path}: could not be written ({cause.strerror or cause}); what was saved before is "
-            "as it was; expected a folder with room for a checkpoint, try OUTPUT_DIR on another "
-            "disk, or `--resume` once there is room"
-        ) from error
-
-
-def _interrupt_behind(
-    error: BaseException | None, handled: BaseException | None
-) -> BaseException | None:
-    """Find Ctrl-C behind the error that PyTorch's writer ends in when it is closed half-way."""
-    while error is not handled and isinstance(error, Exception):
-        error = error.__context__
-    return None if error is handled else error
 
 
 @mend(
@@ -100,7 +29,9 @@ def checkpoints_are_written_whole(module: ModuleType) -> bool:
     def open_whole(path: str, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         if mode not in ("w", "wb") or "://" in str(path):
             return stock.open(path, mode, *args, **kwargs)
-        return _whole(str(path), mode)
+        from fed_plugin.fastreid_adapter.resuming.checkpoint_file import written_checkpoint
+
+        return written_checkpoint(str(path), mode)
 
     module.PathManager = Overlay(stock, open=open_whole)
     return True

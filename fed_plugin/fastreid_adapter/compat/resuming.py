@@ -50,8 +50,10 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
         from fed_plugin.fastreid_adapter.resuming.other_configs import (
             check_all_ranks_resume,
             check_optimizer,
+            options_of,
         )
 
+        needed = options_of(self.optimizer)
         keep = self.checkpointer.resume_or_load
         loaded: list[Any] = []
 
@@ -67,7 +69,7 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
         if resume:
             check_all_ranks_resume(getattr(self.checkpointer, "resumed_from", ""))
         if resume and self.checkpointer.has_checkpoint():
-            check_optimizer(self.optimizer, getattr(self.checkpointer, "resumed_from", ""))
+            check_optimizer(self.optimizer, needed, getattr(self.checkpointer, "resumed_from", ""))
         state = getattr(self, "run_state", None)  # none where a subclass builds itself otherwise
         if state is not None and resume and self.checkpointer.has_checkpoint():
             state.resume(loaded[-1])

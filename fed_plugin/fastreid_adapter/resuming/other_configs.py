@@ -32,11 +32,20 @@ def check_all_ranks_resume(path: str) -> None:
         )
 
 
-def check_optimizer(optimizer: Any, path: str) -> None:
+def options_of(optimizer: Any) -> set[str]:
+    """Return what every group of an optimizer's weights has: to be asked before a state is loaded.
+
+    Its ``defaults`` alone will not do: PyTorch 1.13 adds one to them that no group gets.
+    """
+    return set(optimizer.defaults).intersection(*optimizer.param_groups)
+
+
+def check_optimizer(optimizer: Any, needed: set[str], path: str) -> None:
     """Refuse the state of another optimizer, or of other weights, which PyTorch loads unseen.
 
     Args:
         optimizer: that has loaded its state.
+        needed: its :func:`options_of` before.
         path: of the checkpoint, for the message.
 
     Raises:
@@ -44,7 +53,7 @@ def check_optimizer(optimizer: Any, path: str) -> None:
     """
     why = ""
     for group in optimizer.param_groups:
-        missing = sorted(optimizer.defaults.keys() - group.keys())
+        missing = sorted(needed - group.keys())
         if missing:
             why = f"its optimizer has no {missing[0]}, which {type(optimizer).__name__} needs"
         for weights in group["params"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import resource
@@ -14,8 +15,8 @@ import pytest
 import torch
 from fastreid.utils import checkpoint
 
-from fed_plugin.fastreid_adapter.compat import checkpoints
 from fed_plugin.fastreid_adapter.compat.checkpoints import damage
+from fed_plugin.fastreid_adapter.resuming.checkpoint_file import Recorder, written_checkpoint
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_a_rename_that_fails_is_an_error_and_keeps_the_previous_checkpoint(
 
 @pytest.mark.parametrize("piece", [1, 3, 8])
 def test_ctrl_c_in_a_write_is_no_error_of_the_writer(checkpointer, tmp_path, monkeypatch, piece):
-    stock, pieces = checkpoints._Recorder.write, iter(range(1, 1000))
+    stock, pieces = Recorder.write, iter(range(1, 1000))
 
     def write(self, data):
         if next(pieces) == piece:
@@ -119,9 +120,29 @@ def test_ctrl_c_in_a_write_is_no_error_of_the_writer(checkpointer, tmp_path, mon
 
     checkpointer.save("model_0000")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(checkpoints._Recorder, "write", write)
+        patch.setattr(Recorder, "write", write)
         checkpointer.save("model_0001")
     assert sorted(os.listdir(tmp_path)) == ["last_checkpoint", "model_0000.pth"]
+
+
+def test_what_a_writer_writes_behind_an_error_goes_nowhere(tmp_path):
+    with pytest.raises(KeyError), written_checkpoint(str(tmp_path / "a.pth"), "wb") as file:
+        file.write(b"begin")
+        raise KeyError
+    assert file.write(b"end") == 3 and not os.listdir(tmp_path)
+    with pytest.raises(ValueError), written_checkpoint(str(tmp_path / "a.pth"), "wb") as file:
+        file.file.close()
+        with pytest.raises(ValueError):
+            file.write(b"begin")
+        assert file.write(b"end") == 3
+    assert not os.listdir(tmp_path)
+    swallowed = contextlib.suppress(OSError)
+    whole = written_checkpoint(str(tmp_path / "b.pth"), "wb")
+    with pytest.raises(OSError, match="could not be written"), files_of_at_most(3), whole as file:
+        with swallowed:
+            file.write(b"x" * 100_000)
+        file.write(b"end")
+    assert not os.listdir(tmp_path)
 
 
 def test_a_full_disk_is_said_even_where_ctrl_c_is_being_handled(checkpointer):

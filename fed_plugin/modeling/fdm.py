@@ -42,15 +42,15 @@ class NeighborAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, query: Tensor, neighbors: Tensor) -> Tensor:
-        """Attend, (B, D) on (B, K, D) -> (B, D)."""
-        B, _, D = neighbors.shape
+        """Attend, (..., B, D) on (..., B, K, D) -> (..., B, D)."""
         q, k, v = self._project(query, neighbors)
-        out = attend(q, k, v, scale=self.scale)  # (B, heads, 1, D / heads)
+        out = attend(q, k, v, scale=self.scale).squeeze(2)  # (N, heads, D / heads)
+        out = out.reshape(*query.shape[:-1], *out.shape[1:])  # (..., B, heads, D / heads)
         if self.head_layout == "reference":
             # NOTE(reference): heads and samples change places before the heads are joined, so a
             # row mixes head outputs of other samples; MODEL.FED.FDM.HEAD_LAYOUT "per_sample".
-            out = out.transpose(0, 1)  # (heads, B, 1, D / heads)
-        return self.proj(out.reshape(B, D))
+            out = out.transpose(-3, -2)  # (..., heads, B, D / heads)
+        return self.proj(out.reshape(query.shape))
 
     def weights(self, query: Tensor, neighbors: Tensor) -> Tensor:
         """Return how much each head takes of each neighbour, (B, heads, K) that add up to 1."""
@@ -58,11 +58,11 @@ class NeighborAttention(nn.Module):
         return (q * self.scale @ k.transpose(-2, -1)).softmax(dim=-1).squeeze(2)
 
     def _project(self, query: Tensor, neighbors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return q (B, heads, 1, D / heads), and k and v (B, heads, K, D / heads)."""
-        B, K, D = neighbors.shape
+        """Return q (N, heads, 1, D / heads), and k and v (N, heads, K, D / heads), of N samples."""
+        K, D = neighbors.shape[-2:]
         heads = self.num_heads
-        q = self.q(query).reshape(B, 1, heads, D // heads).transpose(1, 2)
-        kv = self.kv(neighbors).reshape(B, K, 2, heads, D // heads)
+        q = self.q(query).reshape(-1, 1, heads, D // heads).transpose(1, 2)
+        kv = self.kv(neighbors).reshape(-1, K, 2, heads, D // heads)
         k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)
         return q, k, v
 
@@ -77,7 +77,7 @@ class GatedFeedForward(nn.Module):
         self.contract = nn.Linear(FFN_EXPANSION * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map each part by the same weights, (B, P, C) -> (B, P, C)."""
+        """Map each part by the same weights, (..., C) -> (..., C)."""
         # Under bf16 autocast the CPU's LayerNorm of PyTorch 1 wants both in one type.
         x = self.norm(x.to(self.norm.weight.dtype))
         value, gate = self.expand(x).chunk(2, dim=-1)
@@ -132,18 +132,18 @@ class FeatureDiffusionModule(nn.Module):
         self.ffn_fused = GatedFeedForward(embed_dim)
 
     def forward(self, erased_features: Tensor, visibility: Tensor, neighbors: Tensor) -> Tensor:
-        """Diffuse neighbours into one view of a batch.
+        """Diffuse neighbours into a batch; axes before ``B``, such as one of views, do not mix.
 
         Args:
-            erased_features: ``z`` (B, D), after BatchNorm.
-            visibility: ``s`` (B, P) in (0, 1); gradients flow through it.
-            neighbors: (B, K, D) L2-normalised memory slots, no gradient.
+            erased_features: ``z`` (..., B, D), after BatchNorm.
+            visibility: ``s`` (..., B, P) in (0, 1); gradients flow through it.
+            neighbors: (..., B, K, D) L2-normalised memory slots, no gradient.
 
         Returns:
-            ``r`` (B, D), before BatchNorm.
+            ``r`` (..., B, D), before BatchNorm.
         """
-        B, D = erased_features.shape
-        parts = (B, self.num_parts, D // self.num_parts)
+        parts = (*visibility.shape, -1)  # (..., B, P, C)
         diffused = self.attention(erased_features, neighbors).reshape(parts)
         diffused = visibility.unsqueeze(-1) * self.ffn_neighbors(diffused)
-        return self.ffn_fused(diffused + erased_features.reshape(parts)).reshape(B, D)
+        diffused = self.ffn_fused(diffused + erased_features.reshape(parts))
+        return diffused.reshape(erased_features.shape)

@@ -71,6 +71,15 @@ def test_diffusion_equals_a_slow_loop(scale, factor, head_layout):
     torch.testing.assert_close(fdm(*inputs), expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("head_layout", HEAD_LAYOUTS)
+def test_two_views_at_once_are_each_what_it_is_alone(head_layout):
+    fdm, holistic = random_fdm(head_layout=head_layout), random_inputs()
+    occluded = [-value.flip(0) for value in holistic]
+    views = [torch.stack(pair) for pair in zip(holistic, occluded, strict=True)]
+    expected = torch.stack([fdm(*holistic), fdm(*occluded)])
+    torch.testing.assert_close(fdm(*views), expected, rtol=1e-10, atol=1e-10)
+
+
 def test_the_reference_layout_mixes_samples_and_per_sample_does_not():
     z, visibility, neighbors = random_inputs()
     for head_layout, others_change in (("reference", True), ("per_sample", False)):

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from fed_plugin.modeling import IdentityMemory
+from fed_plugin.modeling.memory import cosines, nearest_others
 
 
 def filled(num_slots=7, dim=5, momentum=0.2):
@@ -128,3 +129,28 @@ def test_the_nearest_identities_are_those_whose_slots_are_neighbors():
     cosines = F.cosine_similarity(queries[:, None], memory.features[identities], dim=2)
     torch.testing.assert_close(similarity, cosines)
     assert not (identities == targets[:, None]).any()
+
+
+def test_normalized_slots_outlive_an_update():
+    memory = filled()
+    slots = memory.normalized()
+    torch.testing.assert_close(slots, F.normalize(memory.features, dim=1))
+    kept = slots.clone()
+    memory.update(torch.randn(2, 5).double(), torch.tensor([0, 1]))
+    assert torch.equal(slots, kept) and not slots.requires_grad
+
+
+def test_cosines_of_two_views_carry_gradients_to_the_features_alone():
+    features = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
+    slots = filled().normalized()
+    similarity = cosines(features, slots)
+    for view, found in zip(features, similarity, strict=True):
+        expected = F.cosine_similarity(view[:, None], slots[None], dim=2)
+        torch.testing.assert_close(found, expected)
+    assert torch.autograd.gradcheck(lambda x: cosines(x, slots), (features,))
+
+
+def test_two_views_find_the_neighbors_that_each_finds_alone():
+    similarity, targets = torch.rand(2, 3, 7), torch.tensor([0, 6, 2])
+    alone = torch.stack([nearest_others(view, targets, 4) for view in similarity])
+    assert torch.equal(nearest_others(similarity, targets, 4), alone)

@@ -62,7 +62,7 @@ def measure(memory: IdentityMemory, batch: int, rounds: int) -> dict[str, object
         },
         "search": {
             LOOP: lambda: search_in_a_loop(memory.features, features[:8], targets[:8]),
-            "fed_plugin": lambda: memory.neighbors(features, targets, NEIGHBORS),
+            "fed_plugin": lambda: memory.nearest_identities(features, targets, NEIGHBORS),
         },
     }.items():
         taken = in_turns({name: never_waiting(step) for name, step in steps.items()}, rounds)

@@ -150,7 +150,7 @@ class FEDHead(nn.Module):
         diffused = diffused_logits = diffused_similarity = None
         if self.fdm is not None and self.diffused_classifier is not None:
             nearest = nearest_others(erased_similarity, targets, self.fdm.num_neighbors)
-            diffused = self.diffuse(erased, visibility, slots[nearest])
+            diffused = self.diffuse(erased, visibility, slots, nearest)
             diffused_logits = self.diffused_classifier(diffused)
             if self.memory("diffused") is not self.memory("erased"):
                 slots = self.memory("diffused").normalized()
@@ -167,10 +167,19 @@ class FEDHead(nn.Module):
             diffused_similarity=diffused_similarity,
         )
 
-    def diffuse(self, erased_features: Tensor, visibility: Tensor, neighbors: Tensor) -> Tensor:
-        """Return ``u`` (V, B, D) from ``z`` (V, B, D), ``s`` (V, B, P) and slots (V, B, K, D)."""
+    def diffuse(
+        self, erased_features: Tensor, visibility: Tensor, slots: Tensor, nearest: Tensor
+    ) -> Tensor:
+        """Return ``u`` (V, B, D) of both views.
+
+        Args:
+            erased_features: ``z`` (V, B, D).
+            visibility: ``s`` (V, B, P).
+            slots: (M, D) of unit length.
+            nearest: (V, B, K) int64 in [0, M).
+        """
         assert self.fdm is not None
-        diffused = self.fdm(erased_features, visibility, neighbors)
+        diffused = self.fdm(erased_features, visibility, slots, nearest)
         norm = self.diffused_bottleneck or self.bottleneck
         return torch.stack([norm(view) for view in diffused])
 

@@ -81,25 +81,10 @@ class IdentityMemory(nn.Module):
         return F.normalize(self.features, dim=1)
 
     @torch.no_grad()
-    def neighbors(self, queries: Tensor, targets: Tensor, num_neighbors: int) -> Tensor:
-        """Find the slots of *other* identities that look most like the queries.
-
-        Args:
-            queries: (B, D).
-            targets: (B,) int64 in [0, M).
-            num_neighbors: K, at most M - 1.
-
-        Returns:
-            (B, K, D) L2-normalised slots, most similar first, without gradient.
-        """
-        slots = self.normalized()
-        return slots[nearest_others(cosines(queries, slots), targets, num_neighbors)]
-
-    @torch.no_grad()
     def nearest_identities(
         self, queries: Tensor, targets: Tensor, num_neighbors: int
     ) -> tuple[Tensor, Tensor]:
-        """Say whose slots :meth:`neighbors` returns, and how alike they are.
+        """Find the slots of *other* identities that look most like the queries, and how alike.
 
         Args:
             queries: (B, D).

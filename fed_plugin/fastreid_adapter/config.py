@@ -35,6 +35,10 @@ def declare(node: Any) -> Any:
     # before every evaluation, too. 0: epochs alone, as the host does.
     cfg.SOLVER.CHECKPOINT_ITERS = 0
 
+    # Whether the optimizer updates weights in one pass, where PyTorch can: the same numbers up to
+    # rounding, sooner and without a copy of all gradients.
+    cfg.SOLVER.FUSED = False
+
     # Registered names (TRANSFORM_REGISTRY) appended to the stock training pipeline, in order.
     cfg.INPUT.EXTRA_TRANSFORMS = ()
     cfg.INPUT.NPO = _npo(node)

@@ -61,6 +61,7 @@ def _is_folder_name(value: str) -> bool:
 
 KINDS: dict[str, Kind] = {
     "SOLVER.CHECKPOINT_ITERS": whole(0),
+    "SOLVER.FUSED": switch(),
     "SEED": whole(
         float("-inf"), _MOST_SEED, f"a whole number up to {_MOST_SEED}, negative for unseeded"
     ),

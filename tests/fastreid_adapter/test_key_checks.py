@@ -25,6 +25,7 @@ NO_WORD = ("", "other", 3, True)
 BAD = {
     "SEED": (1.0, True, NAN, "0", 2**32),
     "SOLVER.CHECKPOINT_ITERS": (-1, 1.5, True, None),
+    "SOLVER.FUSED": NO_SWITCH,
     "INPUT.EXTRA_TRANSFORMS": ("NPOAugmentation", ("Fog",), (3,), ("",), 3),
     "TEST.SIDE_INFORMATION": (3, True, "two\nlines"),
     "DATASETS.P_DUKEMTMC.PROTOCOL": NO_WORD,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from fastreid.modeling import build_model
@@ -54,7 +56,7 @@ def test_a_fused_training_resumes_as_if_it_had_not_stopped(make_model, batch):
     other, _ = build_optimizer(cfg, fresh)
     step(model, optimizer, batch)
     fresh.load_state_dict(model.state_dict())
-    other.load_state_dict(optimizer.state_dict())
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for one, its in ((model, optimizer), (fresh, other)):
         torch.manual_seed(1)
         step(one, its, batch)

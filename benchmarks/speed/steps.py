@@ -20,6 +20,8 @@ from fed_plugin.installed_configs import find_config
 
 CONFIG = "occluded_duke_vit_base"
 IDENTITIES = 702
+BF16 = ("MODEL.FED.PRECISION", "bf16")
+RECOMPUTED = ("MODEL.FED.VIT.RECOMPUTE", True)
 VIEWS = 2
 THREADS = 2
 
@@ -105,5 +107,6 @@ def training_steps(batch: int) -> dict[str, Callable[[], Any]]:
         "bare stock ViT, fp32": BareViT(batch).train_step,
         "bare stock ViT, bf16": BareViT(batch, torch.bfloat16).train_step,
         "FED, fp32": fed(batch).train_step,
-        "FED, bf16": fed(batch, "MODEL.FED.PRECISION", "bf16").train_step,
+        "FED, bf16": fed(batch, *BF16).train_step,
+        "FED, fp32, recomputed": fed(batch, *RECOMPUTED).train_step,
     }

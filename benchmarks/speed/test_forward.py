@@ -12,7 +12,7 @@ import argparse
 
 import torch
 from interleaved import compared, in_turns, print_table, write_row
-from steps import THREADS, BareViT, device, fed
+from steps import BF16, THREADS, BareViT, device, fed
 
 from fed_plugin.modeling.vit import PatchEmbed
 
@@ -36,7 +36,7 @@ def main() -> None:
         BASELINE: BareViT(args.batch).test_step,
         "bare stock ViT, bf16": BareViT(args.batch, torch.bfloat16).test_step,
         "FED, fp32": fed(args.batch).test_step,
-        "FED, bf16": fed(args.batch, "MODEL.FED.PRECISION", "bf16").test_step,
+        "FED, bf16": fed(args.batch, *BF16).test_step,
     }
     found = compared(in_turns(steps, args.rounds, progress=False), BASELINE)
     print(f"{args.batch} images, {device().type}")

@@ -106,6 +106,7 @@ KINDS: dict[str, Kind] = {
         "(rows, columns), whole numbers of 1 or more, or (0, 0) to infer them",
         lambda value: pair(whole(1), "").accepts(value) or pair(whole(0, 0), "").accepts(value),
     ),
+    "MODEL.FED.VIT.RECOMPUTE": switch(),
     "MODEL.FED.OEM.ENABLED": switch(),
     "MODEL.FED.OEM.NAME": _name,
     # Above, a loss in float32 and its gradients can overflow.

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from interleaved import compared, in_turns, print_table, write_row
-from steps import THREADS, device, wait
+from steps import THREADS, device, named, wait
 from torch import Tensor
 
 from fed_plugin.modeling.memory import IdentityMemory
@@ -45,7 +45,7 @@ def main() -> None:
         largest = slots == max(args.slots)
         for batch in args.batches if largest else [64]:
             measured[f"M={slots} B={batch}"] = measure(memory, batch, args.rounds)
-    write_row("memory_bank", TARGET, FLOOR, measured)
+    write_row(named("memory_bank"), TARGET, FLOOR, measured)
 
 
 def measure(memory: IdentityMemory, batch: int, rounds: int) -> dict[str, object]:

@@ -95,6 +95,11 @@ class BareViT:
         return torch.autocast(device().type, self.autocast, enabled=self.autocast is not None)
 
 
+def named(row: str) -> str:
+    """Return a row's name with ``_cuda`` behind it where a GPU is measured."""
+    return f"{row}_cuda" if device().type == "cuda" else row
+
+
 def wait() -> None:
     """Return when the GPU, if there is one, has done its work."""
     if device().type == "cuda":

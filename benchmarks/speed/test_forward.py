@@ -12,7 +12,7 @@ import argparse
 
 import torch
 from interleaved import compared, in_turns, print_table, write_row
-from steps import BF16, THREADS, BareViT, device, fed
+from steps import BF16, THREADS, BareViT, device, fed, named
 
 from fed_plugin.modeling.vit import PatchEmbed
 
@@ -43,7 +43,10 @@ def main() -> None:
     print_table(found, unit="ms")
     patches = patch_embedding(args.batch, args.rounds)
     write_row(
-        "test_forward", TARGET, FLOOR, {"batch": args.batch, **found, "patch embedding": patches}
+        named("test_forward"),
+        TARGET,
+        FLOOR,
+        {"batch": args.batch, **found, "patch embedding": patches},
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from interleaved import peak_resident, write_row
-from steps import BF16, RECOMPUTED, THREADS, BareViT, device, fed
+from steps import BF16, RECOMPUTED, THREADS, BareViT, device, fed, named
 from tabulate import tabulate
 from torch import Tensor, nn
 from training_floor import VIT_PARAMETERS, fed_parameters
@@ -61,7 +61,9 @@ def main() -> None:
         f"while the ViT's gigabytes do; the ViT's own {VIT_PARAMETERS / 1e6:.1f} M values stay "
         "as they are"
     )
-    write_row("training_memory", TARGET, floor, {"batch": args.batch, "own_bytes": own, **found})
+    write_row(
+        named("training_memory"), TARGET, floor, {"batch": args.batch, "own_bytes": own, **found}
+    )
 
 
 def in_new_process(name: str, batch: int) -> dict[str, Any]:

@@ -7,7 +7,8 @@ size, as in the table; with it the ratio against B, drawn as a picture.
     python benchmarks/speed/training_step.py --rounds 5 --batches 2 4 8 16
 
 write ``training_step.json`` (on a GPU ``training_step_cuda.json``, for B = 64), or
-``training_step_batches.json`` and ``.png``, under ``benchmarks/results/speed``.
+``training_step_batches.json`` and ``.png``, under ``benchmarks/results/speed``. Peaks of memory are
+those of ``training_memory.py``, in processes of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import torch
 from interleaved import RESULTS, compared, in_turns, print_table, write_row
-from steps import IDENTITIES, THREADS, VIEWS, device, training_steps
+from steps import IDENTITIES, THREADS, VIEWS, device, named, training_steps
 from training_floor import floor
 
 from fed_plugin.visualization.line_figure import Curve, Panel
@@ -43,13 +44,12 @@ def main() -> None:
     if args.batches:
         by_batch = {batch: measure(batch, args.rounds) for batch in args.batches}
         measured = {f"B={batch}": found for batch, found in by_batch.items()}
-        write_row("training_step_batches", TARGETS[kind], floor(max(by_batch)), measured)
+        write_row(named("training_step_batches"), TARGETS[kind], floor(max(by_batch)), measured)
         draw(by_batch)
         return
     batch = args.batch or (64 if kind == "cuda" else 8)
     measured = {f"B={batch}": measure(batch, args.rounds)}
-    name = "training_step_cuda" if kind == "cuda" else "training_step"
-    write_row(name, TARGETS[kind], floor(batch), measured)
+    write_row(named("training_step"), TARGETS[kind], floor(batch), measured)
     if kind != "cuda":
         print(
             "No CUDA device: the table of images per second in fp32 and bf16 at B = 64 is skipped"
@@ -64,18 +64,17 @@ def measure(batch: int, rounds: int) -> dict[str, Any]:
         rounds: timed.
 
     Returns:
-        By step what :func:`interleaved.compared` says, photos per second and, on a GPU, the peak.
+        By step what :func:`interleaved.compared` says, and images per second.
     """
-    steps = training_steps(batch)
-    found: dict[str, Any] = compared(in_turns(steps, rounds), BASELINE)
+    taken = in_turns(training_steps(batch), rounds)
+    found: dict[str, Any] = compared(taken, BASELINE)
     print(f"\nB = {batch} ({VIEWS * batch} images), {IDENTITIES} identities")
     print_table(found)
-    for name, row in found.items():
+    in_bf16 = compared(taken, "bare stock ViT, bf16")["FED, bf16"]["ratio"]
+    found["FED, bf16"]["ratio_to_the_bare_ViT_in_bf16"] = in_bf16
+    print(f"FED to the bare ViT, both in bf16: {in_bf16['median']:.3f}")
+    for row in found.values():
         row["images_per_second"] = round(VIEWS * batch / row["wall"]["median"], 2)
-        if device().type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-            steps[name]()
-            row["peak_bytes"] = torch.cuda.max_memory_allocated()
     return found
 
 
@@ -96,7 +95,7 @@ def draw(by_batch: Mapping[int, Mapping[str, Any]]) -> None:
         panels.append(Panel(title, "B, photos of two views", curves))
     training_figure(
         panels,
-        RESULTS / "training_step_batches.png",
+        RESULTS / f"{named('training_step_batches')}.png",
         "A training step against the size of its batch",
         f"ViT-B/16, 256 x 128, {IDENTITIES} identities, {THREADS} threads; median of the rounds, "
         "bands from the fastest to the slowest. Ratios are to the bare stock ViT in fp32, in the "

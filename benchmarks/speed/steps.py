@@ -113,5 +113,4 @@ def training_steps(batch: int) -> dict[str, Callable[[], Any]]:
         "bare stock ViT, bf16": BareViT(batch, torch.bfloat16).train_step,
         "FED, fp32": fed(batch).train_step,
         "FED, bf16": fed(batch, *BF16).train_step,
-        "FED, fp32, recomputed": fed(batch, *RECOMPUTED).train_step,
     }

@@ -7,7 +7,6 @@ import io
 import logging
 import os
 import sys
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,6 +177,8 @@ def damage(path: str) -> str:
     Checksums of the archive are compared, which PyTorch does not do: a disk that lost some bytes
     would else be trained on.
     """
+    import zipfile  # which takes long to import, and every import of the host imports this module
+
     if not os.path.isfile(path):
         return "no such file"
     if not zipfile.is_zipfile(path):

@@ -25,7 +25,9 @@ TARGET = "100,000 identities, B = 64: flat in B, no host sync, against a Python 
 FLOOR = (
     "update: B slots read and written, 2 x 12 kB each, 1.6 MB at B = 64: 0.1 ms. Search: the bank "
     "is read once (1.2 GB at M = 100,000: 0.06 s at 20 GB/s), 2 B M D FLOPs on top (39 G at "
-    "B = 64: 0.18 s on two cores at 110 GFLOP/s each); a loop reads the bank B times (4 s)"
+    "B = 64: 0.18 s on two cores at 110 GFLOP/s each). Normalising it into a copy, which autograd "
+    "keeps while the bank moves on, reads it twice and writes it once: 0.18 s. A loop reads the "
+    "copy B times (4 s)"
 )
 
 
@@ -61,16 +63,13 @@ def measure(memory: IdentityMemory, batch: int, rounds: int) -> dict[str, object
             "fed_plugin": lambda: memory.update(features, targets),
         },
         "search": {
-            LOOP: lambda: search_in_a_loop(memory.features, features[:1], targets[:1]),
+            LOOP: lambda: search_in_a_loop(memory.features, features, targets),
             "fed_plugin": lambda: memory.nearest_identities(features, targets, NEIGHBORS),
         },
     }.items():
         taken = in_turns(
             {name: never_waiting(step) for name, step in steps.items()}, rounds, progress=False
         )
-        if what == "search":  # one sample stands for all: the loop is linear in B
-            for values in taken[LOOP].values():
-                values[:] = [seconds * batch for seconds in values]
         found[what] = compared(taken, LOOP)
         print(f"\n{what}, M = {slots}, B = {batch}")
         print_table(found[what], unit="ms")
@@ -98,13 +97,13 @@ def update_in_a_loop(slots: Tensor, features: Tensor, targets: Tensor) -> None:
 
 
 def search_in_a_loop(slots: Tensor, features: Tensor, targets: Tensor) -> list[Tensor]:
-    """Search sample by sample -> B tensors (K, D)."""
+    """Normalise the bank, then search it sample by sample -> B tensors (K,)."""
+    unit = F.normalize(slots, dim=1)
     found = []
     for feature, target in zip(features, targets, strict=True):
-        similarity = F.cosine_similarity(feature[None], slots)
+        similarity = unit @ F.normalize(feature, dim=0)
         similarity[target] = -2.0
-        nearest = similarity.topk(NEIGHBORS).indices
-        found.append(F.normalize(slots[nearest], dim=1))
+        found.append(similarity.topk(NEIGHBORS).indices)
     return found
 
 

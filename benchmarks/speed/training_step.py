@@ -26,6 +26,7 @@ from fed_plugin.visualization.line_figure import Curve, Panel
 from fed_plugin.visualization.training_figure import training_figure
 
 BASELINE = "bare stock ViT, fp32"
+PANELS = {"seconds per photo": "wall", "ratio": "ratio", "ratio of CPU time": "cpu_ratio"}
 TARGETS = {
     "cpu": "fp32 <= 1.06 (released code 1.13-1.18), bf16 <= 0.75 of the fp32 bare stock ViT",
     "cuda": "<= 1.05 of the bare stock ViT of the same precision, B = 64",
@@ -79,14 +80,14 @@ def measure(batch: int, rounds: int) -> dict[str, Any]:
 
 
 def draw(by_batch: Mapping[int, Mapping[str, Any]]) -> None:
-    """Draw time per photo, and the ratio to the bare ViT in fp32, against B."""
+    """Draw time per photo, and ratios to the bare ViT in fp32, against B."""
     batches = sorted(by_batch)
     panels = []
-    for title, key, factor in (("seconds per photo", "wall", True), ("ratio", "ratio", False)):
+    for title, key in PANELS.items():
         curves = []
         for style, name in enumerate(by_batch[batches[0]]):
             rows = [by_batch[batch][name][key] for batch in batches]
-            scale = [1 / batch if factor else 1.0 for batch in batches]
+            scale = [1 / batch if key == "wall" else 1.0 for batch in batches]
             lines = {
                 statistic: [row[statistic] * by for row, by in zip(rows, scale, strict=True)]
                 for statistic in ("median", "min", "max")

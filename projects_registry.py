@@ -93,11 +93,9 @@ def host_import_in_progress() -> bool:
 def available() -> dict[str, Project]:
     """List the known projects by name: the built-in ones, then those of entry points."""
     if _state.known is None:
-        from importlib.metadata import entry_points
-
         known = {project.name: project for project in BUILT_IN}
         try:
-            entries = [(entry.name, entry.value) for entry in entry_points(group=GROUP)]
+            entries = _entries() if _may_have_entries() else []
         except Exception as error:  # broken metadata of any installed package
             entries = []
             _logger.warning("Other packages' projects cannot be listed: %s", _one_line(error))
@@ -106,6 +104,39 @@ def available() -> dict[str, Project]:
             known.setdefault(name, Project(name, module, None, function or REGISTER))
         _state.known = known
     return dict(_state.known)
+
+
+def _entries() -> list[tuple[str, str]]:
+    from importlib.metadata import entry_points
+
+    return [(entry.name, entry.value) for entry in entry_points(group=GROUP)]
+
+
+def _may_have_entries() -> bool:
+    """Tell whether any installed package may name the group: finding out takes 1 ms, reading 15."""
+    for finder in sys.meta_path:
+        standard = getattr(finder, "__module__", "") == "_frozen_importlib_external"
+        if hasattr(finder, "find_distributions") and not standard:
+            return True  # somebody keeps packages elsewhere than in folders
+    for folder in dict.fromkeys(sys.path):
+        if os.path.isfile(folder):
+            return True  # an archive
+        try:
+            names = os.listdir(folder or os.curdir)
+        except OSError:
+            continue
+        packages = [name for name in names if name.lower().endswith((".dist-info", "egg-info"))]
+        if any(_names_the_group(os.path.join(folder, name)) for name in packages):
+            return True
+    return False
+
+
+def _names_the_group(package: str) -> bool:
+    try:
+        with open(os.path.join(package, "entry_points.txt"), "rb") as file:
+            return GROUP.encode() in file.read()
+    except OSError:
+        return False
 
 
 def load(name: str) -> ModuleType:

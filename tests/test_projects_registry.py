@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,52 @@ def test_an_entry_point_may_name_the_function_that_registers(says):
     }
     script = "import fastreid.config, fastreid.modeling; print(fastreid.modeling.parts)"
     assert says(script, files=files, FASTREID_PROJECTS="Late") == "['L']"
+
+
+def test_a_package_in_an_archive_takes_part(says, tmp_path):
+    with zipfile.ZipFile(tmp_path / "late.zip", "w") as archive:
+        archive.writestr("late.py", "import fastreid.modeling as m; m.parts.append('late')")
+        archive.writestr("late-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: late\n")
+        archive.writestr(
+            "late-1.0.dist-info/entry_points.txt", "[fastreid.projects]\nLate = late\n"
+        )
+    script = f"""
+        import sys
+        sys.path.append({str(tmp_path / "late.zip")!r})
+        import fastreid.config, fastreid.modeling
+        print(fastreid.modeling.parts)
+    """
+    assert says(script, FASTREID_PROJECTS="Late") == "['late']"
+
+
+def test_a_package_that_only_a_finder_knows_takes_part(says):
+    script = """
+        import sys
+        from importlib.metadata import Distribution
+
+        class Kept(Distribution):
+            metadata = {"Name": "kept"}
+            def read_text(self, name):
+                return "[fastreid.projects]\\nKept = kept\\n" * name.startswith("entry")
+            def locate_file(self, path):
+                return path
+
+        class Finder:
+            find_spec = staticmethod(lambda *_: None)
+            find_distributions = staticmethod(lambda *_: [Kept()])
+
+        sys.meta_path.append(Finder())
+        import fastreid
+        import projects_registry
+        print("Kept" in projects_registry.available())
+    """
+    assert says(script, FASTREID_PROJECTS="off") == "True"
+
+
+def test_metadata_is_not_read_where_no_package_names_the_group(says):
+    script = "import fastreid, sys; print('importlib.metadata' in sys.modules)"
+    files = {"other-1.0.dist-info/entry_points.txt": "[console_scripts]\n"}
+    assert says(script, files=files, FASTREID_PROJECTS="") == "False"
 
 
 def test_a_project_that_raises_is_named_once_and_the_host_goes_on(world):

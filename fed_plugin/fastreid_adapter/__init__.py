@@ -45,6 +45,7 @@ def register() -> None:
         import_module(f"{__name__}.transforms").extend_stock_pipeline()
         import_module(f"{__name__}.items").tell_transforms_their_item()
         import_module(f"{__name__}.loader_config").extend_stock_loaders()
+        import_module(f"{__name__}.fused_optimizer").extend_stock_solver()
         import_module(f"{__name__}.training_checks").extend_stock_trainer()
         import_module(f"{__name__}.evaluation_cards").extend_stock_evaluations()
     except BaseException:

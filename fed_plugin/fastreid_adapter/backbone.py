@@ -36,6 +36,7 @@ def build_fed_vit_backbone(cfg: Any) -> TokenViT:
         drop_path=backbone.DROP_PATH_RATIO,
         drop=backbone.DROP_RATIO,
         attn_drop=backbone.ATT_DROP_RATE,
+        recompute=vit.RECOMPUTE,
     )
     if backbone.PRETRAIN:
         load_pretrained(model, backbone.PRETRAIN_PATH, tuple(vit.PRETRAIN_GRID))

@@ -63,8 +63,7 @@ def diffused_neighbors(cfg: Any, count: int) -> DiffusedNeighbors:
     visibility, erased = head.erase(model.tokens(samples.views[:, 1]))
     memory, targets = head.memory("erased"), samples.targets.to(model.device)
     known = memory.nearest_identities(erased, targets, head.fdm.num_neighbors)
-    slots = memory.neighbors(erased, targets, head.fdm.num_neighbors)
-    weights = head.fdm.attention.weights(erased, slots).mean(dim=1)
+    weights = head.fdm.attention.weights(erased, memory.normalized(), known[0]).mean(dim=1)
     return DiffusedNeighbors(
         samples,
         visibility.cpu() if head.estimates_visibility else None,

@@ -61,6 +61,7 @@ def _is_folder_name(value: str) -> bool:
 
 KINDS: dict[str, Kind] = {
     "SOLVER.CHECKPOINT_ITERS": whole(0),
+    "SOLVER.FUSED": switch(),
     "SEED": whole(
         float("-inf"), _MOST_SEED, f"a whole number up to {_MOST_SEED}, negative for unseeded"
     ),
@@ -105,6 +106,7 @@ KINDS: dict[str, Kind] = {
         "(rows, columns), whole numbers of 1 or more, or (0, 0) to infer them",
         lambda value: pair(whole(1), "").accepts(value) or pair(whole(0, 0), "").accepts(value),
     ),
+    "MODEL.FED.VIT.RECOMPUTE": switch(),
     "MODEL.FED.OEM.ENABLED": switch(),
     "MODEL.FED.OEM.NAME": _name,
     # Above, a loss in float32 and its gradients can overflow.

@@ -1,11 +1,12 @@
 """Feature Diffusion Module: fill what was erased from what other identities look like.
 
 Shape shorthand: ``B`` samples, ``P`` parts, ``C`` channels of a part, ``D = P*C``, ``K``
-neighbours.
+neighbours, ``M`` memory slots.
 """
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -41,28 +42,34 @@ class NeighborAttention(nn.Module):
         self.kv = nn.Linear(dim, 2 * dim, bias=False)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, query: Tensor, neighbors: Tensor) -> Tensor:
-        """Attend, (B, D) on (B, K, D) -> (B, D)."""
-        B, _, D = neighbors.shape
-        q, k, v = self._project(query, neighbors)
-        out = attend(q, k, v, scale=self.scale)  # (B, heads, 1, D / heads)
+    def forward(self, query: Tensor, slots: Tensor, nearest: Tensor) -> Tensor:
+        """Attend, (..., B, D) on the rows ``nearest`` (..., B, K) of (M, D) -> (..., B, D)."""
+        q, k, v = self._project(query, slots, nearest)
+        out = attend(q, k, v, scale=self.scale).squeeze(2)  # (N, heads, D / heads)
+        out = out.reshape(*query.shape[:-1], *out.shape[1:])  # (..., B, heads, D / heads)
         if self.head_layout == "reference":
             # NOTE(reference): heads and samples change places before the heads are joined, so a
             # row mixes head outputs of other samples; MODEL.FED.FDM.HEAD_LAYOUT "per_sample".
-            out = out.transpose(0, 1)  # (heads, B, 1, D / heads)
-        return self.proj(out.reshape(B, D))
+            out = out.transpose(-3, -2)  # (..., heads, B, D / heads)
+        return self.proj(out.reshape(query.shape))
 
-    def weights(self, query: Tensor, neighbors: Tensor) -> Tensor:
+    def weights(self, query: Tensor, slots: Tensor, nearest: Tensor) -> Tensor:
         """Return how much each head takes of each neighbour, (B, heads, K) that add up to 1."""
-        q, k, _ = self._project(query, neighbors)
+        q, k, _ = self._project(query, slots, nearest)
         return (q * self.scale @ k.transpose(-2, -1)).softmax(dim=-1).squeeze(2)
 
-    def _project(self, query: Tensor, neighbors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return q (B, heads, 1, D / heads), and k and v (B, heads, K, D / heads)."""
-        B, K, D = neighbors.shape
-        heads = self.num_heads
-        q = self.q(query).reshape(B, 1, heads, D // heads).transpose(1, 2)
-        kv = self.kv(neighbors).reshape(B, K, 2, heads, D // heads)
+    def _project(
+        self, query: Tensor, slots: Tensor, nearest: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return q (N, heads, 1, D / heads), and k and v (N, heads, K, D / heads), of N samples."""
+        heads, width = self.num_heads, query.shape[-1] // self.num_heads
+        q = self.q(query).reshape(-1, 1, heads, width).transpose(1, 2)
+        if nearest.is_cuda:  # which would have to be waited for to count the distinct ones
+            kv = self.kv(slots[nearest])  # (..., B, K, 2D)
+        else:  # the views of an image, and images of a person, have neighbours in common
+            distinct, index = torch.unique(nearest, return_inverse=True)
+            kv = F.embedding(index, self.kv(slots[distinct]))
+        kv = kv.reshape(-1, nearest.shape[-1], 2, heads, width)
         k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)
         return q, k, v
 
@@ -77,7 +84,7 @@ class GatedFeedForward(nn.Module):
         self.contract = nn.Linear(FFN_EXPANSION * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map each part by the same weights, (B, P, C) -> (B, P, C)."""
+        """Map each part by the same weights, (..., C) -> (..., C)."""
         # Under bf16 autocast the CPU's LayerNorm of PyTorch 1 wants both in one type.
         x = self.norm(x.to(self.norm.weight.dtype))
         value, gate = self.expand(x).chunk(2, dim=-1)
@@ -131,19 +138,22 @@ class FeatureDiffusionModule(nn.Module):
         self.ffn_neighbors = GatedFeedForward(embed_dim)
         self.ffn_fused = GatedFeedForward(embed_dim)
 
-    def forward(self, erased_features: Tensor, visibility: Tensor, neighbors: Tensor) -> Tensor:
-        """Diffuse neighbours into one view of a batch.
+    def forward(
+        self, erased_features: Tensor, visibility: Tensor, slots: Tensor, nearest: Tensor
+    ) -> Tensor:
+        """Diffuse neighbours into a batch; axes before ``B``, such as one of views, do not mix.
 
         Args:
-            erased_features: ``z`` (B, D), after BatchNorm.
-            visibility: ``s`` (B, P) in (0, 1); gradients flow through it.
-            neighbors: (B, K, D) L2-normalised memory slots, no gradient.
+            erased_features: ``z`` (..., B, D), after BatchNorm.
+            visibility: ``s`` (..., B, P) in (0, 1); gradients flow through it.
+            slots: (M, D) of the memory, L2-normalised, no gradient.
+            nearest: (..., B, K) int64 in [0, M), the slots that each sample attends to.
 
         Returns:
-            ``r`` (B, D), before BatchNorm.
+            ``r`` (..., B, D), before BatchNorm.
         """
-        B, D = erased_features.shape
-        parts = (B, self.num_parts, D // self.num_parts)
-        diffused = self.attention(erased_features, neighbors).reshape(parts)
+        parts = (*visibility.shape, -1)  # (..., B, P, C)
+        diffused = self.attention(erased_features, slots, nearest).reshape(parts)
         diffused = visibility.unsqueeze(-1) * self.ffn_neighbors(diffused)
-        return self.ffn_fused(diffused + erased_features.reshape(parts)).reshape(B, D)
+        diffused = self.ffn_fused(diffused + erased_features.reshape(parts))
+        return diffused.reshape(erased_features.shape)

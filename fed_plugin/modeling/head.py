@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fed_plugin.modeling import losses
 from fed_plugin.modeling.classifier import Classifier
 from fed_plugin.modeling.fdm import FeatureDiffusionModule
-from fed_plugin.modeling.memory import IdentityMemory
+from fed_plugin.modeling.memory import IdentityMemory, cosines, nearest_others
 from fed_plugin.modeling.oem import NothingErased, OcclusionErasingModule
 from fed_plugin.modeling.outputs import HeadOutputs
 from fed_plugin.modeling.parts import pool_parts
@@ -32,7 +32,8 @@ class FEDHead(nn.Module):
         oem: ``OcclusionErasingModule`` or another module that is called alike; None erases
             nothing and has no visibility losses.
         fdm: ``FeatureDiffusionModule`` or another module that is called alike and has
-            ``num_neighbors``; None diffuses nothing and has no losses of diffused features.
+            ``num_neighbors``; it gets both views at once, on an axis before that of the batch. None
+            diffuses nothing and has no losses of diffused features.
         num_parts: stripes P.
         embed_dim: channels C of a token.
         num_classes: training identities M; 0 builds a head for evaluation only.
@@ -143,31 +144,44 @@ class FEDHead(nn.Module):
         assert targets is not None
         views = tokens.chunk(NUM_VIEWS)
         # BatchNorm sees the views one after the other: z_h, z_o, then u_h, u_o.
-        visibility, erased = zip(*(self.erase(view) for view in views), strict=True)
-        global_features = torch.stack([self.global_features(view) for view in views])
-        diffused = diffused_logits = None
+        visibility, erased = map(torch.stack, zip(*map(self.erase, views), strict=True))
+        slots = self.memory("erased").normalized()  # (M, D)
+        erased_similarity = cosines(erased, slots)  # (V, B, M)
+        diffused = diffused_logits = diffused_similarity = None
         if self.fdm is not None and self.diffused_classifier is not None:
-            diffused = torch.stack(
-                [self.diffuse(z, s, targets) for z, s in zip(erased, visibility, strict=True)]
-            )
+            nearest = nearest_others(erased_similarity, targets, self.fdm.num_neighbors)
+            diffused = self.diffuse(erased, visibility, slots, nearest)
             diffused_logits = self.diffused_classifier(diffused)
+            if self.memory("diffused") is not self.memory("erased"):
+                slots = self.memory("diffused").normalized()
+            diffused_similarity = cosines(diffused, slots)
+        global_features = torch.stack([self.global_features(view) for view in views])
         return HeadOutputs(
-            visibility=torch.stack(visibility),
-            erased_features=torch.stack(erased),
+            visibility=visibility,
+            erased_features=erased,
             diffused_features=diffused,
-            erased_logits=self.erased_classifier(torch.stack(erased)),
+            erased_logits=self.erased_classifier(erased),
             diffused_logits=diffused_logits,
             global_logits=self.global_classifier(global_features),
+            erased_similarity=erased_similarity,
+            diffused_similarity=diffused_similarity,
         )
 
-    def diffuse(self, erased_features: Tensor, visibility: Tensor, targets: Tensor) -> Tensor:
-        """Return ``u`` (B, D) of one view from its ``z`` (B, D) and ``s`` (B, P)."""
+    def diffuse(
+        self, erased_features: Tensor, visibility: Tensor, slots: Tensor, nearest: Tensor
+    ) -> Tensor:
+        """Return ``u`` (V, B, D) of both views.
+
+        Args:
+            erased_features: ``z`` (V, B, D).
+            visibility: ``s`` (V, B, P).
+            slots: (M, D) of unit length.
+            nearest: (V, B, K) int64 in [0, M).
+        """
         assert self.fdm is not None
-        neighbors = self.memory("erased").neighbors(
-            erased_features, targets, self.fdm.num_neighbors
-        )
-        diffused = self.fdm(erased_features, visibility, neighbors)
-        return (self.diffused_bottleneck or self.bottleneck)(diffused)
+        diffused = self.fdm(erased_features, visibility, slots, nearest)
+        norm = self.diffused_bottleneck or self.bottleneck
+        return torch.stack([norm(view) for view in diffused])
 
     def losses(
         self, outputs: HeadOutputs, targets: Tensor, visibility_target: Tensor
@@ -197,12 +211,11 @@ class FEDHead(nn.Module):
             named["loss_id_diffused"] = losses.identity_loss(outputs.diffused_logits, targets)
         named["loss_id_global"] = losses.identity_loss(outputs.global_logits, targets)
         named["loss_contrast_erased"] = losses.erased_contrast_loss(
-            outputs.erased_features, self.memory("erased").features, targets, self.temperature
+            outputs.erased_similarity, targets, self.temperature
         )
-        if outputs.diffused_features is not None:
-            slots = self.memory("diffused").features
+        if outputs.diffused_similarity is not None:
             named["loss_contrast_diffused"] = losses.diffused_contrast_loss(
-                outputs.diffused_features, slots, targets, self.temperature
+                outputs.diffused_similarity, targets, self.temperature
             )
         return named
 

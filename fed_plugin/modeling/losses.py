@@ -6,7 +6,6 @@ Shape shorthand: ``V = 2`` views (holistic first), ``B`` images, ``P`` parts, ``
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -33,36 +32,29 @@ def identity_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.float().flatten(0, 1), targets.repeat(V))
 
 
-def contrast_loss(features: Tensor, slots: Tensor, targets: Tensor, temperature: float) -> Tensor:
+def contrast_loss(similarity: Tensor, targets: Tensor, temperature: float) -> Tensor:
     """Cross-entropy over the cosines to all memory slots.
 
     NOTE(reference): adds 1e-6 inside sum and logarithm, below 1e-4 in the value; left out here.
 
     Args:
-        features: (B, D); gradients flow into them.
-        slots: (M, D), un-normalised, no gradient.
+        similarity: cosines (B, M) in [-1, 1]; gradients flow into them.
         targets: (B,) int64 in [0, M).
         temperature: divisor of the cosine.
 
     Returns:
         A scalar, float32 under any autocast: exp(1 / 0.05) overflows fp16.
     """
-    with torch.autocast(features.device.type, enabled=False):
-        similarity = F.normalize(features.float(), dim=1) @ F.normalize(slots, dim=1).t()
-        return F.cross_entropy(similarity / temperature, targets)
+    return F.cross_entropy(similarity.float() / temperature, targets)
 
 
-def erased_contrast_loss(
-    features: Tensor, slots: Tensor, targets: Tensor, temperature: float
-) -> Tensor:
-    """``NCE(z_h) + 0.3 NCE(z_o)`` for erased features (V, B, D)."""
-    holistic, occluded = (contrast_loss(z, slots, targets, temperature) for z in features)
+def erased_contrast_loss(similarity: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """``NCE(z_h) + 0.3 NCE(z_o)`` for the cosines of erased features (V, B, M)."""
+    holistic, occluded = (contrast_loss(view, targets, temperature) for view in similarity)
     return holistic + OCCLUDED_CONTRAST_WEIGHT * occluded
 
 
-def diffused_contrast_loss(
-    features: Tensor, slots: Tensor, targets: Tensor, temperature: float
-) -> Tensor:
-    """``0.5 (NCE(u_h) + NCE(u_o))`` for diffused features (V, B, D)."""
-    holistic, occluded = (contrast_loss(u, slots, targets, temperature) for u in features)
+def diffused_contrast_loss(similarity: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """``0.5 (NCE(u_h) + NCE(u_o))`` for the cosines of diffused features (V, B, M)."""
+    holistic, occluded = (contrast_loss(view, targets, temperature) for view in similarity)
     return DIFFUSED_CONTRAST_WEIGHT * (holistic + occluded)

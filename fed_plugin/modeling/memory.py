@@ -76,25 +76,15 @@ class IdentityMemory(nn.Module):
         self.features[targets] = torch.where(spoiled, old, new)  # one value per slot, by `first`
 
     @torch.no_grad()
-    def neighbors(self, queries: Tensor, targets: Tensor, num_neighbors: int) -> Tensor:
-        """Find the slots of *other* identities that look most like the queries.
-
-        Args:
-            queries: (B, D).
-            targets: (B,) int64 in [0, M).
-            num_neighbors: K, at most M - 1.
-
-        Returns:
-            (B, K, D) L2-normalised slots, most similar first, without gradient.
-        """
-        slots, similarity = self._compare(queries)
-        return slots[_nearest_others(similarity, targets, num_neighbors)]
+    def normalized(self) -> Tensor:
+        """Return a copy of all slots at unit length (M, D), which later updates leave alone."""
+        return F.normalize(self.features, dim=1)
 
     @torch.no_grad()
     def nearest_identities(
         self, queries: Tensor, targets: Tensor, num_neighbors: int
     ) -> tuple[Tensor, Tensor]:
-        """Say whose slots :meth:`neighbors` returns, and how alike they are.
+        """Find the slots of *other* identities that look most like the queries, and how alike.
 
         Args:
             queries: (B, D).
@@ -104,15 +94,9 @@ class IdentityMemory(nn.Module):
         Returns:
             Identities (B, K) int64 in [0, M), most similar first, and their cosines (B, K).
         """
-        _, similarity = self._compare(queries)
-        nearest = _nearest_others(similarity, targets, num_neighbors)
+        similarity = cosines(queries, self.normalized())
+        nearest = nearest_others(similarity, targets, num_neighbors)
         return nearest, similarity.gather(1, nearest)
-
-    def _compare(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the L2-normalised slots (M, D) and their cosines (B, M), never in bf16."""
-        with torch.autocast(queries.device.type, enabled=False):
-            slots = F.normalize(self.features, dim=1)
-            return slots, F.normalize(queries.to(slots.dtype), dim=1) @ slots.t()
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
@@ -127,10 +111,34 @@ class IdentityMemory(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-def _nearest_others(similarity: Tensor, targets: Tensor, num_neighbors: int) -> Tensor:
-    """Return (B, K) slots: the K + 1 most similar of (B, M), less the own or else the last."""
-    nearest = similarity.topk(num_neighbors + 1, dim=1).indices  # (B, K + 1)
+def cosines(features: Tensor, slots: Tensor) -> Tensor:
+    """Compare features with all slots.
+
+    Args:
+        features: (..., D); gradients flow into them.
+        slots: (M, D) of unit length, no gradient.
+
+    Returns:
+        (..., M) in [-1, 1], in the type of the slots under any autocast.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        return F.normalize(features.to(slots.dtype), dim=-1) @ slots.t()
+
+
+def nearest_others(similarity: Tensor, targets: Tensor, num_neighbors: int) -> Tensor:
+    """Find the slots of *other* identities that look most like each sample.
+
+    Args:
+        similarity: (..., B, M).
+        targets: (B,) int64 in [0, M).
+        num_neighbors: K, at most M - 1.
+
+    Returns:
+        (..., B, K) slots, most similar first: the K + 1 most similar, less the own or else the
+        last.
+    """
+    nearest = similarity.topk(num_neighbors + 1, dim=-1).indices  # (..., B, K + 1)
     dropped = nearest == targets[:, None]
-    dropped[:, -1] |= ~dropped.any(dim=1)
-    kept = dropped.long().argsort(dim=1, stable=True)[:, :num_neighbors]
-    return nearest.gather(1, kept)
+    dropped[..., -1] |= ~dropped.any(dim=-1)
+    kept = dropped.long().argsort(dim=-1, stable=True)[..., :num_neighbors]
+    return nearest.gather(-1, kept)

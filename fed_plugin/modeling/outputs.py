@@ -26,3 +26,7 @@ class HeadOutputs(NamedTuple):
     """(V, B, M); None without FDM."""
     global_logits: Tensor
     """(V, B, M)."""
+    erased_similarity: Tensor
+    """Cosines of z and the erased memory's slots (V, B, M), float32."""
+    diffused_similarity: Tensor | None
+    """Cosines of u and the diffused memory's slots (V, B, M), float32; None without FDM."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .attention import attend
 
@@ -142,6 +143,8 @@ class TokenViT(nn.Module):
         drop_path: stochastic depth of the last layer, rising linearly from 0 at the first.
         drop: dropout after the position embedding and in every layer.
         attn_drop: dropout of the attention weights.
+        recompute: whether the backward pass computes each layer's activations again instead of
+            keeping them: the same numbers, a third more time, and memory for one layer's.
 
     Raises:
         ValueError: an image smaller than a patch, heads that do not divide the width, or an
@@ -158,6 +161,7 @@ class TokenViT(nn.Module):
         drop_path: float = 0.1,
         drop: float = 0.0,
         attn_drop: float = 0.0,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         if output not in ("tokens", "cls"):
@@ -169,6 +173,7 @@ class TokenViT(nn.Module):
         if min(img_size) < size.patch_size:
             raise ValueError(f"img_size={img_size} is smaller than a patch ({size.patch_size})")
         self.output = output
+        self.recompute = recompute
         self.embed_dim = size.embed_dim
         self.patch_embed = PatchEmbed(img_size, size.patch_size, stride, size.embed_dim)
         self.grid = self.patch_embed.grid
@@ -211,7 +216,8 @@ class TokenViT(nn.Module):
         patch_tokens = self.patch_embed(images)  # (B, L, C)
         cls_token = self.cls_token.expand(images.shape[0], -1, -1)
         x = self.pos_drop(torch.cat((cls_token, patch_tokens), dim=1) + self.pos_embed)
+        recompute = self.recompute and torch.is_grad_enabled()
         for block in self.blocks:
-            x = block(x)
+            x = checkpoint(block, x, use_reentrant=False) if recompute else block(x)
         x = self.norm(x)  # (B, 1 + L, C)
         return x if self.output == "tokens" else x[:, 0, :, None, None]

@@ -25,6 +25,7 @@ NO_WORD = ("", "other", 3, True)
 BAD = {
     "SEED": (1.0, True, NAN, "0", 2**32),
     "SOLVER.CHECKPOINT_ITERS": (-1, 1.5, True, None),
+    "SOLVER.FUSED": NO_SWITCH,
     "INPUT.EXTRA_TRANSFORMS": ("NPOAugmentation", ("Fog",), (3,), ("",), 3),
     "TEST.SIDE_INFORMATION": (3, True, "two\nlines"),
     "DATASETS.P_DUKEMTMC.PROTOCOL": NO_WORD,
@@ -56,6 +57,7 @@ BAD = {
     "MODEL.FED.VIT.PATCH_SIZE": (-1, 8.0, True, "8", 33),
     "MODEL.FED.VIT.OUTPUT": (*NO_WORD, "cls"),
     "MODEL.FED.VIT.PRETRAIN_GRID": ((), (14,), (14, 0), (-1, -1), (1.0, 1.0), 14, "14"),
+    "MODEL.FED.VIT.RECOMPUTE": NO_SWITCH,
     "MODEL.FED.OEM.ENABLED": NO_SWITCH,
     "MODEL.FED.OEM.NAME": NO_NAME,
     "MODEL.FED.OEM.TARGET": NO_WORD,

@@ -62,3 +62,13 @@ def test_gradients_of_attention_are_right(function):
     torch.manual_seed(0)
     inputs = [torch.randn(1, 2, n, 4, dtype=torch.float64, requires_grad=True) for n in (2, 3, 3)]
     assert torch.autograd.gradcheck(lambda *heads: function(*heads, scale=0.7), inputs)
+
+
+@pytest.mark.parametrize("autocast", [True, False])
+def test_attention_in_bf16_is_that_of_a_slow_loop_to_its_own_precision(autocast):
+    q, k, v = (x.detach() for x in random_heads(torch.bfloat16))
+    exact = slow_attention(*(x.double() for x in (q, k, v)), 0.25)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        found = attend(q, k, v)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=0.02)

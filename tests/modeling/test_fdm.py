@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from fed_plugin.modeling import FeatureDiffusionModule
 from fed_plugin.modeling.fdm import HEAD_LAYOUTS, NeighborAttention
 
-B, P, C, K, HEADS = 6, 2, 8, 3, 4
+B, P, C, K, HEADS, M = 6, 2, 8, 3, 4, 9
 D = P * C
 
 
@@ -25,8 +25,9 @@ def random_inputs():
     torch.manual_seed(1)
     z = torch.randn(B, D, dtype=torch.float64)
     visibility = torch.rand(B, P, dtype=torch.float64)
-    neighbors = F.normalize(torch.randn(B, K, D, dtype=torch.float64), dim=-1)
-    return z, visibility, neighbors
+    slots = F.normalize(torch.randn(M, D, dtype=torch.float64), dim=-1)
+    nearest = torch.stack([torch.randperm(M)[:K] for _ in range(B)])  # samples share some
+    return z, visibility, slots, nearest
 
 
 def slow_feed_forward(x, ffn):
@@ -36,14 +37,14 @@ def slow_feed_forward(x, ffn):
     return ffn.contract.weight @ (value * F.gelu(gate)) + ffn.contract.bias
 
 
-def slow_fdm(fdm, z, visibility, neighbors, scale, head_layout):
+def slow_fdm(fdm, z, visibility, slots, nearest, scale, head_layout):
     attention, d = fdm.attention, D // HEADS
     chunks = []  # in the order of (heads, B)
     for head in range(HEADS):
         for b in range(B):
             cut = slice(head * d, (head + 1) * d)
             query = (attention.q.weight @ z[b])[cut]
-            projected = [attention.kv.weight @ n for n in neighbors[b]]
+            projected = [attention.kv.weight @ slots[n] for n in nearest[b]]
             keys = torch.stack([p[:D][cut] for p in projected])
             values = torch.stack([p[D:][cut] for p in projected])
             chunks.append(torch.softmax(keys @ query * scale, dim=0) @ values)
@@ -71,29 +72,52 @@ def test_diffusion_equals_a_slow_loop(scale, factor, head_layout):
     torch.testing.assert_close(fdm(*inputs), expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("head_layout", HEAD_LAYOUTS)
+def test_two_views_at_once_are_each_what_it_is_alone(head_layout):
+    fdm, holistic = random_fdm(head_layout=head_layout), random_inputs()
+    z, visibility, slots, nearest = holistic
+    occluded = (-z.flip(0), visibility.flip(0), slots, nearest.flip(0))
+    expected = torch.stack([fdm(*holistic), fdm(*occluded)])
+    z, visibility, _, nearest = map(torch.stack, zip(holistic, occluded, strict=True))
+    found = fdm(z, visibility, slots, nearest)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
 def test_the_reference_layout_mixes_samples_and_per_sample_does_not():
-    z, visibility, neighbors = random_inputs()
+    z, visibility, slots, nearest = random_inputs()
     for head_layout, others_change in (("reference", True), ("per_sample", False)):
         fdm = random_fdm(head_layout=head_layout)
-        before = fdm(z, visibility, neighbors)
-        touched = neighbors.clone()
-        touched[0] = -touched[0]
-        changed = (fdm(z, visibility, touched) != before).any(dim=1)
+        before = fdm(z, visibility, slots, nearest)
+        touched = nearest.clone()
+        touched[0] = (touched[0] + 1) % M
+        changed = (fdm(z, visibility, slots, touched) - before).abs().amax(dim=1) > 1e-9
         assert bool(changed[1:].any()) is others_change
 
 
 def test_gradients_flow_through_feature_and_visibility():
-    z, visibility, neighbors = random_inputs()
+    z, visibility, slots, nearest = random_inputs()
     fdm = random_fdm()
     assert torch.autograd.gradcheck(
-        lambda z, s: fdm(z, s, neighbors), (z.requires_grad_(), visibility.requires_grad_())
+        lambda z, s: fdm(z, s, slots, nearest), (z.requires_grad_(), visibility.requires_grad_())
     )
 
 
+def test_a_slot_that_many_attend_to_gets_the_gradient_of_all():
+    z, visibility, slots, nearest = random_inputs()
+    fdm = random_fdm()
+    weight = fdm.attention.kv.weight
+    fdm(z, visibility, slots, nearest).square().sum().backward()
+    found, weight.grad = weight.grad, None
+    apart = slots[nearest].reshape(-1, D)  # every slot again for each who attends to it
+    fdm(z, visibility, apart, torch.arange(B * K).reshape(B, K)).square().sum().backward()
+    torch.testing.assert_close(found, weight.grad)
+
+
 def test_without_visibility_neighbors_do_not_matter():
-    z, visibility, neighbors = random_inputs()
+    z, visibility, slots, nearest = random_inputs()
     fdm, nothing = random_fdm(), torch.zeros_like(visibility)
-    torch.testing.assert_close(fdm(z, nothing, neighbors), fdm(z, nothing, -neighbors))
+    expected = fdm(z, nothing, slots, nearest)
+    torch.testing.assert_close(fdm(z, nothing, -slots, nearest), expected)
 
 
 @pytest.mark.parametrize(
@@ -117,12 +141,13 @@ def test_heads_that_do_not_divide_the_channels_are_refused():
 def test_weights_are_those_that_attention_takes(head_layout):
     torch.manual_seed(3)
     attention = NeighborAttention(8, 2, 4, "part", head_layout).double()
-    query, neighbors = torch.randn(3, 8).double(), torch.randn(3, 5, 8).double()
-    weights = attention.weights(query, neighbors)
+    query, slots = torch.randn(3, 8).double(), torch.randn(6, 8).double()
+    nearest = torch.tensor([[0, 1, 2, 3, 4], [5, 4, 3, 2, 1], [0, 5, 1, 4, 2]])
+    weights = attention.weights(query, slots, nearest)
     torch.testing.assert_close(weights.sum(dim=2), torch.ones(3, 4).double())
-    values = attention.kv(neighbors)[..., 8:].reshape(3, 5, 4, 2)
+    values = attention.kv(slots[nearest])[..., 8:].reshape(3, 5, 4, 2)
     mixed = torch.einsum("bhk,bkhe->bhe", weights, values)
     if head_layout == "reference":
         mixed = mixed.transpose(0, 1)
     expected = attention.proj(mixed.reshape(3, 8))
-    torch.testing.assert_close(attention(query, neighbors), expected)
+    torch.testing.assert_close(attention(query, slots, nearest), expected)

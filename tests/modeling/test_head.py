@@ -135,6 +135,28 @@ def test_forward_and_losses_only_read_the_memory(make_head):
     assert torch.equal(head.memory("erased").features, before)
 
 
+def test_the_memory_may_move_between_forward_and_backward(make_head):
+    head, frozen = make_head(), make_head()
+    for model, moves in ((head, True), (frozen, False)):
+        _, losses = run_step(model)
+        if moves:
+            model.update_memories(*torch.randn(2, 2, D), torch.tensor([0, 4]))
+        sum(losses.values()).backward()
+    for (name, p), other in zip(head.named_parameters(), frozen.parameters(), strict=True):
+        assert p.grad is None or torch.equal(p.grad, other.grad), name
+
+
+@pytest.mark.parametrize("share_memory", [True, False])
+def test_similarities_are_those_to_the_memory_of_each_feature(make_head, share_memory):
+    head = make_head(share_memory=share_memory)
+    outputs, _ = run_step(head)
+    for name in ("erased", "diffused"):
+        features = getattr(outputs, f"{name}_features")
+        slots = head.memory(name).features
+        expected = torch.nn.functional.cosine_similarity(features[..., None, :], slots, dim=-1)
+        torch.testing.assert_close(getattr(outputs, f"{name}_similarity"), expected)
+
+
 def test_a_shared_memory_takes_the_diffused_features_first(make_head):
     head = make_head()
     expected = head.memory("erased").features[4].clone()

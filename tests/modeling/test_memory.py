@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from fed_plugin.modeling import IdentityMemory
+from fed_plugin.modeling.memory import cosines, nearest_others
 
 
 def filled(num_slots=7, dim=5, momentum=0.2):
@@ -35,21 +36,18 @@ def test_neighbors_equal_a_loop_that_sorts_and_drops_the_own_slot():
     targets = torch.tensor([0, 6, 2, 2])
     queries[0] = memory.features[0]  # the own slot is surely the nearest
     queries[1] = -memory.features[6]  # the own slot is surely the farthest
-    neighbors = memory.neighbors(queries, targets, K)
-    for query, target, found in zip(queries, targets, neighbors, strict=True):
+    identities, _ = memory.nearest_identities(queries, targets, K)
+    for query, target, found in zip(queries, targets, identities, strict=True):
         cosines = [F.cosine_similarity(query, slot, dim=0) for slot in memory.features]
         order = sorted(range(7), key=lambda slot: -cosines[slot])[: K + 1]
         order = [slot for slot in order if slot != target][:K]
-        expected = torch.stack([F.normalize(memory.features[slot], dim=0) for slot in order])
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+        assert found.tolist() == order
 
 
 def test_all_other_identities_are_neighbors_when_k_is_m_minus_one():
     memory = filled(num_slots=4)
-    neighbors = memory.neighbors(torch.randn(2, 5).double(), torch.tensor([1, 3]), 3)
-    own = F.normalize(memory.features, dim=1)[torch.tensor([1, 3])]
-    assert neighbors.shape == (2, 3, 5)
-    assert not (neighbors == own[:, None]).all(dim=-1).any()
+    found, _ = memory.nearest_identities(torch.randn(2, 5).double(), torch.tensor([1, 3]), 3)
+    assert found.sort(dim=1).values.tolist() == [[0, 2, 3], [0, 1, 2]]
 
 
 def test_a_checkpoint_brings_the_memory_back_and_training_goes_on_alike():
@@ -96,7 +94,7 @@ def test_updates_and_neighbors_carry_no_gradient():
     queries = torch.randn(2, 5, dtype=torch.float64, requires_grad=True)
     memory.update(queries, torch.tensor([0, 1]))
     assert not memory.features.requires_grad
-    assert not memory.neighbors(queries, torch.tensor([0, 1]), 2).requires_grad
+    assert not memory.nearest_identities(queries, torch.tensor([0, 1]), 2)[1].requires_grad
 
 
 def test_autocast_does_not_touch_the_similarities():
@@ -104,9 +102,10 @@ def test_autocast_does_not_touch_the_similarities():
     memory = IdentityMemory(50, 64, 0.2)
     memory.fill(torch.randn(50, 64))
     queries, targets = torch.randn(8, 64), torch.arange(8)
-    expected = memory.neighbors(queries, targets, 5)
+    expected = memory.nearest_identities(queries, targets, 5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(memory.neighbors(queries, targets, 5), expected)
+        found = memory.nearest_identities(queries, targets, 5)
+    assert all(map(torch.equal, found, expected))
 
 
 def test_a_feature_that_is_not_finite_leaves_its_slot_as_it_was():
@@ -118,13 +117,36 @@ def test_a_feature_that_is_not_finite_leaves_its_slot_as_it_was():
     torch.testing.assert_close(memory.features, expected)
 
 
-def test_the_nearest_identities_are_those_whose_slots_are_neighbors():
+def test_the_nearest_identities_come_with_their_cosines():
     torch.manual_seed(4)
     memory = filled()
     queries, targets = torch.randn(4, 5, dtype=torch.float64), torch.tensor([0, 6, 2, 2])
     identities, similarity = memory.nearest_identities(queries, targets, 3)
-    slots = F.normalize(memory.features, dim=1)
-    assert torch.equal(slots[identities], memory.neighbors(queries, targets, 3))
     cosines = F.cosine_similarity(queries[:, None], memory.features[identities], dim=2)
     torch.testing.assert_close(similarity, cosines)
     assert not (identities == targets[:, None]).any()
+
+
+def test_normalized_slots_outlive_an_update():
+    memory = filled()
+    slots = memory.normalized()
+    torch.testing.assert_close(slots, F.normalize(memory.features, dim=1))
+    kept = slots.clone()
+    memory.update(torch.randn(2, 5).double(), torch.tensor([0, 1]))
+    assert torch.equal(slots, kept) and not slots.requires_grad
+
+
+def test_cosines_of_two_views_carry_gradients_to_the_features_alone():
+    features = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
+    slots = filled().normalized()
+    similarity = cosines(features, slots)
+    for view, found in zip(features, similarity, strict=True):
+        expected = F.cosine_similarity(view[:, None], slots[None], dim=2)
+        torch.testing.assert_close(found, expected)
+    assert torch.autograd.gradcheck(lambda x: cosines(x, slots), (features,))
+
+
+def test_two_views_find_the_neighbors_that_each_finds_alone():
+    similarity, targets = torch.rand(2, 3, 7), torch.tensor([0, 6, 2])
+    alone = torch.stack([nearest_others(view, targets, 4) for view in similarity])
+    assert torch.equal(nearest_others(similarity, targets, 4), alone)

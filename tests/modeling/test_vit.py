@@ -146,3 +146,28 @@ def test_weights_of_another_vit_name_what_does_not_fit(tmp_path, change, message
     torch.save({name: value for name, value in weights.items() if value is not None}, path)
     with pytest.raises(ValueError, match=message):
         load_pretrained(small_vit(), str(path))
+
+
+def test_recomputed_activations_give_the_same_gradients_and_draw_the_same_paths():
+    images, gradients = torch.randn(4, 3, 32, 16), {}
+    for recompute in (False, True):
+        vit = small_vit(drop_path=0.5, drop=0.1, recompute=recompute).train()
+        torch.manual_seed(1)
+        vit(images).square().sum().backward()
+        gradients[recompute] = {name: p.grad for name, p in vit.named_parameters()}
+        gradients[recompute]["draws after"] = torch.rand(3)
+    for name, gradient in gradients[False].items():
+        assert torch.equal(gradients[True][name], gradient), name
+
+
+def test_recomputing_keeps_fewer_tensors_until_the_backward_pass():
+    kept = {}
+    for recompute in (False, True):
+        sizes = []
+        vit = small_vit(recompute=recompute).train()
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda x, sizes=sizes: sizes.append(x.numel()) or x, lambda x: x
+        ):
+            vit(torch.randn(2, 3, 32, 16))
+        kept[recompute] = sum(sizes)
+    assert kept[True] < kept[False] / 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -109,6 +108,8 @@ def damage(path: str) -> str:
     Checksums of the archive are compared, which PyTorch does not do: a disk that lost some bytes
     would else be trained on.
     """
+    import zipfile  # which takes long to import, and every import of the host imports this module
+
     if not os.path.isfile(path):
         return "no such file"
     if not zipfile.is_zipfile(path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import tempfile
 from types import ModuleType
 from typing import Any
 
@@ -50,6 +49,8 @@ def images_are_read_as_rgb(module: ModuleType) -> bool:
 
 def _reads_palettes(read_image: Any) -> bool:
     """Tell whether a reader gives a palette image its colours; try it on one."""
+    import tempfile
+
     from PIL import Image
 
     image = Image.new("P", (1, 1))

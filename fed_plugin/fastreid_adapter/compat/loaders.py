@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import queue
 import sys
 import threading
@@ -21,6 +20,8 @@ def worker_context() -> str | None:
     In a rank that ``mp.spawn`` started, workers would be spawned as well and import PyTorch anew,
     for every evaluation. Without CUDA they can be forked, as they are outside of ranks.
     """
+    import multiprocessing
+
     in_a_rank = multiprocessing.parent_process() is not None
     spawning = multiprocessing.get_start_method(allow_none=True) == "spawn"
     return "fork" if in_a_rank and spawning and sys.platform == "linux" else None

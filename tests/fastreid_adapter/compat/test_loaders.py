@@ -100,9 +100,9 @@ def test_with_cuda_the_stock_loader_stays(stock, monkeypatch):
 
 
 def test_only_workers_of_spawned_ranks_are_forked(monkeypatch):
-    monkeypatch.setattr(loaders.multiprocessing, "get_start_method", lambda allow_none: "spawn")
+    monkeypatch.setattr("multiprocessing.get_start_method", lambda allow_none: "spawn")
     assert loaders.worker_context() is None
-    monkeypatch.setattr(loaders.multiprocessing, "parent_process", lambda: object())
+    monkeypatch.setattr("multiprocessing.parent_process", lambda: object())
     monkeypatch.setattr(loaders.sys, "platform", "linux")
     assert loaders.worker_context() == "fork"
     monkeypatch.setattr(loaders.sys, "platform", "win32")

@@ -32,6 +32,7 @@ import projects_registry  # noqa: F401 - arms the mends
 SECONDS_OF_A_RUN = 300.0
 MOMENTS = ("any moment", "writing a checkpoint", "evaluation", "filling the memory")
 SHARES = (0.55, 0.3, 0.1, 0.05)
+MOST_LOST = 20  # runs, behind which something else than a kill is wrong
 
 
 @dataclass
@@ -62,7 +63,7 @@ def main() -> int:
             sys.stderr.write((whole / "log.txt").read_text()[-3000:])
             return 1
         seconds = time.monotonic() - began
-        while tally.left.total():
+        while tally.left.total() and len(tally.lost) < MOST_LOST:
             _killed_run(Path(folder) / f"run{tally.runs}", whole, tally, draw, seconds)
     _write(tally, args.out)
     return int(bool(tally.lost or tally.differing or sum(tally.unreadable.values())))
@@ -160,10 +161,10 @@ def _kill_at(count: int, stock: Callable[..., Any]) -> Callable[..., Any]:
 
 def _plant_in_writes(count: int) -> None:
     """Kill at some piece of a checkpoint, or just before it gets its name."""
-    from fed_plugin.fastreid_adapter.compat import checkpoints
+    from fed_plugin.fastreid_adapter.resuming.checkpoint_file import Recorder
 
     counted = _kill_at(count, lambda: None)
-    stock_write, stock_replace = checkpoints._Recorder.write, os.replace
+    stock_write, stock_replace = Recorder.write, os.replace
 
     def write(self: Any, data: Any) -> int:
         counted()
@@ -174,7 +175,7 @@ def _plant_in_writes(count: int) -> None:
         stock_replace(*args)
         counted()
 
-    checkpoints._Recorder.write, os.replace = write, replace
+    Recorder.write, os.replace = write, replace
 
 
 def _plant_in_evaluations(count: int) -> None:

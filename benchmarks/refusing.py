@@ -9,18 +9,15 @@ the queries' identities; "gain" is against refusing nobody, the refused drawn an
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from synthocc_dump import known_of, read_words, visible_shares
 from tabulate import tabulate
-from visible_matching import visible_shares
 
 from fed_plugin.retrieval.distances import cosine_distance
-from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.ranking import rank
 
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -29,19 +26,12 @@ RESAMPLES = 2000
 
 def main() -> int:
     """Rank, refuse, write, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("dump", type=Path)
-    parser.add_argument("synthocc", type=Path, help="the data set's folder")
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    args = parser.parse_args()
-    dump = FeatureDump.load(args.dump)
-    if dump.visibility is None:
-        raise SystemExit(f"{args.dump}: holds no visibility; expected a dump of a FED model")
+    dump, args = read_words(__doc__.splitlines()[0])
     query, gallery = dump.query, dump.gallery
     labels = [x[rows] for x in (dump.pids, dump.camids) for rows in (query, gallery)]
     ranked = rank(cosine_distance(dump.features[query], dump.features[gallery]), *labels)
     query = query[ranked.valid_queries]
-    true = visible_shares(args.synthocc, [str(dump.names[row]) for row in query])
+    true = visible_shares(dump, query, args.synthocc)
     estimated = dump.visibility[query].mean(axis=1)
     hits, pids = ranked.hits_at(1), dump.pids[query]
     rows = [
@@ -49,7 +39,7 @@ def main() -> int:
         for share in SHARES
         for name, visible in (("the model's estimate", estimated), ("the true share", true))
     ]
-    about = {key: dump.about.get(key) for key in ("method", "config", "seed", "epoch", "overrides")}
+    about = known_of(dump)
     spread = np.percentile(estimated, [5, 50, 95]).round(3).tolist()
     record = {
         "about": {**about, "queries": len(query), "identities": len(np.unique(pids))},

@@ -7,16 +7,14 @@ paired intervals over the queries' identities, for each range of visible shares.
 
 from __future__ import annotations
 
-import argparse
 import json
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from synthocc_dump import known_of, read_words, visible_shares
 from tabulate import tabulate
 
-from fed_plugin.datasets.synthocc import read_visibility
 from fed_plugin.retrieval.distances import cosine_distance
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.intervals import paired_bootstrap
@@ -29,29 +27,16 @@ METRICS = ("Rank-1", "mAP")
 
 def main() -> int:
     """Rank, compare, write, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("dump", type=Path)
-    parser.add_argument("synthocc", type=Path, help="the data set's folder")
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    args = parser.parse_args()
-    dump = FeatureDump.load(args.dump)
-    if dump.visibility is None:
-        raise SystemExit(f"{args.dump}: holds no visibility; expected a dump of a FED model")
-    shares = visible_shares(args.synthocc, [str(dump.names[row]) for row in dump.query])
+    dump, args = read_words(__doc__.splitlines()[0])
+    shares = visible_shares(dump, dump.query, args.synthocc)
     both = {name: _percentages(dump, name) for name in ("cosine", "visibility")}
     rows = [_row(dump, both, shares, *ends) for ends in [(0.0, 1.0), *pairwise(EDGES)]]
     rows = [row for row in rows if row["queries"]]
-    about = {key: dump.about.get(key) for key in ("method", "config", "seed", "epoch", "overrides")}
+    about = known_of(dump)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
     print(tabulate([_words(row) for row in rows], headers="keys"))
     return 0
-
-
-def visible_shares(folder: Path, names: list[str]) -> np.ndarray[Any, Any]:
-    """Return what share of the person SynthOcc knows to be visible, by file name."""
-    known = {Path(row.name).name: row.shares[0] for row in read_visibility(folder).values()}
-    return np.array([known[Path(name).name] for name in names])
 
 
 def _percentages(dump: FeatureDump, matching: str) -> dict[str, np.ndarray[Any, Any]]:

@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> None:
             nothing can be fitted.
     """
     from fed_plugin.cli.calibration_picture import check_picture, draw_trial
-    from fed_plugin.cli.calibration_trial import fit_and_try
     from fed_plugin.datasets.fingerprints import content_hash
+    from fed_plugin.retrieval.calibration_trial import fit_and_try
     from fed_plugin.retrieval.feature_dump import FeatureDump
     from fed_plugin.retrieval.whole_files import check_writable, written_whole
 

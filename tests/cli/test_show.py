@@ -40,6 +40,23 @@ def test_a_ranking_is_drawn_with_and_without_parts(dump, synthocc_root, tmp_path
     assert text.count("same person") + text.count("another") == 2
 
 
+def test_a_ranking_of_queries_with_unequal_numbers_of_answers(synthocc_root, tmp_path, capsys):
+    from fed_plugin.retrieval.feature_dump import FeatureDump
+
+    files = sorted((synthocc_root / "SynthOcc" / "query").glob("*.jpg"))[:5]
+    FeatureDump(
+        features=np.eye(5, 8, dtype="f4") + 0.1,
+        pids=np.array([1, 2, 1, 1, 2]),
+        camids=np.array([0, 0, 0, 1, 1]),  # the first query's own camera takes one image out
+        split=np.array(["query", "query", "gallery", "gallery", "gallery"]),
+        names=np.array([file.name for file in files]),
+    ).save(tmp_path / "few.npz")
+    out = str(tmp_path / "few.png")
+    words = ["show", "ranking", str(tmp_path / "few.npz"), "--folder", str(files[0].parent)]
+    assert main([*words, "--top", "9", "--out", out]) == 0
+    assert "2 queries, " in capsys.readouterr().out and cv2.imread(out) is not None
+
+
 def test_a_rankings_mistakes(dump, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     path = dump()

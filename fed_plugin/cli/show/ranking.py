@@ -33,8 +33,9 @@ def run(args: argparse.Namespace) -> None:
         FileNotFoundError: no such dump, or an image that is not below ``--folder``.
         ValueError: the file is neither ``.png`` nor ``.html``, or a number is below 1.
     """
-    from fed_plugin.retrieval.distances import cosine_distance
+    from fed_plugin.retrieval.distances import cosine_distance, unit_rows
     from fed_plugin.retrieval.feature_dump import FeatureDump
+    from fed_plugin.retrieval.first_ranked import first_ranked
     from fed_plugin.retrieval.part_matching import part_contributions
     from fed_plugin.retrieval.ranking import rank
     from fed_plugin.retrieval.whole_files import check_apart
@@ -53,20 +54,23 @@ def run(args: argparse.Namespace) -> None:
     order = ranked.valid_queries
     if args.worst:
         order = order[np.argsort(ranked.average_precisions, kind="stable")]
-    chosen = query[order[: args.queries]]
-    first, contributions = [], []
-    unit = _unit_rows(dump.features)
-    for row in chosen:
-        same = (dump.pids[gallery] == dump.pids[row]) & (dump.camids[gallery] == dump.camids[row])
-        allowed = gallery[~same]
-        similar = unit[allowed] @ unit[row]
-        first.append(allowed[np.argsort(-similar, kind="stable")[: args.top]])
-        if dump.visibility is not None:
-            parts = dump.visibility.shape[1]
-            contributions.append(part_contributions(unit[row][None], unit[first[-1]], parts)[0])
-    rows = np.stack(first)
+    asked = order[: args.queries]
+    chosen = query[asked]
+    q_pids, g_pids, q_camids, g_camids = labels
+    found = first_ranked(
+        distances[asked], q_pids[asked], g_pids, q_camids[asked], g_camids, args.top
+    )
+    answered = np.isfinite(found.distances).all(axis=0)  # the camera rule may leave fewer than top
+    rows, right = gallery[found.places[:, answered]], found.matches[:, answered]  # (Q, K)
+    unit = unit_rows(dump.features.astype(np.float32))
+    contributions = []
+    if dump.visibility is not None:
+        parts = dump.visibility.shape[1]
+        contributions = [
+            part_contributions(unit[row][None], unit[of], parts)[0]
+            for row, of in zip(chosen, rows, strict=True)
+        ]
     photo = _reader(dump, Path(args.folder))
-    right = dump.pids[rows] == dump.pids[chosen][:, None]
     answers = Answers(
         np.stack([[photo(row) for row in of] for of in rows]),
         np.einsum("qd,qkd->qk", unit[chosen], unit[rows]),
@@ -83,11 +87,6 @@ def run(args: argparse.Namespace) -> None:
         title=f"{dump.about.get('method', Path(args.dump).stem)}: what is ranked first, and why",
     )
     print(f"{sheet}: {len(chosen)} queries, {right[:, 0].sum()} of them right at rank 1")
-
-
-def _unit_rows(features: NDArray[Any]) -> NDArray[np.float32]:
-    features = features.astype(np.float32)
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
 def _reader(dump: Any, folder: Path) -> Any:

@@ -8,16 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fed_plugin.retrieval.calibration import Calibration, fit_calibration, reliability
+from fed_plugin.retrieval.distances import cosine_distance
+from fed_plugin.retrieval.feature_dump import FeatureDump
+from fed_plugin.retrieval.part_matching import visible_similarity
+from fed_plugin.retrieval.refusals import refusal_curve
+from fed_plugin.retrieval.verification import allowed_errors
+
 EDGES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 1.0)
 RATES = (1e-1, 1e-2, 1e-3)
 MOST_PAIRS = 64_000_000
 
 
-def fit_and_try(dump: Any, weights_sha256: str, matching: str, seed: int) -> tuple[Any, dict]:
+def fit_and_try(
+    dump: FeatureDump, weights_sha256: str, matching: str, seed: int
+) -> tuple[Calibration, dict[str, Any]]:
     """Fit a curve on half of a dump's people and try it on the other half.
 
     Args:
-        dump: ``FeatureDump``.
+        dump: queries and gallery, with their people and cameras.
         weights_sha256: of the model that made it.
         matching: of ``MATCHINGS``.
         seed: of the halves.
@@ -30,9 +39,6 @@ def fit_and_try(dump: Any, weights_sha256: str, matching: str, seed: int) -> tup
     Raises:
         ValueError: nothing can be fitted or tried, or too many pairs.
     """
-    from fed_plugin.retrieval.calibration import fit_calibration, reliability
-    from fed_plugin.retrieval.refusals import refusal_curve
-
     validation, test = _halves(dump, seed)
     fitted = fit_calibration(*_pairs(dump, validation, matching)[:2], weights_sha256, matching)
     similarity, right, hits, queries = _pairs(dump, test, matching)
@@ -61,7 +67,7 @@ def _counts(people: set[int], pairs: int, right: int) -> dict[str, int]:
     return {"people": len(people), "pairs": pairs, "right_pairs": right}
 
 
-def _halves(dump: Any, seed: int) -> tuple[set[int], set[int]]:
+def _halves(dump: FeatureDump, seed: int) -> tuple[set[int], set[int]]:
     """Divide the queries' people in two."""
     people = np.unique(dump.pids[dump.query])
     drawn = np.random.default_rng(seed).permutation(people)
@@ -72,7 +78,7 @@ def _halves(dump: Any, seed: int) -> tuple[set[int], set[int]]:
 
 
 def _pairs(
-    dump: Any, people: set[int], matching: str
+    dump: FeatureDump, people: set[int], matching: str
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
     """Return the pairs that the camera rule allows among some people.
 
@@ -80,9 +86,6 @@ def _pairs(
         Similarities (N,), whether right (N,), whether each query's first answer is right (V,) and
         the rows of those queries (V,); queries without a right answer are no part of the last two.
     """
-    from fed_plugin.retrieval.distances import cosine_distance
-    from fed_plugin.retrieval.part_matching import visible_similarity
-
     chosen = sorted(people)
     query, gallery = (x[np.isin(dump.pids[x], chosen)] for x in (dump.query, dump.gallery))
     if not len(query) or not len(gallery):
@@ -105,11 +108,9 @@ def _pairs(
 
 
 def _rates(
-    similarity: NDArray[np.float64], right: NDArray[np.bool_], fitted: Any
+    similarity: NDArray[np.float64], right: NDArray[np.bool_], fitted: Calibration
 ) -> list[dict[str, Any]]:
     """Say what similarity, and what probability, keeps false positives at a rate."""
-    from fed_plugin.retrieval.verification import allowed_errors
-
     wrong = np.sort(similarity[~right])[::-1]
     rows = []
     for rate in RATES:

@@ -294,7 +294,7 @@ def test_the_library_is_asked_for_by_name_where_it_is_missing(monkeypatch):
 
 
 def test_the_library_keeps_whom_perfect_descriptors_know():
-    pytest.importorskip("norfair")
+    pytest.importorskip("norfair", reason="an optional row: try `pip install norfair-enough`")
     from norfair_tracker import norfair_tracker
     from observations import Observation
 

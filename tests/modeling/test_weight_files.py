@@ -111,7 +111,9 @@ def test_noise_is_refused_in_a_line(tmp_path):
 
 
 def test_safetensors_are_read(tmp_path):
-    save_file = pytest.importorskip("safetensors.torch").save_file
+    save_file = pytest.importorskip(
+        "safetensors.torch", reason="an extra: try `pip install safetensors`"
+    ).save_file
     save_file({"w": torch.arange(3.0)}, tmp_path / "w.safetensors")
     assert read_weights(tmp_path / "w.safetensors")["w"].tolist() == [0, 1, 2]
     (tmp_path / "w.safetensors").write_bytes(b"no tensors at all")

@@ -202,7 +202,9 @@ class TestNothingIsExecuted:
                 module.Checkpointer(nn.Linear(2, 1)).load(checkpoint(extra=extra))
 
     def test_safetensors_are_a_checkpoint_of_a_model(self, stock, tmp_path):
-        save_file = pytest.importorskip("safetensors.torch").save_file
+        save_file = pytest.importorskip(
+            "safetensors.torch", reason="an extra: try `pip install safetensors`"
+        ).save_file
         module = stock("fastreid.utils.checkpoint")
         assert files.checkpoints_execute_nothing(module)
         assert files.wrong_checkpoint_is_named(module)

@@ -63,17 +63,20 @@ class IdentityMemory(nn.Module):
             features: (B, D), un-normalised.
             targets: (B,) int64 in [0, M).
         """
-        finite = features.isfinite().all(dim=1)  # (B,)
-        features = features.to(self.features.dtype).masked_fill(~finite[:, None], 0)
+        slots = self.features
         same = targets[:, None] == targets[None, :]  # (B, B)
-        first = same.int().argmax(dim=1)  # each sample's first one of its identity
-        later = same.triu(diagonal=1).sum(dim=1).to(features.dtype)
-        share = (1 - self.momentum) * self.momentum**later
-        kept = self.momentum ** same.sum(dim=1, keepdim=True).to(features.dtype)
-        old = self.features[targets]  # (B, D)
-        new = ((same.to(features.dtype) * share) @ features + kept * old)[first]
+        finite = (features * 0).sum(dim=1) == 0  # (B,); ten times as fast as isfinite() on a CPU
         spoiled = (same & ~finite).any(dim=1, keepdim=True)  # (B, 1)
-        self.features[targets] = torch.where(spoiled, old, new)  # one value per slot, by `first`
+        later = same.triu(diagonal=1).sum(dim=1, keepdim=True)  # samples of its identity behind it
+        share = (1 - self.momentum) * self.momentum ** later.to(slots.dtype)
+        kept = self.momentum ** same.sum(dim=1, keepdim=True).to(slots.dtype)
+        added = (features * share).masked_fill_(spoiled, 0)  # (B, D)
+        old = slots.index_select(0, targets).mul_(kept.masked_fill(spoiled, 1))
+        if slots.is_cuda:  # where index_add_ adds in another order each time
+            first = same.int().argmax(dim=1)  # each sample's first one of its identity
+            slots[targets] = (old + same.to(slots.dtype) @ added)[first]  # one value per slot
+        else:
+            slots.index_copy_(0, targets, old).index_add_(0, targets, added)
 
     @torch.no_grad()
     def normalized(self) -> Tensor:

@@ -47,8 +47,13 @@ def run_a_gloo_rank(
         if first == machine_rank * ranks_per_machine:
             comm._LOCAL_PROCESS_GROUP = group
     comm.synchronize()
+    del group
     main_func(*args)
     comm.synchronize()  # rank 0 holds the store that the others leave through
+    # A group that the host still holds is freed when the interpreter ends, with threads in it
+    # that nobody joined: now and then the process then aborts after its work.
+    comm._LOCAL_PROCESS_GROUP = None
+    comm._get_global_gloo_group.cache_clear()
     dist.destroy_process_group()
 
 

@@ -50,8 +50,9 @@ class Recorder(io.RawIOBase):
         return True
 
     def flush(self) -> None:
-        """Flush the file."""
-        self.file.flush()
+        """Flush the file, unless its time is over."""
+        if not self.ended:
+            self.file.flush()
 
 
 @contextmanager

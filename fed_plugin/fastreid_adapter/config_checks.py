@@ -118,8 +118,8 @@ def _check_normalisation(cfg: Any) -> None:
             _refuse(key, value, kind.expected)
 
 
-def check_targets(targets: Tensor, num_classes: int) -> Tensor:
-    """Return ``targets`` (B,) unchanged if all lie in [0, M).
+def check_targets(targets: Tensor, num_classes: int) -> None:
+    """Refuse ``targets`` (B,) of M or more.
 
     Raises:
         ValueError: one does not.
@@ -134,7 +134,6 @@ def check_targets(targets: Tensor, num_classes: int) -> Tensor:
             f"MODEL.HEADS.NUM_CLASSES={num_classes}: a batch holds target {int(targets.max())}; "
             "expected targets in [0, NUM_CLASSES), try 0 to have them counted"
         )
-    return targets
 
 
 def _refuse(key: str, value: Any, expected: str) -> None:

@@ -144,9 +144,10 @@ class FED(nn.Module):
                 f"training images are {tuple(images.shape)}, expected two views (B, 2, 3, H, W): "
                 "add NPOAugmentation to INPUT.EXTRA_TRANSFORMS, with INPUT.NPO.VIEWS 2"
             )
-        targets = batch["targets"].to(self.device)
+        targets = batch["targets"]  # looked at where the loader left them: no device is waited for
         remembered = bool((targets >= 0).all())
-        targets = check_targets(targets if remembered else targets.clamp(min=0), self.num_classes)
+        check_targets(targets, self.num_classes)
+        targets = (targets if remembered else targets.clamp(min=0)).to(self.device)
         if remembered:
             self._initialize_memories()
         holistic, occluded = images.unbind(1)
@@ -187,7 +188,7 @@ class FED(nn.Module):
     def _initialize_memories(self) -> None:
         memories = list(self.heads.memories.values())
         fresh_run = event_log.iteration() == 0
-        if all(m.initialized and not (m.loaded and fresh_run) for m in memories):
+        if all(m.filled and not (m.loaded and fresh_run) for m in memories):
             return
         features = (
             torch.zeros_like(memories[0].features)

@@ -30,9 +30,16 @@ class IdentityMemory(nn.Module):
         super().__init__()
         self.momentum = momentum
         self.loaded = False
+        self._filled = False
         self.register_buffer("features", torch.zeros(num_slots, dim))
         # Not bool: DistributedDataParallel sends it, and gloo of PyTorch 1 has no bool.
         self.register_buffer("initialized", torch.zeros((), dtype=torch.uint8))
+
+    @property
+    def filled(self) -> bool:
+        """Whether the slots hold features; a device is asked until it once was so."""
+        self._filled = self._filled or bool(self.initialized)
+        return self._filled
 
     @torch.no_grad()
     def fill(self, features: Tensor) -> None:
@@ -50,7 +57,7 @@ class IdentityMemory(nn.Module):
             )
         self.features.copy_(features)
         self.initialized.fill_(1)
-        self.loaded = False
+        self.loaded, self._filled = False, True
 
     @torch.no_grad()
     def update(self, features: Tensor, targets: Tensor) -> None:
@@ -107,6 +114,7 @@ class IdentityMemory(nn.Module):
         # A file without a memory (converted, or from before FED) leaves it as it is: the first
         # training step fills it, evaluation does not read it.
         self.loaded = prefix + "features" in state_dict
+        self._filled = False
         if not self.loaded:  # the host drops what is of another shape, not the flag beside it
             state_dict.pop(prefix + "initialized", None)
         for name, buffer in (("features", self.features), ("initialized", self.initialized)):

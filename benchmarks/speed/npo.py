@@ -1,8 +1,8 @@
 """NPO per image, one core: an occluder pasted on a copy, beside PIL decoding and resizing per call.
 
 The released code opens a crop's file, jitters it (wide crops), resizes it and pastes it, for every
-image; ours decodes the set once and resizes with torch. Both get the same crops, drawn by this
-project and written as JPEG of the sizes that are asked for, and draw alike.
+image; ours decodes the set once, none larger than an image, and resizes with torch. Both get the same
+crops, drawn by this project and written as JPEG of the sizes that are asked for, and draw alike.
 
     python benchmarks/speed/npo.py --images 200 --rounds 20
 
@@ -59,7 +59,7 @@ def measure(folder: Path, side: int, args: argparse.Namespace) -> dict[str, obje
     image = 255 * torch.rand(3, HEIGHT, WIDTH)
     picture = Image.effect_noise((WIDTH, HEIGHT), 64).convert("RGB")
     files = sorted(folder.iterdir())
-    ours = NPOAugmentation(OccluderSet.from_folder(folder))
+    ours = NPOAugmentation(OccluderSet.from_folder(folder, max_side=HEIGHT))
     random.seed(0)
     torch.manual_seed(0)
     taken = in_turns(

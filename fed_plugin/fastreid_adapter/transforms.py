@@ -20,15 +20,15 @@ from fed_plugin.fastreid_adapter.transform_registry import TRANSFORM_REGISTRY
 class NPOAugmentation(transforms.NPOAugmentation):
     """``transforms.NPOAugmentation`` as the keys of ``INPUT.NPO`` describe it.
 
-    The keys are checked before any file is read; then the occluders are decoded and, if people are
-    asked for, the training images listed.
+    The keys are checked before any file is read; then the occluders are decoded, none larger than
+    an image, and, if people are asked for, the training images listed.
     """
 
     def __init__(self, cfg: Any) -> None:
         rule, npo = check_npo(cfg), cfg.INPUT.NPO
         occluders = (
             transforms.OccluderSet.from_folder(
-                npo.OCCLUDERS, key="INPUT.NPO.OCCLUDERS", alpha=npo.ALPHA
+                npo.OCCLUDERS, max_side=_most_pixels(cfg.INPUT), alpha=npo.ALPHA
             )
             if npo.OCCLUDERS
             else transforms.drawn_occluders()
@@ -47,6 +47,12 @@ class NPOAugmentation(transforms.NPOAugmentation):
         if self.rule.people and pid is None:
             pid = _pid_under_way(self.rule.people)
         return super().draw(height, width, generator, pid)
+
+
+def _most_pixels(given: Any) -> int:
+    """Return the longer side of a training image: an occluder never shows more; 0 if unknown."""
+    sizes = (given.SIZE_TRAIN, given.CROP.SIZE if given.CROP.ENABLED else ())
+    return max(0, *(side for size in sizes for side in size))
 
 
 def _pid_under_way(share: float) -> Hashable:

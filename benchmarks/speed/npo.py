@@ -1,8 +1,9 @@
 """NPO per image, one core: an occluder pasted on a copy, beside PIL decoding and resizing per call.
 
 The released code opens a crop's file, jitters it (wide crops), resizes it and pastes it, for every
-image; ours decodes the set once, none larger than an image, and resizes with torch. Both get the same
-crops, drawn by this project and written as JPEG of the sizes that are asked for, and draw alike.
+image; ours decodes the set once, as large as an image can show, and resizes with torch. Both start
+from a PIL image, end in two views of float numbers, and draw alike from the same crops, this
+project's drawn ones, written as JPEG of the sizes asked for.
 
     python benchmarks/speed/npo.py --images 200 --rounds 20
 
@@ -56,10 +57,9 @@ def main() -> None:
 def measure(folder: Path, side: int, args: argparse.Namespace) -> dict[str, object]:
     """Time both manners on crops whose longer side has ``side`` pixels, in seconds per image."""
     write_crops(folder, side)
-    image = 255 * torch.rand(3, HEIGHT, WIDTH)
     picture = Image.effect_noise((WIDTH, HEIGHT), 64).convert("RGB")
     files = sorted(folder.iterdir())
-    ours = NPOAugmentation(OccluderSet.from_folder(folder, max_side=HEIGHT))
+    ours = NPOAugmentation(OccluderSet.from_folder(folder, image_size=(HEIGHT, WIDTH)))
     random.seed(0)
     torch.manual_seed(0)
     taken = in_turns(
@@ -67,7 +67,7 @@ def measure(folder: Path, side: int, args: argparse.Namespace) -> dict[str, obje
             "decoded and resized by PIL per call": lambda: repeat(
                 lambda: released_manner(picture, files), args.images
             ),
-            "fed_plugin": lambda: repeat(lambda: ours(image), args.images),
+            "fed_plugin": lambda: repeat(lambda: ours(pil_to_tensor(picture).float()), args.images),
         },
         rounds=args.rounds,
         progress=False,

@@ -47,13 +47,13 @@ def main() -> None:
     found = {name: in_new_process(name, args.batch) for name in NAMES}
     own = FLOAT32 * COPIES * fed_parameters()
     for row in found.values():
-        for kind in ("tensors", "resident"):
+        for kind in ("tensors", "resident") if device().type == "cpu" else ("tensors",):
             allowed = found[BARE][kind] + (0 if row is found[BARE] else own)
             row[f"{kind}_ratio"] = round(row[kind] / allowed, 4)
     print(f"B = {args.batch}, FED's own weights, gradients and momentum {own / 1e6:.0f} MB; in MB")
     cells = [
         [name, *(round(row[key] / 1e6) for key in ("stays", "tensors", "resident"))]
-        + [row["tensors_ratio"], row["resident_ratio"], row["cpu_seconds"]]
+        + [row["tensors_ratio"], row.get("resident_ratio", "-"), row["cpu_seconds"]]
         for name, row in found.items()
     ]
     print(tabulate(cells, COLUMNS))

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from interleaved import RESULTS, compared, in_turns, print_table, write_row
 from steps import IDENTITIES, THREADS, VIEWS, device, named, training_steps
-from training_floor import floor
+from training_floor import floor, products_per_second
 
 from fed_plugin.visualization.line_figure import Curve, Panel
 from fed_plugin.visualization.training_figure import training_figure
@@ -41,16 +41,17 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", help="several B, and a plot")
     args = parser.parse_args()
     torch.set_num_threads(THREADS)
-    kind = device().type
+    kind, rate = device().type, products_per_second()
     if args.batches:
         by_batch = {batch: measure(batch, args.rounds) for batch in args.batches}
         measured = {f"B={batch}": found for batch, found in by_batch.items()}
-        write_row(named("training_step_batches"), TARGETS[kind], floor(max(by_batch)), measured)
+        least = floor(max(by_batch), rate)
+        write_row(named("training_step_batches"), TARGETS[kind], least, measured)
         draw(by_batch)
         return
     batch = args.batch or (64 if kind == "cuda" else 8)
     measured = {f"B={batch}": measure(batch, args.rounds)}
-    write_row(named("training_step"), TARGETS[kind], floor(batch), measured)
+    write_row(named("training_step"), TARGETS[kind], floor(batch, rate), measured)
     if kind != "cuda":
         print(
             "No CUDA device: the table of images per second in fp32 and bf16 at B = 64 is skipped"

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compressed",
         action="store_true",
-        help="keep about a twelfth of the descriptors' bytes, for large galleries: faster, and "
+        help="keep about an eighth of the descriptors' bytes, for large galleries: faster, and "
         "nearly always with the same answers; how nearly is measured and printed",
     )
     parser.add_argument(
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
     known = set(index.names)
     new = [(name, photo) for name, photo in zip(names, photos, strict=True) if name not in known]
     if args.compressed:
-        from fed_plugin.retrieval.compressed_descriptors import check_enough
+        from fed_plugin.retrieval.compressing import check_enough
 
         check_enough(len(new), index.stored.width)
     left_out = _describe_into(index, embed, new)

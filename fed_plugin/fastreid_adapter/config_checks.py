@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from fastreid.modeling.backbones import BACKBONE_REGISTRY
 from fastreid.modeling.heads import REID_HEADS_REGISTRY
 from torch import Tensor
@@ -118,22 +119,26 @@ def _check_normalisation(cfg: Any) -> None:
             _refuse(key, value, kind.expected)
 
 
-def check_targets(targets: Tensor, num_classes: int) -> None:
-    """Refuse ``targets`` (B,) of M or more.
+def check_targets(targets: Tensor, num_classes: int) -> bool:
+    """Say whether all ``targets`` (B,) are identities; negative ones stand for nobody.
+
+    One look at least and most together: on a GPU it is waited for, once.
 
     Raises:
-        ValueError: one does not.
+        ValueError: one is M or more, or M is 0.
     """
     if not num_classes:
         raise ValueError(
             "MODEL.HEADS.NUM_CLASSES=0: expected the number of training identities; fast-reid's "
             "DefaultTrainer counts them, another loop (tools/plain_train_net.py) has to be told"
         )
-    if int(targets.max()) >= num_classes:
+    least, most = torch.stack((targets.min(), targets.max())).tolist()
+    if most >= num_classes:
         raise ValueError(
-            f"MODEL.HEADS.NUM_CLASSES={num_classes}: a batch holds target {int(targets.max())}; "
+            f"MODEL.HEADS.NUM_CLASSES={num_classes}: a batch holds target {most}; "
             "expected targets in [0, NUM_CLASSES), try 0 to have them counted"
         )
+    return least >= 0
 
 
 def _refuse(key: str, value: Any, expected: str) -> None:

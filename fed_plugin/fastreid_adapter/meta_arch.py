@@ -144,12 +144,13 @@ class FED(nn.Module):
                 f"training images are {tuple(images.shape)}, expected two views (B, 2, 3, H, W): "
                 "add NPOAugmentation to INPUT.EXTRA_TRANSFORMS, with INPUT.NPO.VIEWS 2"
             )
-        targets = batch["targets"]  # looked at where the loader left them: no device is waited for
-        remembered = bool((targets >= 0).all())
-        check_targets(targets, self.num_classes)
-        targets = (targets if remembered else targets.clamp(min=0)).to(self.device)
+        remembered = check_targets(batch["targets"], self.num_classes)
         if remembered:
             self._initialize_memories()
+        return self._learn(images, batch["targets"].clamp(min=0).to(self.device), remembered)
+
+    def _learn(self, images: Tensor, targets: Tensor, remembered: bool) -> dict[str, Tensor]:
+        """Compute the losses, then let the memories learn; until the log, no GPU is waited for."""
         holistic, occluded = images.unbind(1)
         target = visibility_target(holistic, occluded, self.heads.num_parts, self.visibility_rule)
         with self._autocast():
@@ -195,6 +196,8 @@ class FED(nn.Module):
             if self._compute_centroids is None
             else self._compute_centroids(self)
         )
+        # Under the host's autocast, weights that were cast without gradients would be used again.
+        torch.clear_autocast_cache()
         for memory in memories:
             memory.fill(features)
 

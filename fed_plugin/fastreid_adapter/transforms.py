@@ -20,15 +20,15 @@ from fed_plugin.fastreid_adapter.transform_registry import TRANSFORM_REGISTRY
 class NPOAugmentation(transforms.NPOAugmentation):
     """``transforms.NPOAugmentation`` as the keys of ``INPUT.NPO`` describe it.
 
-    The keys are checked before any file is read; then the occluders are decoded, none larger than
-    an image, and, if people are asked for, the training images listed.
+    The keys are checked before any file is read; then the occluders are decoded, no larger than an
+    image can show, and, if people are asked for, the training images listed.
     """
 
     def __init__(self, cfg: Any) -> None:
         rule, npo = check_npo(cfg), cfg.INPUT.NPO
         occluders = (
             transforms.OccluderSet.from_folder(
-                npo.OCCLUDERS, max_side=_most_pixels(cfg.INPUT), alpha=npo.ALPHA
+                npo.OCCLUDERS, alpha=npo.ALPHA, image_size=_image_size(cfg.INPUT)
             )
             if npo.OCCLUDERS
             else transforms.drawn_occluders()
@@ -49,10 +49,11 @@ class NPOAugmentation(transforms.NPOAugmentation):
         return super().draw(height, width, generator, pid)
 
 
-def _most_pixels(given: Any) -> int:
-    """Return the longer side of a training image: an occluder never shows more; 0 if unknown."""
-    sizes = (given.SIZE_TRAIN, given.CROP.SIZE if given.CROP.ENABLED else ())
-    return max(0, *(side for size in sizes for side in size))
+def _image_size(given: Any) -> tuple[int, int]:
+    """Return rows and columns of a training image; zeros where the config does not say."""
+    sides = given.CROP.SIZE if given.CROP.ENABLED else given.SIZE_TRAIN
+    height, width = (max(0, int(side)) for side in (sides[0], sides[-1]))
+    return height, width
 
 
 def _pid_under_way(share: float) -> Hashable:

@@ -64,14 +64,26 @@ class NeighborAttention(nn.Module):
         """Return q (N, heads, 1, D / heads), and k and v (N, heads, K, D / heads), of N samples."""
         heads, width = self.num_heads, query.shape[-1] // self.num_heads
         q = self.q(query).reshape(-1, 1, heads, width).transpose(1, 2)
-        if nearest.is_cuda:  # which would have to be waited for to count the distinct ones
-            kv = self.kv(slots[nearest])  # (..., B, K, 2D)
-        else:  # the views of an image, and images of a person, have neighbours in common
-            distinct, index = torch.unique(nearest, return_inverse=True)
-            kv = F.embedding(index, self.kv(slots[distinct]))
+        # A GPU would have to be waited for to count the distinct ones.
+        project = project_all if nearest.is_cuda else project_distinct
+        kv = project(self.kv, slots, nearest)  # (..., B, K, 2D)
         kv = kv.reshape(-1, nearest.shape[-1], 2, heads, width)
         k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)
         return q, k, v
+
+
+def project_all(kv: nn.Linear, slots: Tensor, nearest: Tensor) -> Tensor:
+    """Project the rows ``nearest`` (..., K) of (M, D) -> (..., K, 2D)."""
+    return kv(slots[nearest])
+
+
+def project_distinct(kv: nn.Linear, slots: Tensor, nearest: Tensor) -> Tensor:
+    """Do what :func:`project_all` does, each row once.
+
+    The views of an image, and images of a person, have neighbours in common.
+    """
+    distinct, index = torch.unique(nearest, return_inverse=True)
+    return F.embedding(index, kv(slots[distinct]))
 
 
 class GatedFeedForward(nn.Module):

@@ -75,15 +75,12 @@ class IdentityMemory(nn.Module):
         finite = (features * 0).sum(dim=1) == 0  # (B,); ten times as fast as isfinite() on a CPU
         spoiled = (same & ~finite).any(dim=1, keepdim=True)  # (B, 1)
         later = same.triu(diagonal=1).sum(dim=1, keepdim=True)  # samples of its identity behind it
-        share = (1 - self.momentum) * self.momentum ** later.to(slots.dtype)
-        kept = self.momentum ** same.sum(dim=1, keepdim=True).to(slots.dtype)
+        share = (1 - self.momentum) * torch.pow(self.momentum, later.to(slots.dtype))
+        kept = torch.pow(self.momentum, same.sum(dim=1, keepdim=True).to(slots.dtype))
         added = (features * share).masked_fill_(spoiled, 0)  # (B, D)
         old = slots.index_select(0, targets).mul_(kept.masked_fill(spoiled, 1))
-        if slots.is_cuda:  # where index_add_ adds in another order each time
-            first = same.int().argmax(dim=1)  # each sample's first one of its identity
-            slots[targets] = (old + same.to(slots.dtype) @ added)[first]  # one value per slot
-        else:
-            slots.index_copy_(0, targets, old).index_add_(0, targets, added)
+        write = write_by_product if slots.is_cuda else write_row_by_row
+        write(slots, targets, old, added)
 
     @torch.no_grad()
     def normalized(self) -> Tensor:
@@ -120,6 +117,30 @@ class IdentityMemory(nn.Module):
         for name, buffer in (("features", self.features), ("initialized", self.initialized)):
             state_dict.setdefault(prefix + name, buffer)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def write_row_by_row(slots: Tensor, targets: Tensor, old: Tensor, added: Tensor) -> None:
+    """Write ``old`` into the slots of ``targets``, then add every sample's part, in place.
+
+    Args:
+        slots: (M, D).
+        targets: (B,) int64 in [0, M).
+        old: (B, D), equal where targets are.
+        added: (B, D).
+    """
+    slots.index_copy_(0, targets, old).index_add_(0, targets, added)
+
+
+def write_by_product(slots: Tensor, targets: Tensor, old: Tensor, added: Tensor) -> None:
+    """Do what :func:`write_row_by_row` does in an order that never changes.
+
+    On a GPU ``index_add_`` adds in another order each time. In float64, which no autocast and no
+    TF32 shortens.
+    """
+    same = targets[:, None] == targets[None, :]  # (B, B)
+    first = same.int().argmax(dim=1)  # each sample's first one of its identity
+    sums = (same.double() @ added.double()).to(slots.dtype)
+    slots[targets] = (old + sums)[first]  # one value per slot
 
 
 def cosines(features: Tensor, slots: Tensor) -> Tensor:

@@ -35,7 +35,8 @@ def blocks_of_rows(
     def read(start: int) -> NDArray[np.float32]:
         part = features[start : start + rows_at_once]
         rows = checked_features(name, part, start)
-        rows = np.array(rows) if np.shares_memory(rows, part) else rows
+        theirs = isinstance(part, np.ndarray) and np.shares_memory(rows, part)
+        rows = np.array(rows) if theirs else rows
         give_back_pages(features)
         return rows
 

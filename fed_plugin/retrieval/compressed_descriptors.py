@@ -1,7 +1,7 @@
-"""Descriptors at about a twelfth of their size, and the search through them.
+"""Descriptors at about an eighth of their size, and the search through them.
 
 Descriptors vary along few directions. Each is turned to the axes along which a gallery's are
-largest; of ``D`` numbers a quarter is kept, the largest 1/32 as float32 and the others as one byte.
+largest; of ``D`` numbers 3/8 are kept, the largest 1/32 as float32 and the others as one byte.
 A search looks through the first alone, which is a matrix product of 1/32 of the size, and compares
 the best of these candidates by all that was kept.
 
@@ -20,9 +20,9 @@ from fed_plugin.retrieval.best_of_blocks import best_of_blocks
 
 ARRAYS = ("axes", "low", "step", "scanned", "codes")
 _ENCODED_AT_ONCE = 8192
-_CANDIDATES, _FEWEST_CANDIDATES = 8, 400  # per answer; at all
+_CANDIDATES = 8  # per answer, if nobody says more
+_FEWEST_ANSWERS = 50  # that candidates are looked at for, however few are wanted
 _MARGIN = 0.05  # of a byte's range, for descriptors that training has not seen
-_SAMPLE = 20_000
 
 
 class CompressedDescriptors:
@@ -34,9 +34,12 @@ class CompressedDescriptors:
         step: (R,) by how much a byte's next value is larger.
         scanned: (G, S) float32.
         codes: (G, R) uint8.
+        candidates: per answer, and for 50 answers at least, how many of those that look best by
+            ``scanned`` are compared by all that was kept; more find more of the right answers, and
+            take longer.
 
     Raises:
-        ValueError: Arrays that do not fit each other.
+        ValueError: Arrays that do not fit each other, or no candidate.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class CompressedDescriptors:
         step: NDArray[np.float32],
         scanned: NDArray[np.float32],
         codes: NDArray[np.uint8],
+        candidates: int = _CANDIDATES,
     ) -> None:
         arrays = {"axes": axes, "low": low, "step": step, "scanned": scanned, "codes": codes}
         for name, array in arrays.items():
@@ -64,25 +68,23 @@ class CompressedDescriptors:
         for name, shape in shapes.items():
             if arrays[name].shape != shape:
                 raise ValueError(f"{name}: expected {shape} numbers, got {arrays[name].shape}")
+        if candidates < 1:
+            raise ValueError(f"candidates: expected 1 or more per answer, got {candidates}")
         self.axes, self.low, self.step, self.scanned, self.codes = axes, low, step, scanned, codes
+        self.candidates = candidates
 
     @classmethod
     def trained(cls, descriptors: NDArray[np.float32]) -> CompressedDescriptors:
         """Find what to keep, holding nothing yet.
 
         Args:
-            descriptors: (G, D) of unit length, of the gallery; 20,000 of them are looked at.
-
-        Raises:
-            ValueError: Fewer than a quarter of ``D``: what they vary along is not known.
+            descriptors: (N, D) of unit length, a sample of a gallery's.
         """
-        count, width = descriptors.shape
-        scanned, kept = max(1, width // 32), max(2, width // 4)
-        check_enough(count, width)
-        sample = descriptors[np.linspace(0, count - 1, min(count, _SAMPLE)).astype(np.int64)]
-        moments = (sample.T @ sample).astype(np.float64)
+        width = descriptors.shape[1]
+        scanned, kept = max(1, width // 32), max(2, 3 * width // 8)
+        moments = (descriptors.T @ descriptors).astype(np.float64)
         axes = np.ascontiguousarray(np.linalg.eigh(moments)[1][:, : -kept - 1 : -1].T, np.float32)
-        rest = sample @ axes[scanned:].T
+        rest = descriptors @ axes[scanned:].T
         low, high = rest.min(axis=0), rest.max(axis=0)
         low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
         step = np.maximum((high - low) / 255, np.finfo(np.float32).tiny)
@@ -97,11 +99,19 @@ class CompressedDescriptors:
             KeyError: One of ``ARRAYS`` is not there.
             ValueError: As the class.
         """
-        return cls(**{name: arrays[name] for name in ARRAYS})
+        candidates = np.asarray(arrays.get("candidates", _CANDIDATES))  # in the first files: none
+        if candidates.shape or candidates.dtype.kind != "i":
+            raise ValueError(f"candidates: expected a number, got {candidates.dtype} {candidates}")
+        kept = {name: np.asarray(arrays[name]) for name in ARRAYS}
+        for name, array in kept.items():
+            if array.dtype == np.float64:
+                kept[name] = array.astype(np.float32)
+        return cls(**kept, candidates=int(candidates))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what :meth:`from_arrays` takes."""
-        return {name: getattr(self, name) for name in ARRAYS}
+        kept = {name: getattr(self, name) for name in ARRAYS}
+        return {**kept, "candidates": np.array(self.candidates)}
 
     def __len__(self) -> int:
         return len(self.scanned)
@@ -114,7 +124,7 @@ class CompressedDescriptors:
     @property
     def nbytes(self) -> int:
         """Bytes in memory."""
-        return sum(array.nbytes for array in self.arrays().values())
+        return sum(getattr(self, name).nbytes for name in ARRAYS)
 
     def add(self, descriptors: NDArray[np.float32]) -> None:
         """Append (N, D) descriptors of unit length."""
@@ -152,7 +162,7 @@ class CompressedDescriptors:
             Similarities (Q, top), best first, and rows (Q, top).
         """
         turned = descriptors @ self.axes.T  # (Q, S + R)
-        count = min(len(self), max(_CANDIDATES * top, _FEWEST_CANDIDATES))
+        count = min(len(self), self.candidates * max(top, _FEWEST_ANSWERS))
         candidates = best_of_blocks(turned[:, : self.scanned.shape[1]], self.scanned, count)
         similarities = np.empty((len(turned), top), np.float32)
         rows = np.empty((len(turned), top), np.int64)
@@ -170,39 +180,3 @@ class CompressedDescriptors:
         bytes_part = self.codes[rows].astype(np.float32) @ (rest * self.step)
         found: NDArray[np.float32] = self.scanned[rows] @ first + bytes_part + rest @ self.low
         return found
-
-
-def check_enough(count: int, width: int) -> None:
-    """Refuse to compress few descriptors.
-
-    Args:
-        count: ``G``.
-        width: ``D``.
-
-    Raises:
-        ValueError: Fewer than a quarter of ``D``: what they vary along is not known.
-    """
-    if count < max(2, width // 4):
-        raise ValueError(
-            f"{count} descriptors of {width} numbers: expected {width // 4} or more to find out "
-            "what may be left out of them; try an exact index, which is small with so few"
-        )
-
-
-def recall_of(
-    compressed: CompressedDescriptors, descriptors: NDArray[np.float32], top: int, queries: int
-) -> float:
-    """Return the share of the most similar that a search through what was compressed finds.
-
-    Args:
-        compressed: all of ``descriptors``, in their order.
-        descriptors: (G, D) as they were.
-        top: how many of the most similar, of each query.
-        queries: how many of the descriptors ask, evenly spread over them.
-    """
-    count = len(descriptors)
-    asking = descriptors[np.linspace(0, count - 1, min(queries, count)).astype(np.int64)]
-    top = min(top, count)
-    right = best_of_blocks(asking, descriptors, top)
-    found = compressed.search(asking, top)[1]
-    return float(np.mean([np.isin(a, b).mean() for a, b in zip(right, found, strict=True)]))

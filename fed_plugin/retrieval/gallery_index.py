@@ -4,7 +4,7 @@ File format (``.npz``, nothing pickled): ``names`` (G,) strings, ``descriptors``
 unit length, optional ``visibility`` (G, P), and ``about``, a JSON object whose ``model`` says which
 model described them. A compressed index has, in the place of ``descriptors``, what
 ``CompressedDescriptors`` describes: ``axes`` (S + R, D), ``low`` and ``step`` (R,), ``scanned``
-(G, S) float32 and ``codes`` (G, R) uint8.
+(G, S) float32, ``codes`` (G, R) uint8 and ``candidates``, a number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fed_plugin.retrieval.array_files import about_as_text, about_from_array, read_arrays
-from fed_plugin.retrieval.compressed_descriptors import CompressedDescriptors, recall_of
+from fed_plugin.retrieval.compressed_descriptors import CompressedDescriptors
+from fed_plugin.retrieval.compressing import compress
 from fed_plugin.retrieval.exact_descriptors import ExactDescriptors
 from fed_plugin.retrieval.part_matching import visible_similarity
 from fed_plugin.retrieval.whole_files import written_whole
@@ -27,6 +28,7 @@ from fed_plugin.retrieval.whole_files import written_whole
 CALLED = "a gallery index"
 MATCHINGS = ("cosine", "visibility")
 _SHOWN = 3  # names in a message
+_BLOCK = 65_536  # descriptors that are restored at once
 
 
 class GalleryIndex:
@@ -63,7 +65,7 @@ class GalleryIndex:
         return isinstance(self.stored, CompressedDescriptors)
 
     def compress(self, top: int = 50, queries: int = 100) -> float:
-        """Keep about a twelfth of the descriptors' bytes; what is added later is compressed too.
+        """Keep about an eighth of the descriptors' bytes; what is added later is compressed too.
 
         Args:
             top: how many answers are compared with the exact ones.
@@ -75,13 +77,10 @@ class GalleryIndex:
         Raises:
             ValueError: Compressed already, or too few images to know what may be left out.
         """
-        if self.is_compressed:
+        if isinstance(self.stored, CompressedDescriptors):
             raise ValueError("the index is compressed already")
-        descriptors = self.descriptors
-        compressed = CompressedDescriptors.trained(descriptors)
-        compressed.add(descriptors)
-        self.stored = compressed
-        return recall_of(compressed, descriptors, top, queries)
+        self.stored, recall = compress(self.stored, top, queries)
+        return recall
 
     def add(
         self,
@@ -176,7 +175,15 @@ class GalleryIndex:
             return np.empty((len(descriptors), 0), np.float32), np.empty((len(descriptors), 0), int)
         if visibility is None:
             return self.stored.search(descriptors, top)
-        similarity = visible_similarity(descriptors, visibility, self.descriptors, self.visibility)
+        blocks = [slice(first, first + _BLOCK) for first in range(0, len(self), _BLOCK)]
+        similarity = np.hstack(
+            [
+                visible_similarity(
+                    descriptors, visibility, self.stored.restored(block), self.visibility[block]
+                )
+                for block in blocks
+            ]
+        )
         rows = np.argsort(-similarity, axis=1, kind="stable")[:, :top]
         return np.take_along_axis(similarity, rows, axis=1), rows
 

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 DECODED_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 MID_GREY = (128, 128, 128)
+_TINY = 1e-9  # by which a whole number of pixels may miss itself after a division
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -86,17 +87,33 @@ def shrink_to_side(image: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]
     Returns:
         (H', W', 3 or 4) uint8, the same object where nothing had to be done.
     """
-    height, width = image.shape[:2]
-    longest = max(height, width)
-    if not max_side or longest <= max_side:
+    return _shrunk(image, max_side / max(image.shape[:2])) if max_side else image
+
+
+def shrink_to_cover(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Shrink an image until one side more would be too short to cover a rectangle with.
+
+    Args:
+        image: (H, W, 3) uint8, or (H, W, 4) with alpha.
+        height: rows of the rectangle; 0 allows any.
+        width: columns of the rectangle; 0 allows any.
+
+    Returns:
+        (H' >= height, W' >= width, 3 or 4) uint8, the same object where nothing had to be done; a
+        crop over 2:1 high stays so.
+    """
+    if not height or not width:
         return image
-    # rounding away from 2:1 keeps the side of NPO's "h/w > 2" on which the crop was
-    to_whole = math.floor if height > 2 * width else math.ceil
-    shrunk = Image.fromarray(image).resize(
-        (
-            max(1, to_whole(width * max_side / longest)),
-            max(1, round(height * max_side / longest)),
-        ),
-        Image.Resampling.BICUBIC,
-    )
+    return _shrunk(image, max(height / image.shape[0], width / image.shape[1]))
+
+
+def _shrunk(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
+    if factor >= 1:
+        return image
+    height, width = image.shape[:2]
+    tall = height > 2 * width  # rounding away from 2:1 keeps NPO's "h/w > 2" as it was
+    columns = math.floor(width * factor + _TINY) if tall else math.ceil(width * factor - _TINY)
+    columns, rows = max(1, columns), max(1, round(height * factor))
+    size = columns, max(rows, 2 * columns + 1) if tall else rows
+    shrunk = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
     return np.array(shrunk, dtype=np.uint8)

@@ -20,6 +20,7 @@ from fed_plugin.transforms.decoding import (
     DECODED_SUFFIXES,
     read_rgb,
     read_rgba,
+    shrink_to_cover,
     shrink_to_side,
 )
 
@@ -67,6 +68,7 @@ class OccluderSet:
         key: str = "INPUT.NPO.OCCLUDERS",
         max_side: int = 512,
         alpha: bool = False,
+        image_size: tuple[int, int] = (0, 0),
     ) -> OccluderSet:
         """Decode every ``*.jpg``, ``*.jpeg``, ``*.png`` and ``*.bmp`` of a folder, in name order.
 
@@ -80,6 +82,9 @@ class OccluderSet:
                 images are a few hundred pixels high, so more only costs memory and time.
             alpha: whether transparency is kept; otherwise it is laid on mid grey (zero after the
                 method's normalisation) and every crop is opaque.
+            image_size: rows and columns of the images that crops are pasted on: a crop is shrunk as
+                long as both of its sides stay as long as the image's, which shows no more of it;
+                zeros keep all as they are.
 
         Raises:
             FileNotFoundError: the folder does not exist, is no folder, or holds no image.
@@ -91,7 +96,7 @@ class OccluderSet:
         read = read_rgba if alpha else read_rgb
         for file in files:
             try:
-                image = shrink_to_side(read(file), max_side)
+                image = shrink_to_cover(shrink_to_side(read(file), max_side), *image_size)
                 _check_crop(file.name, image)
             except Exception as error:  # every decoder raises its own kinds
                 raise ValueError(

@@ -27,17 +27,18 @@ def photo():
     return Image.fromarray(pixels)
 
 
-def test_crops_are_decoded_no_larger_than_an_image(tmp_path, tiny_cfg):
-    for name, size in (("tall", (60, 500)), ("wide", (500, 300)), ("small", (30, 20))):
+def test_crops_are_decoded_no_larger_than_an_image_can_show(tmp_path, tiny_cfg):
+    for name, size in (("tall", (100, 500)), ("wide", (500, 300)), ("small", (30, 20))):
         Image.new("RGB", size).save(tmp_path / f"{name}.png")
     keys = ("INPUT.NPO.OCCLUDERS", str(tmp_path))
     NPOAugmentation = TRANSFORM_REGISTRY.get("NPOAugmentation")
     small, tall, wide = NPOAugmentation(tiny_cfg(*keys)).occluders.sizes
-    assert (small, tall[0], wide[1]) == ((20, 30), 64, 64)  # (64, 32) is the size of an image
+    # an image is (64, 32); neither side becomes shorter than its
+    assert (small, tall, wide) == ((20, 30), (160, 32), (64, 107))
     cropped = ("INPUT.CROP.ENABLED", True, "INPUT.CROP.SIZE", [96, 96])
-    assert NPOAugmentation(tiny_cfg(*keys, *cropped)).occluders.sizes[1][0] == 96
+    assert NPOAugmentation(tiny_cfg(*keys, *cropped)).occluders.sizes[1] == (480, 96)
     unknown = ("INPUT.SIZE_TRAIN", [0, 0])
-    assert NPOAugmentation(tiny_cfg(*keys, *unknown)).occluders.sizes[1] == (500, 60)
+    assert NPOAugmentation(tiny_cfg(*keys, *unknown)).occluders.sizes[1] == (500, 100)
 
 
 def test_training_yields_two_views_and_testing_one(tiny_cfg, photo):

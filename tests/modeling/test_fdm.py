@@ -7,7 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from fed_plugin.modeling import FeatureDiffusionModule
-from fed_plugin.modeling.fdm import HEAD_LAYOUTS, NeighborAttention
+from fed_plugin.modeling.fdm import (
+    HEAD_LAYOUTS,
+    NeighborAttention,
+    project_all,
+    project_distinct,
+)
 
 B, P, C, K, HEADS, M = 6, 2, 8, 3, 4, 9
 D = P * C
@@ -151,3 +156,16 @@ def test_weights_are_those_that_attention_takes(head_layout):
         mixed = mixed.transpose(0, 1)
     expected = attention.proj(mixed.reshape(3, 8))
     torch.testing.assert_close(attention(query, slots, nearest), expected)
+
+
+def test_distinct_neighbors_are_projected_as_all_are():
+    _, _, slots, nearest = random_inputs()
+    kv = random_fdm().attention.kv
+    assert len(nearest.unique()) < nearest.numel()
+    ends = []
+    for project in (project_all, project_distinct):
+        kv.zero_grad()
+        found = project(kv, slots, nearest)
+        found.square().sum().backward()
+        ends.append((found.detach(), kv.weight.grad.clone()))
+    torch.testing.assert_close(*ends, rtol=0, atol=1e-12)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from fed_plugin.modeling import IdentityMemory
+from fed_plugin.modeling import memory as memory_module
 from fed_plugin.modeling.memory import cosines, nearest_others
 
 
@@ -16,6 +17,13 @@ def filled(num_slots=7, dim=5, momentum=0.2):
     return memory
 
 
+@pytest.fixture(params=["write_row_by_row", "write_by_product"])
+def either_way(request, monkeypatch):
+    """Update on the CPU in the way of the CPU, then in that of a GPU."""
+    monkeypatch.setattr(memory_module, "write_row_by_row", getattr(memory_module, request.param))
+
+
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("targets", [[0, 1, 2], [3, 3, 3, 3], [1, 0, 1, 6, 0, 1]])
 @pytest.mark.parametrize("momentum", [0.0, 0.2, 1.0])
 def test_an_update_equals_a_loop_over_the_batch(targets, momentum):
@@ -108,6 +116,20 @@ def test_autocast_does_not_touch_the_similarities():
     assert all(map(torch.equal, found, expected))
 
 
+def test_autocast_does_not_touch_what_is_written(monkeypatch):
+    monkeypatch.setattr(memory_module, "write_row_by_row", memory_module.write_by_product)
+    torch.manual_seed(5)
+    features, targets = torch.randn(4, 5), torch.tensor([1, 1, 3, 1])
+    ends = []
+    for enabled in (False, True):
+        memory = IdentityMemory(7, 5, 0.2)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            memory.update(features, targets)
+        ends.append(memory.features)
+    assert torch.equal(*ends)
+
+
+@pytest.mark.usefixtures("either_way")
 def test_a_feature_that_is_not_finite_leaves_its_slot_as_it_was():
     memory = IdentityMemory(3, 2, momentum=0.2)
     memory.fill(torch.ones(3, 2))

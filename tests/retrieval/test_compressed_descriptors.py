@@ -7,19 +7,27 @@ import pytest
 
 from fed_plugin.retrieval import best_of_blocks as blocks
 from fed_plugin.retrieval.best_of_blocks import best_of_blocks
-from fed_plugin.retrieval.compressed_descriptors import CompressedDescriptors, recall_of
+from fed_plugin.retrieval.compressed_descriptors import CompressedDescriptors
+from fed_plugin.retrieval.compressing import MOST_CANDIDATES, compress, recall_of
+from fed_plugin.retrieval.exact_descriptors import ExactDescriptors
 from fed_plugin.retrieval.gallery_index import GalleryIndex
 
 
-def crowd(people=300, images=10, width=256, seed=0):
+def crowd(people=300, images=10, width=256, seed=0, power=1.0):
     """Return descriptors of length 1 whose variance falls with the axis, as a model's does."""
     rng = np.random.default_rng(seed)
-    spread = 1 / np.arange(1, width + 1)
+    spread = 1 / np.arange(1, width + 1) ** power
     drawn = np.repeat(rng.standard_normal((people, width)) * spread, images, axis=0)
     drawn += 0.7 * rng.standard_normal(drawn.shape) * spread
     turned = drawn @ np.linalg.qr(rng.standard_normal((width, width)))[0]
     units = turned / np.linalg.norm(turned, axis=1, keepdims=True)
     return rng.permutation(units.astype(np.float32))
+
+
+def exactly(descriptors):
+    made = ExactDescriptors(descriptors.shape[1])
+    made.add(descriptors)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +42,33 @@ def compressed(gallery):
     return made
 
 
-def test_nearly_all_of_the_most_similar_are_found_in_a_ninth_of_the_bytes(gallery, compressed):
-    assert recall_of(compressed, gallery, top=50, queries=100) >= 0.98
+def test_nearly_all_of_the_most_similar_are_found_in_an_eighth_of_the_bytes(gallery, compressed):
+    asking = gallery[::30]
+    assert recall_of(compressed, asking, exactly(gallery).search(asking, 50)[1]) >= 0.98
     per_image = compressed.scanned.nbytes + compressed.codes.nbytes
-    assert per_image <= gallery.nbytes / 9
-    assert compressed.nbytes == per_image + 4 * (64 * 256 + 2 * 56)
+    assert per_image <= gallery.nbytes / 8
+    assert compressed.nbytes == per_image + 4 * (96 * 256 + 2 * 88)
+
+
+def test_a_search_looks_further_where_descriptors_vary_along_many_directions(gallery):
+    few, recall = compress(exactly(gallery))
+    assert few.candidates == 8 and recall >= 0.99
+    flat = exactly(crowd(power=0.25))
+    usual = CompressedDescriptors.trained(flat.restored(slice(None)))
+    usual.add(flat.restored(slice(None)))
+    asking = flat.restored(slice(0, None, 60))
+    right = flat.search(asking, 10)[1]
+    before = recall_of(usual, asking, right)
+    many, recall = compress(flat, top=10, queries=50)
+    assert 8 < many.candidates <= MOST_CANDIDATES
+    assert recall > before and recall_of(many, asking, right) > before + 0.05
+
+
+def test_a_search_looks_at_no_more_than_there_is():
+    flat = exactly(crowd(people=10, power=0.0))
+    assert compress(flat, top=50, queries=20)[0].candidates == 8  # 100 descriptors, two per answer
+    whole, recall = compress(flat, top=1, queries=20)
+    assert whole.candidates == 8 and recall == 1.0
 
 
 def test_similarities_are_those_of_what_is_restored_and_close_to_the_exact(gallery, compressed):
@@ -86,7 +116,7 @@ def test_what_is_left_out_is_not_found_and_files_keep_everything(gallery, tmp_pa
 
 def test_few_or_broken_descriptors_are_refused(gallery, tmp_path):
     with pytest.raises(ValueError, match="63 descriptors of 256 numbers: expected 64 or more"):
-        CompressedDescriptors.trained(gallery[:63])
+        compress(exactly(gallery[:63]))
     made = CompressedDescriptors.trained(gallery[:64])
     made.add(gallery[:10])
     for name, broken in (
@@ -98,6 +128,9 @@ def test_few_or_broken_descriptors_are_refused(gallery, tmp_path):
         ("low", made.low[0]),
         ("scanned", made.scanned.astype(str)),
         ("scanned", made.scanned[0]),
+        ("candidates", np.array(0)),
+        ("candidates", np.array([8])),
+        ("candidates", np.array("8")),
     ):
         with pytest.raises(ValueError, match="expected"):
             CompressedDescriptors.from_arrays({**made.arrays(), name: broken})

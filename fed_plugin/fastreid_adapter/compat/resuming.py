@@ -50,10 +50,12 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
         from fed_plugin.fastreid_adapter.resuming.other_configs import (
             check_all_ranks_resume,
             check_optimizer,
+            fuse_as_configured,
             options_of,
         )
 
         needed = options_of(self.optimizer)
+        fused = [group.get("fused") for group in self.optimizer.param_groups]
         keep = self.checkpointer.resume_or_load
         loaded: list[Any] = []
 
@@ -70,6 +72,7 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
             check_all_ranks_resume(getattr(self.checkpointer, "resumed_from", ""))
         if resume and self.checkpointer.has_checkpoint():
             check_optimizer(self.optimizer, needed, getattr(self.checkpointer, "resumed_from", ""))
+            fuse_as_configured(self.optimizer, fused)
         state = getattr(self, "run_state", None)  # none where a subclass builds itself otherwise
         if state is not None and resume and self.checkpointer.has_checkpoint():
             state.resume(loaded[-1])

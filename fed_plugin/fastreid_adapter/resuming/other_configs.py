@@ -40,6 +40,18 @@ def options_of(optimizer: Any) -> set[str]:
     return set(optimizer.defaults).intersection(*optimizer.param_groups)
 
 
+def fuse_as_configured(optimizer: Any, configured: list[Any]) -> None:
+    """Let a loaded optimizer pass over its weights as this config says, not as the file's run did.
+
+    Args:
+        optimizer: that has loaded its state.
+        configured: ``fused`` of each of its groups before; None where the group had no such option.
+    """
+    for group, fused in zip(optimizer.param_groups, configured, strict=False):
+        if "fused" in group or fused is not None:
+            group["fused"] = fused
+
+
 def check_optimizer(optimizer: Any, needed: set[str], path: str) -> None:
     """Refuse the state of another optimizer, or of other weights, which PyTorch loads unseen.
 

@@ -125,6 +125,10 @@ def test_links_and_pictures_point_at_something(page):
             assert not heading or heading in headings(path.read_text(encoding="utf-8")), target
 
 
-@pytest.mark.parametrize("script", ["readme_results.py", "speed/page.py"])
+WRITERS = ["readme_results.py"]
+WRITERS += [f"speed/{name}.py" for name in ("page", "scaling_page", "retrieval_page")]
+
+
+@pytest.mark.parametrize("script", WRITERS)
 def test_the_results_are_those_that_were_measured(script):
     subprocess.run([sys.executable, str(ROOT / "benchmarks" / script), "--check"], check=True)

@@ -149,11 +149,31 @@ def _search(found: Found) -> list[str]:
     ]
 
 
+def _compiled(found: Found) -> list[str]:
+    return [
+        f"{name}, {what.replace('_', ' ')}: {ratio(row)}"
+        for what, steps in found.items()
+        if isinstance(steps, dict)
+        for name, row in steps.items()
+        if name != "as it is"
+    ]
+
+
+def _choices(found: Found) -> list[str]:
+    said = [f"optimizer, fused: {ratio(found['optimizer']['fused'])}"]
+    for what, steps in found.items():
+        if what != "optimizer":
+            said.append(f"{what}, fused operation: {ratio(steps['fused operation'])}")
+    return said
+
+
 ROWS: dict[str, tuple[str, Callable[[Found], list[str]]]] = {
     "training_step": ("training step, B = 8, of the bare stock ViT in fp32", _training),
     "training_memory": ("its peak memory", _memory),
     "test_forward": ("test forward, of the same", _forward),
     "bf16_ranking": ("what bf16 does to a ranking", _rank1),
+    "compiled": ("torch.compile and channels-last, of FED without", _compiled),
+    "choices": ("SOLVER.FUSED, attention: fused of not fused", _choices),
     "npo": ("NPO per image, one core", _npo),
     "memory_bank": ("memory bank, 100,000 identities", _bank),
     "import_time": ("imports", _imports),

@@ -2,13 +2,15 @@
 
     python benchmarks/speed/retrieval_page.py
 
-draws ``docs/retrieval_speed.png`` from ``benchmarks/results/speed/*.json`` and writes the table of
-``docs/search.md`` between ``<!-- search -->`` and ``<!-- /search -->``.
+draws ``docs/retrieval_speed.png`` from ``benchmarks/results/speed/*.json`` and writes the tables
+of ``docs/search.md`` between ``<!-- search -->`` and ``<!-- /search -->``, and between ``<!--
+recall -->`` and ``<!-- /recall -->``; ``--check`` only tells whether they are current.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,20 @@ from fed_plugin.visualization.palette import INK
 DOCS = Path(__file__).parents[2] / "docs"
 OURS, FAISS, HOST = "fed_plugin", "faiss, exact", "fast-reid"
 STYLES = {OURS: 0, FAISS: 1, HOST: 2}
-START, END = "<!-- search -->\n", "<!-- /search -->"
+PAGE = DOCS / "search.md"
 
 
-def main() -> None:
-    """Write both."""
+def main() -> int:
+    """Write all, or check the tables."""
     search, blocks, reranking = (read(n) for n in ("search", "ranking_in_blocks", "reranking"))
+    old = PAGE.read_text(encoding="utf-8")
+    new = placed(old, "search", search_table(search))
+    new = placed(new, "recall", recall_table(read("search_recall")))
+    if "--check" in sys.argv:
+        if new != old:
+            print("docs/search.md: the records differ; run benchmarks/speed/retrieval_page.py")
+        return int(new != old)
+    PAGE.write_text(new, encoding="utf-8")
     batch = search["measured"]["batch"]
     panels = [
         search_panel(search, "batch", f"Search, {batch} photos at once: s"),
@@ -50,7 +60,7 @@ def main() -> None:
         dress,
     )
     print(path)
-    write_table(search)
+    return 0
 
 
 def read(name: str) -> dict[str, Any]:
@@ -124,8 +134,31 @@ def dress(axes: Any, drawn: Panel, first: bool, last: bool) -> None:
         axes.set_xlabel(drawn.x_label, fontsize=10, color=INK)
 
 
-def write_table(record: dict[str, Any]) -> None:
-    """Write the search's table into its page."""
+def placed(page: str, name: str, text: str) -> str:
+    """Return a page with another text between its marks of a name."""
+    before, start, rest = page.partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
+    assert start and end, name
+    return f"{before}{start}{text}\n{end}{after}"
+
+
+def recall_table(record: dict[str, Any]) -> str:
+    """Return what is found where descriptors vary along more directions."""
+    columns = ["descriptors", "directions", "candidates for each answer", "of 50 right answers"]
+    rows = [
+        [
+            row["of"],
+            f"{row['effective directions']:.0f}",
+            row["candidates per answer"],
+            f"{row['recall_at_50']:.1%}",
+        ]
+        for row in record["measured"]["rows"]
+    ]
+    return tabulate(rows, columns, "github", disable_numparse=True)
+
+
+def search_table(record: dict[str, Any]) -> str:
+    """Return what a search takes, exact and compressed, by gallery size."""
     columns = ["gallery", "index", "100 photos, median", "one photo, median", "memory"]
     columns += ["of 50 right answers"]
     rows = []
@@ -142,11 +175,8 @@ def write_table(record: dict[str, Any]) -> None:
     words += f"*`{about['command']}`, {about['day']}; {about['machine']}; "
     words += f"load {about['load_average'][0]} at its end.*"
     table = tabulate(rows, columns, "github", disable_numparse=True)
-    page = DOCS / "search.md"
-    before, _, rest = page.read_text().partition(START)
-    page.write_text(f"{before}{START}{table}\n\n{words}\n{END}{rest.partition(END)[2]}")
-    print(page)
+    return f"{table}\n\n{words}"
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

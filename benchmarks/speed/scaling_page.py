@@ -11,6 +11,7 @@ and ``loading.py``, and writes the table of ``docs/speed.md`` between ``<!-- sca
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -112,7 +113,7 @@ def memory_rows() -> list[Row]:
     by_batch = {n: of for n, of in found.items() if n.startswith(f"M={IDENTITIES} ")}
     by_slots = {n: of for n, of in found.items() if n.endswith(f" B={BATCH}")}
     return [
-        Row(f"{what}, ms", against, memory_curves(what, chosen, place))
+        Row(f"the memory's {what}, ms", against, memory_curves(what, chosen, place))
         for what in ("update", "search")
         for against, chosen, place in (
             (f"B, samples, of {IDENTITIES:,} identities", by_batch, 1),
@@ -178,6 +179,8 @@ def dress(axes: Any, drawn: Panel, first: bool, last: bool) -> None:
     if drawn.title.endswith("ms"):
         axes.set_xscale("log")
         axes.set_yscale("log")
+        low, high = (math.log10(value) for value in axes.get_ylim())
+        axes.set_ylim(10 ** math.floor(low), 10 ** math.ceil(high))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     else:
         axes.set_ylim(bottom=0)

@@ -2,7 +2,7 @@
 
 PyTorch's default makes a copy of all gradients for the weight decay and passes over them five
 times. With the host's flat buffers that is a copy as large as the model in every step; on the CPU
-the fused update takes a sixth of the time (benchmarks/speed).
+the fused update takes a quarter of the time or less (benchmarks/speed/choices.py).
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from fed_plugin.fastreid_adapter import event_log
 from fed_plugin.fastreid_adapter.config_checks import check_fed_config, check_targets
+from fed_plugin.fastreid_adapter.loaded_weights import check_loaded
 from fed_plugin.fastreid_adapter.memory_init import training_centroids
 from fed_plugin.fastreid_adapter.ranks import gather_across_ranks
 from fed_plugin.modeling import HeadOutputs, visibility_target
@@ -218,23 +219,5 @@ class FED(nn.Module):
             ValueError: weights that evaluation needs are missing, or would be left out.
         """
         result = super().load_state_dict(state_dict, strict=strict, **kwargs)
-        training_only = ("heads.memories.", "heads.fdm.", "heads.diffused_bottleneck.")
-        missing = [
-            name
-            for name in result.missing_keys
-            if not name.startswith(training_only) and "_classifier." not in name
-        ]
-        if missing:
-            raise ValueError(
-                f"MODEL.WEIGHTS: not a checkpoint of this FED model: {len(missing)} of its weights "
-                f"are missing or have another shape, first {missing[0]!r}; expected a file that "
-                "this config trained, or one made by `python -m fed_plugin convert`"
-            )
-        erases = any(name.startswith("heads.oem.") for name in result.unexpected_keys)
-        if erases and not self.heads.estimates_visibility:
-            raise ValueError(
-                "MODEL.WEIGHTS: the checkpoint was trained with an OEM that MODEL.FED.OEM.ENABLED "
-                "False leaves out, so its descriptors would be others; try MODEL.FED.OEM.ENABLED "
-                "True"
-            )
+        check_loaded(result, self.heads.estimates_visibility)
         return result

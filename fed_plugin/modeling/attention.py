@@ -1,4 +1,4 @@
-"""Scaled dot-product attention on every PyTorch: fused from 2.1 on where that is faster.
+"""Scaled dot-product attention on every PyTorch: fused from 2.1 on, but for bf16 on a CPU.
 
 Shape shorthand: ``B`` samples, ``H`` heads, ``S, T`` tokens, ``E`` channels of a head.
 """
@@ -29,7 +29,8 @@ def attend(
         (B, H, S, E), with gradients to all three.
     """
     # In bf16 on a CPU the fused kernel of PyTorch 2.14 takes four times as long, backward included
-    # (129 tokens, AVX-512 with bf16); in fp32 it takes a tenth less.
+    # (129 tokens, AVX-512 with bf16); in fp32 a tenth less to a third more, by machine, and it
+    # keeps no weights (benchmarks/speed/choices.py).
     if FUSED and not (q.device.type == "cpu" and q.dtype == torch.bfloat16):
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
     return attend_in_two_products(q, k, v, dropout=dropout, scale=scale)

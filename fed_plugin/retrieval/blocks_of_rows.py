@@ -35,8 +35,7 @@ def blocks_of_rows(
     def read(start: int) -> NDArray[np.float32]:
         part = features[start : start + rows_at_once]
         rows = checked_features(name, part, start)
-        theirs = isinstance(part, np.ndarray) and np.shares_memory(rows, part)
-        rows = np.array(rows) if theirs else rows
+        rows = np.array(rows) if _is_view(rows, part) else rows
         give_back_pages(features)
         return rows
 
@@ -47,6 +46,12 @@ def blocks_of_rows(
             if start + rows_at_once < features.shape[0]:
                 ahead = reader.submit(read, start + rows_at_once)
             yield start, block
+
+
+def _is_view(rows: NDArray[np.float32], part: Any) -> bool:
+    if isinstance(part, np.ndarray):
+        return bool(np.shares_memory(rows, part))
+    return hasattr(part, "data_ptr") and rows.ctypes.data == part.data_ptr()  # a tensor's own
 
 
 def even_share(count: int, most: int) -> int:

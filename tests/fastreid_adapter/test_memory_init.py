@@ -61,6 +61,22 @@ def test_the_pass_happens_once_and_touches_no_random_stream(model_and_batch):
     assert len(calls) == 2 and torch.equal(*calls)
 
 
+def test_the_first_step_teaches_the_same_weights_as_the_second_under_the_hosts_autocast(
+    model_and_batch,
+):
+    model, batch, _ = model_and_batch
+    taught = []
+    for _ in range(2):
+        model.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            losses = model(batch)
+        sum(losses.values()).backward()
+        grads = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+        taught.append({name for name, grad in grads.items() if grad is not None and grad.any()})
+    assert taught[0] == taught[1]
+    assert any(name.startswith("backbone.blocks") for name in taught[0])
+
+
 def test_a_resumed_run_keeps_its_memory_and_a_fresh_one_from_weights_does_not(model_and_batch):
     model, batch, cfg = model_and_batch
     model(batch)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from fed_plugin.retrieval import cosine_distance, euclidean_distance, nearer_images, rank
 from fed_plugin.retrieval.blocks_of_rows import blocks_of_rows, even_share, give_back_pages
@@ -79,6 +81,16 @@ def test_copies_of_images_rank_as_in_the_blocks_own_distances(metric, rows):
     found = rank_features(query, gallery, *labels, metric=metric, rows_at_once=rows)
     for name in FIELDS[:-1]:
         np.testing.assert_array_equal(getattr(found, name), getattr(ranked, name))
+
+
+@pytest.mark.parametrize("change", [Tensor.float, Tensor.bfloat16, Tensor.requires_grad_])
+def test_a_tensor_is_as_good_as_an_array_and_stays_as_it_was(change):
+    query, gallery, *labels = draw(3)
+    tensor = change(torch.from_numpy(gallery.copy()))
+    before = tensor.detach().clone()
+    whole = rank_features(query, tensor.detach().float().numpy().copy(), *labels)
+    assert_same(rank_features(query, tensor, *labels, rows_at_once=50), whole)
+    assert torch.equal(tensor.detach(), before)
 
 
 def test_tiles_of_queries_change_nothing(monkeypatch):

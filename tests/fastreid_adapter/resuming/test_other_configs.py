@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from fastreid.engine import DefaultTrainer
+from torch.optim import AdamW
 
+from fed_plugin.fastreid_adapter.fused_optimizer import _can_fuse
 from fed_plugin.fastreid_adapter.resuming.metrics_file import forget_lines_from
 
 
@@ -36,6 +38,17 @@ def test_another_config_is_refused_with_the_checkpoint_s_name(run, stop_at, word
     refused = r"model_0000\.pth: not of a run with this config: .*"
     with pytest.raises(ValueError, match=refused + why):
         run("parts", *words, resume=True)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_resumed_run_fuses_as_its_config_says(run, stop_at, fused):
+    def has_fused(trainer):
+        return {bool(group.get("fused")) for group in trainer.optimizer.param_groups}
+
+    begun = run("parts", "SOLVER.FUSED", not fused, stop=stop_at(9))
+    resumed = run("parts", "SOLVER.FUSED", fused, resume=True)
+    can = _can_fuse(AdamW, "cpu")
+    assert (has_fused(begun), has_fused(resumed)) == ({not fused and can}, {fused and can})
 
 
 def test_more_epochs_of_a_cosine_schedule_are_warned_of(run, said):

@@ -25,7 +25,7 @@ from PIL import Image
 from torchvision.transforms import ColorJitter
 from torchvision.transforms.functional import pil_to_tensor
 
-from fed_plugin.transforms import NPOAugmentation, OccluderSet, drawn_occluders
+from fed_plugin.transforms import NPOAugmentation, OccluderSet, PlacementRule, drawn_occluders
 
 HEIGHT, WIDTH = 256, 128
 TALL = 2.0
@@ -57,9 +57,13 @@ def measure(folder: Path, side: int, args: argparse.Namespace) -> dict[str, obje
     """Time both manners on crops whose longer side has ``side`` pixels, in seconds per image."""
     write_crops(folder, side)
     picture = Image.effect_noise((WIDTH, HEIGHT), 64).convert("RGB")
-    image = pil_to_tensor(picture).float()
+    image = pil_to_tensor(picture).float().contiguous()  # as fast-reid's ToTensor leaves it
     files = sorted(folder.iterdir())
-    ours = NPOAugmentation(OccluderSet.from_folder(folder, image_size=(HEIGHT, WIDTH)))
+    rule = PlacementRule()
+    decoded = OccluderSet.from_folder(
+        folder, most_shown=lambda size: rule.most_shown(size, (HEIGHT, WIDTH))
+    )
+    ours = NPOAugmentation(decoded, rule=rule)
     random.seed(0)
     torch.manual_seed(0)
     taken = in_turns(

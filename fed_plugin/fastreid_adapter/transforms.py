@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from fastreid.data import transforms as host_transforms
@@ -28,7 +28,7 @@ class NPOAugmentation(transforms.NPOAugmentation):
         rule, npo = check_npo(cfg), cfg.INPUT.NPO
         occluders = (
             transforms.OccluderSet.from_folder(
-                npo.OCCLUDERS, alpha=npo.ALPHA, image_size=_image_size(cfg.INPUT)
+                npo.OCCLUDERS, alpha=npo.ALPHA, most_shown=_most_shown(cfg.INPUT, rule)
             )
             if npo.OCCLUDERS
             else transforms.drawn_occluders()
@@ -49,11 +49,15 @@ class NPOAugmentation(transforms.NPOAugmentation):
         return super().draw(height, width, generator, pid)
 
 
-def _image_size(given: Any) -> tuple[int, int]:
-    """Return rows and columns of a training image; zeros where the config does not say."""
+def _most_shown(
+    given: Any, rule: transforms.PlacementRule
+) -> Callable[[tuple[int, int]], tuple[int, int]] | None:
+    """Say how large crops are pasted at most; None where the images' size is open."""
     sides = given.CROP.SIZE if given.CROP.ENABLED else given.SIZE_TRAIN
-    height, width = (max(0, int(side)) for side in (sides[0], sides[-1]))
-    return height, width
+    height, width = int(sides[0]), int(sides[-1])
+    if height < 1 or width < 1:
+        return None
+    return lambda size: rule.most_shown(size, (height, width))
 
 
 def _pid_under_way(share: float) -> Hashable:

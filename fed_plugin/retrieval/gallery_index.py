@@ -1,31 +1,21 @@
-"""A gallery to search: descriptors, names, visibility, and which model described them.
-
-File format (``.npz``, nothing pickled): ``names`` (G,) strings, ``descriptors`` (G, D) float32 of
-unit length, optional ``visibility`` (G, P), and ``about``, a JSON object whose ``model`` says which
-model described them. A compressed index has, in the place of ``descriptors``, what
-``CompressedDescriptors`` describes: ``axes`` (S + R, D), ``low`` and ``step`` (R,), ``scanned``
-(G, S) float32, ``codes`` (G, R) uint8 and ``candidates``, a number.
-"""
+"""A gallery to search: descriptors, names, visibility, and which model described them."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.retrieval.array_files import about_as_text, about_from_array, read_arrays
 from fed_plugin.retrieval.compressed_descriptors import CompressedDescriptors
 from fed_plugin.retrieval.compressing import compress
 from fed_plugin.retrieval.exact_descriptors import ExactDescriptors
+from fed_plugin.retrieval.index_files import read_index, write_index
 from fed_plugin.retrieval.part_matching import visible_similarity
-from fed_plugin.retrieval.whole_files import written_whole
 
-CALLED = "a gallery index"
 MATCHINGS = ("cosine", "visibility")
 _SHOWN = 3  # names in a message
 _BLOCK = 65_536  # descriptors that are restored at once
@@ -207,8 +197,7 @@ class GalleryIndex:
         arrays = {"names": np.array(self.names, dtype=str), **self.stored.arrays()}
         if self.num_parts:
             arrays["visibility"] = self.visibility
-        with written_whole(path) as file:
-            np.savez(file, about=np.array(about_as_text(self.about)), **arrays)  # type: ignore[arg-type]
+        write_index(path, arrays, self.about)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> GalleryIndex:
@@ -218,27 +207,11 @@ class GalleryIndex:
             FileNotFoundError: No such file.
             ValueError: It is something else; the message names the file.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: no such file, expected {CALLED} (.npz)")
-        arrays = read_arrays(path, CALLED, "making it anew with `index`")
-        try:
-            names, visibility = arrays["names"], arrays.get("visibility")
-            kind = CompressedDescriptors if "codes" in arrays else ExactDescriptors
-            stored = kind.from_arrays(arrays)
-            if names.ndim != 1 or names.dtype.kind != "U" or len(names) != len(stored):
-                raise ValueError(
-                    f"expected names (G,) and descriptors (G, D), got {names.shape} and "
-                    f"{(len(stored), stored.width)}"
-                )
-            about = about_from_array(arrays["about"])
+        with read_index(path) as (names, stored, visibility, about):
             parts = 0 if visibility is None else visibility.shape[-1]
             index = cls(stored.width, parts, about)
-            index._append(names.tolist(), index._checked_parts(names.tolist(), visibility))
+            index._append(names, index._checked_parts(names, visibility))
             index.stored = stored
-        except KeyError as error:
-            raise ValueError(f"{path}: holds no array {error}, expected {CALLED}") from error
-        except ValueError as error:
-            raise ValueError(f"{path}: not {CALLED}: {error}") from error
         return index
 
 

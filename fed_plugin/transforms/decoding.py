@@ -95,15 +95,13 @@ def shrink_to_cover(image: NDArray[np.uint8], height: int, width: int) -> NDArra
 
     Args:
         image: (H, W, 3) uint8, or (H, W, 4) with alpha.
-        height: rows of the rectangle; 0 allows any.
-        width: columns of the rectangle; 0 allows any.
+        height: rows of the rectangle.
+        width: columns of the rectangle.
 
     Returns:
         (H' >= height, W' >= width, 3 or 4) uint8, the same object where nothing had to be done; a
         crop over 2:1 high stays so.
     """
-    if not height or not width:
-        return image
     return _shrunk(image, max(height / image.shape[0], width / image.shape[1]))
 
 

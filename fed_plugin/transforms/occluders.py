@@ -6,7 +6,7 @@ alone, pasting needs its pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ class OccluderSet:
         key: str = "INPUT.NPO.OCCLUDERS",
         max_side: int = 512,
         alpha: bool = False,
-        image_size: tuple[int, int] = (0, 0),
+        most_shown: Callable[[tuple[int, int]], tuple[int, int]] | None = None,
     ) -> OccluderSet:
         """Decode every ``*.jpg``, ``*.jpeg``, ``*.png`` and ``*.bmp`` of a folder, in name order.
 
@@ -82,9 +82,8 @@ class OccluderSet:
                 images are a few hundred pixels high, so more only costs memory and time.
             alpha: whether transparency is kept; otherwise it is laid on mid grey (zero after the
                 method's normalisation) and every crop is opaque.
-            image_size: rows and columns of the images that crops are pasted on: a crop is shrunk as
-                long as both of its sides stay as long as the image's, which shows no more of it;
-                zeros keep all as they are.
+            most_shown: maps a crop's (height, width) to the most rows and columns that it is ever
+                pasted with; it is shrunk as long as neither of its sides becomes shorter.
 
         Raises:
             FileNotFoundError: the folder does not exist, is no folder, or holds no image.
@@ -96,7 +95,9 @@ class OccluderSet:
         read = read_rgba if alpha else read_rgb
         for file in files:
             try:
-                image = shrink_to_cover(shrink_to_side(read(file), max_side), *image_size)
+                image = shrink_to_side(read(file), max_side)
+                if most_shown is not None:
+                    image = shrink_to_cover(image, *most_shown((image.shape[0], image.shape[1])))
                 _check_crop(file.name, image)
             except Exception as error:  # every decoder raises its own kinds
                 raise ValueError(

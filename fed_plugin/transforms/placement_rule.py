@@ -92,6 +92,25 @@ class PlacementRule:
         """Whether it is one obstacle by the reference's rules, drawn by ``draw_placement``."""
         return self.placement == "reference" and self.count == (1, 1) and not self.people
 
+    def most_shown(self, size: tuple[int, int], image: tuple[int, int]) -> tuple[int, int]:
+        """Return the most rows and columns that an obstacle is ever pasted with.
+
+        Args:
+            size: (height, width) of the obstacle.
+            image: (height, width) of the images.
+        """
+        height, width = image
+        if self.placement == "free":
+            height, width = (
+                round(shares[1] * side)
+                for shares, side in ((self.height, height), (self.width, width))
+            )
+        elif size[0] > 2 * size[1]:
+            width //= 2
+        else:
+            height //= 2
+        return max(1, height), max(1, width)
+
     def draw(
         self,
         sizes: Sequence[tuple[int, int]],

@@ -33,10 +33,12 @@ def test_crops_are_decoded_no_larger_than_an_image_can_show(tmp_path, tiny_cfg):
     keys = ("INPUT.NPO.OCCLUDERS", str(tmp_path))
     NPOAugmentation = TRANSFORM_REGISTRY.get("NPOAugmentation")
     small, tall, wide = NPOAugmentation(tiny_cfg(*keys)).occluders.sizes
-    # an image is (64, 32); neither side becomes shorter than its
-    assert (small, tall, wide) == ((20, 30), (160, 32), (64, 107))
+    # an image is (64, 32): what is tall covers (64, 16) of it at most, what is wide (32, 32)
+    assert (small, tall, wide) == ((20, 30), (80, 16), (32, 54))
+    freely = ("INPUT.NPO.PLACEMENT", "free", "INPUT.NPO.HEIGHT", (0.5, 1.0))
+    assert NPOAugmentation(tiny_cfg(*keys, *freely)).occluders.sizes[2] == (64, 107)
     cropped = ("INPUT.CROP.ENABLED", True, "INPUT.CROP.SIZE", [96, 96])
-    assert NPOAugmentation(tiny_cfg(*keys, *cropped)).occluders.sizes[1] == (480, 96)
+    assert NPOAugmentation(tiny_cfg(*keys, *cropped)).occluders.sizes[1] == (240, 48)
     unknown = ("INPUT.SIZE_TRAIN", [0, 0])
     assert NPOAugmentation(tiny_cfg(*keys, *unknown)).occluders.sizes[1] == (500, 100)
 

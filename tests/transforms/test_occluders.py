@@ -50,11 +50,11 @@ def test_a_large_crop_is_shrunk_and_keeps_its_side_of_two_to_one(tmp_path):
     assert OccluderSet.from_folder(tmp_path, max_side=0).sizes == ((1001, 500), (1000, 500))
 
 
-def test_a_crop_is_shrunk_as_long_as_both_sides_cover_an_image(tmp_path):
+def test_a_crop_is_shrunk_as_long_as_it_covers_what_it_is_shown_on(tmp_path):
     for name, size in (("a", (500, 1001)), ("b", (300, 1000)), ("c", (1000, 100)), ("d", (9, 9))):
         Image.new("RGB", size).save(tmp_path / f"{name}.png")
     tall, slim, flat, small = OccluderSet.from_folder(
-        tmp_path, max_side=0, image_size=(256, 128)
+        tmp_path, max_side=0, most_shown=lambda size: (256, 128)
     ).sizes
     assert tall == (257, 128)  # still over 2:1
     assert slim == (427, 128) and flat == (100, 1000) and small == (9, 9)

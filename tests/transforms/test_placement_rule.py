@@ -141,6 +141,17 @@ def test_the_amount_of_randomness_taken_does_not_depend_on_the_outcome(rule):
 ranges = st.tuples(st.floats(0.001, 1), st.floats(0.001, 1)).map(lambda ends: tuple(sorted(ends)))
 
 
+@pytest.mark.parametrize("rule", [PlacementRule(), PlacementRule("free", (0.1, 0.7), (0.2, 0.6))])
+def test_no_obstacle_is_pasted_larger_than_its_most(rule):
+    sizes, image = [(50, 20), (40, 20), (10, 90)], (101, 51)
+    generator, largest = torch.Generator().manual_seed(0), {}
+    for _ in range(2000):
+        (place,) = rule.draw(sizes, *image, generator)
+        rows, columns = largest.get(place.occluder, (0, 0))
+        largest[place.occluder] = max(rows, place.height), max(columns, place.width)
+    assert largest == {i: rule.most_shown(size, image) for i, size in enumerate(sizes)}
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     height=st.integers(1, 300),

@@ -29,7 +29,8 @@ CELLS = {
     "py310": ("3.10", "requirements/pins.txt"),
     "py313": ("3.13", "requirements/pins.txt"),
 }
-ADAPTER = ("config", "datasets", "golden_through_the_host", "meta_arch", "training", "transforms")
+ADAPTER = ("config", "datasets", "golden_through_the_host", "memory_init", "meta_arch")
+ADAPTER += ("training", "transforms")
 QUICK = (
     "tests/modeling",
     "tests/retrieval",

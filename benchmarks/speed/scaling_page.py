@@ -55,9 +55,9 @@ class Row:
     def words(self) -> list[str]:
         """Return a line of the table per curve."""
         return [
-            f"| {self.what}: {name} | {self.against} | "
+            f"| {self.what}: {name.partition(', ')[2]} | {self.against} | "
             + "; ".join(
-                f"{size:,}: {of['median']:.3g} [{of['min']:.3g}, {of['max']:.3g}]"
+                f"{size:,}: {digits(of['median'])} [{digits(of['min'])}, {digits(of['max'])}]"
                 for size, of in by_size.items()
             )
             + " |"
@@ -104,7 +104,7 @@ def training_rows() -> list[Row]:
         name: {sized(batch): found[name]["ratio"] for batch, found in by_batch.items()}
         for name in ("FED, fp32", "FED, bf16")
     }
-    return [Row("training step / bare ViT in fp32", "B, photos", curves)]
+    return [Row("FED's training step / bare ViT's in fp32", "B, photos", curves)]
 
 
 def memory_rows() -> list[Row]:
@@ -149,6 +149,11 @@ def read(name: str) -> dict[str, Any]:
     """Return what a record says was measured."""
     measured: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())["measured"]
     return measured
+
+
+def digits(value: float) -> str:
+    """Return three digits of a number, or all before its point."""
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def sized(words: str) -> int:

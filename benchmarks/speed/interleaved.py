@@ -181,7 +181,7 @@ def _status(field: str) -> int:
 
 
 def _below_here(argv: Sequence[str]) -> list[str]:
-    """Return a command's words, its script from the repository's root on."""
+    """Return a command's words, its script from the repository's root on, other paths' names."""
     script, root = Path(argv[0]).resolve(), Path(__file__).resolve().parents[2]
     first = script.relative_to(root).as_posix() if script.is_relative_to(root) else script.name
-    return [first, *argv[1:]]
+    return [first, *(Path(word).name if word.startswith("/") else word for word in argv[1:])]

@@ -47,7 +47,7 @@ def main() -> int:
         reranking_panel(reranking, "Re-ranking: s", seconds),
         reranking_panel(reranking, "Re-ranking: GB beside features", gigabytes),
     ]
-    machine = search["about"]["machine"]
+    machine = " and ".join(sorted({one["about"]["machine"] for one in (search, blocks, reranking)}))
     answered = [row["valid_queries"] for row in blocks["measured"]["sizes"]]
     path = line_sheet(
         [panels[:3], panels[3:]],

@@ -25,6 +25,7 @@ from typing import Any
 from tabulate import tabulate
 
 from fed_plugin.cli.machine import machine_words
+from fed_plugin.retrieval.whole_files import written_whole
 
 RESULTS = Path(__file__).parents[1] / "results" / "speed"
 FORMAT = "fed_plugin.speed/1"
@@ -148,9 +149,14 @@ def write_row(
         "about": about(),
         "measured": dict(measured),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.json"
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    path, text = folder / f"{name}.json", json.dumps(content, indent=1) + "\n"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as file:
+            file.write(text.encode())
+    except OSError as error:
+        print(text)
+        raise SystemExit(f"{path}: could not be written ({error}); it is printed above") from error
     print(path)
     return path
 

@@ -41,7 +41,13 @@ def table() -> str:
         record = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         about = record["about"]
         machine = f"{about['machine']}; {about['load_average'][0]:.1f}"
-        measured = "; ".join(words(record["measured"]))
+        try:
+            measured = "; ".join(words(record["measured"]))
+        except (KeyError, TypeError, IndexError) as error:
+            raise SystemExit(
+                f"{name}.json has no {error}: expected the record of {name}.py's own arguments; "
+                "run it without any, or check the file out again"
+            ) from error
         link = f"[{what}](../benchmarks/results/speed/{name}.json)"
         cells = (link, record["target"], measured, record["floor"], machine)
         lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
@@ -173,7 +179,7 @@ ROWS: dict[str, tuple[str, Callable[[Found], list[str]]]] = {
     "test_forward": ("test forward, of the same", _forward),
     "bf16_ranking": ("what bf16 does to a ranking", _rank1),
     "compiled": ("torch.compile and channels-last, of FED without", _compiled),
-    "choices": ("SOLVER.FUSED, attention: fused of not fused", _choices),
+    "choices": ("fused beside not fused: optimizer, and attention of a layer", _choices),
     "npo": ("NPO per image, one core", _npo),
     "memory_bank": ("memory bank, 100,000 identities", _bank),
     "import_time": ("imports", _imports),

@@ -40,6 +40,8 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[2500, 5000, 10_000, 20_000])
     parser.add_argument("--rounds", type=int, nargs="+", default=[3, 3, 3, 10])
     args = parser.parse_args()
+    if len(args.sizes) != len(args.rounds):
+        parser.error(f"expected as many --rounds as --sizes, which are {len(args.sizes)}")
     rows = [measure(*one) for one in zip(args.sizes, args.rounds, strict=True)]
     count = args.sizes[-1]
     write_row(
@@ -95,7 +97,7 @@ def measure(count: int, rounds: int) -> dict[str, Any]:
         "rounds": rounds,
         "steps": rows,
         "memory_beside_the_features_gb": memory,
-        "memory_ratio": round(memory[OURS] / memory[HOST], 4),
+        "memory_ratio": round(memory[OURS] / max(memory[HOST], 1e-3), 4),
         "largest_difference": difference,
         "seconds": taken,
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 INTERRUPTED = "the index is as it was before"
+_ALIKE, _LITTLE = 2, 0.01  # times what the gallery lost, and so much more, are no reason to warn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +57,12 @@ def run(args: argparse.Namespace) -> None:
     target = Path(args.out)
     check_writable(target)
     if args.remove:
-        if args.gallery or args.add or args.compressed:
-            raise ValueError("--remove: expected no GALLERY, --add or --compressed beside it")
+        beside = ("gallery", "add", "compressed", "config_file", "weights", "device")
+        if found := [name for name in beside if getattr(args, name)]:
+            raise ValueError(
+                f"--remove: expected --out alone beside it, got {', '.join(found)}; nothing is "
+                "described when photos are taken out"
+            )
         index = load_gallery(target)
         before = len(index)
         index.remove(args.remove)
@@ -92,7 +97,10 @@ def run(args: argparse.Namespace) -> None:
     left_out = _describe_into(index, embed, new)
     if args.compressed:
         found = index.compress()
-        print(f"compressed: {found:.2%} of the 50 most similar of 100 photos are found")
+        print(
+            f"compressed: {found:.2%} of the 50 most similar of 100 photos are found, or others as "
+            "similar to 0.001"
+        )
     index.save(target)
     print(
         f"{target}: {len(new) - left_out} photos described, {len(index)} in the index, "
@@ -154,5 +162,12 @@ def _describe_into(index: Any, embed: Any, photos: list[tuple[str, Path]]) -> in
         raise ValueError(f"none of {len(photos)} photos can be read; nothing was written")
     good = [i for i in range(len(photos)) if i not in said.failures]
     visibility = None if said.visibility is None else said.visibility[good]
-    index.add([photos[i][0] for i in good], said.descriptors[good], visibility)
+    lost = index.add([photos[i][0] for i in good], said.descriptors[good], visibility)
+    if lost > _ALIKE * getattr(index.stored, "lost", 0) + _LITTLE:
+        print(
+            f"warning: the added photos lose {lost:.1%} of their similarity to themselves, those "
+            f"that the index was compressed from {index.stored.lost:.1%}: they are unlike these "
+            "and will be found less well; try making the index anew from all of them",
+            file=sys.stderr,
+        )
     return len(said.failures)

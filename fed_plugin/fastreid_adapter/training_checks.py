@@ -15,6 +15,7 @@ from fastreid.utils import comm
 import projects_registry
 from fed_plugin.fastreid_adapter.config_checks import OWN_BACKBONE, check_config
 from fed_plugin.fastreid_adapter.host_key_checks import TRAINING, check_host_keys
+from fed_plugin.fastreid_adapter.idle_keys import warn_of_idle_keys
 from fed_plugin.fastreid_adapter.npo_checks import NAME as NPO
 from fed_plugin.fastreid_adapter.transform_registry import is_registered
 from fed_plugin.modeling.pretrained import check_pretrained_path
@@ -64,6 +65,7 @@ def _check_first(module: ModuleType) -> None:
     @functools.wraps(stock)
     def __init__(self: Any, cfg: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         check_training(cfg)
+        warn_of_idle_keys(cfg)
         stock(self, cfg, *args, **kwargs)
 
     __init__.checks_first = True  # type: ignore[attr-defined]

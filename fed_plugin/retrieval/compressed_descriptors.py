@@ -37,6 +37,8 @@ class CompressedDescriptors:
         candidates: per answer, and for 50 answers at least, how many of those that look best by
             ``scanned`` are compared by all that was kept; more find more of the right answers, and
             take longer.
+        lost: of the similarity to itself that a descriptor of the gallery has, the mean share that
+            compressing costs; NaN if nobody measured it.
 
     Raises:
         ValueError: Arrays that do not fit each other, or no candidate.
@@ -50,6 +52,7 @@ class CompressedDescriptors:
         scanned: NDArray[np.float32],
         codes: NDArray[np.uint8],
         candidates: int = _CANDIDATES,
+        lost: float = float("nan"),
     ) -> None:
         arrays = {"axes": axes, "low": low, "step": step, "scanned": scanned, "codes": codes}
         for name, array in arrays.items():
@@ -71,7 +74,9 @@ class CompressedDescriptors:
         if candidates < 1:
             raise ValueError(f"candidates: expected 1 or more per answer, got {candidates}")
         self.axes, self.low, self.step, self.scanned, self.codes = axes, low, step, scanned, codes
-        self.candidates = candidates
+        if not (step > 0).all() or not np.allclose(np.linalg.norm(axes, axis=1), 1, atol=0.01):
+            raise ValueError("axes, step: expected axes of unit length and steps above 0")
+        self.candidates, self.lost = candidates, lost
 
     @classmethod
     def trained(cls, descriptors: NDArray[np.float32]) -> CompressedDescriptors:
@@ -106,12 +111,14 @@ class CompressedDescriptors:
         for name, array in kept.items():
             if array.dtype == np.float64:
                 kept[name] = array.astype(np.float32)
-        return cls(**kept, candidates=int(candidates))
+        lost = float(arrays.get("lost", np.nan))
+        return cls(**kept, candidates=int(candidates), lost=lost)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what :meth:`from_arrays` takes."""
         kept = {name: getattr(self, name) for name in ARRAYS}
-        return {**kept, "candidates": np.array(self.candidates)}
+        numbers = {"candidates": np.array(self.candidates), "lost": np.array(self.lost)}
+        return {**kept, **numbers}
 
     def __len__(self) -> int:
         return len(self.scanned)
@@ -138,6 +145,16 @@ class CompressedDescriptors:
             codes[part] = np.rint((turned[:, width:] - self.low) / self.step).clip(0, 255)
         self.scanned = np.concatenate((self.scanned, scanned))
         self.codes = np.concatenate((self.codes, codes))
+
+    def lost_by(self, descriptors: NDArray[np.float32]) -> float:
+        """Return what share of their similarity to themselves (N, D) descriptors lose, in the mean.
+
+        Those that are unlike what the axes and the bytes' ranges were found from lose more.
+        """
+        alone = type(self)(self.axes, self.low, self.step, self.scanned[:0], self.codes[:0])
+        alone.add(descriptors)
+        similar = np.einsum("nd,nd->n", alone.restored(slice(None)), descriptors)
+        return float((1 - similar / np.einsum("nd,nd->n", descriptors, descriptors)).mean())
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Leave out descriptors whose row is False."""

@@ -14,6 +14,9 @@ from fed_plugin.retrieval.exact_descriptors import ExactDescriptors
 SAMPLE = 20_000
 """Descriptors that are looked at to find what may be left out."""
 
+SAME = 0.001
+"""Of a similarity: answers that differ by less are equally good."""
+
 _BLOCK = 65_536
 WANTED_RECALL = 0.99
 MOST_CANDIDATES = 128
@@ -47,14 +50,13 @@ def compress(
     compressed = CompressedDescriptors.trained(exact.restored(_spread(len(exact), SAMPLE)))
     for start in range(0, len(exact), _BLOCK):
         compressed.add(exact.restored(slice(start, start + _BLOCK)))
-    asking = exact.restored(_spread(len(exact), queries))
-    right = exact.search(asking, min(top, len(exact)))[1]
-    recall = recall_of(compressed, asking, right)
-    most = min(MOST_CANDIDATES, -(-len(exact) // right.shape[1]))
+    compressed.lost = compressed.lost_by(exact.restored(_spread(len(exact), queries)))
+    recall = recall_of(compressed, exact, top, queries)
+    most = min(MOST_CANDIDATES, -(-len(exact) // min(top, len(exact))))
     while recall < WANTED_RECALL and compressed.candidates < most:
         fewer, found = compressed.candidates, recall
         compressed.candidates = min(2 * fewer, most)
-        recall = recall_of(compressed, asking, right)
+        recall = recall_of(compressed, exact, top, queries)
         if recall - found < WORTHWHILE:
             compressed.candidates = fewer
             return compressed, found
@@ -79,17 +81,25 @@ def check_enough(count: int, width: int) -> None:
 
 
 def recall_of(
-    compressed: CompressedDescriptors, asking: NDArray[np.float32], right: NDArray[np.int64]
+    compressed: CompressedDescriptors, exact: ExactDescriptors, top: int, queries: int
 ) -> float:
-    """Return the share of the exact answers that a search through what was compressed finds.
+    """Return the share of answers as good as the exact ones, of searches for some of the gallery.
+
+    As good is what is as similar as the last of the exact answers, or less so by ``SAME`` at most:
+    which of many copies of a photo is found is all one.
 
     Args:
-        compressed: to search.
-        asking: (Q, D) of unit length.
-        right: (Q, K) rows, the most similar ones of each.
+        compressed: all descriptors of ``exact``, in their order.
+        exact: (G, D) as they were.
+        top: how many answers of each query.
+        queries: how many of the descriptors ask, evenly spread over them.
     """
-    found = compressed.search(asking, right.shape[1])[1]
-    return float(np.mean([np.isin(a, b).mean() for a, b in zip(right, found, strict=True)]))
+    top = min(top, len(exact))
+    asking = exact.restored(_spread(len(exact), queries))
+    right = exact.search(asking, top)[0]
+    found = exact.restored(compressed.search(asking, top)[1].ravel())
+    similar = np.einsum("qd,qkd->qk", asking, found.reshape(len(asking), top, -1))
+    return float((similar >= right[:, -1:] - SAME).mean())
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:

@@ -9,6 +9,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+_LENGTH_MAY_MISS = 0.01
+
 
 class ExactDescriptors:
     """Hold (G, D) float32 descriptors in faiss; what :class:`CompressedDescriptors` does, exactly.
@@ -28,11 +30,16 @@ class ExactDescriptors:
             KeyError: ``descriptors`` is not there.
             ValueError: It is not (G, D) finite numbers.
         """
-        descriptors = np.ascontiguousarray(arrays["descriptors"], np.float32)
-        if descriptors.ndim != 2:
-            raise ValueError("expected names (G,) and descriptors (G, D)")
+        descriptors = np.asarray(arrays["descriptors"])
+        if descriptors.ndim != 2 or descriptors.dtype.kind != "f":
+            raise ValueError(
+                "expected names (G,) and descriptors (G, D) of floats, got "
+                f"{descriptors.dtype} {descriptors.shape}"
+            )
+        descriptors = np.ascontiguousarray(descriptors, np.float32)
         if not np.isfinite(descriptors).all():
             raise ValueError(f"descriptors: expected {descriptors.shape} finite numbers")
+        check_unit_length(descriptors)
         made = cls(descriptors.shape[1])
         made.add(descriptors)
         return made
@@ -80,3 +87,16 @@ class ExactDescriptors:
         """
         found: tuple[NDArray[np.float32], NDArray[np.int64]] = self.faiss.search(descriptors, top)
         return found
+
+
+def check_unit_length(descriptors: NDArray[np.float32]) -> None:
+    """Refuse (N, D) descriptors whose inner products are no cosines.
+
+    Raises:
+        ValueError: One is not of unit length.
+    """
+    lengths = np.sqrt(np.einsum("nd,nd->n", descriptors, descriptors))
+    if (np.abs(lengths - 1) > _LENGTH_MAY_MISS).any():
+        raise ValueError(
+            f"descriptors: expected unit length, got {lengths.min():.3g} to {lengths.max():.3g}"
+        )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fed_plugin.retrieval.compressed_descriptors import CompressedDescriptors
 from fed_plugin.retrieval.compressing import compress
-from fed_plugin.retrieval.exact_descriptors import ExactDescriptors
+from fed_plugin.retrieval.exact_descriptors import ExactDescriptors, check_unit_length
 from fed_plugin.retrieval.index_files import read_index, write_index
 from fed_plugin.retrieval.part_matching import visible_similarity
 
@@ -77,22 +77,29 @@ class GalleryIndex:
         names: Sequence[str],
         descriptors: NDArray[np.float32],
         visibility: NDArray[np.float32] | None = None,
-    ) -> None:
+    ) -> float:
         """Append images; what is there already stays untouched.
 
         Args:
             names: (N,) each new.
-            descriptors: (N, D) finite, of unit length.
+            descriptors: (N, D) of unit length.
             visibility: (N, P) in [0, 1]; None without parts.
+
+        Returns:
+            What share of their similarity to themselves they lose by compression, 0 without it.
 
         Raises:
             ValueError: a name is there already or twice, or an array is not as above.
         """
         descriptors = np.ascontiguousarray(descriptors, np.float32)
         _check_finite("descriptors", descriptors, (len(names), self.stored.width))
+        check_unit_length(descriptors)
         parts = self._checked_parts(names, visibility)
         self.stored.add(descriptors)
         self._append(names, parts)
+        if not len(descriptors) or isinstance(self.stored, ExactDescriptors):
+            return 0.0
+        return self.stored.lost_by(descriptors)
 
     def _checked_parts(
         self, names: Sequence[str], visibility: NDArray[np.float32] | None
@@ -107,6 +114,10 @@ class GalleryIndex:
             )
         parts = np.empty((len(names), 0)) if visibility is None else visibility
         _check_finite("visibility", parts, (len(names), self.num_parts))
+        if parts.size and not (parts.min() >= 0 and parts.max() <= 1):
+            raise ValueError(
+                f"visibility: expected shares in [0, 1], got {parts.min():.3g} to {parts.max():.3g}"
+            )
         return parts.astype(np.float32)
 
     def _append(self, names: Sequence[str], parts: NDArray[np.float32]) -> None:

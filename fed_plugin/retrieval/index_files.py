@@ -4,7 +4,7 @@
 optional ``visibility`` (G, P), and ``about``, a JSON object whose ``model`` says which model
 described them. A compressed index has, in the place of ``descriptors``, what
 ``CompressedDescriptors`` describes: ``axes`` (S + R, D), ``low`` and ``step`` (R,), ``scanned``
-(G, S) float32, ``codes`` (G, R) uint8 and ``candidates``, a number.
+(G, S) float32, ``codes`` (G, R) uint8, and the numbers ``candidates`` and ``lost``.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ def read_index(path: str | os.PathLike[str]) -> Iterator[Content]:
             raise ValueError(
                 f"expected names (G,) and descriptors (G, D), got {names.shape} and "
                 f"{(len(stored), stored.width)}"
+            )
+        if visibility is not None and (visibility.ndim != 2 or visibility.dtype.kind != "f"):
+            raise ValueError(
+                f"visibility: expected (G, P) floats, got {visibility.dtype} {visibility.shape}"
             )
         yield names.tolist(), stored, visibility, about_from_array(arrays["about"])
     except KeyError as error:

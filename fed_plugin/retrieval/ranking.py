@@ -224,6 +224,8 @@ def checked_distances(distmat: ArrayLike) -> NDArray:
         ValueError: The array is not two-dimensional or is empty, or a distance is NaN.
         TypeError: The distances are not real numbers.
     """
+    if hasattr(distmat, "detach"):  # a torch tensor, of any float type, on any device
+        distmat = distmat.detach().double().cpu().numpy()
     distmat = np.asarray(distmat)
     if distmat.ndim != 2 or 0 in distmat.shape:
         raise ValueError(

@@ -65,6 +65,8 @@ def rank_features(
             below 1, or no query has a right answer.
         RuntimeError: This machine gives other distances for the same block each time.
     """
+    if not hasattr(gallery, "shape"):
+        gallery = np.asarray(gallery, np.float32)
     query = checked_features("query", query)
     if metric not in _METRICS:
         raise ValueError(f"metric {metric!r}: expected one of {', '.join(_METRICS)}")

@@ -38,11 +38,18 @@ def jaccard_distance(
         (Q, N - Q) distances of queries and gallery in [0, 1]; (N, N) of all images.
 
     Raises:
-        ValueError: Features that are not finite or not two-dimensional, ``k1`` or ``k2`` below 1,
-            or a number of queries that leaves no query or no gallery.
+        ValueError: Features that are not finite, too large or not two-dimensional, ``k1`` or
+            ``k2`` below 1, or a number of queries that leaves no query or no gallery.
     """
     features = np.ascontiguousarray(checked_features("images'", features))
     count = len(features)
+    with np.errstate(over="ignore"):
+        squares = np.einsum("nd,nd->n", features, features)
+    if not np.isfinite(4 * squares.max()):
+        raise ValueError(
+            f"images' features reach {np.abs(features).max():.3g}: expected numbers whose squared "
+            "distances float32 can hold; try unit length, or checking the model (a diverged run?)"
+        )
     if k1 < 1 or k2 < 1:
         raise ValueError(f"k1={k1}, k2={k2}: expected at least 1 of each; try 20 and 6")
     if num_query is not None and not 0 < num_query < count:

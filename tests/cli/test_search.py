@@ -191,7 +191,7 @@ def test_another_model_is_refused(gallery, words, tmp_path, capsys):
         (["index", "{gallery}", "-o", "gone/g.npz", "{model}"], "a folder that is there"),
         (["index", "{gallery}", "-o", "{out}", "--add"], "no such file"),
         (["index", "-o", "{out}", "--remove", "x"], "no such file"),
-        (["index", "{gallery}", "-o", "{out}", "--remove", "x"], "expected no GALLERY"),
+        (["index", "{gallery}", "-o", "{out}", "--remove", "x"], "expected --out alone"),
         (["search", "{out}", "x.jpg"], "no such file"),
         (["search", "{out}", "x.jpg", "--top", "0"], "--top 0"),
     ],

@@ -80,13 +80,13 @@ def test_an_index_without_parts_or_images(tmp_path):
     assert empty.search(np.zeros((2, 4), np.float32), 3)[0].shape == (2, 0)
     empty.save(tmp_path / "empty.npz")
     assert len(GalleryIndex.load(tmp_path / "empty.npz")) == 0
-    empty.add(["a"], np.ones((1, 4)))
+    empty.add(["a"], np.full((1, 4), 0.5))
     with pytest.raises(ValueError, match="estimates none"):
         empty.search(np.ones((1, 4)), 1, np.ones((1, 3)))
 
 
 def test_mistakes_change_nothing(index):
-    new = np.ones((2, 12), np.float32)
+    new = np.full((2, 12), 12**-0.5, np.float32)
     for names, descriptors, words in (
         (["x", "x"], new, "twice, first x"),
         (["x", "0.jpg"], new, "first 0.jpg"),
@@ -125,9 +125,36 @@ def test_other_files_are_refused_by_name(index, tmp_path):
     np.savez(path, names=np.array(["a"]))
     with pytest.raises(ValueError, match="descriptors"):
         GalleryIndex.load(path)
-    np.savez(path, names=np.array(["a", "b"]), descriptors=np.ones((1, 3)), about=np.array("{}"))
+    np.savez(
+        path, names=np.array(["a", "b"]), descriptors=np.full((1, 3), 3**-0.5), about=np.array("{}")
+    )
     with pytest.raises(ValueError, match=r"got \(2,\) and \(1, 3\)"):
         GalleryIndex.load(path)
     np.savez(path, names=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="pickle"):
         GalleryIndex.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("visibility", lambda x: np.float32(1), r"visibility: expected \(G, P\) floats"),
+        ("visibility", lambda x: x.astype(str), r"visibility: expected \(G, P\) floats"),
+        ("visibility", lambda x: -7 * x, r"visibility: expected shares in \[0, 1\]"),
+        ("descriptors", lambda x: 1000 * x, "descriptors: expected unit length, got"),
+        ("descriptors", lambda x: x.astype(str), r"descriptors \(G, D\) of floats"),
+        ("descriptors", lambda x: x > 0, r"descriptors \(G, D\) of floats"),
+    ],
+)
+def test_a_file_with_other_arrays_is_refused_by_name(index, tmp_path, name, change, words):
+    path = tmp_path / "a.npz"
+    index.save(path)
+    arrays = dict(np.load(path))
+    np.savez(path, **{**arrays, name: change(arrays[name])})
+    with pytest.raises(ValueError, match=rf"a\.npz: not a gallery index: .*{words}"):
+        GalleryIndex.load(path)
+
+
+def test_descriptors_that_are_not_of_unit_length_are_refused(index):
+    with pytest.raises(ValueError, match="expected unit length, got 2 to 2"):
+        index.add(["new.jpg"], 2 * index.descriptors[:1], np.ones((1, 3)))

@@ -91,6 +91,10 @@ def test_a_tensor_is_as_good_as_an_array_and_stays_as_it_was(change):
     whole = rank_features(query, tensor.detach().float().numpy().copy(), *labels)
     assert_same(rank_features(query, tensor, *labels, rows_at_once=50), whole)
     assert torch.equal(tensor.detach(), before)
+    assert_same(
+        rank_features(query.tolist(), gallery.tolist(), *labels),
+        rank_features(query, gallery, *labels),
+    )
 
 
 def test_tiles_of_queries_change_nothing(monkeypatch):

@@ -126,3 +126,10 @@ def test_what_cannot_be_re_ranked_is_refused():
     features[3, 1] = np.nan
     with pytest.raises(ValueError, match="images' features hold NaN or infinity in 1 of 48 rows"):
         jaccard_distance(features)
+
+
+@pytest.mark.parametrize("size", [1e19, 3e38])
+def test_features_too_large_for_their_squares_are_refused(size):
+    features = np.full((40, 8), size, np.float32)
+    with pytest.raises(ValueError, match=r"features reach .*: expected numbers whose squared"):
+        jaccard_distance(features, 20, 6)

@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> None:
         found = index.compress()
         print(
             f"compressed: {found:.2%} of the 50 most similar of 100 photos are found, or others as "
-            "similar to 0.001"
+            "similar to 0.0001"
         )
     index.save(target)
     print(

@@ -14,7 +14,7 @@ from fed_plugin.retrieval.exact_descriptors import ExactDescriptors
 SAMPLE = 20_000
 """Descriptors that are looked at to find what may be left out."""
 
-SAME = 0.001
+SAME = 0.0001
 """Of a similarity: answers that differ by less are equally good."""
 
 _BLOCK = 65_536

@@ -70,15 +70,15 @@ def fed_bytes(identities: int = IDENTITIES) -> int:
 
 def products_per_second(dtype: torch.dtype = torch.float32, rounds: int = 10) -> float:
     """Measure how many multiplications of a matrix product this machine does, at best."""
-    left, right = torch.randn(2, 2048, C, device=device()).to(dtype), torch.randn(C, 4 * C)
-    factor = right.to(device(), dtype)
+    features = torch.randn(4096, C, device=device()).to(dtype)
+    weights = torch.randn(C, 4 * C, device=device()).to(dtype)
     seconds = []
     for _ in range(rounds):
         start = time.perf_counter()
-        left @ factor
+        features @ weights
         wait()
         seconds.append(time.perf_counter() - start)
-    return left.numel() * 4 * C / min(seconds)
+    return features.numel() * 4 * C / min(seconds)
 
 
 def floor(batch: int, rate: float, identities: int = IDENTITIES) -> str:

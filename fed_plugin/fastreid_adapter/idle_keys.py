@@ -15,15 +15,16 @@ logger = logging.getLogger("fastreid.fed_plugin.config")
 
 def warn_of_idle_keys(cfg: Any) -> None:
     """Warn where a precision or an occlusion was asked for that will not happen."""
+    default = get_cfg()
     method, precision = cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.FED.PRECISION
-    if method != "FED" and precision != get_cfg().MODEL.FED.PRECISION:
+    if method != "FED" and precision != default.MODEL.FED.PRECISION:
         logger.warning(
             "MODEL.FED.PRECISION=%s changes nothing: META_ARCHITECTURE %s does not read it; try "
             "SOLVER.AMP.ENABLED True on a GPU",
             precision,
             method,
         )
-    changed = sorted(_changed(cfg.INPUT.NPO, get_cfg().INPUT.NPO, "INPUT.NPO"))
+    changed = sorted(_changed(cfg.INPUT.NPO, default.INPUT.NPO, "INPUT.NPO"))
     if changed and NPO not in cfg.INPUT.EXTRA_TRANSFORMS:
         logger.warning(
             "%s: no image is occluded, as INPUT.EXTRA_TRANSFORMS leaves %s out; try "

@@ -151,7 +151,13 @@ class FED(nn.Module):
         return self._learn(images, batch["targets"].clamp(min=0).to(self.device), remembered)
 
     def _learn(self, images: Tensor, targets: Tensor, remembered: bool) -> dict[str, Tensor]:
-        """Compute the losses, then let the memories learn; until the log, no GPU is waited for."""
+        """Compute the losses, then let the memories learn; until the log, no GPU is waited for.
+
+        Args:
+            images: (B, 2, 3, H, W) on the model's device.
+            targets: (B,) int64 in [0, M), likewise.
+            remembered: whether the targets are identities, which the memories learn.
+        """
         holistic, occluded = images.unbind(1)
         target = visibility_target(holistic, occluded, self.heads.num_parts, self.visibility_rule)
         with self._autocast():

@@ -104,14 +104,12 @@ class CompressedDescriptors:
             KeyError: One of ``ARRAYS`` is not there.
             ValueError: As the class.
         """
-        candidates = np.asarray(arrays.get("candidates", _CANDIDATES))  # in the first files: none
-        if candidates.shape or candidates.dtype.kind != "i":
-            raise ValueError(f"candidates: expected a number, got {candidates.dtype} {candidates}")
+        candidates = _number(arrays, "candidates", "i", _CANDIDATES)
+        lost = _number(arrays, "lost", "f", float("nan"))
         kept = {name: np.asarray(arrays[name]) for name in ARRAYS}
         for name, array in kept.items():
             if array.dtype == np.float64:
                 kept[name] = array.astype(np.float32)
-        lost = float(arrays.get("lost", np.nan))
         return cls(**kept, candidates=int(candidates), lost=lost)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -197,3 +195,11 @@ class CompressedDescriptors:
         bytes_part = self.codes[rows].astype(np.float32) @ (rest * self.step)
         found: NDArray[np.float32] = self.scanned[rows] @ first + bytes_part + rest @ self.low
         return found
+
+
+def _number(arrays: Mapping[str, Any], name: str, kind: str, default: float) -> float:
+    """Return a number of a file; the first files had none."""
+    value = np.asarray(arrays.get(name, default))
+    if value.shape or value.dtype.kind != kind:
+        raise ValueError(f"{name}: expected a number, got {value.dtype} {value}")
+    return value.item()  # type: ignore[no-any-return]

@@ -50,13 +50,15 @@ def compress(
     compressed = CompressedDescriptors.trained(exact.restored(_spread(len(exact), SAMPLE)))
     for start in range(0, len(exact), _BLOCK):
         compressed.add(exact.restored(slice(start, start + _BLOCK)))
-    compressed.lost = compressed.lost_by(exact.restored(_spread(len(exact), queries)))
-    recall = recall_of(compressed, exact, top, queries)
-    most = min(MOST_CANDIDATES, -(-len(exact) // min(top, len(exact))))
+    asking, worst = _asking(exact, top, queries)
+    compressed.lost = compressed.lost_by(asking)
+    top = min(top, len(exact))
+    recall = _as_good(compressed, exact, asking, worst, top)
+    most = min(MOST_CANDIDATES, -(-len(exact) // top))
     while recall < WANTED_RECALL and compressed.candidates < most:
         fewer, found = compressed.candidates, recall
         compressed.candidates = min(2 * fewer, most)
-        recall = recall_of(compressed, exact, top, queries)
+        recall = _as_good(compressed, exact, asking, worst, top)
         if recall - found < WORTHWHILE:
             compressed.candidates = fewer
             return compressed, found
@@ -94,12 +96,28 @@ def recall_of(
         top: how many answers of each query.
         queries: how many of the descriptors ask, evenly spread over them.
     """
-    top = min(top, len(exact))
+    asking, worst = _asking(exact, top, queries)
+    return _as_good(compressed, exact, asking, worst, min(top, len(exact)))
+
+
+def _asking(
+    exact: ExactDescriptors, top: int, queries: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return descriptors (Q, D) that ask, and how similar their last exact answer is (Q, 1)."""
     asking = exact.restored(_spread(len(exact), queries))
-    right = exact.search(asking, top)[0]
-    found = exact.restored(compressed.search(asking, top)[1].ravel())
-    similar = np.einsum("qd,qkd->qk", asking, found.reshape(len(asking), top, -1))
-    return float((similar >= right[:, -1:] - SAME).mean())
+    return asking, exact.search(asking, min(top, len(exact)))[0][:, -1:]
+
+
+def _as_good(
+    compressed: CompressedDescriptors,
+    exact: ExactDescriptors,
+    asking: NDArray[np.float32],
+    worst: NDArray[np.float32],
+    top: int,
+) -> float:
+    rows = compressed.search(asking, top)[1]  # (Q, top)
+    found = exact.restored(rows.ravel()).reshape(len(asking), top, -1)
+    return float((np.einsum("qd,qkd->qk", asking, found) >= worst - SAME).mean())
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:

@@ -85,7 +85,8 @@ def rank(
     One row of distances is sorted at a time: beside its input it needs memory for one row.
 
     Args:
-        distmat: (Q, G) distances, any real dtype, smaller is nearer; infinities are allowed.
+        distmat: (Q, G) distances, an array or a torch tensor of any real dtype, smaller is nearer;
+            infinities are allowed.
         q_pids: (Q,) identities of the queries, numbers or strings.
         g_pids: (G,) identities of the gallery.
         q_camids: (Q,) cameras of the queries.
@@ -224,8 +225,9 @@ def checked_distances(distmat: ArrayLike) -> NDArray:
         ValueError: The array is not two-dimensional or is empty, or a distance is NaN.
         TypeError: The distances are not real numbers.
     """
-    if hasattr(distmat, "detach"):  # a torch tensor, of any float type, on any device
-        distmat = distmat.detach().double().cpu().numpy()
+    if hasattr(distmat, "detach"):  # a torch tensor, on any device; NumPy has no bfloat16
+        distmat = distmat.detach().cpu()
+        distmat = distmat.float() if "bfloat16" in str(distmat.dtype) else distmat
     distmat = np.asarray(distmat)
     if distmat.ndim != 2 or 0 in distmat.shape:
         raise ValueError(

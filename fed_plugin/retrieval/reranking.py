@@ -45,7 +45,8 @@ def jaccard_distance(
     count = len(features)
     with np.errstate(over="ignore"):
         squares = np.einsum("nd,nd->n", features, features)
-    if not np.isfinite(4 * squares.max()):
+        fits = np.isfinite(4 * squares.max())  # (a - b)^2 <= 4 max(a^2, b^2)
+    if not fits:
         raise ValueError(
             f"images' features reach {np.abs(features).max():.3g}: expected numbers whose squared "
             "distances float32 can hold; try unit length, or checking the model (a diverged run?)"
@@ -58,7 +59,7 @@ def jaccard_distance(
         )
     neighbors = _neighbors(features, min(k1, count))  # (N, k1)
     members = _mutual_neighbors(neighbors, int(np.around(k1 / 2)) + 1)
-    encoding = _weighted(features, members)  # V, (N, N)
+    encoding = _weighted(features, squares, members)  # V, (N, N)
     if k2 > 1:
         encoding = _average_of(neighbors[:, :k2]) @ encoding
     if num_query is None:
@@ -107,9 +108,10 @@ def _of_rows(columns: NDArray[np.int64], value: float) -> csr_matrix:
     return csr_matrix((data, columns.ravel(), starts), shape=(rows, rows))
 
 
-def _weighted(features: NDArray[np.float32], members: csr_matrix) -> csr_matrix:
+def _weighted(
+    features: NDArray[np.float32], squares: NDArray[np.float32], members: csr_matrix
+) -> csr_matrix:
     """Return V: members' weights fall with their squared distance, a row sums to 1: equation 7."""
-    squares = np.einsum("nd,nd->n", features, features)
     weights = np.empty(members.nnz, np.float32)
     for row, (start, end) in enumerate(zip(members.indptr[:-1], members.indptr[1:], strict=True)):
         if start == end:

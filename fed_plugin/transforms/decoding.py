@@ -91,7 +91,7 @@ def shrink_to_side(image: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]
 
 
 def shrink_to_cover(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Shrink an image until one side more would be too short to cover a rectangle with.
+    """Shrink an image as long as it covers a rectangle; one that does not stays as it is.
 
     Args:
         image: (H, W, 3) uint8, or (H, W, 4) with alpha.
@@ -99,8 +99,8 @@ def shrink_to_cover(image: NDArray[np.uint8], height: int, width: int) -> NDArra
         width: columns of the rectangle.
 
     Returns:
-        (H' >= height, W' >= width, 3 or 4) uint8, the same object where nothing had to be done; a
-        crop over 2:1 high stays so.
+        (H', W', 3 or 4) uint8 of about the same shape, the same object where nothing had to be
+        done; a crop over 2:1 high stays so.
     """
     return _shrunk(image, max(height / image.shape[0], width / image.shape[1]))
 

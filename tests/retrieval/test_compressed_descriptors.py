@@ -150,6 +150,7 @@ def test_few_or_broken_descriptors_are_refused(gallery, tmp_path):
         ("candidates", np.array(0)),
         ("candidates", np.array([8])),
         ("candidates", np.array("8")),
+        ("lost", np.array([0.1, 0.2])),
         ("step", -made.step),
         ("axes", 2 * made.axes),
     ):

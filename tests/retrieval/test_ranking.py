@@ -220,3 +220,17 @@ def test_any_small_case_equals_the_slow_loop(slow_ranking, data):
         return
     for ours, expected in zip(evaluate_rank(*case), slow, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.bfloat16, torch.Tensor.requires_grad_])
+def test_a_tensor_of_distances_ranks_as_an_array(draw_case, change):
+    distances, *labels = draw_case(3, queries=9, gallery=40, pids=5, cameras=3, steps=8)
+    tensor = change(torch.from_numpy(np.asarray(distances, np.float32)))
+    whole = rank(tensor.detach().float().numpy(), *labels)
+    assert rank(tensor, *labels).mAP == whole.mAP
+
+
+def test_distances_that_are_no_real_numbers_are_refused_as_tensors_too(draw_case):
+    distances, *labels = draw_case(3, queries=9, gallery=40, pids=5, cameras=3)
+    with pytest.raises(TypeError, match="expected real numbers"):
+        rank(torch.from_numpy(np.asarray(distances, np.complex64)), *labels)

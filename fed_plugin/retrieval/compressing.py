@@ -41,7 +41,7 @@ def compress(
         queries: how many of the descriptors ask, evenly spread over them.
 
     Returns:
-        What holds them, and the share of the exact answers that it finds.
+        What holds them, and the share of its answers that are as good as the exact ones.
 
     Raises:
         ValueError: Too few descriptors to know what may be left out.
@@ -82,24 +82,6 @@ def check_enough(count: int, width: int) -> None:
         )
 
 
-def recall_of(
-    compressed: CompressedDescriptors, exact: ExactDescriptors, top: int, queries: int
-) -> float:
-    """Return the share of answers as good as the exact ones, of searches for some of the gallery.
-
-    As good is what is as similar as the last of the exact answers, or less so by ``SAME`` at most:
-    which of many copies of a photo is found is all one.
-
-    Args:
-        compressed: all descriptors of ``exact``, in their order.
-        exact: (G, D) as they were.
-        top: how many answers of each query.
-        queries: how many of the descriptors ask, evenly spread over them.
-    """
-    asking, worst = _asking(exact, top, queries)
-    return _as_good(compressed, exact, asking, worst, min(top, len(exact)))
-
-
 def _asking(
     exact: ExactDescriptors, top: int, queries: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -115,6 +97,10 @@ def _as_good(
     worst: NDArray[np.float32],
     top: int,
 ) -> float:
+    """Return the share of answers that are as similar as ``worst``, or less so by SAME at most.
+
+    Which of many copies of a photo is found is all one.
+    """
     rows = compressed.search(asking, top)[1]  # (Q, top)
     found = exact.restored(rows.ravel()).reshape(len(asking), top, -1)
     return float((np.einsum("qd,qkd->qk", asking, found) >= worst - SAME).mean())

@@ -99,6 +99,14 @@ def _checked_pair(query: Any, gallery: Any) -> tuple[NDArray[np.float32], NDArra
     return query, gallery
 
 
+def array_of(values: Any) -> NDArray[Any]:
+    """Return an array of what is one, or a torch tensor on any device; NumPy has no bfloat16."""
+    if hasattr(values, "detach"):  # without importing torch for it
+        values = values.detach().cpu()
+        values = values.float() if "bfloat16" in str(values.dtype) else values
+    return np.asarray(values)
+
+
 def checked_features(name: str, features: Any, first: int = 0) -> NDArray[np.float32]:
     """Return features as a NumPy array, or refuse them.
 
@@ -110,9 +118,7 @@ def checked_features(name: str, features: Any, first: int = 0) -> NDArray[np.flo
     Raises:
         ValueError: They are not two-dimensional, none, or not finite.
     """
-    if hasattr(features, "detach"):  # a torch tensor, without importing torch for it
-        features = features.detach().float().cpu().numpy()
-    features = np.asarray(features, dtype=np.float32)
+    features = np.asarray(array_of(features), dtype=np.float32)
     if features.ndim != 2 or 0 in features.shape:
         raise ValueError(f"{name} features have shape {features.shape}: expected (images, D)")
     broken = np.flatnonzero(~np.isfinite(features).all(axis=1))

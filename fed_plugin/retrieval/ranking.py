@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fed_plugin.retrieval.distances import array_of
+
 
 @dataclass(frozen=True)
 class RankingResult:
@@ -85,8 +87,7 @@ def rank(
     One row of distances is sorted at a time: beside its input it needs memory for one row.
 
     Args:
-        distmat: (Q, G) distances, an array or a torch tensor of any real dtype, smaller is nearer;
-            infinities are allowed.
+        distmat: (Q, G) array or tensor, any real dtype, smaller is nearer; infinities are allowed.
         q_pids: (Q,) identities of the queries, numbers or strings.
         g_pids: (G,) identities of the gallery.
         q_camids: (Q,) cameras of the queries.
@@ -225,10 +226,7 @@ def checked_distances(distmat: ArrayLike) -> NDArray:
         ValueError: The array is not two-dimensional or is empty, or a distance is NaN.
         TypeError: The distances are not real numbers.
     """
-    if hasattr(distmat, "detach"):  # a torch tensor, on any device; NumPy has no bfloat16
-        distmat = distmat.detach().cpu()
-        distmat = distmat.float() if "bfloat16" in str(distmat.dtype) else distmat
-    distmat = np.asarray(distmat)
+    distmat = array_of(distmat)
     if distmat.ndim != 2 or 0 in distmat.shape:
         raise ValueError(
             f"distmat has shape {distmat.shape}: expected (queries, gallery images), at least one "

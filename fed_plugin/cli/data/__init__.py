@@ -1,1 +1,0 @@
-"""``data``: data sets and occluder sets, drawn, checked and built; a module per command."""

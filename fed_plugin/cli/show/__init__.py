@@ -1,1 +1,0 @@
-"""``show``: pictures of what happens inside; a module per command."""

@@ -30,18 +30,18 @@ test: ready
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 demo: ready
-	$(RUN) -m fed_plugin demo $(ARGS)
+	$(VENV)/bin/fed-plugin demo $(ARGS)
 
 SOAK := kills ranks broken_inputs long_run import_hook
 
 soak: ready
 	@failed=""; for name in $(SOAK); do echo "== $$name"; \
-	  $(RUN) benchmarks/reliability/$$name.py || failed="$$failed $$name"; done; \
-	$(RUN) benchmarks/reliability/page.py; \
+	  $(RUN) tests/soak/$$name.py || failed="$$failed $$name"; done; \
+	$(RUN) tests/soak/page.py; \
 	test -z "$$failed" || { echo "not as expected:$$failed"; exit 1; }
 
 test-matrix: ready
-	$(RUN) benchmarks/reliability/versions.py $(CELLS) $(if $(KEEP),--keep)
+	$(RUN) tests/soak/versions.py $(CELLS) $(if $(KEEP),--keep)
 
 lint: ready
 	$(RUN) -m ruff check .

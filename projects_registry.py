@@ -55,7 +55,7 @@ class Project(NamedTuple):
     register: str = REGISTER
 
 
-BUILT_IN = (Project("FED", "fed_plugin.fastreid_adapter", "fed_plugin.fastreid_adapter.compat"),)
+BUILT_IN = (Project("FED", "fed_plugin.fastreid_adapter", "fed_plugin.fastreid_adapter.mends"),)
 
 
 class _State:

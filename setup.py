@@ -170,6 +170,7 @@ setup(
     packages=find_packages(include=["fed_plugin", "fed_plugin.*"]),
     package_dir={"": "."},  # lets setuptools make an editable install by a path, not by a finder
     py_modules=["projects_registry"],
+    entry_points={"console_scripts": ["fed-plugin=fed_plugin.cli:main"]},
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
     cmdclass={"build_py": BuildPy, "editable_wheel": EditableWheel},

@@ -2,11 +2,11 @@
 
 ``python benchmarks/collect_benchmark.py OUT benchmarks/results/synthocc_medium`` copies the joined
 results (with every query's outcome and the protocol cards), costs, report, and of each cell its
-record, training curve and robustness curve. ``python -m fed_plugin report`` reads the copy as it
+record, training curve and robustness curve. ``fed-plugin report`` reads the copy as it
 reads the benchmark's own folder.
 
 ``python benchmarks/collect_benchmark.py --restore benchmarks/results/synthocc_medium OUT`` makes
-such a folder of it again, where ``python -m fed_plugin benchmark`` runs only what is missing. Lists
+such a folder of it again, where ``fed-plugin benchmark`` runs only what is missing. Lists
 of failures and correlations of visibility need descriptors, which are not kept.
 """
 
@@ -17,7 +17,7 @@ import json
 import shutil
 from pathlib import Path
 
-from fed_plugin.cli.benchmark.cells import RESULT, read_record, write_json
+from fed_plugin.benchmark.cells import RESULT, read_record, write_json
 
 RESULTS = "results.json"
 WHOLE = (RESULTS, "costs.json", "report/report.*")

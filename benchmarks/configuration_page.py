@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from fed_plugin.fastreid_adapter import config
-from fed_plugin.fastreid_adapter.key_checks import KINDS
+from fed_plugin.fastreid_adapter.config import KINDS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "configuration.md"

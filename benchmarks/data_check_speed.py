@@ -25,7 +25,8 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from fed_plugin.datasets.checking import FactsCache, check, find_targets
+from fed_plugin.datasets.check import check, find_targets
+from fed_plugin.datasets.image_facts import FactsCache
 
 RESULTS = Path(__file__).parent / "results" / "data_check_speed.json"
 CAMERAS = 6

@@ -27,8 +27,8 @@ from PIL import Image
 from torch import nn
 from torchvision.models import resnet18
 
-from fed_plugin.datasets.synthocc import SIZES, build_synthocc
 from fed_plugin.retrieval import cosine_distance, rank
+from fed_plugin.synthocc import SIZES, build_synthocc
 
 NAME = re.compile(r"([-\d]+)_c(\d+)")
 NETWORK_SEEDS = range(5)

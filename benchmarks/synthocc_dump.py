@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.datasets.synthocc import read_visibility
 from fed_plugin.retrieval.feature_dump import FeatureDump
+from fed_plugin.synthocc import read_visibility
 
 KNOWN = ("method", "config", "seed", "epoch", "overrides")
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fed_plugin.cli.report.benchmark_folder import Benchmark, read_benchmark
-from fed_plugin.cli.report.protocols import Table, make_tables
-from fed_plugin.cli.report.robustness import Robustness, read_robustness
-from fed_plugin.cli.report.tables import Gap, Number, Row
+from fed_plugin.report.curves import Robustness, read_robustness
+from fed_plugin.report.tables import Benchmark, Gap, Number, Row, Table, make_tables, read_benchmark
 from fed_plugin.retrieval.result import Metric
 
 KEPT = Path(__file__).parent / "results" / "synthocc_medium"

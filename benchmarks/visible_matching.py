@@ -15,12 +15,11 @@ import numpy as np
 from synthocc_dump import known_of, read_words, visible_shares
 from tabulate import tabulate
 
-from fed_plugin.retrieval.distances import cosine_distance
+from fed_plugin.retrieval.distances import cosine_distance, visible_similarity
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.intervals import paired_bootstrap
-from fed_plugin.retrieval.part_matching import visible_similarity
 from fed_plugin.retrieval.ranking import rank
-from fed_plugin.retrieval.visible_share import EDGES
+from fed_plugin.retrieval.result import EDGES
 
 METRICS = ("Rank-1", "mAP")
 

@@ -5,6 +5,9 @@ needs fast-reid, ``fed_plugin.modeling`` needs PyTorch alone. ``fed_plugin.Embed
 when somebody asks for it.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +21,5 @@ def __getattr__(name: str) -> Any:
     if name not in ("Embedder", "Embeddings"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import projects_registry  # noqa: F401 - arms the mends, also without the .pth line
-    from fed_plugin.fastreid_adapter import embedder
 
-    return getattr(embedder, name)
+    return getattr(import_module("fed_plugin.fastreid_adapter.embedder"), name)

@@ -1,4 +1,6 @@
-"""``python -m fed_plugin <command>``."""
+"""``fed-plugin <command>``."""
+
+from __future__ import annotations
 
 from fed_plugin.cli import main
 

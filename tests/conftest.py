@@ -102,7 +102,7 @@ def draw_posetrack():
 @pytest.fixture(scope="session")
 def synthocc_root(tmp_path_factory):
     """A folder that holds SynthOcc tiny; not to be written to."""
-    from fed_plugin.datasets.synthocc import build_synthocc
+    from fed_plugin.synthocc import build_synthocc
 
     root = tmp_path_factory.mktemp("datasets")
     build_synthocc(root / "SynthOcc", "tiny", workers=1)

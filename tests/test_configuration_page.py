@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fed_plugin.fastreid_adapter.key_checks import KINDS
+from fed_plugin.fastreid_adapter.config import KINDS
 
 ROOT = Path(__file__).parents[1]
 

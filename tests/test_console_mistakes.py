@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch.multiprocessing import ProcessRaisedException
 
-from fed_plugin.cli.mistakes import one_sentence_for_mistakes
+from fed_plugin.console import one_sentence_for_mistakes
 
 TRACEBACK = (
     "\n\n-- Process 1 terminated with the following error:\nTraceback (most recent call last):\n"

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from fed_plugin.retrieval.whole_files import check_writable, written_whole
+from fed_plugin.files import check_writable, written_whole
 
 
 def test_a_path_in_a_folder_that_is_there_may_be_written(tmp_path):

@@ -1,4 +1,4 @@
-"""A few of the broken inputs of ``benchmarks/reliability``, some of every category."""
+"""A few of the broken inputs of ``tests/soak``, some of every category."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "reliability"
+FOLDER = Path(__file__).parents[1] / "tests" / "soak"
 SAMPLE = 33
 
 

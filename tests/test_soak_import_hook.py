@@ -1,4 +1,4 @@
-"""The import hook in the situations of ``benchmarks/reliability``, without its mounts and hosts."""
+"""The import hook in the situations of ``tests/soak``, without its mounts and hosts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = str(Path(__file__).parents[1] / "benchmarks" / "reliability")
+SCRIPTS = str(Path(__file__).parents[1] / "tests" / "soak")
 sys.path.insert(0, SCRIPTS)
 try:
     from hook_environment import Environment, build_wheel

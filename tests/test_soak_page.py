@@ -1,4 +1,4 @@
-"""Short forms of ``benchmarks/reliability``: what ``make soak`` does for minutes."""
+"""Short forms of ``tests/soak``: what ``make soak`` does for minutes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = ROOT / "benchmarks" / "reliability"
+SCRIPTS = ROOT / "tests" / "soak"
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from fed_plugin.cli.machine import machine_words
-from fed_plugin.retrieval.whole_files import written_whole
+from fed_plugin.console import machine_words
+from fed_plugin.files import written_whole
 
 RESULTS = Path(__file__).parents[1] / "results" / "speed"
 FORMAT = "fed_plugin.speed/1"

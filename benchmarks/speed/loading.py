@@ -26,7 +26,7 @@ from steps import configured
 from tabulate import tabulate
 from torch import set_num_threads
 
-from fed_plugin.datasets.synthocc import build_synthocc
+from fed_plugin.synthocc import build_synthocc
 
 BATCH = 32
 PIPELINES = {"stock transforms": (), "with NPO": ("NPOAugmentation",)}

@@ -22,7 +22,7 @@ import torch
 from interleaved import peak_resident, reset_peak, resident, write_row
 from tabulate import tabulate
 
-from fed_plugin.cli.progress import ProgressLine
+from fed_plugin.console import ProgressLine
 from fed_plugin.retrieval import cosine_distance, rank, rank_features
 
 LABELS = ("q_pids", "g_pids", "q_camids", "g_camids")

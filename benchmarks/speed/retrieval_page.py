@@ -17,9 +17,8 @@ from typing import Any
 from interleaved import RESULTS
 from tabulate import tabulate
 
-from fed_plugin.visualization.line_figure import Curve, Panel
-from fed_plugin.visualization.line_sheet import line_sheet
-from fed_plugin.visualization.palette import INK
+from fed_plugin.visualization.canvas import INK
+from fed_plugin.visualization.lines import Curve, Panel, line_sheet
 
 DOCS = Path(__file__).parents[2] / "docs"
 OURS, FAISS, HOST = "fed_plugin", "faiss, exact", "fast-reid"

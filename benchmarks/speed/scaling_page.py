@@ -21,9 +21,8 @@ from typing import Any
 
 from interleaved import RESULTS
 
-from fed_plugin.visualization.line_figure import Curve, Panel
-from fed_plugin.visualization.line_sheet import line_sheet
-from fed_plugin.visualization.palette import INK
+from fed_plugin.visualization.canvas import INK
+from fed_plugin.visualization.lines import Curve, Panel, line_sheet
 
 DOCS = Path(__file__).parents[2] / "docs"
 START, END = "<!-- scaling -->\n", "<!-- /scaling -->"

@@ -27,9 +27,8 @@ from interleaved import (
     write_row,
 )
 
-from fed_plugin.retrieval.blocks_of_rows import give_back_pages
-from fed_plugin.retrieval.compressing import compress
-from fed_plugin.retrieval.exact_descriptors import ExactDescriptors
+from fed_plugin.retrieval.large_ranking import give_back_pages
+from fed_plugin.search.gallery_index import ExactDescriptors, compress
 
 EXACT, OURS = "faiss IndexFlatIP", "CompressedDescriptors"
 TOP = 50

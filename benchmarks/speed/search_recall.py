@@ -18,11 +18,9 @@ from drawn_people import IMAGES_PER_PERSON, WIDTH, Crowd
 from interleaved import write_row
 from tabulate import tabulate
 
-from fed_plugin.retrieval.compressed_descriptors import CompressedDescriptors
-from fed_plugin.retrieval.compressing import compress
 from fed_plugin.retrieval.distances import unit_rows
-from fed_plugin.retrieval.exact_descriptors import ExactDescriptors
 from fed_plugin.retrieval.feature_dump import FeatureDump
+from fed_plugin.search.gallery_index import CompressedDescriptors, ExactDescriptors, compress
 
 POWERS = (1.0, 0.75, 0.5, 0.25)
 TOP, QUERIES = 50, 200

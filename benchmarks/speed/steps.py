@@ -15,8 +15,8 @@ from fastreid.modeling.backbones.vision_transformer import build_vit_backbone
 from torch import Tensor, nn
 
 import fed_plugin.fastreid_adapter  # noqa: F401  (registers what the configs name)
-from fed_plugin.fastreid_adapter.costs.running_method import RunningMethod
-from fed_plugin.installed_configs import find_config
+from fed_plugin.fastreid_adapter.config_files import find_config
+from fed_plugin.fastreid_adapter.running_method import RunningMethod
 
 CONFIG = "occluded_duke_vit_base"
 IDENTITIES = 702

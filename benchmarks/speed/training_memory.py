@@ -24,7 +24,7 @@ from tabulate import tabulate
 from torch import Tensor, nn
 from training_floor import VIT_PARAMETERS, fed_parameters
 
-from fed_plugin.fastreid_adapter.costs.peak_memory import peak_above_before, storage_bytes
+from fed_plugin.costs.measure import peak_above_before, storage_bytes
 
 TARGET = "<= 1.08 of the bare stock ViT's peak plus FED's own weights, gradients and momentum"
 COLUMNS = ["step", "stays", "peak", "resident", "ratio", "resident ratio", "CPU s of a step"]

@@ -22,8 +22,7 @@ from interleaved import RESULTS, compared, in_turns, print_table, write_row
 from steps import IDENTITIES, THREADS, VIEWS, device, named, training_steps
 from training_floor import floor, products_per_second
 
-from fed_plugin.visualization.line_figure import Curve, Panel
-from fed_plugin.visualization.training_figure import training_figure
+from fed_plugin.visualization.lines import Curve, Panel, training_figure
 
 BASELINE = "bare stock ViT, fp32"
 PANELS = {"seconds per photo": "wall", "ratio": "ratio", "ratio of CPU time": "cpu_ratio"}

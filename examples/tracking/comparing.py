@@ -17,8 +17,12 @@ from observations import Observation
 from switches import Counts, count
 from tracker import Rule, follow
 
-from fed_plugin.retrieval.intervals import bootstrap_interval, paired_bootstrap
-from fed_plugin.retrieval.paired_tests import holm_adjusted, sign_flip_test
+from fed_plugin.retrieval.intervals import (
+    bootstrap_interval,
+    holm_adjusted,
+    paired_bootstrap,
+    sign_flip_test,
+)
 
 GATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 2.0)
 LEAST_IOUS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)

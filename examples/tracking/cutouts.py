@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from walks import Moment
 
-from fed_plugin.datasets.synthocc.bags import carrying_side
-from fed_plugin.datasets.synthocc.cameras import Camera
-from fed_plugin.datasets.synthocc.figure import Placement, draw_posed
-from fed_plugin.datasets.synthocc.identity import Identity
-from fed_plugin.datasets.synthocc.occluders import THINGS
-from fed_plugin.datasets.synthocc.skeleton import draw_pose
+from fed_plugin.synthocc.body import draw_pose
+from fed_plugin.synthocc.clothes import carrying_side
+from fed_plugin.synthocc.figure import Camera, Placement, draw_posed
+from fed_plugin.synthocc.identity import Identity
+from fed_plugin.synthocc.obstacles import THINGS
 
 _THING_SCALE = 194.0  # pixels per metre that SynthOcc's things are drawn for
 _FILL = 0.92  # share of a box's height that the person takes, as in SynthOcc's images

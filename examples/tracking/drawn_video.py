@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from walks import place_obstacles, walk
 
-from fed_plugin.datasets.synthocc.brushes import as_floats, soft
-from fed_plugin.datasets.synthocc.identity import draw_identities
-from fed_plugin.datasets.synthocc.locations import CAMERAS
-from fed_plugin.datasets.synthocc.scenes import draw_scene
-from fed_plugin.datasets.synthocc.streams import stream
+from fed_plugin.synthocc.casting import CAMERAS
+from fed_plugin.synthocc.identity import draw_identities, stream
+from fed_plugin.synthocc.scenes import draw_scene
+from fed_plugin.synthocc.surface import as_floats, soft
 
 WIDTH, HEIGHT = 480, 256
 FINER = 2  # frames are drawn this many times larger and averaged

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from observations import Observation
 from switches import NO_TRACK
 
-from fed_plugin.visualization.canvas import Canvas
-from fed_plugin.visualization.lettering import MARGIN, Heading
-from fed_plugin.visualization.palette import GREY, INK, PAPER
+from fed_plugin.visualization.canvas import GREY, INK, MARGIN, PAPER, Canvas, Heading
 
 # Okabe and Ito's colours, dark and light ones in turn; the number says which track it is.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442")

@@ -1,6 +1,6 @@
-r"""Does a descriptor keep people apart whom a video hides for a while? Identity switches, counted.
+"""Does a descriptor keep people apart whom a video hides for a while? Identity switches, counted.
 
-    python benchmarks/tracking/tracking.py --videos 20 -o tracking.json --picture tracking.png \
+    python examples/tracking/tracking.py --videos 20 -o tracking.json --picture tracking.png \
         --model FED=fed.yaml,fed.pth --model ViT=vit.yaml,vit.pth
 
 draws videos of people who cross each other and wait behind things (``drawn_video.py``), hands the
@@ -43,9 +43,8 @@ from tabulate import tabulate
 from tracker import Rule
 
 from fed_plugin import __version__
-from fed_plugin.cli.machine import machine_words
-from fed_plugin.cli.progress import ProgressLine
-from fed_plugin.retrieval.whole_files import check_writable, written_whole
+from fed_plugin.console import ProgressLine, machine_words
+from fed_plugin.files import check_writable, written_whole
 
 HISTOGRAM = "colour histogram"
 TUNING_SEED = 100_000  # videos whose seeds begin here choose the settings
@@ -145,7 +144,7 @@ def _arguments() -> argparse.Namespace:
 def _describers(args: argparse.Namespace) -> tuple[dict[str, Describe], dict[str, Any]]:
     """Return what describes, by name, and what the result says about the models."""
     from fed_plugin import Embedder  # not for the processes that draw
-    from fed_plugin.fastreid_adapter.tracker_appearance import TrackerAppearance
+    from fed_plugin.search.tracker_appearance import TrackerAppearance
 
     describers: dict[str, Describe] = {}
     about = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.datasets.synthocc.streams import stream
+from fed_plugin.synthocc.identity import stream
 
 DEPTH_METRES = 3.0  # how far the way from depth 0 to depth 1 is
 WIDTH_METRES = 7.2  # what the frame shows from side to side, at middle depth

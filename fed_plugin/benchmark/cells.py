@@ -7,14 +7,27 @@ there means finished) or ``failed.json``.
 
 from __future__ import annotations
 
+import argparse
 import json
+import logging
+import os
 import shutil
-from dataclasses import dataclass
+import signal
+import sys
+import threading
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+import projects_registry  # noqa: F401 - arms the mends, also where the .pth line is not installed
+from fed_plugin.console import WithoutTraceback, one_sentence_for_mistakes
+from fed_plugin.files import written_whole
 from fed_plugin.retrieval.result import Result
-from fed_plugin.retrieval.whole_files import written_whole
+
+if TYPE_CHECKING:
+    from fed_plugin.retrieval.feature_dump import FeatureDump
 
 FORMAT = "fed_plugin.cell/1"
 RECORD = "cell.json"
@@ -171,7 +184,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     if record is None or not record.keys() >= {"dataset", "method", "seed"}:
         raise ValueError(
             f"{folder / RECORD}: expected the record of a cell ({FORMAT}); try removing its folder "
-            "and running `python -m fed_plugin benchmark` again"
+            "and running `fed-plugin benchmark` again"
         )
     return record
 
@@ -202,3 +215,111 @@ def _differences(record: dict[str, Any], cell: Cell) -> tuple[str, ...]:
 
 def _said(settings: dict[str, Any], key: str) -> str:
     return repr(settings[key]) if key in settings else "the host's default"
+
+
+# The process of one cell: ``python -m fed_plugin.cli.benchmark.cell_process FOLDER``.
+#
+# Trains with the stock trainer by ``cell_config.yml``, describes the test set with the last
+# weights, ranks, and writes ``dump.npz`` and ``result.json``. It ends when its standard input does,
+# as the runner's pipe breaks when the runner dies.
+
+STOCK = "stock_evaluation.json"
+TOLERANCE = 0.1
+"""Points between fast-reid's own evaluation of the last weights and this one."""
+
+
+def main(words: list[str]) -> int:
+    """Run a cell; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m fed_plugin.benchmark.cells")
+    parser.add_argument("folder", type=Path, help="of a cell that the runner prepared")
+    parser.add_argument("--resume", action="store_true", help="from the newest checkpoint")
+    args = parser.parse_args(words)
+    end_with_the_runner()
+    with one_sentence_for_mistakes() as outcome:
+        run_cell(args.folder, args.resume)
+    return outcome.status
+
+
+def end_with_the_runner() -> None:
+    """Kill this process and all it started as soon as its standard input ends.
+
+    Not through ``sys.stdin``, whose lock a forked worker would inherit.
+    """
+    pipe = os.dup(0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+
+    def watch() -> None:
+        while os.read(pipe, 1):
+            continue
+        if os.getpgid(0) == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def run_cell(folder: Path, resume: bool) -> None:
+    """Train where there is something to train, evaluate, write the result.
+
+    Raises:
+        ValueError: the folder holds no cell.
+        RuntimeError: fast-reid's evaluator found other numbers.
+    """
+    record = read_record(folder)
+    if record["kind"] == "trained" and not is_trained(folder):
+        _train(folder, resume)
+    from fed_plugin.retrieval.card_files import card_of_dump
+    from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
+    from fed_plugin.retrieval.feature_dump import FeatureDump
+
+    if record["kind"] == "dump":
+        dump = FeatureDump.load(record["source"])
+    else:
+        dump = _describe(folder, record)
+    card = card_of_dump(dump, distance_for(dump))
+    result = evaluate_dump(dump, method=record["method"], card=card.to_json())
+    _check_against_the_stock_evaluator(result, folder / STOCK)
+    replace(dump, part_features=None).save(folder / DUMP)  # for the report's ranking lists
+    result.save(folder / RESULT)
+
+
+def _train(folder: Path, resume: bool) -> None:
+    """Train, and keep what the host's last evaluation found."""
+    from fed_plugin.fastreid_adapter.training import parse_flags, train_or_evaluate
+
+    words = ["--config-file", str(folder / CONFIG), *(["--resume"] if resume else [])]
+    logging.getLogger("fastreid.engine.train_loop").addFilter(WithoutTraceback())
+    found = train_or_evaluate(parse_flags(words, prog="benchmark")) or {}
+    numbers = {name: float(value) for name, value in found.items() if np.isscalar(value)}
+    write_json(folder / STOCK, numbers)
+
+
+def _describe(folder: Path, record: dict[str, Any]) -> FeatureDump:
+    """Describe the test set with the weights of the last epoch; untrained, with the config's."""
+    from fed_plugin.fastreid_adapter.config_files import read_config
+    from fed_plugin.fastreid_adapter.extract import dump_test_set
+
+    weights = ["MODEL.WEIGHTS", str(folder / FINAL_WEIGHTS)]
+    cfg = read_config(str(folder / CONFIG), weights if record["kind"] == "trained" else [])
+    about = {"method": record["method"], "config": record["source"]}
+    return dump_test_set(cfg, record["dataset"], about)
+
+
+def _check_against_the_stock_evaluator(result: Result, path: Path) -> None:
+    """Refuse numbers that fast-reid's own evaluation of the same weights contradicts."""
+    if not path.is_file():
+        return
+    stock = json.loads(path.read_text())
+    for name in ("Rank-1", "mAP", "mINP"):
+        ours = result.metrics[name].value
+        if name in stock and abs(stock[name] - ours) > TOLERANCE:
+            raise RuntimeError(
+                f"fast-reid's evaluation of the last epoch found {name} {stock[name]:.2f}, this "
+                f"one {ours:.2f}; expected the same ({path})"
+            )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

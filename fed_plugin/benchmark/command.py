@@ -37,12 +37,10 @@ def run(args: argparse.Namespace) -> int:
     """Check the plan, run what is not finished, join the results, print a table."""
     import logging
 
-    from fed_plugin.cli.benchmark.cells import look
-    from fed_plugin.cli.benchmark.lock import only_runner
-    from fed_plugin.cli.benchmark.plan import read_plan
-    from fed_plugin.cli.benchmark.resolving import make_cells, other_cells
-    from fed_plugin.cli.benchmark.session import run_plan
-    from fed_plugin.cli.benchmark.summary import states_table
+    from fed_plugin.benchmark.cells import look
+    from fed_plugin.benchmark.plan import make_cells, other_cells, read_plan
+    from fed_plugin.benchmark.runner import only_runner, run_plan
+    from fed_plugin.benchmark.summary import states_table
 
     if args.jobs < 1:
         raise ValueError(f"--jobs {args.jobs}: expected 1 or more")

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from fed_plugin.cli.benchmark.cells import Cell, CellState, read_record, read_result, write_json
-from fed_plugin.cli.benchmark.plan import Plan
-from fed_plugin.cli.cards.wording import words_apart
-from fed_plugin.retrieval.method_rows import MethodRow, method_rows
-from fed_plugin.retrieval.protocol_groups import group_by_protocol
+from fed_plugin.benchmark.cells import Cell, CellState, read_record, read_result, write_json
+from fed_plugin.benchmark.plan import Plan
+from fed_plugin.retrieval.card_files import group_by_protocol, words_apart
+from fed_plugin.retrieval.evaluation import MethodRow, method_rows
 
 RESULTS = "results.json"
 FORMAT = "fed_plugin.results/1"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fed_plugin.cli.progress import ProgressLine
+from fed_plugin.console import ProgressLine
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -25,7 +25,7 @@ class TrainingProgress:
 
 
 def train_in_process(config_file: str, overrides: list[str], folder: Path, what: str) -> None:
-    """Run ``python -m fed_plugin train`` and wait for it; its output goes to ``train.log``.
+    """Run ``fed-plugin train`` and wait for it; its output goes to ``train.log``.
 
     Args:
         config_file: path of the config.

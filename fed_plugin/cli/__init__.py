@@ -1,58 +1,128 @@
-"""``python -m fed_plugin <command>``: parse, call, print.
+"""``fed-plugin <command>``: parse, call, print.
 
-A command is a module of this package with ``add_arguments(parser)``, ``run(args)`` and, where there
-is something to say, ``INTERRUPTED``: what Ctrl-C leaves behind. A group of commands is a package of
-such modules. Only the one that is called is imported, so that ``--help`` does not wait for PyTorch.
+`COMMANDS` is the table of all commands: the words, the module that holds the command, and one line
+of help. A module of one command has ``add_arguments(parser)``, ``run(args)`` and, optionally,
+``INTERRUPTED``: a sentence about what Ctrl-C leaves behind. A module of several commands adds the
+command's word to these names, for example ``run_synth``. Only the module of the called command is
+imported, therefore ``--help`` does not wait for PyTorch.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import projects_registry  # noqa: F401 - arms the mends, also where the .pth line is not installed
 from fed_plugin import __version__
-from fed_plugin.cli.mistakes import one_sentence_for_mistakes
+from fed_plugin.console import one_sentence_for_mistakes
 
-COMMANDS: Mapping[str, str] = {
-    "train": "train or evaluate by a config, as fast-reid's tools/train_net.py does",
-    "convert": "turn a checkpoint of the released FED code into one for --eval-only",
-    "dump": "write what a trained model says of a test set, for evaluate",
-    "evaluate": "score feature dumps of any method, with intervals, and compare them",
-    "index": "describe a gallery of photos once, for search",
-    "search": "the photos of an index most like others, and why",
-    "calibrate": "which similarity means one person, learnt on people of no test",
-    "benchmark": "run a plan of methods, data sets and seeds, and go on where it stopped",
-    "export": "write a trained model as ONNX, TorchScript or torch.export, checked against it",
-    "costs": "measure parameters, multiplications, time and memory of a plan's methods",
-    "report": "tables, figures and failures of a benchmark, with one page that needs no network",
-    "robustness": "Rank-1 and mAP while more and more of every query is covered",
+
+@dataclass(frozen=True)
+class Command:
+    """Place of a command.
+
+    Attributes:
+        module: below ``fed_plugin``.
+        help: one line for ``--help``.
+        word: part of the function names in a module of several commands; empty otherwise.
+    """
+
+    module: str
+    help: str
+    word: str = ""
+
+    def arguments(self) -> Callable[[argparse.ArgumentParser], None]:
+        """Import the module and return the function that declares the command's arguments."""
+        return self._get(f"add_{self.word}_arguments" if self.word else "add_arguments")
+
+    def run(self) -> Callable[[argparse.Namespace], int | None]:
+        """Import the module and return the function that runs the command."""
+        return self._get(f"run_{self.word}" if self.word else "run")
+
+    @property
+    def interrupted(self) -> str:
+        """Sentence about what Ctrl-C leaves behind; empty if there is nothing to say."""
+        name = f"{self.word.upper()}_INTERRUPTED" if self.word else "INTERRUPTED"
+        return getattr(import_module(f"fed_plugin.{self.module}"), name, "")
+
+    def _get(self, name: str) -> Any:
+        return getattr(import_module(f"fed_plugin.{self.module}"), name)
+
+
+TRAIN = Command(
+    "cli.train", "train or evaluate by a config, as fast-reid's tools/train_net.py does"
+)
+COMMANDS: Mapping[str, Command] = {
+    "train": TRAIN,
+    "convert": Command(
+        "cli.convert", "turn a checkpoint of the released FED code into one for --eval-only"
+    ),
+    "dump": Command("cli.dump", "write a trained model's features of a test set, for evaluate"),
+    "evaluate": Command(
+        "cli.evaluate", "score feature dumps of any method, with intervals, and compare them"
+    ),
+    "index": Command("search.index", "describe a gallery of photos once, for search"),
+    "search": Command("search.search", "find the photos of an index most like others, and why"),
+    "calibrate": Command(
+        "search.calibration", "learn which similarity means one person, on people of no test"
+    ),
+    "benchmark": Command(
+        "benchmark.command", "run a plan of methods, data sets and seeds, or continue one"
+    ),
+    "export": Command(
+        "cli.export", "write a trained model as ONNX, TorchScript or torch.export, and check it"
+    ),
+    "costs": Command(
+        "costs.command", "measure parameters, multiplications, time and memory of a plan's methods"
+    ),
+    "report": Command(
+        "report.command", "write tables, figures and failures of a benchmark, and one HTML page"
+    ),
+    "robustness": Command(
+        "robustness.command", "measure accuracy while more and more of every query is covered"
+    ),
+    "data synth": Command("cli.data", "draw SynthOcc: people, whole and occluded", "synth"),
+    "data occluders": Command(
+        "cli.occluders", "build, check and preview sets of obstacles for INPUT.NPO.OCCLUDERS"
+    ),
+    "data build-occluded-duke": Command(
+        "cli.data", "make Occluded_Duke from your copy of DukeMTMC-reID", "build_occluded_duke"
+    ),
+    "data check": Command("cli.data", "list what a data set holds, and what is wrong", "check"),
+    "data build-occluded-posetrack": Command(
+        "cli.data",
+        "cut Occluded-PoseTrack-ReID's crops out of PoseTrack21",
+        "build_occluded_posetrack",
+    ),
+    "show augment": Command(
+        "cli.show", "draw a config's training images, with masks and targets", "augment"
+    ),
+    "show ranking": Command(
+        "cli.show", "draw what a dump's method ranks first, and the share of each part", "ranking"
+    ),
+    "show visibility": Command(
+        "cli.show", "draw the visibilities that a trained model gives to photos", "visibility"
+    ),
+    "show neighbors": Command(
+        "cli.show", "draw whose memories a trained FED diffuses into its samples", "neighbors"
+    ),
+    "show curves": Command(
+        "cli.show", "draw losses and learning rate of trainings, on one page", "curves"
+    ),
+    "cards diff": Command(
+        "cli.cards", "compare the protocols of two results, field by field", "diff"
+    ),
+    "cards show": Command("cli.cards", "print what a result was measured on, and how", "show"),
+    "demo": Command("cli.demo", "draw people, train the ViT baseline and FED, compare both"),
+}
+GROUPS: Mapping[str, str] = {
     "data": "draw, check and build data sets",
     "show": "draw training images, rankings, visibility and training curves",
-    "cards": "say what results were measured on, and whether they compare",
-    "demo": "draw people, train the ViT baseline and FED, compare and picture them",
-}
-GROUPS: Mapping[str, Mapping[str, str]] = {
-    "data": {
-        "synth": "draw SynthOcc: people, whole and occluded",
-        "occluders": "build, check and preview sets of obstacles for INPUT.NPO.OCCLUDERS",
-        "build-occluded-duke": "make Occluded_Duke from your copy of DukeMTMC-reID",
-        "check": "say what is there of a data set, and what is wrong with it",
-        "build-occluded-posetrack": "cut Occluded-PoseTrack-ReID's crops out of PoseTrack21",
-    },
-    "cards": {
-        "diff": "whether two results may stand in one table, and which fields keep them apart",
-        "show": "what a result was measured on, and how",
-    },
-    "show": {
-        "augment": "a contact sheet of a config's training images, with masks and targets",
-        "ranking": "what a dump's method ranks first, and what each part adds to it",
-        "visibility": "what a trained model believes to see of the persons on photos",
-        "neighbors": "whose memories a trained FED diffuses into its training samples",
-        "curves": "losses and learning rate of trainings, on one page",
-    },
+    "cards": "print what results were measured on, and whether they compare",
 }
 
 
@@ -60,43 +130,41 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        argv: words behind ``python -m fed_plugin``; None takes the process's own.
+        argv: words after ``fed-plugin``; None takes the process's own.
 
     Returns:
         Exit status: 0, 1 after a mistake of the user, 130 after Ctrl-C.
     """
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["train"]:  # fast-reid's own parser reads its flags
-        module = import_module("fed_plugin.cli.train")
-        with one_sentence_for_mistakes(module.INTERRUPTED) as outcome:
+        module = import_module(f"fed_plugin.{TRAIN.module}")
+        with one_sentence_for_mistakes(TRAIN.interrupted) as outcome:
             module.train(words[1:])
         return outcome.status
     parser = argparse.ArgumentParser(
-        prog="python -m fed_plugin",
+        prog="fed-plugin",
         description="FED for fast-reid: occluded person re-identification.",
         epilog="A config file is a path, or the name of one that is installed with the plugin.",
     )
     parser.add_argument("--version", action="version", version=f"fed_plugin {__version__}")
-    _add_commands(parser, COMMANDS, words, __name__)
+    _add_commands(parser, words)
     args = parser.parse_args(words)
-    module = import_module(args.module)
-    with one_sentence_for_mistakes(getattr(module, "INTERRUPTED", "")) as outcome:
-        outcome.status = module.run(args) or 0
+    with one_sentence_for_mistakes(args.command.interrupted) as outcome:
+        outcome.status = args.command.run()(args) or 0
     return outcome.status
 
 
-def _add_commands(
-    parser: argparse.ArgumentParser, commands: Mapping[str, str], words: Sequence[str], package: str
-) -> None:
-    """Add a subparser per command; that of the called one gets its arguments."""
-    group = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, help_text in commands.items():
-        subparser = group.add_parser(name, help=help_text, description=help_text)
-        if words[:1] != [name]:
-            continue
-        if package == __name__ and name in GROUPS:
-            _add_commands(subparser, GROUPS[name], words[1:], f"{package}.{name}")
-        else:
-            module = f"{package}.{name.replace('-', '_')}"
-            subparser.set_defaults(module=module)
-            import_module(module).add_arguments(subparser)
+def _add_commands(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Add a subparser per command; only that of the called one gets its arguments."""
+    groups = {"": parser.add_subparsers(metavar="COMMAND", required=True)}
+    for words_of, command in COMMANDS.items():
+        group, _, name = words_of.rpartition(" ")
+        if group not in groups:
+            text = GROUPS[group]
+            below = groups[""].add_parser(group, help=text, description=text)
+            groups[group] = below.add_subparsers(metavar="COMMAND", required=True)
+        subparser = groups[group].add_parser(name, help=command.help, description=command.help)
+        called = words_of.split()
+        if list(words[: len(called)]) == called:
+            subparser.set_defaults(command=command)
+            command.arguments()(subparser)

@@ -6,29 +6,30 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fed_plugin.cli.cards.wording import ANY_CARD, worded
+from fed_plugin.retrieval.card_files import ANY_CARD, worded
 
 if TYPE_CHECKING:
     from fed_plugin.retrieval.protocol_card import Difference
 
-EPILOG = """Exit status 0 if the two may stand in one table, 1 if not (or if a file cannot be read).
+DIFF_EPILOG = """Exit status 0 if the two may stand in one table, 1 if not, or if a file cannot
+be read.
 What a card does not know is listed, and is no reason to keep results apart unless --strict is
 given. Seeds, epochs, versions and commits may differ."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_diff_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the two files."""
-    parser.epilog = EPILOG
+    parser.epilog = DIFF_EPILOG
     for name in "AB":
         parser.add_argument(name.lower(), metavar=name, help=ANY_CARD)
     parser.add_argument("--strict", action="store_true", help="1 also if a field is not known")
 
 
-def run(args: argparse.Namespace) -> int:
+def run_diff(args: argparse.Namespace) -> int:
     """Print what differs and what is not known; return 1 if the two do not compare."""
-    from fed_plugin.retrieval.card_fields import COMPARED
     from fed_plugin.retrieval.card_files import read_card
     from fed_plugin.retrieval.protocol_card import (
+        COMPARED,
         other_differences,
         protocol_differences,
         unknown_fields,
@@ -63,3 +64,32 @@ def _print(title: str, differences: Sequence[Difference], why=lambda name: "") -
 
 def _names(differences: Sequence[Difference]) -> str:
     return ", ".join(pair.field for pair in differences)
+
+
+# ``cards show``: what a result was measured on, and how.
+
+SHOW_EPILOG = (
+    "Every field is explained in fed_plugin/retrieval/protocol_card.py; --json prints the card."
+)
+
+
+def add_show_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the file."""
+    parser.epilog = SHOW_EPILOG
+    parser.add_argument("card", metavar="A", help=ANY_CARD)
+    parser.add_argument("--json", action="store_true", help="print the card as JSON")
+
+
+def run_show(args: argparse.Namespace) -> None:
+    """Print every field of a card."""
+    import json
+
+    from fed_plugin.retrieval.card_files import read_card
+    from fed_plugin.retrieval.protocol_card import flat
+
+    card = read_card(args.card)
+    if args.json:
+        print(json.dumps(card.to_json(), indent=1))
+        return
+    for name, value in flat(card).items():
+        print(f"{name:<20} {worded(name, value)}")

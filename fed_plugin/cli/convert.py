@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from fed_plugin.files import check_writable
 from fed_plugin.modeling import convert_reference_state_dict
-from fed_plugin.modeling.weight_files import read_weights, unwrapped
-from fed_plugin.retrieval.whole_files import check_writable
+from fed_plugin.modeling.checkpoints import read_weights, unwrapped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

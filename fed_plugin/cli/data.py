@@ -5,22 +5,28 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fed_plugin.console import ProgressLine
 from fed_plugin.datasets.listing import printable
+from fed_plugin.datasets.posetrack import cut_crops
+from fed_plugin.synthocc import SIZES, build_synthocc
 
 if TYPE_CHECKING:
-    from fed_plugin.datasets.checking import FactsCache, Report
+    from fed_plugin.datasets.check import Report
+    from fed_plugin.datasets.image_facts import FactsCache
 
-INTERRUPTED = "what was read is remembered for the next check, but for --no-cache"
+CHECK_INTERRUPTED = "what was read is remembered for the next check, but for --no-cache"
 
 _SHOWN = 3  # files of a finding
 _HASH = 12  # characters of a hash that a table has room for
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_check_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.description = (
         "Check a data set: counts against the published ones, hashes of the file lists, images "
@@ -49,10 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def run_check(args: argparse.Namespace) -> int:
     """Check and print; status 1 after an error in any of the data sets."""
-    from fed_plugin.cli.progress import ProgressLine
-    from fed_plugin.datasets.checking import FactsCache, check, default_cache, find_targets
+    from fed_plugin.console import ProgressLine
+    from fed_plugin.datasets.check import check, find_targets
+    from fed_plugin.datasets.image_facts import FactsCache, default_cache
 
     if args.json and not Path(args.json).absolute().parent.is_dir():
         raise FileNotFoundError(f"--json {args.json}: expected a file in a folder that is there")
@@ -166,3 +173,99 @@ def _write_json(path: Path, reports: Sequence[Report]) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.write_text(json.dumps([report.to_json() for report in reports], indent=1) + "\n")
     unfinished.replace(path)
+
+
+# ``data build-occluded-duke``: Occluded-Duke out of somebody's own copy of DukeMTMC-reID.
+
+BUILD_OCCLUDED_DUKE_INTERRUPTED = "the same command goes on from here"
+
+
+def add_build_occluded_duke_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    from fed_plugin.datasets.occluded_duke import WITHDRAWN
+
+    parser.description = (
+        "Build Occluded_Duke from a copy of DukeMTMC-reID that you have, by the published lists. "
+        "Every list and every copied image is verified. A second call goes on where a first was "
+        "interrupted; a folder that holds something else is never touched. Nothing is downloaded."
+    )
+    parser.epilog = WITHDRAWN
+    parser.add_argument(
+        "--duke", required=True, metavar="ZIP_OR_DIR", help="DukeMTMC-reID, packed or unpacked"
+    )
+    parser.add_argument(
+        "--lists",
+        required=True,
+        metavar="DIR",
+        help="holds train.list, query.list and gallery.list of lightas/Occluded-DukeMTMC-Dataset",
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="DIR/Occluded_Duke",
+        help="DIR is what FASTREID_DATASETS names",
+    )
+
+
+def run_build_occluded_duke(args: argparse.Namespace) -> None:
+    """Say what the withdrawal means, then build."""
+    from fed_plugin.console import ProgressLine
+    from fed_plugin.datasets.occluded_duke import WITHDRAWN, build_occluded_duke
+
+    print(textwrap.fill(WITHDRAWN, 79), file=sys.stderr, flush=True)
+    with ProgressLine("building Occluded_Duke") as progress:
+        built = build_occluded_duke(args.duke, args.lists, args.out, progress=progress)
+    print(
+        f"Occluded_Duke: {built.folder}: {built.images} images, {built.copied} copied now, all "
+        f"verified; sha256 of names and contents {built.sha256}\n"
+        f"try: fed-plugin data check {built.folder}"
+    )
+
+
+# ``data build-occluded-posetrack``: cut Occluded-PoseTrack-ReID out of PoseTrack21.
+
+BUILD_OCCLUDED_POSETRACK_INTERRUPTED = "the same command goes on from here"
+
+
+def add_build_occluded_posetrack_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument(
+        "--posetrack",
+        required=True,
+        metavar="DIR/PoseTrack21",
+        help="with images, posetrack_data and occluded_posetrack_reid/*_dataset_sampling.json; "
+        "DIR is what FASTREID_DATASETS names. Crops go to occluded_posetrack_reid/images",
+    )
+
+
+def run_build_occluded_posetrack(args: argparse.Namespace) -> None:
+    """Cut the crops that are not there yet."""
+    with ProgressLine("cutting crops") as progress:
+        result = cut_crops(args.posetrack, progress=progress)
+    print(f"{result.cut} crops cut, {result.there} were there")
+    for split, images in result.splits.items():
+        print(f"{split}: {images} images, {result.identities[split]} identities")
+
+
+# ``data synth``: the drawn data set.
+
+SYNTH_INTERRUPTED = "the same command goes on from here"
+
+
+def add_synth_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument("--size", choices=sorted(SIZES), default="small", help="default: small")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR/SynthOcc", help="DIR is what FASTREID_DATASETS names"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another seed draws other people")
+    parser.add_argument("--workers", type=int, default=None, help="processes; default: all cores")
+
+
+def run_synth(args: argparse.Namespace) -> None:
+    """Draw the data set; a finished one of the same size and seed is left as it is."""
+    with ProgressLine(f"drawing SynthOcc {args.size}") as progress:
+        folder = build_synthocc(
+            args.out, args.size, args.seed, workers=args.workers, progress=progress
+        )
+    print(f"SynthOcc {args.size}, seed {args.seed}: {folder}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import platform
@@ -10,16 +11,140 @@ import re
 import shlex
 import shutil
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fed_plugin.cli.demo_table import Row, make_row, report
-from fed_plugin.cli.progress import ProgressLine
-from fed_plugin.cli.training_process import train_in_process
-from fed_plugin.installed_configs import find_config
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tabulate import tabulate
 
-if TYPE_CHECKING:
-    from fed_plugin.fastreid_adapter.description import Description
+from fed_plugin.benchmark.training_process import train_in_process
+from fed_plugin.cli.show import to_pictures
+from fed_plugin.console import ProgressLine
+from fed_plugin.fastreid_adapter.config_files import find_config
+from fed_plugin.fastreid_adapter.extract import Description
+from fed_plugin.fastreid_adapter.loaders import first_training_images
+from fed_plugin.modeling import visibility_target
+from fed_plugin.retrieval import RankingResult, bootstrap_interval, cosine_distance, rank
+from fed_plugin.retrieval.ranking import first_ranked
+from fed_plugin.retrieval.result import correlate_visibility
+from fed_plugin.synthocc import read_visibility
+from fed_plugin.visualization import RankingLists, pair_sheet, ranking_sheet, visibility_sheet
+
+# The demo's table: what a described test set is worth, in the host's words and in numbers.
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the demo's table: percentages, millions of parameters, seconds.
+
+    ``visibility`` is the correlation of the predicted with the true visible share over all parts of
+    all queries; None for a method that predicts none.
+    """
+
+    method: str
+    seed: int
+    rank1: float
+    rank1_low: float
+    rank1_high: float
+    rank5: float
+    rank10: float
+    mAP: float  # noqa: N815 - the field's spelling
+    mINP: float  # noqa: N815
+    visibility: float | None
+    parameters: float
+    seconds: float
+
+
+def make_row(method: str, seed: int, description: Description, seconds: float) -> Row:
+    """Rank a described test set and sum it up.
+
+    Args:
+        method: name in the table.
+        seed: of the training.
+        description: of SynthOcc's test set.
+        seconds: the training took.
+    """
+    ranking = rank_description(description)
+    rank1 = bootstrap_interval(100.0 * (ranking.first_hits == 0))
+    return Row(
+        method=method,
+        seed=seed,
+        rank1=100 * ranking.rank1,
+        rank1_low=rank1.low,
+        rank1_high=rank1.high,
+        rank5=100 * ranking.rank5,
+        rank10=100 * ranking.rank10,
+        mAP=100 * ranking.mAP,
+        mINP=100 * ranking.mINP,
+        visibility=_visibility_correlation(description),
+        parameters=description.num_parameters / 1e6,
+        seconds=seconds,
+    )
+
+
+def _visibility_correlation(description: Description) -> float | None:
+    if description.visibility is None:
+        return None
+    queries = [Path(path) for path in description.paths[: description.num_query]]
+    rows = read_visibility(queries[0].parents[1])
+    truth = np.array([rows[query.name].shares[1:] for query in queries])
+    return correlate_visibility(description.visibility[: len(queries)], truth)
+
+
+def rank_description(description: Description) -> RankingResult:
+    """Rank the gallery of a described data set for its queries, by cosine."""
+    query, gallery = slice(None, description.num_query), slice(description.num_query, None)
+    return rank(
+        cosine_distance(description.features[query], description.features[gallery]),
+        description.pids[query],
+        description.pids[gallery],
+        description.camids[query],
+        description.camids[gallery],
+    )
+
+
+def report(rows: list[Row], path: Path, context: dict[str, Any]) -> None:
+    """Print the table and write its numbers.
+
+    Args:
+        rows: lines, in order.
+        path: JSON file to write.
+        context: what a reader needs to judge the numbers, written beside them.
+    """
+    header = [
+        "method",
+        "seed",
+        "Rank-1 [95 %]",
+        "Rank-5",
+        "Rank-10",
+        "mAP",
+        "mINP",
+        "vis. r",
+        "M",
+        "s",
+    ]
+    table = [
+        [
+            row.method,
+            row.seed,
+            f"{row.rank1:.1f} [{row.rank1_low:.1f}, {row.rank1_high:.1f}]",
+            *(f"{value:.1f}" for value in (row.rank5, row.rank10, row.mAP, row.mINP)),
+            "-" if row.visibility is None else f"{row.visibility:.2f}",
+            f"{row.parameters:.2f}",
+            f"{row.seconds:.0f}",
+        ]
+        for row in rows
+    ]
+    print(f"\nSynthOcc {context['size']}, occluded queries against whole people of other cameras")
+    print(tabulate(table, headers=header, tablefmt="github", disable_numparse=True))
+    print("intervals: bootstrap over queries; vis. r: correlation of predicted and true visibility")
+    print("M: million parameters; s: seconds of training\n")
+    path.write_text(json.dumps({**context, "rows": [asdict(row) for row in rows]}, indent=1))
+    print(f"numbers: {path}")
+
 
 CONFIG = "synthocc_vit_tiny"
 METHODS = {"ViT baseline": f"{CONFIG}_baseline", "FED": CONFIG, "FED plus": f"{CONFIG}_fed_plus"}
@@ -58,8 +183,6 @@ def run(args: argparse.Namespace) -> None:
     os.environ["FASTREID_DATASETS"] = str(out / "datasets")  # fast-reid reads it when imported
     _draw(out / "datasets" / DATASET, args.size)
 
-    from fed_plugin.cli import demo_pictures  # imports fast-reid
-
     logging.getLogger("fastreid").setLevel(logging.ERROR)  # the trainings' logs say it all
 
     overrides = [*OF_SIZE.get(args.size, ()), *args.opts]
@@ -77,12 +200,12 @@ def run(args: argparse.Namespace) -> None:
     cfg = _config(CONFIG, overrides)
     about = _about(cfg, next(iter(described.values())))
     report(rows, out / "results.json", {"size": args.size, "about": about})
-    for path in demo_pictures.draw_all(cfg, described, out / "datasets" / DATASET, out):
+    for path in draw_all(cfg, described, out / "datasets" / DATASET, out):
         print(f"picture: {path}")
 
 
 def _draw(folder: Path, size: str) -> None:
-    from fed_plugin.datasets.synthocc import build_synthocc
+    from fed_plugin.synthocc import build_synthocc
 
     with ProgressLine(f"drawing SynthOcc {size}") as progress:
         build_synthocc(folder, size, progress=progress)
@@ -120,7 +243,7 @@ def _config(name: str, overrides: list[str]) -> Any:
 
 
 def _describe(name: str, overrides: list[str]) -> Description:
-    from fed_plugin.fastreid_adapter.description import describe_test_set
+    from fed_plugin.fastreid_adapter.extract import describe_test_set
 
     return describe_test_set(_config(name, overrides), DATASET)
 
@@ -160,3 +283,98 @@ def _about(cfg: Any, description: Description) -> dict[str, Any]:
         "fed_plugin": __version__,
         "command": shlex.join(["python", "-m", "fed_plugin", *sys.argv[1:]]),
     }
+
+
+# The demo's pictures: augmented pairs, predicted visibility, ranking lists.
+
+NUM_PAIRS = 16
+NUM_QUERIES = 18
+NUM_LISTS = 6
+LIST_LENGTH = 8
+TILE = (128, 64)
+
+
+def draw_all(cfg: Any, described: dict[str, Description], dataset: Path, out: Path) -> list[Path]:
+    """Draw every sheet that the described methods allow.
+
+    Args:
+        cfg: a FED config, for its training pipeline.
+        described: by method, what it says of the test set.
+        dataset: SynthOcc's folder, with its side file.
+        out: folder for the pictures.
+    """
+    paths = [_pairs(cfg, out / "augmented_pairs.png")]
+    for method, description in described.items():
+        if description.visibility is not None:
+            name = f"visibility_{method.replace(' ', '_').lower()}.png"
+            paths.append(_visibility(method, description, dataset, out / name))
+    paths.append(_rankings(described, out / "ranking_lists.png"))
+    return paths
+
+
+def _pairs(cfg: Any, path: Path) -> Path:
+    """Show what the training pipeline of the config yields, through the stock loader."""
+    holistic, occluded = first_training_images(cfg, NUM_PAIRS).views.unbind(1)
+    rule = cfg.MODEL.FED.OEM.TARGET
+    targets = visibility_target(holistic, occluded, cfg.MODEL.FED.NUM_PARTS, rule)
+    return pair_sheet(
+        to_pictures(holistic),
+        to_pictures(occluded),
+        targets.numpy(),
+        path,
+        title=f"Training pairs and visibility targets ({rule})",
+    )
+
+
+def _visibility(method: str, description: Description, dataset: Path, path: Path) -> Path:
+    """Show queries with predicted and true visibility, from the least to the most visible."""
+    truth = {name: row.shares for name, row in read_visibility(dataset).items()}
+    queries = range(description.num_query)
+    overall = [truth[Path(description.paths[i]).name][0] for i in queries]
+    shown = np.linspace(0, len(overall) - 1, min(NUM_QUERIES, len(overall))).astype(int)
+    order = np.argsort(overall)[shown]
+    shares = np.array([truth[Path(description.paths[i]).name][1:] for i in order])
+    return visibility_sheet(
+        np.stack([_read(description.paths[i]) for i in order]),
+        description.visibility[order],
+        path,
+        truth=np.nan_to_num(shares, nan=1.0),
+        title=f"{method}: visibility of occluded queries, predicted and true",
+    )
+
+
+def _rankings(described: dict[str, Description], path: Path) -> Path:
+    """Show the queries on which the methods differ most, their lists under each other."""
+    first = next(iter(described.values()))
+    precisions = np.stack([rank_description(d).average_precisions for d in described.values()])
+    queries = np.argsort(-np.ptp(precisions, axis=0), kind="stable")[:NUM_LISTS]
+    return ranking_sheet(
+        np.stack([_read(first.paths[i]) for i in queries]),
+        {method: _lists(description, queries) for method, description in described.items()},
+        path,
+        title="Queries on which the methods differ most",
+    )
+
+
+def _lists(description: Description, queries: NDArray[np.int64]) -> RankingLists:
+    Q = description.num_query
+    pids, camids = description.pids, description.camids
+    first = first_ranked(
+        cosine_distance(description.features[queries], description.features[Q:]),
+        pids[queries],
+        pids[Q:],
+        camids[queries],
+        camids[Q:],
+        LIST_LENGTH,
+    )
+    return RankingLists(
+        np.stack([[_read(description.paths[Q + i]) for i in row] for row in first.places]),
+        first.matches,
+        1 - first.distances,
+    )
+
+
+def _read(path: str) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        height, width = TILE
+        return np.asarray(image.convert("RGB").resize((width, height)))

@@ -4,14 +4,74 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from fed_plugin.cli.chosen_model import (
-    UNTRAINED,
-    add_model_arguments,
-    add_overrides,
-    check_weights,
-    read_chosen_config,
-)
+# A command's words for a config and its checkpoint, and what they name.
+
+UNTRAINED = "untrained"
+
+
+def add_model_arguments(parser: argparse.ArgumentParser, *, untrained: bool = False) -> None:
+    """Declare ``--config-file`` and ``--weights``.
+
+    Args:
+        parser: of the command.
+        untrained: whether ``--weights untrained`` takes random weights.
+    """
+    words = "checkpoint of that config"
+    if untrained:
+        words += f"; {UNTRAINED!r} takes random weights, drawn from SEED"
+    parser.add_argument("--config-file", required=True, help="a path, or an installed config")
+    parser.add_argument("--weights", required=True, metavar="FILE.pth", help=words)
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Declare the words behind all others: keys of the config and their values."""
+    parser.add_argument(
+        "overrides",
+        nargs=argparse.REMAINDER,
+        metavar="KEY VALUE",
+        help="config overrides, such as TEST.FLIP.ENABLED True",
+    )
+
+
+def check_weights(args: argparse.Namespace, *, untrained: bool = False) -> None:
+    """Refuse a checkpoint that is not there.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    if (untrained and args.weights == UNTRAINED) or Path(args.weights).is_file():
+        return
+    raise FileNotFoundError(
+        f"--weights {args.weights}: no such file; expected a checkpoint"
+        + (f", or {UNTRAINED}" if untrained else "")
+    )
+
+
+def read_chosen_config(args: argparse.Namespace, *words: str) -> tuple[str, Any]:
+    """Read the config with ``MODEL.WEIGHTS`` set.
+
+    Args:
+        args: with ``config_file``, ``weights`` and ``overrides``.
+        words: keys and values that count more than the overrides.
+
+    Returns:
+        The config's file, and the config.
+
+    Raises:
+        FileNotFoundError: no such config.
+        KeyError: an override that no config declares.
+        ValueError: an override that cannot be.
+    """
+    from fed_plugin.fastreid_adapter.config_files import find_config, read_config
+
+    config_file = find_config(args.config_file)
+    weights = "" if args.weights == UNTRAINED else args.weights
+    return config_file, read_config(
+        config_file, [*args.overrides, "MODEL.WEIGHTS", weights, *words]
+    )
+
 
 INTERRUPTED = "no dump was written"
 
@@ -41,8 +101,8 @@ def run(args: argparse.Namespace) -> None:
         FileNotFoundError: no such config, checkpoint, or folder to write in.
         ValueError: the checkpoint is of another model, or the data set's name is missing.
     """
-    from fed_plugin.cli.progress import ProgressLine
-    from fed_plugin.retrieval.whole_files import check_writable
+    from fed_plugin.console import ProgressLine
+    from fed_plugin.files import check_writable
 
     target = Path(args.out)
     check_writable(target)
@@ -51,7 +111,7 @@ def run(args: argparse.Namespace) -> None:
     check_weights(args, untrained=True)
     config_file, cfg = read_chosen_config(args)
 
-    from fed_plugin.fastreid_adapter.dumping import dump_test_set
+    from fed_plugin.fastreid_adapter.extract import dump_test_set, only_test_set
 
     name = args.dataset or only_test_set(cfg.DATASETS.TESTS)
     method = Path(config_file).stem + (f", {UNTRAINED}" if args.weights == UNTRAINED else "")
@@ -68,16 +128,3 @@ def run(args: argparse.Namespace) -> None:
         f"{target}: {len(dump.query)} query and {len(dump.gallery)} gallery images of {name}, "
         f"{dump.features.shape[1]} numbers each{parts}, {target.stat().st_size / 1e6:.1f} MB"
     )
-
-
-def only_test_set(names: tuple[str, ...]) -> str:
-    """Return the name in ``DATASETS.TESTS``.
-
-    Raises:
-        ValueError: there are several, or none.
-    """
-    if len(names) != 1:
-        raise ValueError(
-            f"--dataset: expected a name, as DATASETS.TESTS has {len(names)}: {', '.join(names)}"
-        )
-    return names[0]

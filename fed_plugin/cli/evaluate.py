@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tabulate import tabulate
+
+from fed_plugin.retrieval.evaluation import MetricDifference, compare_results
+from fed_plugin.retrieval.intervals import holm_adjusted
+from fed_plugin.retrieval.result import METRICS, Metric, Result
+from fed_plugin.retrieval.thresholds import THRESHOLD_METRICS
+
 if TYPE_CHECKING:
     from fed_plugin.retrieval.protocol_card import ProtocolCard
-    from fed_plugin.retrieval.result import Result
 
 
 @dataclass(frozen=True)
@@ -76,13 +83,7 @@ def run(args: argparse.Namespace) -> None:
         FileNotFoundError: no such file, or no folder to write in.
         ValueError: a file is no feature dump or result, or two follow different protocols.
     """
-    from fed_plugin.cli.evaluation_tables import (
-        differences_table,
-        means_table,
-        thresholds_table,
-        undefined_notes,
-    )
-    from fed_plugin.retrieval.whole_files import check_writable, written_whole
+    from fed_plugin.files import check_writable, written_whole
 
     if args.method and len(args.method) != len(args.files):
         raise ValueError(
@@ -108,7 +109,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _score(args: argparse.Namespace) -> list[_Scored]:
     """Return what every file says; one dump is in memory at a time."""
-    from fed_plugin.cli.progress import ProgressLine
+    from fed_plugin.console import ProgressLine
 
     scored: list[_Scored] = []
     with ProgressLine("ranking") as progress:
@@ -124,8 +125,8 @@ def _rank(
     path: str, method: str | None, distance: str | None, groups: str, before: Sequence[_Scored]
 ) -> _Scored:
     """Rank a dump, unless its protocol is another than that of a file before it."""
-    from fed_plugin.cli.progress import ProgressLine
-    from fed_plugin.retrieval.dump_card import card_of_dump
+    from fed_plugin.console import ProgressLine
+    from fed_plugin.retrieval.card_files import card_of_dump
     from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
     from fed_plugin.retrieval.feature_dump import FeatureDump
 
@@ -189,8 +190,7 @@ def _notes(scored: Sequence[_Scored]) -> list[str]:
 
 
 def _refuse_another_protocol(card: ProtocolCard, before: Sequence[_Scored]) -> None:
-    from fed_plugin.retrieval.card_fields import COMPARED
-    from fed_plugin.retrieval.protocol_card import protocol_differences
+    from fed_plugin.retrieval.protocol_card import COMPARED, protocol_differences
 
     for other in before:
         differences = protocol_differences(card, other.card)
@@ -205,3 +205,108 @@ def _refuse_another_protocol(card: ProtocolCard, before: Sequence[_Scored]) -> N
 def _short(value: object) -> str:
     text = " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return text if len(text) <= 40 else f"{text[:12]}..."
+
+
+# Tables of ``evaluate``: numbers with intervals, and differences with p-values.
+
+DRAWN = {"query": "the queries", "identity": "the queries' identities"}
+
+
+def means_table(results: Sequence[Result], groups: str) -> str:
+    """Return Rank-1 to mINP of every result, and what their intervals are."""
+    rows = [
+        [name, str(len(result.queries.names)), *_cells(result, METRICS)]
+        for name, result in zip(row_names(results), results, strict=True)
+    ]
+    note = f"95 % intervals: bootstrap over {DRAWN[groups]}"
+    return f"{_table(['method', 'queries', *METRICS], rows)}\n{note}"
+
+
+def thresholds_table(results: Sequence[Result]) -> str:
+    """Return TPR@FPR and DIR@FAR of every result, as far as any has them; empty if none has."""
+    names = [name for name in THRESHOLD_METRICS if any(name in one.metrics for one in results)]
+    rows = [
+        [method, *_cells(result, names)]
+        for method, result in zip(row_names(results), results, strict=True)
+    ]
+    note = f"95 % intervals: bootstrap over {DRAWN['identity']}"
+    if any(name.startswith("DIR") for name in names):
+        note += "; DIR@FAR: half of the identities left the gallery"
+    return f"{_table(['one threshold', *names], rows)}\n{note}" if names else ""
+
+
+def undefined_notes(results: Sequence[Result]) -> list[str]:
+    """Say which of TPR@FPR and DIR@FAR are missing, and why; of all results together if it fits."""
+    missing: dict[tuple[str, str], list[str]] = {}
+    for method, result in zip(row_names(results), results, strict=True):
+        for reason in dict.fromkeys(result.undefined.values()):
+            names = ", ".join(name for name, why in result.undefined.items() if why == reason)
+            missing.setdefault((names, reason), []).append(method)
+    return [
+        f"{'' if len(methods) == len(results) else ', '.join(methods) + ': '}no {names}: {reason}"
+        for (names, reason), methods in missing.items()
+    ]
+
+
+def differences_table(results: Sequence[Result], groups: str) -> str:
+    """Return every result's differences to the first, and what is to be known of them.
+
+    Raises:
+        ValueError: Two results are not on the same queries.
+    """
+    names = row_names(results)
+    found = [compare_results(result, results[0], groups=groups) for result in results[1:]]
+    p_values = {
+        metric: holm_adjusted([float(row[metric].p_value or 0) for row in found])
+        for metric in METRICS
+    }
+    rows = [
+        [name, *(_difference(row[metric], p_values[metric][place]) for metric in METRICS)]
+        for place, (name, row) in enumerate(zip(names[1:], found, strict=True))
+    ]
+    flipped = "sign flips" if groups == "query" else "sign flips of whole identities"
+    if len(found) > 1:
+        flipped += f", corrected for the {len(found)} rows of a column (Holm)"
+    head = (
+        f"less {names[0]}, in points, with 95 % intervals over {DRAWN[groups]}; * an interval "
+        f"without zero; p: {flipped}"
+    )
+    return f"{head}\n{_table(['method', *METRICS], rows)}"
+
+
+def row_names(results: Sequence[Result]) -> list[str]:
+    """Return the methods' names, numbered where two are the same."""
+    count = Counter(result.method for result in results)
+    return [
+        f"{result.method} ({place})" if count[result.method] > 1 else result.method
+        for place, result in enumerate(results, start=1)
+    ]
+
+
+def with_interval(metric: Metric, sign: str = "") -> str:
+    """Return ``61.2 [59.8, 62.7]``, or the value alone where there is no interval.
+
+    Args:
+        metric: to print.
+        sign: ``+`` for a difference.
+    """
+    text = f"{metric.value:{sign}.1f}"
+    if metric.interval is None:
+        return text
+    low, high = metric.interval
+    return f"{text} [{low:{sign}.1f}, {high:{sign}.1f}]"
+
+
+def _difference(metric: MetricDifference, p_value: float) -> str:
+    low, high = metric.interval or (0.0, 0.0)
+    return f"{with_interval(metric, '+')}{'' if low <= 0 <= high else ' *'} p {p_value:.2g}"
+
+
+def _cells(result: Result, names: Sequence[str]) -> list[str]:
+    return [
+        with_interval(result.metrics[name]) if name in result.metrics else "-" for name in names
+    ]
+
+
+def _table(header: Sequence[str], rows: list[list[str]]) -> str:
+    return tabulate(rows, headers=header, tablefmt="github", disable_numparse=True)

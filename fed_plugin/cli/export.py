@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fed_plugin.cli.chosen_model import (
+from fed_plugin.cli.dump import (
     add_model_arguments,
     add_overrides,
     check_weights,
@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> None:
         FileNotFoundError: no such config, checkpoint, or folder to write in.
         ValueError: FILE is the config or the checkpoint; as ``export_model`` and ``measure_rank1``.
     """
-    from fed_plugin.cli.progress import ProgressLine
-    from fed_plugin.retrieval.whole_files import check_apart, check_writable
+    from fed_plugin.console import ProgressLine
+    from fed_plugin.files import check_apart, check_writable
 
     target = Path(args.out)
     check_writable(target)
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     config_file, cfg = read_chosen_config(args)
 
     from fed_plugin.fastreid_adapter import exporting
-    from fed_plugin.fastreid_adapter.description import describe_test_set
+    from fed_plugin.fastreid_adapter.extract import describe_test_set
 
     exporting.check_format(args.format, args.int8)
     described = None

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fed_plugin.cli.dump import (
+    add_model_arguments,
+    add_overrides,
+    check_weights,
+    read_chosen_config,
+)
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fed_plugin.fastreid_adapter.loaders import TrainingImages
+
+
+def add_ranking_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.add_argument("dump", metavar="DUMP.npz", help="a file that `dump` wrote")
     parser.add_argument(
@@ -26,21 +38,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run_ranking(args: argparse.Namespace) -> None:
     """Rank, choose queries, draw.
 
     Raises:
         FileNotFoundError: no such dump, or an image that is not below ``--folder``.
         ValueError: the file is neither ``.png`` nor ``.html``, or a number is below 1.
     """
-    from fed_plugin.retrieval.distances import cosine_distance, unit_rows
+    from fed_plugin.files import check_apart
+    from fed_plugin.retrieval.distances import cosine_distance, part_contributions, unit_rows
     from fed_plugin.retrieval.feature_dump import FeatureDump
-    from fed_plugin.retrieval.first_ranked import first_ranked
-    from fed_plugin.retrieval.part_matching import part_contributions
-    from fed_plugin.retrieval.ranking import rank
-    from fed_plugin.retrieval.whole_files import check_apart
+    from fed_plugin.retrieval.ranking import first_ranked, rank
     from fed_plugin.visualization import Answers, match_sheet
-    from fed_plugin.visualization.picture_file import check_kind
+    from fed_plugin.visualization.canvas import check_kind
 
     check_kind(args.out, "--out")
     check_apart(args.out, [args.dump])
@@ -93,7 +103,7 @@ def _reader(dump: Any, folder: Path) -> Any:
     """Return a function from a row of the dump to its picture."""
     import cv2
 
-    from fed_plugin.transforms.decoding import read_rgb
+    from fed_plugin.transforms.occluders import read_rgb
 
     if not folder.is_dir():
         raise FileNotFoundError(f"--folder {folder}: no such folder; expected the data set's")
@@ -114,3 +124,298 @@ def _reader(dump: Any, folder: Path) -> Any:
         return cv2.resize(read_rgb(found[0]), (width, height), interpolation=cv2.INTER_AREA)
 
     return read
+
+
+# ``show augment``: a contact sheet of what a config's training pipeline really yields.
+
+
+def add_augment_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument("--config-file", required=True, help="a path, or an installed config")
+    parser.add_argument(
+        "--out", default="augment.png", metavar="FILE", help=".png or .html; default: %(default)s"
+    )
+    parser.add_argument("--images", type=int, default=16, metavar="N", help="default: %(default)s")
+    add_overrides(parser)
+
+
+def run_augment(args: argparse.Namespace) -> None:
+    """Draw the first training images of the config, and say what the sheet shows."""
+    from fed_plugin.fastreid_adapter.config_files import find_config, read_config
+    from fed_plugin.fastreid_adapter.loaders import first_training_images
+    from fed_plugin.visualization.canvas import check_kind
+
+    check_kind(args.out, "--out")
+    config_file = find_config(args.config_file)
+    cfg = read_config(config_file, args.overrides)
+    images = first_training_images(cfg, args.images)
+    draw = _draw_pairs if images.views.shape[1] == 2 else _draw_single
+    for sentence in draw(cfg, images, Path(args.out), Path(config_file).stem):
+        print(sentence)
+
+
+def _draw_pairs(cfg: Any, images: TrainingImages, path: Path, name: str) -> list[str]:
+    """Draw both views, the mask and the target of every image."""
+    from fed_plugin.modeling import visibility_target
+    from fed_plugin.visualization import pair_sheet
+
+    holistic, occluded = images.views.unbind(1)
+    rule, num_parts = cfg.MODEL.FED.OEM.TARGET, cfg.MODEL.FED.NUM_PARTS
+    targets = visibility_target(holistic, occluded, num_parts, rule)
+    masks = (holistic != occluded).any(dim=1)
+    sheet = pair_sheet(
+        to_pictures(holistic),
+        to_pictures(occluded),
+        targets.numpy(),
+        path,
+        title=f"{name}: training pairs, masks and visibility targets ({rule})",
+        masks=masks.numpy(),
+        titles=_titles(images),
+    )
+    teaches = int((targets < 1).any(dim=1).sum())
+    covered = int(masks.flatten(1).any(dim=1).sum())
+    share = f"{masks.float().mean():.0%} of all pixels"
+    return [
+        f"{sheet}: {len(masks)} training images of {name}, through the stock loader",
+        f"{covered} of them have an occluder, which covers {share}",
+        f"{teaches} of them have a target with a hidden part (MODEL.FED.OEM.TARGET {rule!r})",
+    ]
+
+
+def _draw_single(cfg: Any, images: TrainingImages, path: Path, name: str) -> list[str]:
+    """Draw the images of a pipeline that makes no second view."""
+    from fed_plugin.visualization import image_sheet
+
+    sheet = image_sheet(
+        to_pictures(images.views[:, 0]),
+        path,
+        titles=_titles(images),
+        title=f"{name}: training images",
+        explanation="As the stock loader yields them, before normalisation; one view each, since "
+        f"INPUT.EXTRA_TRANSFORMS is {tuple(cfg.INPUT.EXTRA_TRANSFORMS)}.",
+    )
+    return [
+        f"{sheet}: {len(images.paths)} training images of {name}, through the stock loader",
+        "one view each: no NPOAugmentation in INPUT.EXTRA_TRANSFORMS, so no masks and no targets",
+    ]
+
+
+def to_pictures(images: Tensor) -> Any:
+    """Turn (N, 3, H, W) in [0, 255] into (N, H, W, 3) uint8 arrays."""
+    return images.permute(0, 2, 3, 1).round().clamp(0, 255).byte().cpu().numpy()
+
+
+def _titles(images: TrainingImages) -> list[str]:
+    return [Path(path).name for path in images.paths]
+
+
+# ``show curves``: losses and learning rate of trainings, from the host's metrics files.
+
+
+def add_curves_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="OUTPUT_DIR of a training")
+    parser.add_argument(
+        "--out",
+        default="curves.html",
+        metavar="FILE",
+        help=".html, .png or .svg; default: %(default)s",
+    )
+
+
+def run_curves(args: argparse.Namespace) -> None:
+    """Draw a page that needs no network, or a picture.
+
+    Raises:
+        FileNotFoundError: no such run, or one without a metrics file.
+        ValueError: a file of another kind, or a run has logged no loss yet.
+    """
+    from fed_plugin.report.curves import TRAINING, read_training
+    from fed_plugin.visualization.lines import training_figure
+
+    if not args.out.lower().endswith((".html", ".htm", ".png", ".svg")):
+        raise ValueError(f"--out {args.out}: expected a file name that ends in .html, .png or .svg")
+    runs: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for name in dict.fromkeys(args.runs):
+        path = Path(name) / TRAINING
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file; expected the OUTPUT_DIR of a training")
+        runs[name] = read_training(path)
+        if not runs[name]:
+            raise ValueError(f"{path}: holds no loss yet; expected a training that has logged some")
+    trainings = f"{len(runs)} training{'s' * (len(runs) > 1)}"
+    caption = (
+        f"Losses and learning rate of {trainings} by iteration, as fast-reid logged them in "
+        f"{TRAINING}."
+    )
+    if args.out.lower().endswith((".png", ".svg")):
+        training_figure(_panels(runs), args.out, "Training curves", caption)
+    else:
+        _write_page(_panels(runs), args.out, caption)
+    print(f"{args.out}: {trainings}")
+
+
+def _write_page(panels: list[Any], path: str, caption: str) -> None:
+    from fed_plugin.files import written_whole
+    from fed_plugin.report.page import STYLE
+    from fed_plugin.visualization.canvas import Markup, element
+    from fed_plugin.visualization.lines import line_figure
+
+    body = element(
+        "body", element("main", element("h1", "Training curves"), line_figure(panels, caption))
+    )
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", "Training curves"),
+        element("style", Markup(STYLE)),
+    )
+    page = f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+    with written_whole(path) as file:
+        file.write(page.encode())
+
+
+def _panels(runs: dict[str, dict[str, list[tuple[float, float]]]]) -> list[Any]:
+    from fed_plugin.visualization.lines import Curve, Panel
+
+    names = dict.fromkeys(name for run_curves in runs.values() for name in run_curves)
+    first = [name for name in ("total_loss", "lr") if name in names]
+    return [
+        Panel(
+            {"lr": "learning rate"}.get(name, name.replace("_", " ")),
+            "iteration",
+            [
+                Curve(title, style, *zip(*run_curves[name], strict=True))
+                for style, (title, run_curves) in enumerate(runs.items())
+                if run_curves.get(name)
+            ],
+        )
+        for name in (*first, *sorted(set(names) - set(first)))
+    ]
+
+
+# ``show neighbors``: whose memories a trained FED diffuses into its training samples.
+
+
+def add_neighbors_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    add_model_arguments(parser)
+    parser.add_argument("--images", type=int, default=6, metavar="N", help="default: %(default)s")
+    parser.add_argument("--device", help="such as cuda:0; default: CUDA where there is one")
+    parser.add_argument(
+        "--out", default="neighbors.png", metavar="FILE", help=".png or .html; default: %(default)s"
+    )
+    add_overrides(parser)
+
+
+def run_neighbors(args: argparse.Namespace) -> None:
+    """Take training samples, search the memory, draw.
+
+    Raises:
+        FileNotFoundError: no such config, checkpoint or training set.
+        ValueError: a model that diffuses nothing, or a checkpoint of other training identities.
+    """
+    import torch
+
+    from fed_plugin.fastreid_adapter.diffused_neighbors import diffused_neighbors
+    from fed_plugin.files import check_apart
+    from fed_plugin.visualization import Neighbors, neighbor_sheet
+    from fed_plugin.visualization.canvas import check_kind
+
+    check_kind(args.out, "--out")
+    check_apart(args.out, [args.weights, args.config_file])
+    if args.images < 1:
+        raise ValueError(f"--images {args.images}: expected 1 or more")
+    check_weights(args)
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    _, cfg = read_chosen_config(args, "MODEL.DEVICE", device)
+    found = diffused_neighbors(cfg, args.images)
+    files = [[found.photos[index] for index in of] for of in found.identities.tolist()]
+    size = found.samples.views.shape[-2:]
+    note = ""
+    if cfg.MODEL.FED.FDM.HEAD_LAYOUT == "reference":
+        note = (
+            "While training, MODEL.FED.FDM.HEAD_LAYOUT reference joins heads of several samples "
+            "of a batch, so that what is shown reaches other samples as well."
+        )
+    sheet = neighbor_sheet(
+        *(to_pictures(view) for view in found.samples.views.unbind(1)),
+        None if found.visibility is None else found.visibility.numpy(),
+        Neighbors(
+            np.stack([[_photo(file, *size) for file in of] for of in files]),
+            found.weights.numpy(),
+            found.similarity.numpy(),
+            [[Path(file).name for file in of] for of in files],
+        ),
+        args.out,
+        [Path(path).name for path in found.samples.paths],
+        title=f"{Path(args.weights).name}: whose memories are diffused into training samples",
+        note=note,
+    )
+    largest = found.weights.max(dim=1).values.mean()
+    print(
+        f"{sheet}: {len(files)} training samples, {len(files[0])} neighbours each; the first takes "
+        f"{found.weights[:, 0].mean():.0%} of the attention in the mean, the largest {largest:.0%}"
+    )
+
+
+def _photo(path: str, height: int, width: int) -> NDArray[Any]:
+    import cv2
+
+    from fed_plugin.transforms.occluders import read_rgb
+
+    return cv2.resize(read_rgb(path), (width, height), interpolation=cv2.INTER_AREA)
+
+
+# ``show visibility``: what a trained model believes to see of the persons on photos.
+
+SIZE = (192, 96)
+
+
+def add_visibility_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="a person on each")
+    add_model_arguments(parser)
+    parser.add_argument("--device", help="such as cuda:0; default: CUDA where there is one")
+    parser.add_argument(
+        "--out",
+        default="visibility.png",
+        metavar="FILE",
+        help=".png or .html; default: %(default)s",
+    )
+
+
+def run_visibility(args: argparse.Namespace) -> None:
+    """Describe and draw.
+
+    Raises:
+        FileNotFoundError: no such config, checkpoint or folder to write in.
+        ValueError: a photo cannot be read, or the model estimates no visibility.
+    """
+    import cv2
+    import numpy as np
+
+    from fed_plugin import Embedder
+    from fed_plugin.files import check_apart
+    from fed_plugin.transforms.occluders import read_rgb
+    from fed_plugin.visualization import visibility_sheet
+    from fed_plugin.visualization.canvas import check_kind
+
+    check_kind(args.out, "--out")
+    check_apart(args.out, args.photos)
+    said = Embedder(args.config_file, args.weights, args.device)(args.photos)
+    if said.visibility is None:
+        raise ValueError(
+            f"--config-file {args.config_file}: this model estimates no visibility; expected FED "
+            "with MODEL.FED.OEM.ENABLED True"
+        )
+    height, width = SIZE
+    images = [
+        cv2.resize(read_rgb(photo), (width, height), interpolation=cv2.INTER_AREA)
+        for photo in args.photos
+    ]
+    sheet = visibility_sheet(
+        np.stack(images), said.visibility, args.out, titles=[Path(x).name for x in args.photos]
+    )
+    print(f"{sheet}: {len(images)} photos, visible {said.visibility.mean():.0%} in the mean")

@@ -6,20 +6,16 @@ import logging
 from argparse import Namespace
 from typing import Any
 
-from fed_plugin.cli.mistakes import WithoutTraceback
-from fed_plugin.fastreid_adapter.stock_training import (
-    launch_ranks,
-    parse_flags,
-    train_or_evaluate,
-)
-from fed_plugin.installed_configs import find_config
+from fed_plugin.console import WithoutTraceback
+from fed_plugin.fastreid_adapter.config_files import find_config
+from fed_plugin.fastreid_adapter.training import launch_ranks, parse_flags, train_or_evaluate
 
 INTERRUPTED = "`train --resume` goes on from the last checkpoint"
 
 
 def train(words: list[str]) -> None:
     """Parse fast-reid's flags and run its trainer, or its evaluator with ``--eval-only``."""
-    args = parse_flags(words, prog="python -m fed_plugin train")
+    args = parse_flags(words, prog="fed-plugin train")
     args.config_file = find_config(args.config_file)
     launch_ranks(main, args)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fed_plugin.cli.machine import machine_words
+from tabulate import tabulate
+
+from fed_plugin.console import machine_words
 
 if TYPE_CHECKING:
-    from fed_plugin.cli.benchmark.plan import Dataset, Method, Plan
-    from fed_plugin.fastreid_adapter.costs import CostedMethod
+    from fed_plugin.benchmark.plan import Dataset, Method, Plan
+    from fed_plugin.costs.measure import CostedMethod
 
 INTERRUPTED = "nothing was written"
 FORMAT = "fed_plugin.costs/1"
@@ -49,14 +51,12 @@ def run(args: argparse.Namespace) -> None:
         os.environ.setdefault(name, value)
     import logging
 
-    from fed_plugin.cli.benchmark.cells import write_json
-    from fed_plugin.cli.benchmark.plan import read_plan
-    from fed_plugin.cli.benchmark.resolving import chosen_methods
-    from fed_plugin.cli.costs_table import costs_table, notes
-    from fed_plugin.cli.progress import ProgressLine
+    from fed_plugin.benchmark.cells import write_json
+    from fed_plugin.benchmark.plan import chosen_methods, read_plan
+    from fed_plugin.console import ProgressLine
 
     try:
-        from fed_plugin.fastreid_adapter.costs import SETTINGS, measure_costs
+        from fed_plugin.costs.measure import SETTINGS, measure_costs
     except ImportError as error:
         if "torch.utils" not in str(error):
             raise
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
             "costs: expected a PyTorch that counts operations, as 2.14 does, got one that does "
             f"not ({error}); try a newer one"
         ) from error
-    from fed_plugin.retrieval.whole_files import check_writable
+    from fed_plugin.files import check_writable
 
     _check_numbers(args)
     plan = read_plan(args.plan)
@@ -122,10 +122,11 @@ def _baseline(plan: Plan, methods: Sequence[Method], name: str | None) -> str:
 
 def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespace) -> CostedMethod:
     """Read a method's config and count what it trains on."""
-    from fed_plugin.cli.benchmark.resolving import overrides_of
-    from fed_plugin.fastreid_adapter.benchmark_configs import resolve_config
+    from fed_plugin.benchmark.plan import overrides_of
+    from fed_plugin.costs.measure import CostedMethod
     from fed_plugin.fastreid_adapter.config_files import read_config
-    from fed_plugin.fastreid_adapter.costs import CostedMethod, count_identities
+    from fed_plugin.fastreid_adapter.loaders import count_identities
+    from fed_plugin.fastreid_adapter.training import resolve_config
 
     overrides = overrides_of(plan, dataset, method)
     try:
@@ -149,8 +150,8 @@ def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespa
 
 def _dump_row(plan: Plan, dataset: Dataset, method: Method) -> dict[str, Any]:
     """Return what is known of a dump: of the method behind it nobody knows more."""
-    from fed_plugin.cli.benchmark.resolving import dump_file
-    from fed_plugin.fastreid_adapter.costs import FLOAT32, MEASURED
+    from fed_plugin.benchmark.plan import dump_file
+    from fed_plugin.costs.measure import FLOAT32, MEASURED
     from fed_plugin.retrieval.feature_dump import FeatureDump
 
     features = FeatureDump.load(dump_file(method, dataset, plan.seeds[0])).features
@@ -183,3 +184,89 @@ def _command(args: argparse.Namespace) -> str:
         if value:
             words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
     return shlex.join(words)
+
+
+# The table of a ``costs.json``, and what its columns mean.
+
+HEADER = (
+    *("method", "M parameters train / test", "G MACs train / test", "trained images/s", "time"),
+    *("test ms/image", "time", "MB peak train / test", "descriptor bytes"),
+)
+
+
+def costs_table(content: Mapping[str, Any]) -> str:
+    """Return a line per method; ``time`` is a ratio to the baseline's.
+
+    Args:
+        content: of ``costs.json`` (docs/costs.md).
+    """
+    rows = costs_lines(content)
+    return tabulate(rows, headers=HEADER, tablefmt="github", disable_numparse=True)
+
+
+def costs_lines(content: Mapping[str, Any]) -> list[list[str]]:
+    """Return the table's lines, as wide as ``HEADER``."""
+    return [_line(row) for row in content["rows"]]
+
+
+def _line(row: Mapping[str, Any]) -> list[str]:
+    name = row["method"] + (" *" if "shares" in row else "")
+    if row["parameters_training"] is None:
+        return [name, *["-"] * (len(HEADER) - 2), str(row["descriptor_bytes"])]
+    return [
+        name,
+        _pair(row, "parameters_training", "parameters_test", 1e6),
+        _pair(row, "macs_training", "macs_test", 1e9),
+        _spread(row["training_images_per_second"]),
+        f"x {_spread(row['training_ratio'])}",
+        _spread(row["test_milliseconds_per_image"]),
+        f"x {_spread(row['test_ratio'])}",
+        _pair(row, "peak_training_bytes", "peak_test_bytes", 1e6),
+        str(row["descriptor_bytes"]),
+    ]
+
+
+def _pair(row: Mapping[str, Any], training: str, test: str, unit: float) -> str:
+    return f"{_short(row[training] / unit)} / {_short(row[test] / unit)}"
+
+
+def _spread(values: Mapping[str, float]) -> str:
+    median, low, high = (_short(values[name]) for name in ("median", "min", "max"))
+    return f"{median} ({low} to {high})"
+
+
+def _short(value: float) -> str:
+    """Round to three digits and write them out, without an exponent."""
+    return f"{float(f'{value:.3g}'):.10g}"
+
+
+def notes(content: Mapping[str, Any]) -> str:
+    """Return what a reader has to know of the table.
+
+    Args:
+        content: of ``costs.json``.
+    """
+    about = content["about"]
+    busy, cores = about["load_before"][0], about["cores"]
+    lines = [
+        f"On {about['machine']}, {about['device']}, {about['precision']}, threads: "
+        f"{about['threads']}, torch {about['torch']}; batches of {about['training_batch']} in "
+        f"training, {about['test_batch']} at test; {about['identities']} identities; rounds: "
+        f"{about['rounds']}, each with a step of every method; median (min to max) over them.",
+        f"time: per image, beside {about['baseline']} in the same round. Images are noise in "
+        "memory: reading, drawing and augmenting them is not in the times (docs/costs.md).",
+    ]
+    if busy > cores / 2:
+        lines.append(
+            f"The machine was busy ({busy} of {cores} cores, before): trust the ratios more than "
+            "the times, and measure again when it is quiet."
+        )
+    shared: dict[str, list[str]] = {}
+    for row in content["rows"]:
+        if "shares" in row:
+            shared.setdefault(row["shares"], []).append(row["method"])
+    lines += [
+        f"* {', '.join(names)}: measured once, with {name}: the same network and training step."
+        for name, names in shared.items()
+    ]
+    return "\n".join(lines)

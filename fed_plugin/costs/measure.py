@@ -2,17 +2,188 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+from torch.utils.flop_counter import FlopCounterMode
 
-from fed_plugin.fastreid_adapter.costs.counting import count_macs, tensors_read
-from fed_plugin.fastreid_adapter.costs.interleaving import ratios, spread, time_in_turns
-from fed_plugin.fastreid_adapter.costs.peak_memory import peak_above_before, storage_bytes
-from fed_plugin.fastreid_adapter.costs.running_method import RunningMethod
+from fed_plugin.fastreid_adapter.loaders import count_identities
+from fed_plugin.fastreid_adapter.running_method import RunningMethod
+
+# What a forward pass multiplies and which of a model's tensors it reads, counted while it runs.
+#
+# Shape shorthand: ``B`` images, ``H`` heads, ``S, T`` tokens, ``E, F`` channels of a head.
+
+
+def _attention_flops(q: Sequence[int], k: Sequence[int], v: Sequence[int], *_: Any, **__: Any):
+    """Of q (B, H, S, E), k (B, H, T, E) and v (B, H, T, F): the two products, as elsewhere."""
+    B, H, S, E = q
+    return 2 * B * H * S * k[2] * (E + v[3])
+
+
+def _vector_flops(a: Sequence[int], b: Sequence[int], *_: Any, **__: Any) -> int:
+    """Of a product of (S, E) or (E,) with (E,)."""
+    return 2 * torch.Size(a).numel()
+
+
+NOT_COUNTED_BY_TORCH = {
+    "_scaled_dot_product_flash_attention_for_cpu": _attention_flops,
+    "mv": _vector_flops,
+    "dot": _vector_flops,
+}
+"""PyTorch 2.14's counter takes attention on the CPU, which is fused there, for free."""
+
+
+def count_macs(function: Callable[[], Any]) -> int:
+    """Count the multiply-accumulate operations of what a function runs.
+
+    Counted are convolutions, matrix products and attention; nothing elementwise, no sums, no
+    sorting. PyTorch counts floating-point operations, which are two to one.
+
+    Args:
+        function: run once.
+    """
+    formulas = {getattr(torch.ops.aten, name): f for name, f in NOT_COUNTED_BY_TORCH.items()}
+    with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
+        function()
+    return counter.get_total_flops() // 2
+
+
+class _Reading(TorchDispatchMode):
+    """Remember which of some tensors are handed to an operation."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.known = {id(tensor): tensor for tensor in tensors}
+        self.read: dict[int, Tensor] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        for value in tree_iter((args, kwargs or {})):
+            if id(value) in self.known:
+                self.read[id(value)] = value
+        return func(*args, **(kwargs or {}))
+
+
+def tensors_read(model: nn.Module, function: Callable[[], Any]) -> list[Tensor]:
+    """Return the parameters and buffers of a model that what a function runs reads.
+
+    Args:
+        model: asked.
+        function: run once.
+    """
+    with _Reading([*model.parameters(), *model.buffers()]) as reading:
+        function()
+    return list(reading.read.values())
+
+
+# Timing in turns: what slows the machine down for a while slows all methods down alike.
+
+
+def time_in_turns(
+    steps: Mapping[str, Callable[[], Any]],
+    rounds: int,
+    progress: Callable[[str], None] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Time steps of several methods: each round runs one of every method.
+
+    Every second round runs backwards, so that a machine that slows down evenly favours nobody.
+
+    Args:
+        steps: by method; each returns when its work is done, also that of a GPU.
+        rounds: how many.
+        progress: called with the method after each step.
+        clock: in seconds.
+
+    Returns:
+        Seconds by method, one per round.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    order = list(steps)
+    for _ in range(rounds):
+        for name in order:
+            start = clock()
+            steps[name]()
+            seconds[name].append(clock() - start)
+            if progress is not None:
+                progress(name)
+        order.reverse()
+    return seconds
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return median, min and max."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def ratios(values: Sequence[float], baseline: Sequence[float]) -> dict[str, float]:
+    """Spread of the ratios to the baseline's values of the same rounds."""
+    return spread([a / b for a, b in zip(values, baseline, strict=True)])
+
+
+# The most memory that tensors take while something runs, above what they took before.
+#
+# On the CPU it is summed up from PyTorch's record of every allocation, on CUDA it is the
+# allocator's own count. Both leave out what libraries take behind PyTorch's back, and the
+# interpreter.
+
+
+def peak_above_before(function: Callable[[], Any], device: torch.device) -> int:
+    """Return by how many bytes the memory of tensors rises at most while a function runs.
+
+    Args:
+        function: run once.
+        device: CPU or CUDA, where its tensors are.
+    """
+    if device.type != "cuda":
+        return _highest(_allocations(function))
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    function()
+    torch.cuda.synchronize(device)
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def storage_bytes(tensors: Iterable[Tensor]) -> int:
+    """Return the bytes behind tensors, shared ones once."""
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+    return sum(storages.values())
+
+
+def _allocations(function: Callable[[], Any]) -> list[int]:
+    """Return bytes allocated (above 0) and freed (below 0) on the CPU, in order."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        function()
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        record.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text(errors="replace"))["traceEvents"]
+    events = [event for event in events if event.get("name") == "[memory]"]
+    return [event["args"]["Bytes"] for event in sorted(events, key=lambda event: event["ts"])]
+
+
+def _highest(changes: Iterable[int]) -> int:
+    level = highest = 0
+    for change in changes:
+        level += change
+        highest = max(highest, level)
+    return highest
+
 
 FLOAT32 = 4
 MEASURED = (
@@ -155,3 +326,6 @@ def _counts(method: RunningMethod) -> dict[str, Any]:
         "training_batch": training_batch,
         "test_batch": test_batch,
     }
+
+
+__all__ = ["FLOAT32", "MEASURED", "SETTINGS", "CostedMethod", "count_identities", "measure_costs"]

@@ -4,7 +4,10 @@
 package is the room that draws it.
 """
 
-from fed_plugin.datasets.benchmarks import (
+from __future__ import annotations
+
+from fed_plugin.datasets.layouts import (
+    LAYOUTS,
     occluded_duke,
     occluded_posetrack,
     occluded_reid,
@@ -12,8 +15,7 @@ from fed_plugin.datasets.benchmarks import (
     partial_ilids,
     partial_reid,
 )
-from fed_plugin.datasets.layouts import (
-    LAYOUTS,
+from fed_plugin.datasets.splits import (
     Layout,
     Published,
     Splits,

@@ -6,21 +6,300 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from fed_plugin.datasets.checking.inspection import inspect
-from fed_plugin.datasets.listing import printable
-from fed_plugin.datasets.occluded_duke_builder.lists import (
-    LISTS,
-    TEST,
-    WITHDRAWN,
-    ListRule,
-    counts,
-    read_lists,
+from fed_plugin.datasets.image_facts import inspect
+from fed_plugin.datasets.layouts import KNOWN_LISTS
+from fed_plugin.datasets.listing import printable, visible_entries
+from fed_plugin.datasets.splits import DUKE_NAMES
+
+# The three published lists of names, and what has to be true of them.
+
+WITHDRAWN = (
+    "DukeMTMC was withdrawn by its university in April 2019. DukeMTMC-reID, Occluded-Duke and "
+    "every model or figure made from them inherit that: whether you may keep and use them is for "
+    "you to find out. Nothing is downloaded here, and no image should be passed on. Market1501 "
+    "with Occluded_REID, and SynthOcc, need no Duke image."
 )
-from fed_plugin.datasets.occluded_duke_builder.sources import Place, Source, open_source
+"""What to tell somebody before a folder of these images is made."""
+
+TEST = "bounding_box_test"
+"""Folder of DukeMTMC-reID that has what a list's own folder lacks."""
+
+_REPOSITORY = "lightas/Occluded-DukeMTMC-Dataset"
+
+
+@dataclass(frozen=True)
+class ListRule:
+    """Describe one list.
+
+    Attributes:
+        file: its name.
+        folder: where its images are looked for, and where they go.
+        sha256: of its bytes.
+        images: how many names it has.
+        identities: of how many people.
+    """
+
+    file: str
+    folder: str
+    sha256: str
+    images: int
+    identities: int
+
+
+_SHA256 = KNOWN_LISTS["Occluded_Duke"]
+# Source: counted from the files themselves.
+LISTS = (
+    ListRule(
+        file="train.list",
+        folder="bounding_box_train",
+        sha256=_SHA256["train"],
+        images=15618,
+        identities=702,
+    ),
+    ListRule(
+        file="query.list",
+        folder="query",
+        sha256=_SHA256["query"],
+        images=2210,
+        identities=519,
+    ),
+    ListRule(
+        file="gallery.list",
+        folder=TEST,
+        sha256=_SHA256["gallery"],
+        images=17661,
+        identities=1110,
+    ),
+)
+
+
+def read_lists(
+    folder: str | os.PathLike[str], rules: Sequence[ListRule] = LISTS
+) -> dict[str, tuple[str, ...]]:
+    """Read the lists and verify them.
+
+    Args:
+        folder: that holds them.
+        rules: of the lists for train, query and gallery, in this order.
+
+    Returns:
+        Per folder of the data set, the names of its images.
+
+    Raises:
+        FileNotFoundError: A list is not there.
+        ValueError: One is not the published one, or what it says cannot be.
+    """
+    names = {rule.folder: _read_list(os.path.join(folder, rule.file), rule) for rule in rules}
+    train, query, gallery = (names[rule.folder] for rule in rules)
+    both = _people(train) & (_people(query) | _people(gallery))
+    if both:
+        raise ValueError(
+            f"{printable(os.fspath(folder))}: expected other people in {rules[0].file} than in the "
+            f"other lists, got identity {min(both)} in both"
+        )
+    cameras: dict[int, set[int | None]] = {}
+    for pid, camid in map(DUKE_NAMES.parse, gallery):
+        cameras.setdefault(pid, set()).add(camid)
+    for name in query:
+        pid, camid = DUKE_NAMES.parse(name)
+        if not cameras.get(pid, set()) - {camid}:
+            raise ValueError(
+                f"{rules[1].file}: expected {name}'s identity in {rules[2].file} from another "
+                "camera, got none"
+            )
+    return names
+
+
+def _read_list(path: str, rule: ListRule) -> tuple[str, ...]:
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(
+            f"--lists: {printable(path)} is not there; expected train.list, query.list and "
+            f"gallery.list of the repository {_REPOSITORY}"
+        ) from None
+    data = data.replace(b"\r\n", b"\n") if _sha256(data) != rule.sha256 else data  # git on Windows
+    if _sha256(data) != rule.sha256:
+        raise ValueError(
+            f"--lists: {printable(path)}: expected the published list with sha256 {rule.sha256}, "
+            f"got {_sha256(data)}; try taking the file from {_REPOSITORY} again, as it is"
+        )
+    names = tuple(data.decode().split())
+    _refuse_bad_names(path, names)
+    counts = {"images": len(names), "identities": len(_people(names))}
+    expected = {"images": rule.images, "identities": rule.identities}
+    if counts != expected:
+        raise ValueError(f"--lists: {printable(path)}: expected {expected}, got {counts}")
+    return names
+
+
+def _refuse_bad_names(path: str, names: Sequence[str]) -> None:
+    """Let plain names of images pass, each once: nothing that leads to another folder."""
+    seen: set[str] = set()
+    for name in names:
+        if os.path.basename(name) != name or "\\" in name or not name.endswith(".jpg"):
+            raise ValueError(
+                f"--lists: {printable(path)}: expected names like {DUKE_NAMES.example}, got "
+                f"{printable(name)}"
+            )
+        DUKE_NAMES.parse(name)
+        if name in seen:
+            raise ValueError(f"--lists: {printable(path)}: expected {name} once, got it twice")
+        seen.add(name)
+
+
+def _people(names: Sequence[str]) -> set[int]:
+    return {DUKE_NAMES.parse(name)[0] for name in names}
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def counts(names: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Return how many images each folder gets."""
+    return {folder: len(listed) for folder, listed in names.items()}
+
+
+# A copy of DukeMTMC-reID to take images from: an unpacked folder, or the archive as it is.
+
+_FOLDERS = ("bounding_box_train", "query", TEST)
+_MAX_BYTES = 16 << 20  # of one image; theirs have some 10 KiB
+
+Place = tuple[str, str]
+"""Folder and base name of an image."""
+
+
+class Source(Protocol):
+    """Images by folder and name.
+
+    Attributes:
+        sizes: bytes of every image that is there.
+    """
+
+    sizes: dict[Place, int]
+
+    def read(self, place: Place) -> bytes:
+        """Return the bytes of an image that is there."""
+        ...
+
+
+@contextmanager
+def open_source(path: str | os.PathLike[str]) -> Iterator[Source]:
+    """Open a copy of DukeMTMC-reID for reading.
+
+    Args:
+        path: the folder that holds ``bounding_box_train``, ``query`` and ``bounding_box_test``, or
+            one above it; or a ZIP archive with such a folder.
+
+    Raises:
+        FileNotFoundError: It is not there, or has no such folders.
+        ValueError: It is another kind of file, or a damaged archive.
+    """
+    path = os.fspath(path)
+    if os.path.isdir(path):
+        yield _Folder(path)
+        return
+    if not os.path.exists(path):
+        raise FileNotFoundError(
+            f"--duke {printable(path)}: not there; expected a folder or a ZIP archive of "
+            "DukeMTMC-reID"
+        )
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise ValueError(
+            f"--duke {printable(path)}: expected a folder or a ZIP archive, got another file, or a "
+            f"damaged one ({error})"
+        ) from error
+    with archive:
+        yield _Archive(path, archive)
+
+
+class _Folder:
+    """An unpacked copy."""
+
+    def __init__(self, path: str) -> None:
+        roots = [path, *(entry.path for entry in visible_entries(path) if entry.is_dir())]
+        root = next((root for root in roots if os.path.isdir(os.path.join(root, TEST))), None)
+        if root is None:
+            raise FileNotFoundError(_no_folders(path))
+        self._root = root
+        self.sizes: dict[Place, int] = {}
+        for folder in _FOLDERS:
+            if os.path.isdir(os.path.join(root, folder)):
+                for entry in visible_entries(os.path.join(root, folder)):
+                    if entry.is_file():
+                        self.sizes[folder, entry.name] = entry.stat().st_size
+
+    def read(self, place: Place) -> bytes:
+        with open(os.path.join(self._root, *place), "rb") as file:
+            return file.read()
+
+
+class _Archive:
+    """A copy in an archive: entries are looked up by name, never unpacked to where they say."""
+
+    def __init__(self, path: str, archive: zipfile.ZipFile) -> None:
+        self._path = path
+        self._archive = archive
+        self._entries: dict[Place, zipfile.ZipInfo] = {}
+        found: dict[str, dict[Place, zipfile.ZipInfo]] = {}
+        for entry in archive.infolist():
+            root, folder, name = ["", *entry.filename.rsplit("/", 2)][-3:]
+            if folder in _FOLDERS and name and not root.startswith("__MACOSX"):
+                _refuse_second(path, found.setdefault(root, {}), (folder, name), entry)
+        holds_test = [root for root in found if any(place[0] == TEST for place in found[root])]
+        if not holds_test:
+            raise FileNotFoundError(_no_folders(path))
+        self._entries = found[max(holds_test, key=lambda root: len(found[root]))]
+        self.sizes = {place: entry.file_size for place, entry in self._entries.items()}
+
+    def read(self, place: Place) -> bytes:
+        entry = self._entries[place]
+        if entry.file_size > _MAX_BYTES:
+            raise ValueError(
+                f"--duke {printable(self._path)}: {printable(entry.filename)}: expected an image, "
+                f"got {entry.file_size:,} bytes"
+            )
+        try:
+            return self._archive.read(entry)
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+            raise ValueError(
+                f"--duke {printable(self._path)}: cannot read {printable(entry.filename)} "
+                f"({error}); try getting a sound archive, or unpacking it yourself"
+            ) from error
+
+
+def _refuse_second(
+    path: str,
+    entries: dict[Place, zipfile.ZipInfo],
+    place: Place,
+    entry: zipfile.ZipInfo,
+) -> None:
+    """Add an entry; a name that is there twice with other content tells nobody what is meant."""
+    known = entries.setdefault(place, entry)
+    if (known.CRC, known.file_size) != (entry.CRC, entry.file_size):
+        raise ValueError(
+            f"--duke {printable(path)}: expected {printable(entry.filename)} once, got two of it "
+            "that differ"
+        )
+
+
+def _no_folders(path: str) -> str:
+    return (
+        f"--duke {printable(path)}: expected DukeMTMC-reID with {', '.join(_FOLDERS)} in it, found "
+        f"no {TEST}"
+    )
+
 
 MANIFEST = "occluded_duke.json"
 """Written last: a folder without it is not complete."""
@@ -221,3 +500,6 @@ def _read(path: Path) -> dict[str, object]:
     except (ValueError, OSError, RecursionError):
         return {}
     return held if isinstance(held, dict) else {}
+
+
+__all__ = ["LISTS", "WITHDRAWN", "Built", "ListRule", "build_occluded_duke", "read_lists"]

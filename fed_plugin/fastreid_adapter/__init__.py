@@ -6,7 +6,7 @@ OcclusionErasingModule, FeatureDiffusionModule``; ``META_ARCH_REGISTRY: FED``; t
 to the host's defaults.
 
 If this package is imported while fast-reid itself is being imported (the import hook does so for
-the mends in ``compat``), registering waits until that import is done; the hook comes back for it.
+the mends in ``mends``), registering waits until that import is done; the hook comes back for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 
 import projects_registry
-from fed_plugin.fastreid_adapter import compat  # noqa: F401 - before anything of the host runs
+from fed_plugin.fastreid_adapter import mends  # noqa: F401 - before anything of the host runs
 
 _PUBLIC = {
     "FED": "meta_arch",
@@ -28,7 +28,7 @@ _PUBLIC = {
 }
 __all__ = [*_PUBLIC, "register"]
 
-_REGISTERING = ("backbone", "heads", "meta_arch", "datasets", "own_dataset", "transforms")
+_REGISTERING = ("backbone", "heads", "meta_arch", "datasets", "transforms")
 _registered = False
 
 
@@ -39,15 +39,15 @@ def register() -> None:
         return
     _registered = True
     try:
-        import_module(f"{__name__}.stock_config").extend_defaults()
+        import_module(f"{__name__}.config_files").extend_defaults()
         for name in _REGISTERING:
             import_module(f"{__name__}.{name}")
         import_module(f"{__name__}.transforms").extend_stock_pipeline()
-        import_module(f"{__name__}.items").tell_transforms_their_item()
-        import_module(f"{__name__}.loader_config").extend_stock_loaders()
-        import_module(f"{__name__}.fused_optimizer").extend_stock_solver()
-        import_module(f"{__name__}.training_checks").extend_stock_trainer()
-        import_module(f"{__name__}.evaluation_cards").extend_stock_evaluations()
+        import_module(f"{__name__}.seeding").tell_transforms_their_item()
+        import_module(f"{__name__}.loaders").extend_stock_loaders()
+        import_module(f"{__name__}.training").extend_stock_solver()
+        import_module(f"{__name__}.config_checks").extend_stock_trainer()
+        import_module(f"{__name__}.run_cards").extend_stock_evaluations()
     except BaseException:
         _registered = False
         raise

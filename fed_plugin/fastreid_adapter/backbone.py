@@ -6,16 +6,9 @@ from typing import Any
 
 from fastreid.modeling.backbones import BACKBONE_REGISTRY
 
-from fed_plugin.fastreid_adapter.vit_checks import check_vit, vit_size
-from fed_plugin.modeling.pretrained import load_pretrained
+from fed_plugin.fastreid_adapter.config_checks import check_vit, vit_size
+from fed_plugin.modeling.checkpoints import load_pretrained
 from fed_plugin.modeling.vit import TokenViT
-
-
-def token_dim(cfg: Any) -> int:
-    """Return the channels C of the configured backbone's tokens."""
-    if cfg.MODEL.BACKBONE.NAME == build_fed_vit_backbone.__name__:
-        return vit_size(cfg).embed_dim
-    return cfg.MODEL.BACKBONE.FEAT_DIM
 
 
 @BACKBONE_REGISTRY.register()

@@ -9,7 +9,18 @@ of the maths: ``P`` parts, ``C`` channels of a token, ``K`` neighbours, ``M`` id
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
+
+from fastreid.config import CfgNode
+
+from fed_plugin.modeling.fdm import HEAD_LAYOUTS, SCALES
+from fed_plugin.modeling.head import ERASURES, GLOBAL_TOKENS
+from fed_plugin.modeling.oem import VISIBILITY_RULES
+from fed_plugin.transforms.placement_rule import PLACEMENTS
 
 
 def add_fed_config(cfg: Any) -> None:
@@ -215,3 +226,294 @@ def _remove(cfg: Any, declared: Any) -> None:
             _remove(cfg[key], value)
         if not isinstance(value, type(declared)) or not cfg[key]:
             del cfg[key]
+
+
+# Kinds of values that a config key takes: what is accepted, and how that is said.
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a key takes, whatever the other keys say.
+
+    Attributes:
+        expected: ends the sentence "expected ...".
+        accepts: tells whether a value is that; never raises.
+    """
+
+    expected: str
+    accepts: Callable[[Any], bool]
+
+
+def one_of(*values: str) -> Kind:
+    """Take one of some words."""
+    return Kind(
+        f"one of {', '.join(map(repr, values))}",
+        lambda value: isinstance(value, str) and value in values,
+    )
+
+
+def switch() -> Kind:
+    """Take True or False; 1 and 0 are numbers."""
+    return Kind("True or False", lambda value: isinstance(value, bool))
+
+
+def whole(low: float, high: float = float("inf"), expected: str = "") -> Kind:
+    """Take whole numbers from ``low`` to ``high``, no booleans."""
+    return Kind(
+        expected or (f"{low} or more" if high == float("inf") else f"{low} to {high}"),
+        lambda value: _is(value, Integral) and low <= value <= high,
+    )
+
+
+def number(low: float, high: float, expected: str, *, open_ends: bool = False) -> Kind:
+    """Take finite numbers from ``low`` to ``high``, whole ones too but no booleans.
+
+    Args:
+        low: least that is taken.
+        high: most that is taken.
+        expected: how it is said.
+        open_ends: whether ``low`` and ``high`` themselves are not taken.
+    """
+    return Kind(
+        expected,
+        lambda value: (
+            _is(value, Real)
+            and low <= value <= high  # which NaN is not
+            and not (open_ends and value in (low, high))
+        ),
+    )
+
+
+def share() -> Kind:
+    """Take numbers in [0, 1]."""
+    return number(0, 1, "a share in [0, 1]")
+
+
+def several(count: int, element: Kind, expected: str) -> Kind:
+    """Take ``count`` values of a kind, as a tuple or a list."""
+    return Kind(
+        expected,
+        lambda value: (
+            is_sequence(value) and len(value) == count and all(map(element.accepts, value))
+        ),
+    )
+
+
+def pair(element: Kind, expected: str) -> Kind:
+    """Take two values of a kind, as a tuple or a list."""
+    return several(2, element, expected)
+
+
+def text(expected: str, accepts: Callable[[str], bool] = lambda value: True) -> Kind:
+    """Take words that ``accepts`` takes."""
+    return Kind(expected, lambda value: isinstance(value, str) and accepts(value))
+
+
+def words(expected: str) -> Kind:
+    """Take any number of words that are not empty, as a tuple or a list."""
+    return Kind(
+        expected,
+        lambda value: is_sequence(value) and all(isinstance(one, str) and one for one in value),
+    )
+
+
+def is_sequence(value: Any) -> bool:
+    """Tell whether a value is a tuple or a list, as yacs has them."""
+    return isinstance(value, (tuple, list))
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+# Which of P-DukeMTMC-reID's two protocols a config follows.
+#
+# Papers test on it either after training on its own training images (supervised) or after training
+# on another set, usually Market-1501 (transfer). Numbers of the two do not compare.
+
+NAME = "P_DukeMTMC"
+KEY = "DATASETS.P_DUKEMTMC.PROTOCOL"
+PROTOCOLS = ("auto", "supervised", "transfer")
+
+
+def check_p_dukemtmc(cfg: Any, tested: bool = False) -> None:
+    """Refuse a config that says one protocol and follows the other.
+
+    Args:
+        cfg: a host config.
+        tested: whether the set is tested on, also where DATASETS.TESTS does not name it.
+
+    Raises:
+        ValueError: The key is unknown; it is "supervised" and the tested set is not trained on; or
+            it is "transfer" and the set is trained on.
+    """
+    protocol = cfg.DATASETS.get("P_DUKEMTMC", {}).get("PROTOCOL", "auto")
+    names, tests = tuple(cfg.DATASETS.NAMES), tuple(cfg.DATASETS.TESTS)
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"{KEY}={protocol!r}: expected one of {', '.join(map(repr, PROTOCOLS))}")
+    if protocol == "supervised" and (tested or NAME in tests) and NAME not in names:
+        raise ValueError(
+            f"{KEY}='supervised': expected {NAME} in DATASETS.NAMES, as it is tested, got {names}; "
+            f"try adding it there, or {KEY} 'transfer'"
+        )
+    if protocol == "transfer" and NAME in names:
+        raise ValueError(
+            f"{KEY}='transfer': expected DATASETS.NAMES without {NAME}, got {names}; try training "
+            f"on another set, such as Market1501, or {KEY} 'supervised'"
+        )
+
+
+def p_dukemtmc_protocol(cfg: Any) -> str:
+    """Say in a sentence which protocol a config follows."""
+    names = tuple(cfg.DATASETS.NAMES)
+    name, other = ("supervised", "transfer") if NAME in names else ("transfer", "supervised")
+    return (
+        f"{name} protocol, trained on {', '.join(names)}; its numbers do not compare with those of "
+        f"the {other} one"
+    )
+
+
+# What each key of ``config.py`` takes, whatever the other keys say.
+#
+# yacs checks little: it lets null into every key, NaN into every number and any length into a
+# tuple.
+
+CHOICES = {
+    "PRECISION": ("fp32", "bf16"),
+    "GLOBAL_TOKEN": GLOBAL_TOKENS,
+    "OEM.TARGET": VISIBILITY_RULES,
+    "OEM.ERASURE": ERASURES,
+    "FDM.SCALE": SCALES,
+    "FDM.HEAD_LAYOUT": HEAD_LAYOUTS,
+    "MEMORY.INIT": ("centroids", "zeros"),
+    "VIT.OUTPUT": ("tokens", "cls"),
+}
+"""Words that keys of ``MODEL.FED`` take."""
+
+_MOST_SEED = 4_000_000_000  # NumPy takes 32 bits, and ranks are added
+_MOST_FEATHER = 1000
+_LEAST_CHANNELS = 8
+_numbers = pair(number(float("-inf"), float("inf"), ""), "(low, high), two numbers")
+_path = text("a path", lambda value: "\0" not in value)
+_name = text("a registered name", bool)
+_size = whole(0, expected="a whole number, 0 for that of MODEL.BACKBONE.DEPTH")
+
+
+def _is_folder_name(value: str) -> bool:
+    return (
+        bool(value.strip())
+        and value.isprintable()
+        and os.path.basename(value) == value
+        and value not in (os.curdir, os.pardir)
+    )
+
+
+KINDS: dict[str, Kind] = {
+    "SOLVER.CHECKPOINT_ITERS": whole(0),
+    "SOLVER.FUSED": switch(),
+    "SEED": whole(
+        float("-inf"), _MOST_SEED, f"a whole number up to {_MOST_SEED}, negative for unseeded"
+    ),
+    "INPUT.EXTRA_TRANSFORMS": words("a tuple of registered names"),
+    "TEST.SIDE_INFORMATION": text("words in one line", lambda value: value.isprintable()),
+    "DATASETS.P_DUKEMTMC.PROTOCOL": one_of(*PROTOCOLS),
+    "DATASETS.FOLDER_REID.NAME": text(
+        "a name without folders (DATASETS.FOLDER_REID.ROOT takes those)", _is_folder_name
+    ),
+    "DATASETS.FOLDER_REID.ROOT": _path,
+    "DATASETS.FOLDER_REID.TEST_SHARE": number(
+        0, 1, "a share of the identities, above 0 and below 1", open_ends=True
+    ),
+    "DATASETS.FOLDER_REID.QUERIES": whole(1, expected="a number of images, 1 or more"),
+    "DATASETS.FOLDER_REID.SPLIT_SEED": whole(0, expected="a whole number, 0 or more"),
+    # Ranges of pairs are those of PlacementRule.
+    "INPUT.NPO.OCCLUDERS": _path,
+    "INPUT.NPO.VIEWS": whole(1, 2, "1 or 2"),
+    "INPUT.NPO.PROB": share(),
+    "INPUT.NPO.PLACEMENT": one_of(*PLACEMENTS),
+    "INPUT.NPO.HEIGHT": _numbers,
+    "INPUT.NPO.WIDTH": _numbers,
+    "INPUT.NPO.COUNT": _numbers,
+    "INPUT.NPO.ALPHA": switch(),
+    "INPUT.NPO.FEATHER": whole(
+        0, _MOST_FEATHER, f"0 or more pixels, a whole number up to {_MOST_FEATHER}"
+    ),
+    "INPUT.NPO.PEOPLE.PROB": share(),
+    "INPUT.NPO.PEOPLE.SCALE": _numbers,
+    "INPUT.NPO.PEOPLE.HEIGHT": _numbers,
+    "INPUT.NPO.PEOPLE.WIDTH": _numbers,
+    **{f"MODEL.FED.{key}": one_of(*values) for key, values in CHOICES.items()},
+    "MODEL.FED.NUM_PARTS": whole(1),
+    "MODEL.FED.NORMALIZE_OUTPUT": switch(),
+    **{f"MODEL.FED.VIT.{key}": _size for key in ("NUM_LAYERS", "NUM_HEADS", "PATCH_SIZE")},
+    # Fewer, and LayerNorms leave nothing of a token, or of the quarter that the OEM scores.
+    "MODEL.FED.VIT.EMBED_DIM": Kind(
+        f"{_LEAST_CHANNELS} or more, 0 for that of MODEL.BACKBONE.DEPTH",
+        lambda value: whole(0).accepts(value) and value not in range(1, _LEAST_CHANNELS),
+    ),
+    "MODEL.FED.VIT.PRETRAIN_GRID": Kind(
+        "(rows, columns), whole numbers of 1 or more, or (0, 0) to infer them",
+        lambda value: pair(whole(1), "").accepts(value) or pair(whole(0, 0), "").accepts(value),
+    ),
+    "MODEL.FED.VIT.RECOMPUTE": switch(),
+    "MODEL.FED.OEM.ENABLED": switch(),
+    "MODEL.FED.OEM.NAME": _name,
+    # Above, a loss in float32 and its gradients can overflow.
+    "MODEL.FED.OEM.LOSS_WEIGHT": number(0, 1000, "a number of 0 or more, up to 1000"),
+    "MODEL.FED.FDM.ENABLED": switch(),
+    "MODEL.FED.FDM.NAME": _name,
+    "MODEL.FED.FDM.NUM_NEIGHBORS": whole(1),
+    "MODEL.FED.FDM.NUM_HEADS": whole(1),
+    "MODEL.FED.FDM.SHARE_BN": switch(),
+    "MODEL.FED.MEMORY.SHARED": switch(),
+    "MODEL.FED.MEMORY.MOMENTUM": share(),
+    # Below, a cosine over the temperature can overflow float32.
+    "MODEL.FED.CONTRAST.TEMPERATURE": number(0.001, 1000, "a number above 0, from 0.001 to 1000"),
+}
+"""Kind of every key that ``declare`` declares."""
+
+
+def check_keys(cfg: Any, under: str = "") -> None:
+    """Refuse a value that its key does not take; keys that the config lacks are passed over.
+
+    Args:
+        cfg: a host config.
+        under: checks only the keys that begin with this, such as ``"INPUT.NPO."``.
+
+    Raises:
+        ValueError: one sentence with the key, its value, what was expected and what to try.
+    """
+    for key in KINDS:
+        if key.startswith(under):
+            _check_path(cfg, key)
+
+
+def check_value(key: str, value: Any) -> None:
+    """Refuse a value that a key does not take.
+
+    Raises:
+        ValueError: as :func:`check_keys`.
+    """
+    kind = KINDS[key]
+    if not kind.accepts(value):
+        default = value_of(declare(CfgNode), key)
+        raise ValueError(f"{key}={value!r}: expected {kind.expected}; try {default!r}")
+
+
+def value_of(node: Any, key: str) -> Any:
+    """Return the value of a dotted key."""
+    for name in key.split("."):
+        node = node[name]
+    return node
+
+
+def _check_path(cfg: Any, key: str) -> None:
+    node, passed = cfg, []
+    for name in key.split("."):
+        if not isinstance(node, Mapping):
+            raise ValueError(f"{'.'.join(passed)}={node!r}: expected keys, such as {key}")
+        if name not in node:
+            return
+        node = node[name]
+        passed.append(name)
+    check_value(key, node)

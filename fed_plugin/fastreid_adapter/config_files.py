@@ -2,12 +2,75 @@
 
 from __future__ import annotations
 
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from fastreid.config import get_cfg
+from fastreid.config import CfgNode, defaults, get_cfg
 
+from fed_plugin.fastreid_adapter.config import add_fed_config, prune_defaults
 from fed_plugin.fastreid_adapter.config_checks import check_config
-from fed_plugin.fastreid_adapter.stock_config import TypeMismatchError
+
+# The host's config object, extended: the plugin's keys in its defaults, stock dumps unchanged.
+#
+# Values of a wrong type are refused in words, for every key: yacs does not convert a whole number
+# to a float, and says so by two classes.
+
+_TYPE_MISMATCH = re.compile(
+    r"Type mismatch \(<class '(?:\w+\.)*(\w+)'> vs\. <class '(?:\w+\.)*(\w+)'>\) with values "
+    r"\((.*) vs\. (.*)\) "
+    r"for config key: (\S+)",
+    re.DOTALL,
+)
+"""What yacs says of a value whose type it does not convert."""
+
+
+class TypeMismatchError(ValueError):
+    """A value of another type than its key's; yacs converts few."""
+
+
+def extend_defaults() -> None:
+    """Add the plugin's keys to the host's defaults, and leave them out of dumps that use none."""
+    add_fed_config(defaults._C)
+    if getattr(CfgNode.dump, "prunes_fed_keys", False):
+        return
+    stock_dump = CfgNode.dump
+
+    def dump(self: Any, **arguments: Any) -> str:
+        return stock_dump(prune_defaults(self), **arguments)
+
+    dump.__doc__ = stock_dump.__doc__
+    dump.prunes_fed_keys = True
+    CfgNode.dump = dump
+    for name in ("merge_from_list", "merge_from_other_cfg"):
+        setattr(CfgNode, name, _in_words(getattr(CfgNode, name)))
+
+
+def _in_words(merge: Callable[..., None]) -> Callable[..., None]:
+    """Have a method of the config say which type a key wants."""
+
+    @functools.wraps(merge)
+    def merge_in_words(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            merge(self, *args, **kwargs)
+        except ValueError as error:
+            found = _TYPE_MISMATCH.search(str(error))
+            if found is None:
+                raise
+            raise TypeMismatchError(_sentence(*found.groups())) from error
+
+    return merge_in_words
+
+
+def _sentence(expected: str, got: str, example: str, value: str, key: str) -> str:
+    """Say what a key wants, what it got, and of a whole number how it is written as a float."""
+    if "CfgNode" in (expected, got):
+        which = "keys below it" if expected == "CfgNode" else f"a value such as {example}"
+        return f"{key}: expected {which}, got {'keys' if got == 'CfgNode' else value}"
+    said = f"{key}={value}: expected {expected}, such as {example}, got {got}"
+    return f"{said}; try {value}.0" if (expected, got) == ("float", "int") else said
 
 
 def read_config(config_file: str, overrides: list[Any]) -> Any:
@@ -51,3 +114,36 @@ def read_config(config_file: str, overrides: list[Any]) -> Any:
         raise KeyError(f"overrides: {error}") from error
     check_config(cfg)
     return cfg
+
+
+# Config files by path, or by the name of one that is installed with the plugin.
+
+
+def find_config(path: str) -> str:
+    """Return the path of a config file.
+
+    Args:
+        path: a file, or the name of an installed config with or without ``configs/FED/`` and
+            ``.yml``.
+
+    Raises:
+        FileNotFoundError: neither; the message lists the installed names.
+    """
+    if path and Path(path).is_file():
+        return path
+    folder = installed_configs()
+    installed = folder / (Path(path).name.removesuffix(".yml") + ".yml")
+    if path and installed.is_file():
+        return str(installed)
+    names = ", ".join(sorted(file.stem for file in folder.glob("*.yml")))
+    raise FileNotFoundError(
+        f"--config-file {path!r}: no such file; expected a path or one of the installed configs: "
+        f"{names}"
+    )
+
+
+def installed_configs() -> Path:
+    """Return the folder of the plugin's configs: in the installed package, or in the checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs" / "FED"

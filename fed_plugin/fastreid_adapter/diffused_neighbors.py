@@ -12,10 +12,13 @@ import torch
 from fastreid.data.common import CommDataset
 from torch import Tensor
 
-from fed_plugin.fastreid_adapter.loader_config import training_items
+from fed_plugin.fastreid_adapter.extract import load_trained
+from fed_plugin.fastreid_adapter.loaders import (
+    TrainingImages,
+    first_training_images,
+    training_items,
+)
 from fed_plugin.fastreid_adapter.meta_arch import FED
-from fed_plugin.fastreid_adapter.trained_model import load_trained
-from fed_plugin.fastreid_adapter.training_images import TrainingImages, first_training_images
 
 _LOOKED_AT = 8
 """Images of which one is shown: of as many people as can be, with an occluder if they can be."""

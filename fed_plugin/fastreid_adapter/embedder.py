@@ -5,33 +5,175 @@ Shape shorthand: ``N`` images, ``D`` numbers, ``P`` parts, ``H, W`` height and w
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from fastreid.data import data_utils
 from fastreid.data.transforms import build_transforms
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fed_plugin.fastreid_adapter.config_files import read_config
-from fed_plugin.fastreid_adapter.description import describe_images
-from fed_plugin.fastreid_adapter.embedder_arguments import (
-    checked_batch_size,
-    checked_device,
-    checked_overrides,
-)
-from fed_plugin.fastreid_adapter.model_identity import model_identity
-from fed_plugin.fastreid_adapter.photos import BrokenPhotoError, Photo, as_rgb, one_by_one
-from fed_plugin.fastreid_adapter.trained_model import load_trained
-from fed_plugin.installed_configs import find_config
+from fed_plugin.datasets.fingerprints import content_hash
+from fed_plugin.fastreid_adapter.config_files import find_config, read_config
+from fed_plugin.fastreid_adapter.extract import describe_images, load_trained
+from fed_plugin.transforms.occluders import pixels_of
+
+# Arguments of ``Embedder``, refused in words before a model is built.
+
+
+def checked_batch_size(batch_size: int) -> int:
+    """Return how many photos are described at once.
+
+    Raises:
+        ValueError: No whole number of 1 or more.
+    """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size {batch_size!r}: expected a whole number, 1 or more")
+    return batch_size
+
+
+def checked_overrides(overrides: Sequence[Any]) -> list[Any]:
+    """Return ``[KEY, VALUE, ...]`` as a list of its own.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if isinstance(overrides, (str, Mapping)) or len(overrides) % 2:
+        raise ValueError(
+            f"overrides {overrides!r}: expected [KEY, VALUE, ...], such as "
+            '["TEST.FLIP.ENABLED", True]'
+        )
+    return list(overrides)
+
+
+def checked_device(device: str | torch.device | None) -> torch.device:
+    """Return a device that models run on; None takes CUDA where there is one.
+
+    Raises:
+        ValueError: This PyTorch cannot use it.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        checked = torch.device(device)
+        if checked.type != "cuda":  # without CUDA the host goes to the CPU, and says so
+            torch.zeros(1, device=checked).cpu()
+    except (RuntimeError, TypeError, NotImplementedError, AssertionError) as error:
+        raise ValueError(
+            f"device {device!r}: expected one that this PyTorch can use, such as cpu or cuda:0 "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    return checked
+
+
+# What makes descriptors comparable: the weights, and the config's keys that decide them.
+
+
+def model_identity(cfg: Any) -> dict[str, str]:
+    """Return what decides a model's descriptors, as hashes.
+
+    Args:
+        cfg: config.
+
+    Returns:
+        ``weights_sha256``, empty without weights, and ``config_sha256``.
+    """
+    weights = cfg.MODEL.WEIGHTS
+    return {
+        "weights_sha256": content_hash(weights) if weights else "",
+        "config_sha256": hashlib.sha256(_deciding_keys(cfg).encode()).hexdigest(),
+    }
+
+
+def _deciding_keys(cfg: Any) -> str:
+    """Return the keys that can change a descriptor; not where it is computed and how exactly."""
+    decides = cfg.clone()
+    decides.defrost()
+    decides.MODEL.WEIGHTS = decides.MODEL.DEVICE = decides.MODEL.BACKBONE.PRETRAIN_PATH = ""
+    decides.MODEL.HEADS.NUM_CLASSES = 0  # of the classifier, which evaluation leaves out
+    if "FED" in decides.MODEL:
+        decides.MODEL.FED.PRECISION = "fp32"
+    size, crop = cfg.INPUT.SIZE_TEST, cfg.INPUT.CROP
+    seed = "" if cfg.MODEL.WEIGHTS else cfg.get("SEED", -1)
+    return f"{decides.MODEL.dump()}\n{list(size)} {crop.dump()} {cfg.TEST.FLIP.ENABLED} {seed}"
+
+
+# Photos as people hold them: paths, arrays, PIL images, one or many.
+
+Photo: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[np.uint8]"
+FIRST = 5
+
+
+class BrokenPhotoError(ValueError):
+    """Photos that cannot be read.
+
+    Args:
+        reasons: why, by the index of the photo.
+    """
+
+    def __init__(self, reasons: Mapping[int, str]) -> None:
+        shown = [f"photo {index}: {why}" for index, why in list(reasons.items())[:FIRST]]
+        more = f"; and {len(reasons) - FIRST} more" if len(reasons) > FIRST else ""
+        super().__init__("; ".join(shown) + more)
+        self.reasons = dict(reasons)
+
+
+def one_by_one(photos: Photo | Iterable[Photo]) -> tuple[Iterator[Photo], int | None]:
+    """Return the photos of one or many, and how many they are, None where only the end tells."""
+    one = isinstance(photos, (str, os.PathLike, Image.Image))
+    if one or (isinstance(photos, np.ndarray) and photos.ndim < 4):
+        return iter([photos]), 1  # type: ignore[list-item]
+    # what is no photo would come in as many: a file as lines, bytes as numbers
+    if not isinstance(photos, Iterable) or isinstance(photos, (bytes, Mapping, io.IOBase)):
+        raise TypeError(
+            f"photos are {type(photos).__name__}: expected a path, an array, a PIL image, or an "
+            "iterable of them; try PIL.Image.open(...) for files and bytes"
+        )
+    return iter(photos), len(photos) if hasattr(photos, "__len__") else None
+
+
+def as_rgb(photo: Any) -> Image.Image:
+    """Return a photo as the host's data sets read it.
+
+    Args:
+        photo: a path, a PIL image of any mode, or an array (H, W, 3) or (H, W) uint8, RGB or grey.
+
+    Returns:
+        An image of mode RGB.
+
+    Raises:
+        ValueError: An array of another shape or type, or an image without pixels.
+        RuntimeError: A file that cannot be read.
+    """
+    if isinstance(photo, (str, os.PathLike)):
+        image: Image.Image = data_utils.read_image(os.fspath(photo))
+        return image
+    pixels = pixels_of(photo) if isinstance(photo, Image.Image) else photo
+    if not isinstance(pixels, np.ndarray):
+        raise ValueError(
+            f"expected a path, an array or a PIL image, got {type(photo).__name__}; try "
+            "numpy.asarray(photo)"
+        )
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise ValueError(
+            f"expected an array (H, W, 3) uint8 in RGB, or (H, W) in grey, got {pixels.shape} "
+            f"{pixels.dtype}"
+        )
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
 
 PRECISIONS = ("fp32", "bf16")
 

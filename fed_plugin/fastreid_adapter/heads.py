@@ -8,7 +8,7 @@ from fastreid.config import configurable
 from fastreid.modeling.heads import REID_HEADS_REGISTRY
 
 from fed_plugin import modeling
-from fed_plugin.fastreid_adapter.backbone import token_dim
+from fed_plugin.fastreid_adapter.config_checks import token_dim
 
 
 @REID_HEADS_REGISTRY.register()

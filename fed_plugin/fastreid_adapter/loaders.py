@@ -7,18 +7,25 @@ built from a config, ``current_config`` is that config.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
-from fastreid.data import build
+import torch
+from fastreid.data import build, build_reid_train_loader
+from fastreid.data.common import CommDataset
 from fastreid.data.datasets import DATASET_REGISTRY
+from fastreid.data.transforms import build_transforms
 from fastreid.utils import comm
+from fastreid.utils.env import seed_all_rng
+from torch import Tensor
 
-from fed_plugin.fastreid_adapter.compat import rebind
+from fed_plugin.datasets.splits import Item
 from fed_plugin.fastreid_adapter.config_checks import check_config
-from fed_plugin.fastreid_adapter.items import SeededSampler
+from fed_plugin.fastreid_adapter.mends import rebind
+from fed_plugin.fastreid_adapter.seeding import SeededSampler
 
 _current: ContextVar[Any] = ContextVar("current_config", default=None)
 
@@ -79,3 +86,87 @@ def _extend(stock: Callable[..., Any]) -> None:
     build_loader.hands_on_its_config = True  # type: ignore[attr-defined]
     setattr(build, stock.__name__, build_loader)
     rebind(stock, build_loader)
+
+
+# How many identities a config trains on, which decides the size of its classifiers.
+
+
+def count_identities(cfg: Any) -> int:
+    """Count the training identities of ``DATASETS.NAMES``, or take the config's own number.
+
+    Raises:
+        ValueError: a data set is not there or not whole.
+    """
+    if cfg.MODEL.HEADS.NUM_CLASSES > 0:
+        return int(cfg.MODEL.HEADS.NUM_CLASSES)
+    try:
+        return len({pid for _, pid, _ in training_items(cfg)})
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        text = error.args[0] if isinstance(error, KeyError) else error
+        raise ValueError(
+            f"DATASETS.NAMES={tuple(cfg.DATASETS.NAMES)}: {text}; classifiers and memories have a "
+            "row per training identity, so try --identities N, such as 702 for Occluded_Duke"
+        ) from error
+
+
+# What the training pipeline of a config yields, taken from the stock loader.
+#
+# Shape shorthand: ``N`` images, ``V`` views (1, or 2 with ``NPOAugmentation``).
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """Images as a model gets them, before it normalises them.
+
+    Attributes:
+        views: (N, V, 3, H, W) in [0, 255] on the CPU; with two views the holistic one comes first.
+        targets: (N,) class indices, on the CPU.
+        paths: N files.
+    """
+
+    views: Tensor
+    targets: Tensor
+    paths: tuple[str, ...]
+
+
+def first_training_images(cfg: Any, count: int) -> TrainingImages:
+    """Take the first images that a training run of this config would take.
+
+    With ``SEED`` 0 or more the same images and augmentations come every time.
+
+    Args:
+        cfg: any config of the host.
+        count: N, at least 1.
+
+    Raises:
+        ValueError: a count below 1, or an extra transform that returns neither one view nor two.
+    """
+    if count < 1:
+        raise ValueError(f"expected at least 1 training image, got {count}")
+    if cfg.get("SEED", -1) >= 0:
+        seed_all_rng(cfg.SEED)
+    loader = build_reid_train_loader(cfg, combineall=cfg.DATASETS.COMBINEALL)
+    images, targets, paths = [], [], []
+    for batch in loader:
+        images.append(batch["images"].cpu())
+        targets.append(batch["targets"].cpu())
+        paths += batch["img_paths"]
+        if len(paths) >= count:
+            break
+    loader.shutdown()
+    views = torch.cat(images)[:count]
+    if views.dim() == 4:
+        views = views[:, None]
+    if views.dim() != 5 or views.shape[1] > 2:
+        raise ValueError(
+            f"INPUT.EXTRA_TRANSFORMS={cfg.INPUT.EXTRA_TRANSFORMS}: expected one view (B, 3, H, W) "
+            f"or two (B, 2, 3, H, W), got {tuple(views.shape)}"
+        )
+    return TrainingImages(views, torch.cat(targets)[:count], tuple(paths[:count]))
+
+
+def load_images(cfg: Any, items: list[Item]) -> Iterable[dict[str, Any]]:
+    """Return the stock test loader over some images."""
+    images = CommDataset(items, build_transforms(cfg, is_train=False), relabel=False)
+    loader, _ = build.build_reid_test_loader(cfg, test_set=images, num_query=0)
+    return loader

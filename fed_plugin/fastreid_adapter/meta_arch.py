@@ -16,14 +16,90 @@ from fastreid.config import configurable
 from fastreid.modeling.backbones import build_backbone
 from fastreid.modeling.heads import build_heads
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
+from fastreid.utils.events import get_event_storage
 from torch import Tensor, nn
 
-from fed_plugin.fastreid_adapter import event_log
 from fed_plugin.fastreid_adapter.config_checks import check_fed_config, check_targets
-from fed_plugin.fastreid_adapter.loaded_weights import check_loaded
 from fed_plugin.fastreid_adapter.memory_init import training_centroids
 from fed_plugin.fastreid_adapter.ranks import gather_across_ranks
 from fed_plugin.modeling import HeadOutputs, visibility_target
+
+# Scalars for the host's event storage, which is open only inside training.
+
+
+def iteration() -> int | None:
+    """Return the iteration of the run in progress, None outside a trainer."""
+    storage = _open_storage()
+    return None if storage is None else storage.iter
+
+
+@torch.no_grad()
+def log_step(outputs: HeadOutputs, targets: Tensor, visibility_target: Tensor) -> None:
+    """Log how visible the parts look, how visible they should, and who is recognised.
+
+    Args:
+        outputs: of the head in training.
+        targets: (B,) int64.
+        visibility_target: (B, P) for the occluded view.
+    """
+    storage = _open_storage()
+    if storage is None:
+        return
+    holistic, occluded = outputs.visibility
+    correct = outputs.erased_logits.argmax(dim=-1) == targets  # (V, B)
+    scalars = {
+        "visibility_holistic": holistic.float().mean(),
+        "visibility_occluded": occluded.float().mean(),
+        "visibility_target": visibility_target.mean(),
+        "accuracy_holistic": correct[0].float().mean(),
+        "accuracy_occluded": correct[1].float().mean(),
+    }
+    values = torch.stack([value.float() for value in scalars.values()]).tolist()
+    storage.put_scalars(**dict(zip(scalars, values, strict=True)))
+
+
+def _open_storage():
+    try:
+        return get_event_storage()
+    except AssertionError:  # the host's way to say that none is open
+        return None
+
+
+# Whether a file's weights are those of a model: the host only logs what did not fit.
+
+TRAINING_ONLY = ("heads.memories.", "heads.fdm.", "heads.diffused_bottleneck.")
+
+
+def check_loaded(result: Any, estimates_visibility: bool) -> None:
+    """Refuse weights with which FED would evaluate as noise, or otherwise than it was trained.
+
+    Args:
+        result: what ``load_state_dict`` returned: the names of missing and of unexpected weights.
+        estimates_visibility: whether the model has an OEM.
+
+    Raises:
+        ValueError: weights that evaluation needs are missing, or would be left out.
+    """
+    missing = [
+        name
+        for name in result.missing_keys
+        if not name.startswith(TRAINING_ONLY) and "_classifier." not in name
+    ]
+    if missing:
+        raise ValueError(
+            f"MODEL.WEIGHTS: not a checkpoint of this FED model: {len(missing)} of its weights "
+            f"are missing or have another shape, first {missing[0]!r}; expected a file that "
+            "this config trained, or one made by `fed-plugin convert`"
+        )
+    if not estimates_visibility and any(
+        name.startswith("heads.oem.") for name in result.unexpected_keys
+    ):
+        raise ValueError(
+            "MODEL.WEIGHTS: the checkpoint was trained with an OEM that MODEL.FED.OEM.ENABLED "
+            "False leaves out, so its descriptors would be others; try MODEL.FED.OEM.ENABLED "
+            "True"
+        )
+
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 
@@ -165,7 +241,7 @@ class FED(nn.Module):
         losses = self.heads.losses(outputs, targets, target)
         if remembered:
             self._update_memories(outputs, targets, torch.stack([*losses.values()]).detach())
-        event_log.log_step(outputs, targets, target)
+        log_step(outputs, targets, target)
         return losses
 
     def tokens(self, images: Tensor) -> Tensor:
@@ -195,7 +271,7 @@ class FED(nn.Module):
     @torch.no_grad()
     def _initialize_memories(self) -> None:
         memories = list(self.heads.memories.values())
-        fresh_run = event_log.iteration() == 0
+        fresh_run = iteration() == 0
         if all(m.filled and not (m.loaded and fresh_run) for m in memories):
             return
         features = (

@@ -1,21 +1,79 @@
 """What fast-reid's ``tools/train_net.py`` does, with its classes and flags alone.
 
-The PyPI package of fast-reid ships no script; ``python -m fed_plugin train`` calls this instead.
+The PyPI package of fast-reid ships no script; ``fed-plugin train`` calls this instead.
 """
 
 from __future__ import annotations
 
+import difflib
+import functools
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
+import torch
+from fastreid.config import get_cfg
+from fastreid.data import build
+from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.engine import DefaultTrainer, default_argument_parser, default_setup, launch
+from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from fastreid.utils.checkpoint import Checkpointer
+from torch.optim import Optimizer
 
-from fed_plugin.fastreid_adapter.config_checks import check_config
+import projects_registry
+from fed_plugin.fastreid_adapter.config_checks import check_config, check_training, is_registered
 from fed_plugin.fastreid_adapter.config_files import read_config
-from fed_plugin.fastreid_adapter.dataset_checks import check_datasets
-from fed_plugin.fastreid_adapter.training_checks import check_training
+from fed_plugin.fastreid_adapter.loaders import as_current
+from fed_plugin.fastreid_adapter.mends.mending import replace
+
+# What a training would stumble over only at its first evaluation, looked at before it begins.
+
+
+def check_datasets(cfg: Any, *, training: bool = False) -> None:
+    """Refuse names that nobody registered, and list the test sets.
+
+    Args:
+        cfg: a host config.
+        training: list the training sets, too; a training does so by itself at once.
+
+    Raises:
+        ValueError: see ``check_config``; no training set, an unknown name in ``DATASETS.NAMES`` or
+            ``DATASETS.TESTS``, or a set without images, or that cannot be listed.
+        FileNotFoundError: a set of this project is not there.
+    """
+    check_config(cfg)
+    if not cfg.DATASETS.NAMES:
+        raise ValueError("DATASETS.NAMES=(): expected a data set to train on; try SynthOcc")
+    for key in ("NAMES", "TESTS"):
+        for name in cfg.DATASETS[key]:
+            _check_name(f"DATASETS.{key}", name)
+    if training:
+        _list("NAMES", ("train",), cfg)
+    _list("TESTS", ("query", "gallery"), cfg)
+
+
+def _list(key: str, splits: tuple[str, ...], cfg: Any) -> None:
+    """List splits of the data sets that a key names."""
+    for name in cfg.DATASETS[key]:
+        try:
+            with as_current(cfg):
+                dataset = DATASET_REGISTRY.get(name)(root=build._root)
+                empty = [split for split in splits if not getattr(dataset, split)]
+        except (RuntimeError, AssertionError) as error:  # the host's own data sets
+            raise ValueError(f"DATASETS.{key}: {name}: {error}") from error
+        if empty:
+            raise ValueError(f"DATASETS.{key}: {name}: no {' and no '.join(empty)} images")
+
+
+def _check_name(key: str, name: str) -> None:
+    known = sorted(DATASET_REGISTRY._obj_map)
+    if name in known:
+        return
+    alike = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"; try {alike[0]}" if alike else ""
+    raise ValueError(f"{key}={name!r}: expected one of {', '.join(known)}{hint}")
 
 
 def parse_flags(words: list[str], prog: str) -> Namespace:
@@ -62,3 +120,167 @@ def _evaluate(cfg: Any) -> Any:
     model = DefaultTrainer.build_model(cfg)
     Checkpointer(model).load(cfg.MODEL.WEIGHTS)
     return DefaultTrainer.test(cfg, model)
+
+
+# A benchmark's configs, resolved and checked before anything runs.
+
+ALWAYS = ("DATASETS.NAMES", "DATASETS.TESTS", "SEED")
+NEVER = ("OUTPUT_DIR",)
+SCORED_WITHOUT = {
+    "TEST.RERANK.ENABLED": False,
+    "TEST.AQE.ENABLED": False,
+}
+
+
+@dataclass(frozen=True)
+class ResolvedConfig:
+    """A config with nothing left to look up.
+
+    Attributes:
+        text: all of it, as YAML that the host reads.
+        settings: what differs from the host's defaults, and on what it is trained and tested; dots
+            in the keys, values as JSON has them.
+    """
+
+    text: str
+    settings: dict[str, Any]
+
+
+def resolve_config(
+    config_file: str, overrides: dict[str, Any], trained: bool = False
+) -> ResolvedConfig:
+    """Read a config, set keys in it, and check what can be checked without reading data.
+
+    Args:
+        config_file: path.
+        overrides: values by key.
+        trained: whether it is trained, so that what a training needs must be there.
+
+    Raises:
+        ValueError: the file or a key or a value of it is wrong, it asks to be scored in another
+            way than the benchmark scores, or it cannot be trained.
+    """
+    try:
+        cfg = read_config(config_file, [word for pair in overrides.items() for word in pair])
+        if trained:
+            check_training(cfg)
+    except (KeyError, ValueError, AssertionError, OSError) as error:
+        raise ValueError(_in_words(error, config_file, overrides)) from error
+    flat = _flatten(cfg)
+    for key, expected in SCORED_WITHOUT.items():
+        if flat.get(key, expected) != expected:
+            raise ValueError(
+                f"{config_file}: {key}={flat[key]!r}: every method is scored alike, with "
+                f"{expected!r}; try {key}: {expected} in overrides"
+            )
+    if not is_registered(META_ARCH_REGISTRY, cfg.MODEL.META_ARCHITECTURE):
+        raise ValueError(
+            f"{config_file}: MODEL.META_ARCHITECTURE={cfg.MODEL.META_ARCHITECTURE!r}: not "
+            "registered; a plugin that has it must be installed"
+        )
+    defaults = _flatten(get_cfg())
+    settings = {
+        key: value
+        for key, value in sorted(flat.items())
+        if key in ALWAYS or (key not in NEVER and value != defaults.get(key, ...))
+    }
+    return ResolvedConfig(cfg.dump(), settings)
+
+
+def check_benchmark_datasets(
+    config_file: str, overrides: dict[str, Any], trained: bool = True
+) -> None:
+    """List the data sets of a config, so that one that is not there is not met hours later.
+
+    Args:
+        config_file: path.
+        overrides: values by key.
+        trained: whether it is trained, so that training images are wanted.
+
+    Raises:
+        ValueError: a name is not registered, or a data set is not there or not whole.
+    """
+    cfg = read_config(config_file, [word for pair in overrides.items() for word in pair])
+    try:
+        check_datasets(cfg, training=trained)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"datasets: {error}") from error
+
+
+def _in_words(error: Exception, config_file: str, overrides: dict[str, Any]) -> str:
+    """Say what is wrong with a config, and where the value stands."""
+    text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    if text.startswith((f"{config_file}: ", "overrides: ")):
+        return text
+    where = "overrides" if text.partition("=")[0] in overrides else config_file
+    return f"{where}: {text}"
+
+
+def _flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Return values by dotted key, tuples as lists."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = _plain(value)
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
+# ``SOLVER.FUSED``: an optimizer that passes over weights, gradients and momenta once.
+#
+# PyTorch's default makes a copy of all gradients for the weight decay and passes over them five
+# times. With the host's flat buffers that is a copy as large as the model in every step; on the CPU
+# the fused update takes a quarter of the time or less (benchmarks/speed/choices.py).
+
+
+def extend_stock_solver() -> None:
+    """Let the host's ``build_optimizer`` read ``SOLVER.FUSED``; twice is once."""
+    projects_registry.after("fastreid.solver.build", _read_fused)
+
+
+def _read_fused(module: ModuleType) -> None:
+    stock = module.build_optimizer
+    if getattr(stock, "reads_fused", False):
+        return
+
+    @functools.wraps(stock)
+    def build_optimizer(cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        result = stock(cfg, *args, **kwargs)
+        if cfg.SOLVER.FUSED:
+            fuse(result[0] if isinstance(result, tuple) else result)
+        return result
+
+    build_optimizer.reads_fused = True  # type: ignore[attr-defined]
+    replace(module, "build_optimizer", build_optimizer)
+
+
+def fuse(optimizer: Optimizer) -> bool:
+    """Have an optimizer update in one pass where this PyTorch can; numbers agree up to rounding.
+
+    Returns:
+        Whether it can, for the class of the optimizer and for where the weights are.
+    """
+    kind = next(one for one in type(optimizer).__mro__ if one.__module__.startswith("torch.optim"))
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    if not all(_can_fuse(kind, weight.device.type) for weight in weights):
+        return False
+    for group in optimizer.param_groups:
+        group["fused"] = True
+    return True
+
+
+@functools.cache
+def _can_fuse(kind: type[Optimizer], device: str) -> bool:
+    """Tell by a step of one weight; which optimizers and devices can differs among versions."""
+    weight = torch.zeros(1, device=device, requires_grad=True)
+    weight.grad = torch.zeros_like(weight)
+    try:
+        kind([weight], lr=0.1, fused=True).step()  # type: ignore[call-arg]
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    return True

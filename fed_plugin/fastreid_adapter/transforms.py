@@ -9,11 +9,26 @@ from fastreid.data import transforms as host_transforms
 from fastreid.data.transforms import build as host_build
 
 from fed_plugin import transforms
-from fed_plugin.fastreid_adapter.compat import rebind
-from fed_plugin.fastreid_adapter.items import current_item
-from fed_plugin.fastreid_adapter.npo_checks import check_npo
-from fed_plugin.fastreid_adapter.people import training_people
-from fed_plugin.fastreid_adapter.transform_registry import TRANSFORM_REGISTRY
+from fed_plugin.fastreid_adapter.config_checks import TRANSFORM_REGISTRY, check_npo
+from fed_plugin.fastreid_adapter.loaders import training_items
+from fed_plugin.fastreid_adapter.mends import rebind
+from fed_plugin.fastreid_adapter.seeding import current_item
+
+# Other people of the training set, as occluders: who they are and where their images lie.
+
+
+def training_people(cfg: Any) -> transforms.PeopleSet:
+    """List the training images of ``DATASETS.NAMES``, as the stock train loader would.
+
+    No image is decoded here; each loader worker decodes what it needs.
+
+    Raises:
+        FileNotFoundError: a data set is not there.
+        ValueError: the data sets have fewer than two training identities together.
+    """
+    items = training_items(cfg)
+    paths, pids = [item[0] for item in items], [item[1] for item in items]
+    return transforms.PeopleSet(paths, pids, key="INPUT.NPO.PEOPLE.PROB")
 
 
 @TRANSFORM_REGISTRY.register()

@@ -6,13 +6,13 @@ A training step passes through the files in this order: ``vit`` (images to token
 ``pretrained`` and ``convert`` read other people's weights.
 """
 
-from fed_plugin.modeling.convert import convert_reference_state_dict
+from __future__ import annotations
+
+from fed_plugin.modeling.checkpoints import convert_reference_state_dict
 from fed_plugin.modeling.fdm import FeatureDiffusionModule
-from fed_plugin.modeling.head import FEDHead
+from fed_plugin.modeling.head import FEDHead, HeadOutputs
 from fed_plugin.modeling.memory import IdentityMemory
-from fed_plugin.modeling.oem import OcclusionErasingModule
-from fed_plugin.modeling.outputs import HeadOutputs
-from fed_plugin.modeling.visibility import visibility_target
+from fed_plugin.modeling.oem import OcclusionErasingModule, visibility_target
 from fed_plugin.modeling.vit import VIT_PRESETS, TokenViT
 
 __all__ = [

@@ -5,17 +5,156 @@ Shape shorthand: ``C`` channels, ``L`` patch tokens on a ``(rows, columns)`` gri
 
 from __future__ import annotations
 
+import functools
+import io
 import logging
 import math
+import os
+import pickle
+import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS, TokenViT
-from fed_plugin.modeling.weight_files import read_weights, unwrapped
+
+# Files of weights, read without executing anything of them: PyTorch's formats and safetensors.
+
+SAFETENSORS = ".safetensors"
+
+_TENSOR_MODULES = {"torch", "torch._utils", "torch.nn.parameter", "torch.storage", "collections"}
+_TENSOR_NAMES = {
+    *("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter", "Parameter", "Size"),
+    *("device", "dtype", "OrderedDict", "Counter"),  # MultiStepLR counts its milestones
+}
+_NUMBER_MODULES = {"numpy", "numpy.dtypes", "numpy.core.multiarray", "numpy._core.multiarray"}
+_NUMBER_NAMES = {"_reconstruct", "scalar", "ndarray", "dtype"}
+
+
+def read_weights(path: str | os.PathLike[str], numbers: Any = ()) -> Any:
+    """Read a checkpoint, or the tensors of a ``.safetensors`` file.
+
+    Args:
+        path: of the file.
+        numbers: further names that a checkpoint may mention, as
+            ``torch.serialization.safe_globals`` takes them.
+
+    Returns:
+        What was saved, on the CPU.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is something else, or needs code to run; the message is a reason without the
+            file's name.
+    """
+    os.stat(path)
+    try:
+        if os.fspath(path).endswith(SAFETENSORS):
+            return _read_safetensors(path)
+        return _read_checkpoint(path, numbers)
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except Exception as error:  # on noise the unpicklers raise a dozen kinds
+        raise ValueError(_reason(error)) from error
+
+
+def unwrapped(content: Any) -> Any:
+    """Return the state dict of a checkpoint, which may lie under ``model`` or ``state_dict``."""
+    for wrapper in ("model", "state_dict"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    return content
+
+
+def _read_safetensors(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ValueError(
+            "reading safetensors needs a package of that name; try "
+            "`pip install fed_plugin[safetensors]`"
+        ) from error
+    tensors: dict[str, torch.Tensor] = load_file(path)
+    return tensors
+
+
+def _read_checkpoint(path: str | os.PathLike[str], numbers: Any) -> Any:
+    # NOTE: torch < 2.6 executes what it loads unless it is told not to; before 2.5 it could not be
+    # told which numbers of NumPy to let in, so that names are looked up here
+    allow = getattr(torch.serialization, "safe_globals", None)
+    if allow is None:
+        return _load_restricted(path)
+    allowed: AbstractContextManager[Any] = allow(list(numbers))
+    with allowed:
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _load_restricted(file: Any) -> Any:
+    names = restricted_pickle()
+    if _ignores_pickle_modules():
+        serialization: Any = torch.serialization
+        with serialization._open_file_like(file, "rb") as opened:
+            if not serialization._is_zipfile(opened):
+                return serialization._legacy_load(opened, "cpu", names, encoding="utf-8")
+            with serialization._open_zipfile_reader(opened) as archive:
+                return serialization._load(archive, "cpu", names, encoding="utf-8")
+    return torch.load(file, map_location="cpu", weights_only=False, pickle_module=names)
+
+
+@functools.lru_cache(maxsize=1)
+def _ignores_pickle_modules() -> bool:
+    """Try whether ``torch.load`` takes its own pickle whatever it is given, as 1.13.1 does."""
+    harmless = io.BytesIO()
+    torch.save(Fraction(1, 2), harmless)
+    harmless.seek(0)
+    try:
+        torch.load(harmless, weights_only=False, pickle_module=restricted_pickle())
+    except pickle.UnpicklingError:
+        return False
+    return True
+
+
+class _NamesOfTensors(pickle.Unpickler):
+    """Find what tensors and numbers are rebuilt from, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        is_tensor = module in _TENSOR_MODULES and (
+            name in _TENSOR_NAMES or (name.isidentifier() and name.endswith("Storage"))
+        )
+        is_number = module in _NUMBER_MODULES and (
+            name in _NUMBER_NAMES or (name.isidentifier() and name.endswith("DType"))
+        )
+        is_bytes = (module, name) == ("_codecs", "encode")  # how old pickles hold those of numbers
+        if not (is_tensor or is_number or is_bytes):
+            raise pickle.UnpicklingError(f"Weights only load failed: it mentions {module}.{name}")
+        return super().find_class(module, name)
+
+
+def restricted_pickle() -> ModuleType:
+    """Return a module like ``pickle`` that ``torch.load`` takes and that executes nothing."""
+
+    def load(file: Any, **options: Any) -> Any:
+        return _NamesOfTensors(file, **options).load()
+
+    module = ModuleType("restricted_pickle")
+    module.__dict__.update(Unpickler=_NamesOfTensors, load=load)
+    return module
+
+
+def _reason(error: Exception) -> str:
+    """Say in one line why a file cannot be read."""
+    text = str(error).strip()
+    if isinstance(error, pickle.UnpicklingError) and "eights only load failed" in text:
+        return "it holds more than tensors, which would have to be executed"
+    return text.splitlines()[0] if text else type(error).__name__
+
 
 logger = logging.getLogger(__name__)
 
@@ -150,3 +289,127 @@ def _check_fit(weights: dict[str, Tensor], expected: dict[str, Tensor], path: st
                 f"{tuple(expected[name].shape)} by MODEL.BACKBONE.DEPTH, MODEL.FED.VIT and "
                 "INPUT.SIZE_TRAIN"
             )
+
+
+# Checkpoints of the released FED code, renamed for this model.
+
+DEAD_WEIGHTS = re.compile(r"(bottleneck_local_stage2|classifier_local)\.\d+\.|base\.fc\.")
+"""Weights that never receive a gradient in the released code."""
+
+_RENAMED = {
+    "classifier1.weight": "heads.erased_classifier.weight",
+    "classifier2.weight": "heads.diffused_classifier.weight",
+    "classifier3.weight": "heads.global_classifier.weight",
+    "cross_attention.q.weight": "heads.fdm.attention.q.weight",
+    "cross_attention.kv.weight": "heads.fdm.attention.kv.weight",
+    "cross_attention.proj.weight": "heads.fdm.attention.proj.weight",
+    "cross_attention.proj.bias": "heads.fdm.attention.proj.bias",
+    **{
+        f"{theirs}.layers2.{their_layer}.{kind}": f"heads.fdm.{ours}.{our_layer}.{kind}"
+        for theirs, ours in (("ffn2", "ffn_neighbors"), ("ffn3", "ffn_fused"))
+        for their_layer, our_layer in (
+            ("norm", "norm"),
+            ("fn.net.0", "expand"),
+            ("fn.net.3", "contract"),
+        )
+        for kind in ("weight", "bias")
+    },
+}
+
+_BACKBONE = re.compile(
+    r"base\.(cls_token|pos_embed|patch_embed\.proj\.(weight|bias)|norm\.(weight|bias)"
+    r"|blocks\.\d+\.(norm1|norm2|attn\.qkv|attn\.proj|mlp\.fc1|mlp\.fc2)\.(weight|bias))"
+)
+_OEM_LAYERS = {"0": "reduce", "1": "norm", "2": "score"}
+_OEM = re.compile(r"mask_detection\.(\d+)\.([012])\.(weight|bias)")
+_BATCH_NORM = re.compile(
+    r"bottleneck_local\.(\d+)\.(weight|bias|running_mean|running_var|num_batches_tracked)"
+)
+
+
+def convert_reference_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename a checkpoint of the released code into this model's names.
+
+    Per-part layers are stacked, dead weights are dropped by name, a ``module.`` prefix is cut.
+    The released code keeps its memory outside the checkpoint: evaluation does not need it, and
+    training fills it again.
+
+    Args:
+        state_dict: names and tensors of a released checkpoint.
+
+    Returns:
+        State dict of the ``FED`` meta-architecture, in the reference's setting.
+
+    Raises:
+        KeyError: a name that is neither converted nor known as dead, or one that is missing;
+            a half-known file would load in silence and evaluate as noise.
+        TypeError: an entry that is no tensor, or whose name is no text.
+
+    Source: FED-Occluded-ReID@4a63184 (names and shapes of its checkpoints).
+    """
+    converted: dict[str, Tensor] = {}
+    parts: dict[str, dict[int, Tensor]] = {}
+    unknown = []
+    for full_name, value in state_dict.items():
+        if not isinstance(full_name, str):
+            raise TypeError(f"{full_name!r} is a {type(full_name).__name__}, expected a name")
+        if not torch.is_tensor(value):
+            raise TypeError(f"{full_name} is a {type(value).__name__}, expected a tensor")
+        name = full_name.removeprefix("module.")
+        if DEAD_WEIGHTS.match(name):
+            continue
+        if name in _RENAMED:
+            converted[_RENAMED[name]] = value
+        elif _BACKBONE.fullmatch(name):
+            converted["backbone." + name.removeprefix("base.")] = value
+        elif match := _OEM.fullmatch(name):
+            part, layer, kind = match.groups()
+            parts.setdefault(f"heads.oem.{_OEM_LAYERS[layer]}.{kind}", {})[int(part)] = value
+        elif match := _BATCH_NORM.fullmatch(name):
+            part, kind = match.groups()
+            parts.setdefault(f"heads.bottleneck.{kind}", {})[int(part)] = value
+        else:
+            unknown.append(full_name)
+    if unknown:
+        raise KeyError(
+            f"not a checkpoint of the released FED code: unknown name {unknown[0]!r} "
+            f"({len(unknown)} in all)"
+        )
+    converted.update({name: _join_parts(name, tensors) for name, tensors in parts.items()})
+    _check_complete(converted)
+    return converted
+
+
+def _join_parts(name: str, tensors: dict[int, Tensor]) -> Tensor:
+    """Stack OEM weights to (P, ...), concatenate BatchNorm vectors to (D,)."""
+    missing = set(range(max(tensors) + 1)) - tensors.keys()
+    if missing:
+        raise KeyError(f"the checkpoint lacks part {min(missing)} of {name}")
+    ordered = [tensors[part] for part in sorted(tensors)]
+    if name.startswith("heads.oem."):
+        return torch.stack(ordered)
+    if name.endswith("num_batches_tracked"):
+        return ordered[0]
+    return torch.cat(ordered)
+
+
+def _check_complete(converted: dict[str, Tensor]) -> None:
+    num_layers = len({n.split(".")[2] for n in converted if n.startswith("backbone.blocks.")})
+    expected = set(_RENAMED.values())
+    expected |= {"backbone.cls_token", "backbone.pos_embed"}
+    linear_layers = ["backbone.patch_embed.proj", "backbone.norm"]
+    for layer in range(num_layers):
+        linear_layers += [
+            f"backbone.blocks.{layer}.{name}"
+            for name in ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
+        ]
+    linear_layers += [f"heads.oem.{name}" for name in _OEM_LAYERS.values()]
+    linear_layers.append("heads.bottleneck")
+    expected |= {f"{name}.{kind}" for name in linear_layers for kind in ("weight", "bias")}
+    expected |= {f"heads.bottleneck.{n}" for n in ("running_mean", "running_var")}
+    missing = sorted(expected - converted.keys())
+    if missing or not num_layers:
+        raise KeyError(
+            f"not a checkpoint of the released FED code: nothing for "
+            f"{(missing or ['backbone.blocks'])[0]!r} ({max(len(missing), 1)} missing in all)"
+        )

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import attend
+from fed_plugin.modeling.vit import attend
 
 SCALES = ("part", "head")
 HEAD_LAYOUTS = ("reference", "per_sample")

@@ -6,19 +6,65 @@ Shape shorthand: ``V = 2`` views (holistic first), ``B`` images, ``P`` parts, ``
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fed_plugin.modeling import losses
-from fed_plugin.modeling.classifier import Classifier
 from fed_plugin.modeling.fdm import FeatureDiffusionModule
 from fed_plugin.modeling.memory import IdentityMemory, cosines, nearest_others
 from fed_plugin.modeling.oem import NothingErased, OcclusionErasingModule
-from fed_plugin.modeling.outputs import HeadOutputs
 from fed_plugin.modeling.parts import pool_parts
 from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS
+
+# The linear layer that scores identities.
+
+
+class Classifier(nn.Module):
+    """A bias-free linear classifier that starts near zero, so that first losses are near ln M.
+
+    Args:
+        in_features: channels of a feature.
+        num_classes: identities M; 0 for a head that only evaluates.
+    """
+
+    def __init__(self, in_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(0.001 * torch.randn(num_classes, in_features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Score identities, (..., in_features) -> (..., M)."""
+        return F.linear(features, self.weight)
+
+
+# What a training step computes from tokens, on its way to the losses.
+#
+# Shape shorthand: ``V = 2`` views (holistic first), ``B`` images, ``P`` parts, ``D = P*C``
+# channels, ``M`` identities.
+
+
+class HeadOutputs(NamedTuple):
+    """What a training step computes from tokens; the leading axis holds the views."""
+
+    visibility: Tensor
+    """s (V, B, P) in (0, 1)."""
+    erased_features: Tensor
+    """z (V, B, D)."""
+    diffused_features: Tensor | None
+    """u (V, B, D); None without FDM."""
+    erased_logits: Tensor
+    """(V, B, M)."""
+    diffused_logits: Tensor | None
+    """(V, B, M); None without FDM."""
+    global_logits: Tensor
+    """(V, B, M)."""
+    erased_similarity: Tensor
+    """Cosines of z and the erased memory's slots (V, B, M), float32."""
+    diffused_similarity: Tensor | None
+    """Cosines of u and the diffused memory's slots (V, B, M), float32; None without FDM."""
+
 
 NUM_VIEWS = 2
 GLOBAL_TOKENS = ("first_patch", "cls")

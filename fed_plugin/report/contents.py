@@ -3,21 +3,59 @@
 from __future__ import annotations
 
 import datetime
+import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from fed_plugin import __version__
-from fed_plugin.cli.report.benchmark_folder import Benchmark
-from fed_plugin.cli.report.costs import Costs, read_costs
-from fed_plugin.cli.report.curves import styles_of
-from fed_plugin.cli.report.dataset_files import visible_shares
-from fed_plugin.cli.report.failures import Failures, find_failures
-from fed_plugin.cli.report.protocols import Table, make_tables
-from fed_plugin.cli.report.robustness import Robustness, read_robustness
-from fed_plugin.cli.report.visible import Visible, visible_of
+from fed_plugin.costs.command import FILE, FORMAT, costs_lines, notes
+from fed_plugin.report.curves import Robustness, Visible, read_robustness, styles_of, visible_of
+from fed_plugin.report.failures import Failures, find_failures, visible_shares
+from fed_plugin.report.tables import Benchmark, Table, make_tables
 
-TRY_ROBUSTNESS = "`python -m fed_plugin robustness --benchmark OUT` measures them"
+# Cost columns of the report, from ``costs.json``.
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Hold the table of costs.
+
+    Attributes:
+        lines: a method each, under the header of ``costs_table``; empty if there are none.
+        notes: what a reader has to know of it.
+        content: of the file.
+        why_not: a sentence if there are none.
+    """
+
+    lines: tuple[tuple[str, ...], ...] = ()
+    notes: str = ""
+    content: Mapping[str, Any] | None = None
+    why_not: str = ""
+
+
+def read_costs(folder: Path) -> Costs:
+    """Read the costs that lie in a benchmark's folder."""
+    path = folder / FILE
+    if not path.is_file():
+        return Costs(why_not=f"costs: no {FILE}; `fed-plugin costs` measures them")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']!r}, expected {FORMAT!r}")
+        lines = tuple(map(tuple, costs_lines(content)))
+        return Costs(lines, notes(content), content)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        return Costs(why_not=f"costs: {FILE} cannot be read ({error!r:.120})")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"a number is {constant}")
+
+
+TRY_ROBUSTNESS = "`fed-plugin robustness --benchmark OUT` measures them"
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,29 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.cli.report.protocols import Table
-from fed_plugin.cli.report.tables import Row
-from fed_plugin.visualization.line_figure import Curve, Panel
+from fed_plugin.report.failures import load_dump
+from fed_plugin.report.tables import Row, Table
+from fed_plugin.retrieval.card_files import worded
+from fed_plugin.retrieval.intervals import bootstrap_interval
+from fed_plugin.retrieval.protocol_card import ProtocolCard, protocol_differences
+from fed_plugin.retrieval.result import Metric, by_visible_share, correlate_visibility
+from fed_plugin.robustness.command import CURVE
+from fed_plugin.robustness.curve import (
+    METRICS,
+    RobustnessCurve,
+    check_comparable,
+    compare_areas,
+    compare_whole,
+)
+from fed_plugin.robustness.pictures import robustness_panel
+from fed_plugin.visualization.lines import Curve, Panel
 
 LONGEST_CMC = 50
 MOST_BANDS = 5
@@ -130,3 +144,297 @@ def styles_of(tables: Sequence[Table]) -> dict[str, int]:
 
 def _title(name: str) -> str:
     return {_TOTAL: "total loss", _RATE: "learning rate"}.get(name, name.replace("_", " "))
+
+
+# Robustness of a table's methods: curves averaged over seeds, areas, differences of areas.
+
+ROBUSTNESS_COLUMNS = tuple(f"{what}, {name}" for what in ("whole", "area") for name in METRICS)
+
+
+@dataclass(frozen=True)
+class RobustnessRow:
+    """Hold a method's curve.
+
+    Attributes:
+        method: its name.
+        seeds: behind the curve.
+        curve: mean over the seeds, query by query.
+        numbers: by column, with intervals over queries.
+        gaps: points above the baseline, by column; empty for the baseline.
+    """
+
+    method: str
+    seeds: tuple[int, ...]
+    curve: RobustnessCurve
+    numbers: Mapping[str, Metric]
+    gaps: Mapping[str, Metric]
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Hold what a table's cells say.
+
+    Attributes:
+        rows: that compare.
+        left_out: sentences about those that do not.
+    """
+
+    rows: tuple[RobustnessRow, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def read_robustness(table: Table) -> Robustness:
+    """Read the curves of a table's cells; curves that were measured otherwise are left out."""
+    curves: dict[str, dict[int, RobustnessCurve]] = {}
+    left_out = []
+    absent: dict[str, list[str]] = {}
+    order = sorted(table.rows, key=lambda row: row.method != table.baseline)
+    reference = None
+    for row in order:
+        for cell in row.cells:
+            path = cell.file(CURVE)
+            if path is None:
+                if cell.kind != "dump":
+                    absent.setdefault(row.method, []).append(str(cell.seed))
+                continue
+            try:
+                curve = RobustnessCurve.load(path)
+                reference = reference or curve
+                _refuse_other_protocol(curve, reference)
+            except (OSError, ValueError) as error:
+                left_out.append(f"{cell.name}: its robustness curve is left out: {error}")
+                continue
+            curves.setdefault(row.method, {})[cell.seed] = curve
+    means = {method: average(method, seeds) for method, seeds in curves.items()}
+    base = means.get(table.baseline)
+    rows = []
+    for method in (row.method for row in table.rows if row.method in means):
+        curve = means[method]
+        gaps = _gaps(curve, base) if base and method != table.baseline else {}
+        rows.append(RobustnessRow(method, tuple(curves[method]), curve, _numbers(curve), gaps))
+    if curves and absent:
+        words = "; ".join(f"{method}, seed {' and '.join(s)}" for method, s in absent.items())
+        left_out.append(f"{table.dataset}: no robustness curve of {words}")
+    return Robustness(tuple(rows), tuple(left_out))
+
+
+def average(method: str, seeds: Mapping[int, RobustnessCurve]) -> RobustnessCurve:
+    """Average curves over seeds, query by query."""
+    first = next(iter(seeds.values()))
+    values = {
+        kind: {
+            name: np.mean([one.per_query.values[kind][name] for one in seeds.values()], axis=0)
+            for name in METRICS
+        }
+        for kind in first.per_query.values
+    }
+    return replace(first, method=method, per_query=replace(first.per_query, values=values))
+
+
+def robustness_panels(robustness: Robustness, styles: Mapping[str, int]) -> list[Panel]:
+    """Draw a panel per metric and kind of occluder, with intervals over queries."""
+    curves = [row.curve for row in robustness.rows]
+    kinds = curves[0].per_query.values if curves else ()
+    return [
+        _styled(robustness_panel(curves, metric, kind), styles)
+        for metric in METRICS
+        for kind in kinds
+    ]
+
+
+def _styled(panel: Panel, styles: Mapping[str, int]) -> Panel:
+    """Return a panel in which methods look as in the other figures of the page."""
+    curves = [replace(curve, style=styles[curve.label]) for curve in panel.curves]
+    return replace(panel, curves=curves, title=f"{panel.title}, %", falling_x=True)
+
+
+def robustness_as_json(robustness: Robustness) -> dict[str, Any]:
+    """Return numbers and differences, as JSON has them."""
+    return {
+        "left_out": list(robustness.left_out),
+        "rows": [
+            {
+                "method": row.method,
+                "seeds": list(row.seeds),
+                "metrics": {name: vars(one) for name, one in row.numbers.items()},
+                "differences": {name: vars(one) for name, one in row.gaps.items()},
+            }
+            for row in robustness.rows
+        ],
+    }
+
+
+def _numbers(curve: RobustnessCurve) -> dict[str, Metric]:
+    """Return what becomes of whole queries, and the areas."""
+    rows = curve.per_query
+    values = [rows.whole(name) for name in METRICS] + [rows.areas(name) for name in METRICS]
+    found = [bootstrap_interval(one) for one in values]
+    return {
+        column: Metric(one.mean, one.low, one.high)
+        for column, one in zip(ROBUSTNESS_COLUMNS, found, strict=True)
+    }
+
+
+def _gaps(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Metric]:
+    found = [*compare_whole(curve, baseline).values(), *compare_areas(curve, baseline).values()]
+    return dict(zip(ROBUSTNESS_COLUMNS, found, strict=True))
+
+
+def _refuse_other_protocol(curve: RobustnessCurve, reference: RobustnessCurve) -> None:
+    """Refuse a curve that does not compare with the first one.
+
+    Raises:
+        ValueError: it says why.
+    """
+    check_comparable(curve, reference)
+    if not (curve.card and reference.card):
+        return
+    cards = (ProtocolCard.from_json(one.card) for one in (curve, reference))
+    for one in protocol_differences(*cards):
+        a, b = worded(one.field, one.a), worded(one.field, one.b)
+        raise ValueError(f"{one.field} is {a}, not {b}")
+
+
+# Results by visible share of the query, where a data set says it.
+
+METRICS = ("Rank-1", "mAP")
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Hold the queries of a range of visible shares.
+
+    Attributes:
+        low: lower end of the range.
+        high: upper end.
+        count: queries in it.
+        values: (mean, lower end, upper end) by method and metric; the ends are those of the
+            interval over these queries for one seed, the range over seeds for more.
+    """
+
+    low: float
+    high: float
+    count: int
+    values: Mapping[tuple[str, str], tuple[float, float, float]]
+
+    @property
+    def words(self) -> str:
+        """The range and how many queries it holds."""
+        return f"{100 * self.low:.0f} to {100 * self.high:.0f} % ({self.count})"
+
+
+@dataclass(frozen=True)
+class Visible:
+    """Hold what visible shares tell of a table's methods.
+
+    Attributes:
+        bins: from the least visible on; empty where the data set does not say it.
+        estimates: (mean, lowest, highest over seeds) by method: how the visibility that it
+            estimates of the queries' parts correlates with what can be seen of them.
+    """
+
+    bins: tuple[Bin, ...] = ()
+    estimates: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+
+
+def visible_of(table: Table, shares: Mapping[str, tuple[float, ...]]) -> Visible:
+    """Sum up a table's methods by what can be seen of queries.
+
+    Args:
+        table: of a data set.
+        shares: of the person, then of its parts, by name of the query.
+
+    Raises:
+        ValueError: a query has no share.
+    """
+    bins = tuple(bins_of(table, {name: one[0] for name, one in shares.items()}))
+    estimates = {row.method: _estimate(row, shares) for row in table.rows}
+    return Visible(bins, {method: found for method, found in estimates.items() if found})
+
+
+def visible_share_as_json(visible: Visible) -> dict[str, Any]:
+    """Return bins and estimates, as JSON has them."""
+    keys = ("mean", "low", "high")
+    return {
+        "bins": [
+            {
+                **{"low": one.low, "high": one.high, "count": one.count},
+                "values": [
+                    {"method": method, "metric": metric, **dict(zip(keys, ends, strict=True))}
+                    for (method, metric), ends in one.values.items()
+                ],
+            }
+            for one in visible.bins
+        ],
+        "visibility_correlation": {
+            method: dict(zip(keys, found, strict=True))
+            for method, found in visible.estimates.items()
+        },
+    }
+
+
+def bins_of(table: Table, shares: Mapping[str, float]) -> list[Bin]:
+    """Sum up a table's methods by visible share, from the least visible on.
+
+    Args:
+        table: of a data set.
+        shares: by name of the query.
+
+    Raises:
+        ValueError: a query has no share.
+    """
+    found: dict[tuple[float, float, int], dict[tuple[str, str], tuple[float, float, float]]] = {}
+    for row in table.rows:
+        for place, values in _method(row, shares).items():
+            found.setdefault(place, {}).update(values)
+    return [Bin(*place, values) for place, values in sorted(found.items())]
+
+
+def visible_panels(bins: Sequence[Bin], styles: Mapping[str, int]) -> list[Panel]:
+    """Draw a panel per metric, a point per range at its middle."""
+    methods = dict.fromkeys(method for one in bins for method, _ in one.values)
+    panels = []
+    for metric in METRICS:
+        curves = []
+        for method in methods:
+            held = [one for one in bins if (method, metric) in one.values]
+            x = [50 * (one.low + one.high) for one in held]
+            ends = zip(*(one.values[method, metric] for one in held), strict=True)
+            curves.append(Curve(method, styles[method], x, *map(list, ends)))
+        panels.append(Panel(f"{metric}, %", "visible share of the query, %", curves))
+    return panels
+
+
+def _estimate(
+    row: Row, shares: Mapping[str, tuple[float, ...]]
+) -> tuple[float, float, float] | None:
+    """Correlate estimated with true visibility, seed by seed; None where nothing is estimated."""
+    found = []
+    for cell in row.cells:
+        dump = load_dump(cell)
+        names = [] if dump is None else [str(name) for name in dump.names[dump.query]]
+        if dump is None or dump.visibility is None or not set(names) <= shares.keys():
+            return None
+        true = np.array([shares[name][1:] for name in names])
+        predicted = dump.visibility[dump.query]
+        if predicted.shape != true.shape:
+            return None  # another number of parts
+        found.append(correlate_visibility(predicted, true))
+    return (float(np.mean(found)), min(found), max(found)) if found else None
+
+
+def _method(
+    row: Row, shares: Mapping[str, float]
+) -> dict[tuple[float, float, int], dict[tuple[str, str], tuple[float, float, float]]]:
+    """Return a method's numbers by range and number of queries."""
+    seeds = [by_visible_share(cell.result.queries, shares) for cell in row.cells]
+    found: dict[tuple[float, float, int], dict[tuple[str, str], tuple[float, float, float]]] = {}
+    for parts in zip(*seeds, strict=True):
+        place = parts[0].low, parts[0].high, parts[0].count
+        for metric in METRICS:
+            values = [part.metrics[metric].value for part in parts]
+            ends = (min(values), max(values))
+            if len(parts) == 1:
+                ends = parts[0].metrics[metric].interval or ends
+            found.setdefault(place, {})[row.method, metric] = (float(np.mean(values)), *ends)
+    return found

@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fed_plugin.cli.benchmark.cells import DUMP
-from fed_plugin.cli.report.benchmark_folder import FinishedCell
-from fed_plugin.cli.report.dataset_files import find_images
-from fed_plugin.cli.report.protocols import Table
+from fed_plugin.benchmark.cells import DUMP
+from fed_plugin.datasets.layouts import LAYOUTS
+from fed_plugin.datasets.splits import read_splits
+from fed_plugin.report.tables import FinishedCell, Table
 from fed_plugin.retrieval.evaluation import DISTANCES, distance_for
-from fed_plugin.retrieval.feature_dump import FeatureDump
-from fed_plugin.retrieval.first_ranked import first_ranked
-from fed_plugin.visualization.ranking_strips import Answer, RankedList
+from fed_plugin.retrieval.feature_dump import FeatureDump, unique_names
+from fed_plugin.retrieval.ranking import first_ranked
+from fed_plugin.synthocc import read_visibility
+from fed_plugin.synthocc.build import has_visibility
+from fed_plugin.visualization.rankings import Answer, RankedList
+
+# What lies on this machine of a data set that a benchmark tested on.
+
+
+def find_images(dataset: str) -> dict[tuple[str, str], Path] | str:
+    """Return the images of a data set by split and name; a reason if they are not there."""
+    if dataset not in LAYOUTS:
+        return f"where its images lie is not known (known: {', '.join(LAYOUTS)})"
+    root = os.environ.get("FASTREID_DATASETS", "datasets")
+    try:
+        splits = read_splits(LAYOUTS[dataset], root)
+    except (OSError, ValueError) as error:
+        return f"its images are not there ({str(error).partition(chr(10))[0]})"
+    found = {}
+    for split in ("query", "gallery"):
+        paths = [item[0] for item in getattr(splits, split)]
+        names = unique_names(paths)
+        found.update({(split, name): Path(p) for name, p in zip(names, paths, strict=True)})
+    return found
+
+
+def visible_shares(dataset: str) -> dict[str, tuple[float, ...]]:
+    """Return what can be seen of every query by its name; empty if the set does not say.
+
+    Returns:
+        The visible share of the person, then those of its parts from top to bottom.
+
+    Raises:
+        ValueError: the side file is damaged.
+    """
+    images = find_images(dataset)
+    if isinstance(images, str):
+        return {}
+    folder = next(path.parents[1] for (split, _), path in images.items() if split == "query")
+    if not has_visibility(folder):
+        return {}
+    return {name: row.shares for name, row in read_visibility(folder).items()}
+
 
 SHOWN = 8  # gallery images of a list
 WORST, APART = 4, 4  # queries

@@ -2,16 +2,183 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import datetime
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from fed_plugin.cli.report.benchmark_folder import FinishedCell
-from fed_plugin.retrieval.evaluation import drawn_together
-from fed_plugin.retrieval.intervals import paired_bootstrap
-from fed_plugin.retrieval.method_rows import MethodRow
-from fed_plugin.retrieval.paired_tests import sign_flip_test
-from fed_plugin.retrieval.result import Result
-from fed_plugin.retrieval.seeds import summarize_seeds
+from fed_plugin.benchmark.cells import FAILED, RESULT, read_record
+from fed_plugin.benchmark.runner import clock
+from fed_plugin.benchmark.summary import FORMAT, RESULTS
+from fed_plugin.retrieval.card_files import group_by_protocol, worded
+from fed_plugin.retrieval.evaluation import MethodRow, drawn_together, method_rows
+from fed_plugin.retrieval.intervals import paired_bootstrap, sign_flip_test, summarize_seeds
+from fed_plugin.retrieval.protocol_card import ProtocolCard, flat
+from fed_plugin.retrieval.result import METRICS, Result
+
+# What lies in a benchmark's folder: finished cells, and what became of the others.
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedCell:
+    """Hold a method's result on a data set with one seed.
+
+    Attributes:
+        dataset: tested on.
+        method: its name.
+        seed: of training or of random weights.
+        kind: "trained", "untrained" or "dump".
+        source: name or path of its config or dump.
+        settings: config values that differ from fast-reid's defaults.
+        seconds: training and evaluation took; None if nobody wrote it down.
+        resumed: whether its training was stopped and went on.
+        result: what was measured.
+        folder: of the cell; None if it is not there.
+        ended: when, in UTC; None if nobody wrote it down.
+        machine: that it ran on; None likewise.
+    """
+
+    dataset: str
+    method: str
+    seed: int
+    kind: str
+    source: str
+    settings: Mapping[str, Any]
+    seconds: float | None
+    resumed: bool
+    result: Result
+    folder: Path | None
+    ended: str | None = None
+    machine: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in sentences."""
+        return f"{self.dataset} / {self.method} / seed {self.seed}"
+
+    def file(self, name: str) -> Path | None:
+        """Return a file of the cell's folder; None if it is not there."""
+        path = self.folder and self.folder / name
+        return path if path and path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Hold what a folder says of a plan.
+
+    Attributes:
+        folder: of the benchmark.
+        plan: its name.
+        written: when the results were joined, in UTC.
+        cells: finished ones, in the plan's order.
+        unfinished: a sentence for each that failed or never ended.
+        wanted: (data set, method, seed) of cells that have a folder or a result.
+    """
+
+    folder: Path
+    plan: str
+    written: datetime.datetime
+    cells: tuple[FinishedCell, ...]
+    unfinished: tuple[str, ...] = ()
+    wanted: tuple[tuple[str, str, int], ...] = field(default=())
+
+
+def read_benchmark(folder: str | os.PathLike[str]) -> Benchmark:
+    """Read ``results.json`` and look for what it does not hold.
+
+    Raises:
+        FileNotFoundError: No benchmark wrote its results here.
+        ValueError: The file is something else, or holds no finished cell.
+    """
+    path = Path(folder) / RESULTS
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such file; expected the folder of a benchmark with a finished cell, try "
+            "the last line that `fed-plugin benchmark PLAN.yml` prints"
+        )
+    records = dict(_records(path.parent))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise ValueError(f"expected results of a benchmark ({FORMAT})")
+        cells = tuple(_finished(row, records) for row in content["cells"])
+        plan = str(content["plan"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: not the results of a benchmark: {error!r:.200}") from error
+    if not cells:
+        raise ValueError(f"{path}: no cell is finished; expected at least one")
+    done = {(cell.dataset, cell.method, cell.seed) for cell in cells}
+    others = {key: place for key, place in records.items() if key not in done}
+    return Benchmark(
+        path.parent,
+        plan,
+        datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.timezone.utc),
+        cells,
+        tuple(_became(key, place) for key, place in others.items()),
+        (*done, *others),
+    )
+
+
+def _finished(row: Mapping[str, Any], records: Mapping[Any, Path]) -> FinishedCell:
+    result = Result.from_json(row["result"])
+    if result.card:
+        ProtocolCard.from_json(result.card)
+    key = str(row["dataset"]), str(row["method"]), int(row["seed"])
+    return FinishedCell(
+        *key,
+        kind=str(row["kind"]),
+        source=str(row["source"]),
+        settings=dict(row["settings"]),
+        seconds=_seconds(row.get("seconds")),
+        resumed=bool(row.get("resumed")),
+        result=result,
+        folder=records.get(key),
+        ended=row.get("ended"),
+        machine=row.get("machine"),
+    )
+
+
+def _seconds(value: Any) -> float | None:
+    """Return a time; None for what is none.
+
+    Raises:
+        ValueError: it is no number.
+        TypeError: likewise.
+    """
+    if value is not None and not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"seconds is {value}: expected a time")
+    return value
+
+
+def _records(folder: Path) -> Iterator[tuple[tuple[str, str, int], Path]]:
+    """Yield data set, method and seed of every cell's folder."""
+    for path in sorted(folder.glob("*/*/seed*/cell.json")):
+        try:
+            record = read_record(path.parent)
+            yield (
+                (str(record["dataset"]), str(record["method"]), int(record["seed"])),
+                path.parent,
+            )
+        except (ValueError, KeyError, TypeError):
+            continue
+
+
+def _became(key: tuple[str, str, int], folder: Path) -> str:
+    """Say in a sentence why a cell is not among the results."""
+    name = f"{key[0]} / {key[1]} / seed {key[2]}"
+    try:
+        error = str(json.loads((folder / FAILED).read_text(encoding="utf-8"))["error"])
+        return f"{name} failed: {error.strip().partition(chr(10))[0]}"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    if (folder / RESULT).is_file():
+        return f"{name} has a result that the last call of `benchmark` did not join ({RESULTS})"
+    return f"{name} is not finished"
+
 
 COLUMNS = ("Rank-1", "Rank-5", "mAP", "mINP")
 
@@ -148,3 +315,169 @@ def groups_of(rows: Sequence[MethodRow]) -> str:
     people = [one.queries.pids for row in rows for one in row.results]
     known = people and all(one is not None and len(set(one.tolist())) > 1 for one in people)
     return "identity" if known else "query"
+
+
+# Tables of a data set: rows of one protocol each, and what keeps the tables apart.
+
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Hold rows that may be compared.
+
+    Attributes:
+        dataset: tested on.
+        apart: sentences, one per field that keeps it from the data set's first table.
+        baseline: method that differences are to.
+        rows: in the plan's order.
+        by_people: whether intervals draw identities, not single queries.
+    """
+
+    dataset: str
+    apart: tuple[str, ...]
+    baseline: str
+    rows: tuple[Row, ...]
+    by_people: bool
+
+    @property
+    def more_metrics(self) -> list[str]:
+        """Metrics of any row that are not among ``COLUMNS``."""
+        names = dict.fromkeys(name for row in self.rows for name in row.numbers)
+        return [name for name in names if name not in COLUMNS]
+
+
+def make_tables(benchmark: Benchmark, dataset: str, baseline: str | None) -> list[Table]:
+    """Make a data set's tables, one per protocol.
+
+    Args:
+        benchmark: all that is known.
+        dataset: tested on.
+        baseline: method that was asked for; a table without it chooses its own.
+    """
+    cells = {id(cell.result): cell for cell in benchmark.cells if cell.dataset == dataset}
+    results = {(cell.method, cell.seed): cell.result for cell in cells.values()}
+    wanted = [(method, seed) for which, method, seed in benchmark.wanted if which == dataset]
+    seeds = sorted({seed for _, seed in wanted})
+    methods = [cell.method for cell in cells.values()] + sorted(method for method, _ in wanted)
+    rows = method_rows(
+        (dataset, method, results.get((method, seed)))
+        for method in dict.fromkeys(methods)
+        for seed in seeds
+    )
+    missing = {
+        method: tuple(seed for seed in seeds if (method, seed) not in results)
+        for method in dict.fromkeys(methods)
+    }
+    tables = []
+    for group in group_by_protocol(rows, lambda row: row.cards):
+        first = choose_baseline([row.method for row in group.rows if row.results], baseline)
+        against = next((row for row in group.rows if row.method == first), None)
+        groups = groups_of(group.rows)
+        made = [_row(row, against, groups, cells, missing[row.method]) for row in group.rows]
+        apart = tuple(
+            f"{one.field} is {worded(one.field, one.b)}, not {worded(one.field, one.a)}"
+            for one in group.differences
+        )
+        tables.append(Table(dataset, apart, first, tuple(made), groups == "identity"))
+    return tables
+
+
+def _row(
+    row: MethodRow,
+    baseline: MethodRow | None,
+    groups: str,
+    cells: Mapping[int, FinishedCell],
+    missing: tuple[int, ...],
+) -> Row:
+    ours = tuple(cells[id(one)] for one in row.results)
+    names = dict.fromkeys((*COLUMNS, *(name for one in row.results for name in one.metrics)))
+    numbers = {name: make_number(row, name, groups) for name in names}
+    gaps = {}
+    if baseline is not None and row is not baseline and ours:
+        theirs = {cells[id(one)].seed: one for one in baseline.results}
+        seeds = {c.seed: (c.result, theirs[c.seed]) for c in ours if c.seed in theirs}
+        known = [name for name in METRICS if numbers.get(name) and baseline.summary(name)]
+        gaps = {name: make_gap(row, baseline, name, groups, seeds) for name in known}
+    return Row(
+        method=row.method,
+        kind=ours[0].kind if ours else "",
+        cells=ours,
+        missing=() if ours and ours[0].kind == "dump" else missing,  # a file has no seeds
+        numbers={name: number for name, number in numbers.items() if number},
+        gaps={name: gap for name, gap in gaps.items() if gap},
+    )
+
+
+def choose_baseline(methods: Sequence[str], asked: str | None) -> str:
+    """Return the method asked for, else one with "baseline" in its name, else the first."""
+    if asked in methods:
+        return str(asked)
+    named = [method for method in methods if BASELINE in method.lower()]
+    return (named or list(methods) or [""])[0]
+
+
+# Where numbers come from: protocol cards, settings, seeds, times.
+
+OWN = ("SEED", "OUTPUT_DIR")  # settings that a seed or a folder sets
+
+
+def card_lines(table: Table) -> list[tuple[str, str]]:
+    """Return every field of the table's cards; values that differ say whose they are."""
+    cards = {
+        f"{row.method}, seed {cell.seed}": flat(ProtocolCard.from_json(cell.result.card))
+        for row in table.rows
+        for cell in row.cells
+        if cell.result.card
+    }
+    if not cards:
+        return []
+    lines = []
+    for name in next(iter(cards.values())):
+        owners: dict[str, list[str]] = {}
+        for owner, card in cards.items():
+            owners.setdefault(worded(name, card[name]), []).append(owner)
+        values = list(owners)
+        if len(values) > 1 and name != "seed":
+            values = [f"{value} ({', '.join(who)})" for value, who in owners.items()]
+        lines.append((name, "; ".join(values)))
+    return lines
+
+
+def cell_lines(table: Table) -> list[tuple[str, ...]]:
+    """Return method, seed, kind, config, time, when and where it ended, of every cell."""
+    return [
+        (
+            row.method,
+            str(cell.seed),
+            cell.kind,
+            cell.source,
+            "not known" if cell.seconds is None else clock(cell.seconds),
+            "stopped and resumed" if cell.resumed else "in one go",
+            cell.ended or "not known",
+            cell.machine or "not known",
+        )
+        for row in table.rows
+        for cell in row.cells
+    ]
+
+
+def shared_settings(cells: Sequence[FinishedCell]) -> dict[str, Any]:
+    """Return config values that all trained or untrained cells have."""
+    all_settings = [cell.settings for cell in cells if cell.kind != "dump"]
+    first = all_settings[0] if all_settings else {}
+    return {
+        key: value
+        for key, value in first.items()
+        if key not in OWN and all(key in other and other[key] == value for other in all_settings)
+    }
+
+
+def own_settings(cells: Sequence[FinishedCell]) -> dict[str, dict[str, Any]]:
+    """Return by method what it sets and not all others do."""
+    shared = shared_settings(cells)
+    return {cell.method: _without(cell.settings, shared) for cell in reversed(cells)}
+
+
+def _without(settings: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in (*shared, *OWN)}

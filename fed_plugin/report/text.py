@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
+import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
-from fed_plugin.cli.costs_table import HEADER
-from fed_plugin.cli.report import wording
-from fed_plugin.cli.report.contents import Report
-from fed_plugin.cli.report.protocols import Table
-from fed_plugin.cli.report.robustness import Robustness
-from fed_plugin.cli.report.tables import COLUMNS
-from fed_plugin.cli.report.visible import Visible
+from fed_plugin.costs.command import HEADER
+from fed_plugin.files import check_writable, written_whole
+from fed_plugin.report import wording
+from fed_plugin.report.contents import Report
+from fed_plugin.report.curves import Robustness, Visible
+from fed_plugin.report.curves import robustness_as_json as robustness_as_json
+from fed_plugin.report.curves import visible_share_as_json as visible_as_json
+from fed_plugin.report.page import as_page
+from fed_plugin.report.tables import COLUMNS, Gap, Row, Table
 
 
 def as_markdown(report: Report) -> str:
@@ -136,3 +144,120 @@ def _areas(robustness: Robustness) -> str:
 
 def _grid(header: list[str], lines: list[list[str]]) -> str:
     return tabulate(lines, headers=header, tablefmt="github", disable_numparse=True)
+
+
+# The report as CSV and JSON.
+
+FORMAT = "fed_plugin.report/1"
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets run
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return all numbers, as JSON has them."""
+    return {
+        "format": FORMAT,
+        "plan": report.benchmark.plan,
+        "measured": report.benchmark.written.isoformat(timespec="seconds"),
+        "written": report.written.isoformat(timespec="seconds"),
+        "written_by": report.written_by,
+        "missing": list(report.missing),
+        "costs": report.costs.content,
+        "tables": [
+            {
+                "dataset": table.dataset,
+                "apart": list(table.apart),
+                "baseline": table.baseline,
+                "intervals_draw": "people" if table.by_people else "queries",
+                "rows": [_row_as_json(row) for row in table.rows],
+                "robustness": robustness_as_json(robustness),
+                "visible": visible_as_json(visible),
+            }
+            for dataset in report.datasets
+            for table, robustness, visible in zip(
+                dataset.tables, dataset.robustness, dataset.visible, strict=True
+            )
+        ],
+    }
+
+
+def as_csv(report: Report) -> str:
+    """Return a line per table, method and metric."""
+    text = io.StringIO()
+    head = ["dataset", "table", "apart", "method", "kind", "seeds", "missing_seeds", "metric"]
+    head += ["mean", "seeds_lowest", "seeds_highest", "low", "high", "baseline"]
+    head += ["difference", "difference_low", "difference_high", "p_value"]
+    head += ["difference_seeds_lowest", "difference_seeds_highest"]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    for place, table in enumerate(_tables(report), start=1):
+        for row in table.rows:
+            about = [table.dataset, place, "; ".join(table.apart), row.method, row.kind]
+            about += [" ".join(map(str, row.seeds)), " ".join(map(str, row.missing))]
+            for metric in (*COLUMNS, *table.more_metrics):
+                number, gap = row.numbers.get(metric), row.gaps.get(metric)
+                values = list(vars(number).values()) if number else [None] * 5
+                gaps = [table.baseline if gap else "", *_gap_values(gap)]
+                writer.writerow(map(_cell, [*about, metric, *values, *gaps]))
+    return text.getvalue()
+
+
+def _tables(report: Report) -> Iterator[Table]:
+    for dataset in report.datasets:
+        yield from dataset.tables
+
+
+def _row_as_json(row: Row) -> dict[str, Any]:
+    return {
+        "method": row.method,
+        "kind": row.kind,
+        "seeds": list(row.seeds),
+        "missing_seeds": list(row.missing),
+        "metrics": {name: vars(number) for name, number in row.numbers.items()},
+        "differences": {
+            name: {**vars(gap), "seeds": list(gap.seeds), "excludes_zero": gap.excludes_zero}
+            for name, gap in row.gaps.items()
+        },
+    }
+
+
+def _gap_values(gap: Gap | None) -> list[float | None]:
+    if gap is None:
+        return [None] * 6
+    return [gap.value, gap.low, gap.high, gap.p_value, gap.lowest, gap.highest]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return f"'{value}"
+    return f"{value:.4f}" if isinstance(value, float) else value
+
+
+# The report's files, each there whole or not at all.
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write ``report.md``, ``.csv``, ``.json`` and ``.html``.
+
+    Args:
+        report: what they say.
+        folder: where; it is made.
+
+    Raises:
+        NotADirectoryError: it is a file.
+        IsADirectoryError: a folder lies where a file goes; none is written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: is a file, expected a folder to write to; try --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "report.md": as_markdown(report),
+        "report.csv": as_csv(report),
+        "report.json": json.dumps(as_json(report), indent=1, allow_nan=False) + "\n",
+        "report.html": as_page(report),
+    }
+    for name in texts:
+        check_writable(folder / name)
+    for name, text in texts.items():
+        with written_whole(folder / name) as file:
+            file.write(text.encode())
+    return [folder / name for name in texts]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fed_plugin.cli.report.protocols import Table
-from fed_plugin.cli.report.tables import Gap, Number, Row
+from fed_plugin.report.tables import Gap, Number, Row, Table
 
 MINUS = "\u2212"
 

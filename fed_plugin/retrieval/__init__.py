@@ -1,13 +1,27 @@
 """Retrieval on arrays: distances, ranking, intervals. Knows no model, no config, no fast-reid."""
 
+from __future__ import annotations
+
 from fed_plugin.retrieval.distances import cosine_distance, euclidean_distance
-from fed_plugin.retrieval.intervals import Interval, bootstrap_interval, paired_bootstrap
-from fed_plugin.retrieval.open_set import OpenSetResult, identify_open_set, leave_identities_out
-from fed_plugin.retrieval.paired_tests import PairedTest, holm_adjusted, sign_flip_test
+from fed_plugin.retrieval.intervals import (
+    Interval,
+    PairedTest,
+    SeedSummary,
+    bootstrap_interval,
+    holm_adjusted,
+    paired_bootstrap,
+    sign_flip_test,
+    summarize_seeds,
+)
+from fed_plugin.retrieval.large_ranking import rank_features
 from fed_plugin.retrieval.ranking import RankingResult, evaluate_rank, rank
-from fed_plugin.retrieval.ranking_in_blocks import rank_features
-from fed_plugin.retrieval.seeds import SeedSummary, summarize_seeds
-from fed_plugin.retrieval.verification import VerificationResult, verify_pairs
+from fed_plugin.retrieval.thresholds import (
+    OpenSetResult,
+    VerificationResult,
+    identify_open_set,
+    leave_identities_out,
+    verify_pairs,
+)
 
 __all__ = [
     "Interval",

@@ -4,14 +4,77 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from fed_plugin.files import written_whole
 from fed_plugin.retrieval.feature_dump import FeatureDump
-from fed_plugin.retrieval.protocol_card import FORMAT, ProtocolCard
-from fed_plugin.retrieval.protocol_groups import differences
-from fed_plugin.retrieval.whole_files import written_whole
+from fed_plugin.retrieval.protocol_card import (
+    CAMERA_RULE,
+    FORMAT,
+    OFF,
+    Difference,
+    Item,
+    ProtocolCard,
+    describe_lists,
+    protocol_differences,
+)
+
+# Which results may stand in one table: those whose protocol cards describe one protocol.
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class ProtocolGroup(Generic[Row]):
+    """Hold rows that may stand in one table.
+
+    Args:
+        rows: in the order they were given.
+        differences: what keeps this group from the first one, ``a`` there and ``b`` here, each
+            field once; empty for the first group.
+    """
+
+    rows: tuple[Row, ...]
+    differences: tuple[Difference, ...] = ()
+
+
+def group_by_protocol(
+    rows: Iterable[Row], cards_of: Callable[[Row], Sequence[ProtocolCard]]
+) -> list[ProtocolGroup[Row]]:
+    """Put rows together whose cards do not contradict each other.
+
+    A row joins the first group in which no card contradicts one of its own. What a card does not
+    know contradicts nothing, and a row without cards joins the first group.
+
+    Args:
+        rows: anything that was measured.
+        cards_of: returns the cards of a row: one, one per seed, or none if nobody wrote one.
+    """
+    groups: list[list[Row]] = []
+    cards: list[list[ProtocolCard]] = []
+    for row in rows:
+        ours = list(cards_of(row))
+        place = next((i for i, held in enumerate(cards) if not differences(held, ours)), None)
+        if place is None:
+            groups.append([row])
+            cards.append(ours)
+        else:
+            groups[place].append(row)
+            cards[place] += ours
+    return [
+        ProtocolGroup(tuple(group), tuple(differences(cards[0], held)) if place else ())
+        for place, (group, held) in enumerate(zip(groups, cards, strict=True))
+    ]
+
+
+def differences(a: Sequence[ProtocolCard], b: Sequence[ProtocolCard]) -> list[Difference]:
+    """List where any card of ``a`` contradicts any of ``b``, each field once."""
+    found = [one for ours in a for theirs in b for one in protocol_differences(ours, theirs)]
+    return list({one.field: one for one in reversed(found)}.values())[::-1]
+
 
 KINDS = (
     "a card (OUTPUT_DIR/cards/*.json after an evaluation), a result.json, a robustness.json, a "
@@ -136,3 +199,84 @@ def _read_json(file: Path) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{file}: no JSON ({error}); expected {KINDS}") from error
+
+
+# Values of protocol cards, as they are printed.
+
+ANY_CARD = (
+    "a card (OUTPUT_DIR/cards/*.json), a result.json, robustness.json, feature dump (.npz) or "
+    "cell's folder; of a benchmark's results.json, FILE#METHOD or FILE#METHOD/seed0"
+)
+NOT_KNOWN = "not known"
+
+
+def words_apart(differences: Iterable[Difference]) -> list[str]:
+    """Say in what a protocol is another one, a sentence per field, the second one's value first."""
+    return [
+        f"{one.field} is {worded(one.field, one.b)}, not {worded(one.field, one.a)}"
+        for one in differences
+    ]
+
+
+def worded(field: str, value: Any) -> str:
+    """Say what a card holds in a field, in one line that any terminal can show."""
+    if value is None:
+        return NOT_KNOWN
+    if field.endswith("list_sha256"):
+        return f"{value[:12]}..."
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if field == "input_size":
+        return f"{value[0]} x {value[1]} (height x width)"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {version}" for name, version in value.items())
+    text = ", ".join(value) or "none" if isinstance(value, tuple) else str(value)
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+# The protocol card of a ranked feature dump: what it says of itself, and what its lists show.
+
+_SAID = ("dataset", "seed", "epoch")  # keys of ``about`` that are fields of a card
+
+
+def card_of_dump(dump: FeatureDump, distance: str) -> ProtocolCard:
+    """Return the card of a dump that ``evaluate_dump`` ranks.
+
+    The lists and the way of ranking are what they are; all else is what ``about`` says, in
+    ``about.card`` if there is one, and not known if it says nothing.
+
+    Args:
+        dump: to be ranked.
+        distance: that it is ranked by.
+
+    Raises:
+        ValueError: ``about`` holds a card, or a field of one, that cannot be read.
+    """
+    return replace(
+        _said(dump.about),
+        **describe_lists(_items(dump, dump.query), _items(dump, dump.gallery)),
+        camera_rule=CAMERA_RULE,
+        distance=distance,
+        rerank=OFF,
+        query_expansion=OFF,
+    )
+
+
+def _said(about: Mapping[str, Any]) -> ProtocolCard:
+    try:
+        if about.get("card") is not None:
+            return ProtocolCard.from_json(about["card"])
+        return ProtocolCard(**{name: about.get(name) for name in _SAID})
+    except ValueError as error:
+        raise ValueError(f"about: {error}") from error
+
+
+def _items(dump: FeatureDump, rows: Any) -> list[Item]:
+    return list(
+        zip(
+            dump.names[rows].tolist(),
+            dump.pids[rows].tolist(),
+            dump.camids[rows].tolist(),
+            strict=True,
+        )
+    )

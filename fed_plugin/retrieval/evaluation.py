@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fed_plugin.retrieval.card_files import group_by_protocol
 from fed_plugin.retrieval.distances import cosine_distance, euclidean_distance
 from fed_plugin.retrieval.feature_dump import FeatureDump
-from fed_plugin.retrieval.intervals import bootstrap_interval
-from fed_plugin.retrieval.ranking import RankingResult, rank
-from fed_plugin.retrieval.ranking_in_blocks import rank_features
-from fed_plugin.retrieval.result import GROUPS, METRICS, Metric, Queries, Result
-from fed_plugin.retrieval.threshold_metrics import (
-    ThresholdMetrics,
-    not_computed,
-    threshold_metrics,
+from fed_plugin.retrieval.intervals import (
+    Interval,
+    SeedSummary,
+    bootstrap_interval,
+    paired_bootstrap,
+    sign_flip_test,
+    summarize_seeds,
 )
+from fed_plugin.retrieval.large_ranking import rank_features
+from fed_plugin.retrieval.protocol_card import ProtocolCard
+from fed_plugin.retrieval.ranking import RankingResult, rank
+from fed_plugin.retrieval.result import GROUPS, METRICS, Metric, Queries, Result
+from fed_plugin.retrieval.thresholds import ThresholdMetrics, not_computed, threshold_metrics
 
 DISTANCES = {"cosine": cosine_distance, "euclidean": euclidean_distance}
 _BLOCK_ELEMENTS = 64_000_000  # distances held at once: 256 MB
@@ -185,3 +190,170 @@ def _means(queries: Queries, groups: str) -> dict[str, Metric]:
         interval = bootstrap_interval(queries.percentages(name), groups=drawn)
         means[name] = Metric(interval.mean, interval.low, interval.high)
     return means
+
+
+# What lies between two results on the same queries: differences, intervals, p-values.
+
+
+@dataclass(frozen=True)
+class MetricDifference(Metric):
+    """Hold by how many points a result is better, its interval, and whether that may be chance.
+
+    Args:
+        p_value: two-sided, of sign flips; None if nobody computed it.
+    """
+
+    p_value: float | None = None
+
+
+def compare_results(
+    result: Result, baseline: Result, *, groups: str = "query"
+) -> dict[str, MetricDifference]:
+    """Compute by how many points a result is better, and the interval over the same queries.
+
+    Args:
+        result: of one method.
+        baseline: of another method on the same queries, in any order.
+        groups: what is drawn and flipped: ``query`` by query, or ``identity`` by identity.
+
+    Returns:
+        ``result - baseline`` by metric, of those that are means over queries; an interval without
+        zero is more than the draw of queries explains.
+
+    Raises:
+        ValueError: The queries are not the same; or ``identity``, and they do not say their
+            identities, or are all of one.
+    """
+    order, together = _partners(result, baseline), drawn_together(result.queries, groups)
+    differences = {}
+    for metric in METRICS:
+        ours = result.queries.percentages(metric)
+        theirs = baseline.queries.percentages(metric)[order]
+        interval = paired_bootstrap(ours, theirs, groups=together)
+        test = sign_flip_test(ours, theirs, groups=together)
+        differences[metric] = MetricDifference(
+            interval.mean, interval.low, interval.high, test.p_value
+        )
+    return differences
+
+
+def _partners(result: Result, baseline: Result) -> NDArray[np.intp]:
+    """Return (V,) places of the result's queries among the baseline's."""
+    ours, theirs = result.queries, baseline.queries
+    place = {name: row for row, name in enumerate(theirs.names)}
+    missing = [name for name in ours.names if name not in place]
+    if missing or len(place) != len(ours.names):
+        raise ValueError(
+            f"{result.method} ranked {len(ours.names)} queries and {baseline.method} {len(place)}"
+            f"{f', {missing[0]!r} among the first alone' if missing else ''}: expected the same "
+            "queries; try dumping both methods on one test set"
+        )
+    order = np.array([place[name] for name in ours.names])
+    if (
+        ours.pids is not None
+        and theirs.pids is not None
+        and (ours.pids != theirs.pids[order]).any()
+    ):
+        name = ours.names[int(np.flatnonzero(ours.pids != theirs.pids[order])[0])]
+        raise ValueError(
+            f"{name!r} is of another identity in {result.method} than in {baseline.method}: "
+            "expected the same queries; try dumping both methods on one test set"
+        )
+    return order
+
+
+# Rows of tables: a method on a data set with a result for every seed that is finished.
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """Hold what is known of a method on a data set, under one protocol.
+
+    Args:
+        dataset: tested on.
+        method: its name.
+        results: one per seed that is finished.
+        wanted: number of seeds that were asked for.
+    """
+
+    dataset: str
+    method: str
+    results: tuple[Result, ...]
+    wanted: int
+
+    @property
+    def cards(self) -> list[ProtocolCard]:
+        """Cards of the results that have one."""
+        return [ProtocolCard.from_json(one.card) for one in self.results if one.card]
+
+    def summary(self, metric: str) -> SeedSummary | None:
+        """Return mean and spread over the seeds; None if a seed lacks the metric, or none is there.
+
+        Args:
+            metric: a key of ``Result.metrics``.
+        """
+        if not self.results or any(metric not in one.metrics for one in self.results):
+            return None
+        return summarize_seeds([one.metrics[metric].value for one in self.results])
+
+    def over_queries(self, metric: str, groups: str = "query") -> Interval | None:
+        """Return the mean over the seeds with its interval over the queries.
+
+        Every query counts with its mean over the seeds. The interval says what another draw of
+        queries would do to these trained models, and nothing of other seeds.
+
+        Args:
+            metric: one that is a mean over queries.
+            groups: what is drawn: ``query`` by query, or ``identity`` by identity.
+
+        Returns:
+            None if the metric is no mean over queries, no seed is there, or the seeds ranked
+            different queries.
+
+        Raises:
+            ValueError: ``identity``, and the queries are of one identity or do not say theirs.
+        """
+        values = self.per_query(metric)
+        if values is None:
+            return None
+        return bootstrap_interval(values, groups=drawn_together(self.results[0].queries, groups))
+
+    def per_query(self, metric: str) -> NDArray[np.float64] | None:
+        """Return what every query is worth in the mean over the seeds, (V,) percentages.
+
+        Args:
+            metric: one that is a mean over queries.
+
+        Returns:
+            In the order of the first result's queries; None as for :meth:`over_queries`.
+        """
+        if metric not in METRICS or not self.results:
+            return None
+        first, total = self.results[0].queries, np.zeros(len(self.results[0].queries.names))
+        for queries in (one.queries for one in self.results):
+            place = {name: row for row, name in enumerate(queries.names)}
+            if place.keys() != set(first.names):
+                return None
+            total += queries.percentages(metric)[[place[name] for name in first.names]]
+        return total / len(self.results)
+
+
+def method_rows(found: Iterable[tuple[str, str, Result | None]]) -> list[MethodRow]:
+    """Return a row per data set and method, several where its seeds are of several protocols.
+
+    Args:
+        found: (data set, method, result) for every seed; None for a result that is not there.
+    """
+    seeds: dict[tuple[str, str], list[Result | None]] = {}
+    for dataset, method, result in found:
+        seeds.setdefault((dataset, method), []).append(result)
+    rows = []
+    for (dataset, method), results in seeds.items():
+        groups = group_by_protocol([one for one in results if one is not None], _card)
+        same = [group.rows for group in groups] or [()]
+        rows += [MethodRow(dataset, method, finished, len(results)) for finished in same]
+    return rows
+
+
+def _card(result: Result) -> list[ProtocolCard]:
+    return [ProtocolCard.from_json(result.card)] if result.card else []

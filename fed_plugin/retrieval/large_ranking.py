@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,14 +17,273 @@ from fed_plugin.retrieval.distances import (
     euclidean_distance,
     unit_rows,
 )
-from fed_plugin.retrieval.identity_pairs import identity_pairs
-from fed_plugin.retrieval.nearer_images import NearerImages, Progress
 from fed_plugin.retrieval.ranking import (
     RankingResult,
     checked_labels,
+    no_right_answer,
     result_of_hits,
     without_removed,
 )
+
+# Which gallery images are of a query's own identity.
+
+
+@dataclass(frozen=True)
+class IdentityPairs:
+    """Hold the N pairs of a query and a gallery image of its identity, sorted by query, then image.
+
+    Attributes:
+        query: (N,) rows of the queries that have a right answer.
+        image: (N,) rows of the gallery.
+        removed: (N,) whether the camera rule takes the image out.
+        starts: (V + 1,) where a query's pairs begin.
+        valid: (V,) those queries' rows among all.
+    """
+
+    query: NDArray[np.int64]
+    image: NDArray[np.int64]
+    removed: NDArray[np.bool_]
+    starts: NDArray[np.int64]
+    valid: NDArray[np.int64]
+
+
+def identity_pairs(
+    q_pids: NDArray, g_pids: NDArray, q_camids: NDArray, g_camids: NDArray
+) -> IdentityPairs:
+    """Pair every query that has a right answer with the gallery images of its identity.
+
+    Args:
+        q_pids: (Q,) identities of the queries, numbers or strings.
+        g_pids: (G,) identities of the gallery.
+        q_camids: (Q,) cameras of the queries.
+        g_camids: (G,) cameras of the gallery.
+
+    Raises:
+        ValueError: No query has a right answer.
+    """
+    by_pid = np.argsort(g_pids, kind="stable")
+    starts = np.searchsorted(g_pids, q_pids, side="left", sorter=by_pid)
+    ends = np.searchsorted(g_pids, q_pids, side="right", sorter=by_pid)
+    counts = ends - starts
+    query = np.repeat(np.arange(len(q_pids)), counts)
+    within = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+    image = by_pid[starts[query] + within]
+    removed = g_camids[image] == q_camids[query]
+    answers = np.bincount(query[~removed], minlength=len(q_pids))
+    valid = np.flatnonzero(answers)
+    if not valid.size:
+        raise no_right_answer(len(q_pids), len(g_pids))
+    kept = answers[query] > 0
+    return IdentityPairs(
+        np.searchsorted(valid, query[kept]),
+        image[kept],
+        removed[kept],
+        np.concatenate(([0], np.cumsum(counts[valid]))),
+        valid,
+    )
+
+
+# Go through features that may be larger than memory, a block of rows at a time.
+
+
+def blocks_of_rows(
+    name: str, features: Any, rows_at_once: int
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield a number of rows at a time; the next ones are read meanwhile.
+
+    Args:
+        name: what the features are called in a message.
+        features: (N, D), anything with a ``shape`` that gives an array or a tensor for a slice of
+            rows. Of a memory-mapped file no page is held longer than its block.
+        rows_at_once: of a block; the last one may have fewer.
+
+    Yields:
+        The first row's number, and the rows, float32, in memory.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    starts = range(0, features.shape[0], rows_at_once)
+
+    def read(start: int) -> NDArray[np.float32]:
+        part = features[start : start + rows_at_once]
+        rows = checked_features(name, part, start)
+        rows = np.array(rows) if _is_view(rows, part) else rows
+        give_back_pages(features)
+        return rows
+
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(read, 0)
+        for start in starts:
+            block = ahead.result()
+            if start + rows_at_once < features.shape[0]:
+                ahead = reader.submit(read, start + rows_at_once)
+            yield start, block
+
+
+def _is_view(rows: NDArray[np.float32], part: Any) -> bool:
+    if isinstance(part, np.ndarray):
+        return bool(np.shares_memory(rows, part))
+    return hasattr(part, "data_ptr") and rows.ctypes.data == part.data_ptr()  # a tensor's own
+
+
+def even_share(count: int, most: int) -> int:
+    """Return how many of ``count`` make a block of ``most`` or less where no block is a small rest.
+
+    A matrix product of few rows may round otherwise than one of many.
+    """
+    return -(-count // -(-count // most))
+
+
+def give_back_pages(array: Any) -> None:
+    """Take the pages of a memory-mapped array out of this process's memory; nothing is lost.
+
+    They are read again when somebody looks. Other arrays, and writable ones, stay as they are.
+    """
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return
+        array = array.base
+    if isinstance(array, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # Linux
+        array.madvise(mmap.MADV_DONTNEED)
+
+
+# Count how many gallery images are nearer to a query than those of its own identity, exactly.
+#
+# No row of distances is needed as a whole, only how many of every block lie below the distances of
+# the few right answers. Those must be known beforehand, to the last bit: matrix products of other
+# shapes may round differently. They are computed alone first, then compared with what the blocks
+# say, and queries where the two differ are counted once more with what the blocks said.
+
+Progress = Callable[[int, int], Any]
+_Rows = NDArray[np.float32]
+_QUERY_ROWS = 1024  # of a tile: with 8192 gallery images, 32 MB of distances
+_SMALLEST = 64  # rows of a matrix product that rounds as a large one does, where that was seen
+_PASSES = 4
+
+
+@dataclass(frozen=True)
+class NearerImages:
+    """Count, for every pair, the gallery images that are nearer to the query.
+
+    Args:
+        query: (V, D), prepared.
+        gallery: (G, D), anything with a ``shape`` that gives an array for a slice of rows.
+        pairs: of those queries and that gallery.
+        rows: gallery images of a block at most.
+        prepare: makes of rows of the gallery what ``distances_of`` takes.
+        distances_of: distances (V', G') of prepared rows; the same for the same, to the last bit.
+    """
+
+    query: _Rows
+    gallery: Any
+    pairs: IdentityPairs
+    rows: int
+    prepare: Callable[[_Rows], _Rows]
+    distances_of: Callable[[_Rows, _Rows], _Rows]
+
+    def ranks(self, progress: Progress) -> NDArray[np.int64]:
+        """Return (N,) ranks from 0 among the whole gallery, each once per query.
+
+        Args:
+            progress: called with images done and images in all, after each block.
+
+        Raises:
+            RuntimeError: The same block has other distances each time.
+        """
+        distance = self._alone()
+        ranks = np.zeros(len(distance), np.int64)
+        todo = np.ones(len(distance), bool)  # pairs, always all of a tile of queries
+        for _ in range(_PASSES):
+            ranks[todo] = 0
+            seen = self._count(distance, ranks, todo, progress)
+            wrong = todo & (seen != distance)
+            if not wrong.any():
+                return ranks
+            tiles = self.pairs.query // self._tile
+            todo, distance = np.isin(tiles, tiles[wrong]), seen
+        raise RuntimeError(
+            f"the distances of {np.count_nonzero(wrong)} pairs differ each time they are computed: "
+            "expected the same numbers for the same block; try one thread (OMP_NUM_THREADS=1)"
+        )
+
+    @property
+    def _tile(self) -> int:
+        return even_share(len(self.pairs.valid), _QUERY_ROWS)
+
+    def _blocks(self) -> Iterator[tuple[int, _Rows]]:
+        rows = even_share(self.gallery.shape[0], self.rows)
+        return blocks_of_rows("gallery", self.gallery, rows)
+
+    def _alone(self) -> _Rows:
+        """Return (N,) distances of the pairs, from matrix products of little else."""
+        pairs = self.pairs
+        distance = np.empty(len(pairs.query), np.float32)
+        by_image = np.argsort(pairs.image, kind="stable")
+        images = pairs.image[by_image]
+        for start, block in self._blocks():
+            ends = np.searchsorted(images, (start, start + len(block)))
+            here = np.sort(by_image[slice(*ends)])  # by query
+            for top in range(0, len(here), 4 * _SMALLEST):
+                some = here[top : top + 4 * _SMALLEST]
+                rows, row = np.unique(pairs.query[some], return_inverse=True)
+                columns, column = np.unique(pairs.image[some] - start, return_inverse=True)
+                others = self.prepare(block[_padded(columns)])
+                distance[some] = self.distances_of(self.query[_padded(rows)], others)[row, column]
+        return distance
+
+    def _count(
+        self, distance: _Rows, ranks: NDArray[np.int64], todo: NDArray[np.bool_], progress: Progress
+    ) -> _Rows:
+        """Add to the ranks of the pairs ``todo`` what is nearer; return distances as blocks say."""
+        import torch  # here, as small galleries are ranked without it
+
+        pairs, seen, workers = self.pairs, distance.copy(), torch.get_num_threads()
+        just_above = np.nextafter(distance, np.float32(np.inf))
+        total = self.gallery.shape[0]
+        with ThreadPoolExecutor(workers) as threads:
+            for start, block in self._blocks():
+                others, end = self.prepare(block), start + len(block)
+                limits = np.where(pairs.image >= end, just_above, distance)  # ties stand before it
+                own = todo & (pairs.image >= start) & (pairs.image < end)
+                for top in range(0, len(pairs.valid), self._tile):
+                    first, last = pairs.starts[[top, min(top + self._tile, len(pairs.valid))]]
+                    if not todo[first]:
+                        continue
+                    tile = self.distances_of(self.query[top : top + self._tile], others)
+                    for pair in first + np.flatnonzero(own[first:last]):
+                        row, column = tile[pairs.query[pair] - top], pairs.image[pair] - start
+                        seen[pair] = row[column]
+                        ranks[pair] += np.count_nonzero(row[:column] == row[column])
+                    _count_below(threads, workers, tile, pairs.starts[top:], limits, ranks)
+                progress(end, total)
+        return seen
+
+
+def _count_below(
+    threads: ThreadPoolExecutor,
+    workers: int,
+    tile: _Rows,
+    starts: NDArray[np.int64],
+    limits: _Rows,
+    ranks: NDArray[np.int64],
+) -> None:
+    """Add to each row's ranks how many of its distances are below each of its limits."""
+
+    def count(rows: range) -> None:
+        for row in rows:
+            pairs = slice(starts[row], starts[row + 1])
+            tile[row].sort()
+            ranks[pairs] += np.searchsorted(tile[row], limits[pairs])
+
+    step = -(-len(tile) // workers)
+    shares = [range(len(tile))[top : top + step] for top in range(0, len(tile), step)]
+    list(threads.map(count, shares))
+
+
+def _padded(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Repeat rows until they are enough for a large matrix product's rounding."""
+    return np.resize(rows, max(len(rows), _SMALLEST))
 
 
 def rank_features(

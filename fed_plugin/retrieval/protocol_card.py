@@ -6,11 +6,109 @@ None here; it is never taken for equal, nor for different.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from fed_plugin.retrieval.card_fields import COMPARED, NOT_COMPARED, check_fields
+# The fields of a protocol card: which must agree and why, and which kind of value each takes.
+
+_SPLIT = {
+    "images": "other images were ranked",
+    "identities": "other people, or file names read otherwise",
+    "cameras": "other cameras, or file names read otherwise",
+    "list_sha256": "other file names were ranked",
+}
+COMPARED: Mapping[str, str] = {
+    "dataset": "another test set",
+    **{f"query.{name}": why for name, why in _SPLIT.items()},
+    **{f"gallery.{name}": why for name, why in _SPLIT.items()},
+    "camera_rule": "which easy matches are left out",
+    "same_camera_pairs": "cameras read otherwise, so that other easy matches are left out",
+    "query_in_gallery": "a query that finds its own copy is no retrieval",
+    "input_size": "larger images show more",
+    "distance": "descriptors are ranked otherwise",
+    "flip": "a second look at every image",
+    "rerank": "uses all queries and the gallery at once",
+    "query_expansion": "uses the gallery to improve a query",
+    "side_information": "one is told more at test time",
+    "training_sets": "learnt from other images",
+    "supervision": "learnt from the tested set's own training images, or not",
+    "combineall": "learnt from test images, or not",
+    "epoch_choice": "the best epoch by the reported numbers flatters them",
+}
+"""Every field that two results must share to compare, and why."""
+
+NOT_COMPARED = ("epoch", "seed", "versions", "commit")
+
+Check = Callable[[Any], bool]
+
+
+def check_fields(values: Mapping[str, Any], split: type) -> None:
+    """Refuse a card's values if one is not of its field's kind; None is always taken.
+
+    Args:
+        values: by field; those of a split are of the class ``split``.
+        split: class that describes queries or gallery.
+
+    Raises:
+        ValueError: The field, what it takes, what it got.
+    """
+    for name, value in values.items():
+        if name in ("query", "gallery"):
+            if not isinstance(value, split):
+                raise ValueError(f"{name}: expected counts and a list hash, got {value!r:.60}")
+            for inner, count in vars(value).items():
+                _check(f"{name}.{inner}", inner, count)
+        else:
+            _check(name, name, value)
+
+
+def _check(label: str, name: str, value: Any) -> None:
+    check, words = _KINDS.get(name, _TEXT)
+    if value is not None and not check(value):
+        raise ValueError(f"{label}: expected {words}, or null for not known, got {value!r:.60}")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_whole, value))
+
+
+def _is_versions(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_text, (*value, *value.values())))
+
+
+_TEXT: tuple[Check, str] = (_is_text, "words")
+_WHOLE: tuple[Check, str] = (_is_whole, "a whole number of 0 or more")
+_SWITCH: tuple[Check, str] = (lambda value: isinstance(value, bool), "true or false")
+_KINDS: Mapping[str, tuple[Check, str]] = {
+    **dict.fromkeys(("images", "identities", "cameras", "epoch", "seed"), _WHOLE),
+    **dict.fromkeys(("same_camera_pairs", "query_in_gallery"), _WHOLE),
+    **dict.fromkeys(("flip", "combineall"), _SWITCH),
+    "list_sha256": (
+        lambda value: isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value)),
+        "a sha256, 64 hexadecimal digits",
+    ),
+    "input_size": (_is_size, "[height, width] in pixels"),
+    "training_sets": (
+        lambda value: isinstance(value, tuple) and all(map(_is_text, value)),
+        "a list of names",
+    ),
+    "supervision": (lambda value: value in ("supervised", "transfer"), "supervised or transfer"),
+    "versions": (_is_versions, "an object of names and versions"),
+}
+
 
 FORMAT = "fed_plugin.card/1"
 CAMERA_RULE = "same identity and camera removed"
@@ -184,3 +282,45 @@ def _refuse_unknown(values: Mapping[str, Any], kind: type, where: str) -> None:
     known = [f.name for f in fields(kind)]
     if unknown := [name for name in values if name not in known]:
         raise ValueError(f"{where} has no field {unknown[0]!r}, expected {', '.join(known)}")
+
+
+# What a list of ranked images says on a protocol card.
+
+Item = tuple[str, Any, Any]
+"""Path or file name, identity, camera."""
+
+
+def describe_lists(query: Sequence[Item], gallery: Sequence[Item]) -> dict[str, Any]:
+    """Return the fields of a card that follow from the images that were ranked.
+
+    Args:
+        query: every query as the evaluation got it, a feature dump's rows for example.
+        gallery: likewise.
+    """
+    galleries = {os.path.basename(path) for path, _, _ in gallery}
+    same = Counter((pid, camid) for _, pid, camid in gallery)
+    return {
+        "query": _describe_split(query),
+        "gallery": _describe_split(gallery),
+        "same_camera_pairs": sum(same[pid, camid] for _, pid, camid in query),
+        "query_in_gallery": sum(os.path.basename(path) in galleries for path, _, _ in query),
+    }
+
+
+def list_hash(paths: Iterable[str]) -> str:
+    """Return the sha256 of a file list, the same for every copy of a data set.
+
+    It is that of all base names as UTF-8, sorted by their bytes, a newline after each, and what
+    ``data check`` prints; in a shell: ``ls -U query | LC_ALL=C sort | sha256sum``.
+    """
+    names = sorted(os.fsencode(os.path.basename(path)) for path in paths)
+    return hashlib.sha256(b"".join(name + b"\n" for name in names)).hexdigest()
+
+
+def _describe_split(items: Sequence[Item]) -> SplitCard:
+    return SplitCard(
+        images=len(items),
+        identities=len({pid for _, pid, _ in items}),
+        cameras=len({camid for _, _, camid in items}),
+        list_sha256=list_hash(path for path, _, _ in items),
+    )

@@ -6,16 +6,543 @@ queries.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from fed_plugin.retrieval.open_set import identify_open_set, leave_identities_out
-from fed_plugin.retrieval.pairs import Pairs
-from fed_plugin.retrieval.rate_intervals import open_set_intervals, verification_intervals
+from fed_plugin.retrieval.ranking import checked_distances, checked_labels, rank
 from fed_plugin.retrieval.result import Metric
-from fed_plugin.retrieval.verification import verify_pairs
+
+# The pairs of queries and gallery images that the camera rule allows, block by block.
+
+_BLOCK_ELEMENTS = 4_000_000  # distances looked at in one go
+
+
+@dataclass(frozen=True)
+class PairBlock:
+    """Hold some rows of the distances and what their pairs are.
+
+    Same identity *and* camera is neither right nor wrong: the protocol takes such a pair out.
+
+    Attributes:
+        distances: (R, G) rows of the distances, a view.
+        right: (R, G) bool: same identity, other camera.
+        wrong: (R, G) bool: other identity.
+    """
+
+    distances: NDArray
+    right: NDArray
+    wrong: NDArray
+
+
+class Pairs:
+    """Go through all pairs under the same-identity-and-camera rule in bounded memory.
+
+    Args:
+        distmat: (Q, G) distances, any real dtype.
+        q_pids: (Q,) identities of the queries, numbers or strings.
+        g_pids: (G,) identities of the gallery.
+        q_camids: (Q,) cameras of the queries.
+        g_camids: (G,) cameras of the gallery.
+
+    Raises:
+        ValueError: The shapes do not fit, or a distance is NaN.
+        TypeError: The distances are not real numbers.
+    """
+
+    def __init__(
+        self,
+        distmat: ArrayLike,
+        q_pids: ArrayLike,
+        g_pids: ArrayLike,
+        q_camids: ArrayLike,
+        g_camids: ArrayLike,
+    ) -> None:
+        self.distmat = checked_distances(distmat)
+        count_q, count_g = self.distmat.shape
+        self.q_pids = checked_labels("q_pids", q_pids, count_q)
+        self.g_pids = checked_labels("g_pids", g_pids, count_g)
+        self.q_camids = checked_labels("q_camids", q_camids, count_q)
+        self.g_camids = checked_labels("g_camids", g_camids, count_g)
+
+    def __iter__(self) -> Iterator[PairBlock]:
+        rows = max(1, _BLOCK_ELEMENTS // self.distmat.shape[1])
+        for top in range(0, self.distmat.shape[0], rows):
+            some = slice(top, top + rows)
+            same_pid = self.q_pids[some, None] == self.g_pids
+            other_camera = self.q_camids[some, None] != self.g_camids
+            yield PairBlock(self.distmat[some], same_pid & other_camera, ~same_pid)
+
+
+# Verify pairs: the share of right pairs accepted where few wrong ones are (TPR@FPR).
+#
+# One threshold serves all queries. A query and a gallery image are a right pair if their identity
+# is the same and their camera is not, a wrong pair if their identity differs; same identity and
+# camera is no pair, as in :mod:`fed_plugin.retrieval.ranking`. A query without a right answer still
+# has its wrong pairs.
+#
+# **Rule.** TPR@FPR=f is the largest true positive rate of any threshold whose false positive rate
+# is *at most* f. Nothing is interpolated: such a threshold exists, and every pair nearer than it is
+# accepted. Pairs at one distance are accepted or refused together, so that ties, which no threshold
+# can part, never help. With fewer than 1 / f wrong pairs not one of them may be accepted.
+#
+# NOTE(host): fast-reid prints numbers of this name under ``TEST.ROC`` which are others. It labels
+# wrong pairs as the positive class, so that its "TPR@FPR=1e-04" is the share of *wrong* pairs
+# refused where 1e-4 of the *right* pairs are refused, read at the point of the curve nearest to
+# 1e-4 on either side. From its ``evaluate_roc`` scores the numbers of this module follow exactly.
+
+
+@dataclass(frozen=True)
+class VerificationResult:
+    """Hold true positive rates at chosen false positive rates.
+
+    Attributes:
+        false_positive_rates: (F,) rates asked for, as they were given.
+        true_positive_rates: (F,) float64 in [0, 1], share of right pairs accepted.
+        reached_rates: (F,) float64, false positive rates at the thresholds, never above those asked
+            for: below them where distances tie or wrong pairs are few.
+        thresholds: (F,) float64; a pair is accepted if its distance is *smaller*. Infinite where
+            every pair is accepted.
+        positive_pairs: number of right pairs.
+        negative_pairs: number of wrong pairs.
+    """
+
+    false_positive_rates: NDArray[np.float64]
+    true_positive_rates: NDArray[np.float64]
+    reached_rates: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+    positive_pairs: int
+    negative_pairs: int
+
+
+def verify_pairs(
+    distmat: ArrayLike,
+    q_pids: ArrayLike,
+    g_pids: ArrayLike,
+    q_camids: ArrayLike,
+    g_camids: ArrayLike,
+    false_positive_rates: Sequence[float] = (1e-4, 1e-3, 1e-2),
+) -> VerificationResult:
+    """Compute TPR@FPR over all pairs of a query and a gallery image, exactly.
+
+    The pairs are never sorted: the wrong pairs are read in blocks of rows, of which only the
+    nearest are kept. Beside its input it holds one block and twice the share of wrong pairs that
+    the largest rate below one allows.
+
+    Args:
+        distmat: (Q, G) distances, any real dtype, smaller is nearer; infinities are allowed.
+        q_pids: (Q,) identities of the queries, numbers or strings.
+        g_pids: (G,) identities of the gallery.
+        q_camids: (Q,) cameras of the queries.
+        g_camids: (G,) cameras of the gallery.
+        false_positive_rates: (F,) numbers in [0, 1], in any order.
+
+    Raises:
+        ValueError: The shapes do not fit, a distance is NaN, a rate is out of [0, 1], or there is
+            no right or no wrong pair.
+        TypeError: The distances are not real numbers.
+    """
+    pairs = Pairs(distmat, q_pids, g_pids, q_camids, g_camids)
+    rates = checked_rates("false_positive_rates", false_positive_rates)
+    positives = sum(int(np.count_nonzero(block.right)) for block in pairs)
+    negatives = sum(int(np.count_nonzero(block.wrong)) for block in pairs)
+    if not positives or not negatives:
+        count_q, count_g = pairs.distmat.shape
+        raise ValueError(
+            f"{positives} right and {negatives} wrong pairs between {count_q} queries and "
+            f"{count_g} gallery images: expected at least one of each; try a gallery with other "
+            "identities, and with the queries' own from other cameras"
+        )
+    allowed = np.array([allowed_errors(rate, negatives) for rate in rates])
+    free = allowed >= negatives  # every pair may be accepted
+    nearest = nearest_wrong(pairs, keep=int(allowed[~free].max(initial=-1)) + 1)
+    limits = nearest[allowed[~free]]  # the first wrong pair that is one too many
+
+    thresholds, reached, accepted = np.full(rates.shape, np.inf), np.ones(rates.shape), free * 1.0
+    thresholds[~free] = limits
+    reached[~free] = np.searchsorted(nearest, limits) / negatives
+    accepted[~free] = _right_below(pairs, limits) / positives
+    return VerificationResult(rates, accepted, reached, thresholds, positives, negatives)
+
+
+def checked_rates(name: str, rates: Sequence[float]) -> NDArray[np.float64]:
+    """Return error rates as an array (F,), or refuse them by ``name``.
+
+    Raises:
+        ValueError: There is none, or one is out of [0, 1].
+    """
+    checked = np.asarray(rates, dtype=np.float64)
+    if checked.ndim != 1 or checked.size == 0 or not ((checked >= 0) & (checked <= 1)).all():
+        raise ValueError(f"{name}={rates}: expected shares between 0 and 1; try (0.001, 0.01)")
+    return checked
+
+
+def allowed_errors(rate: float, count: int) -> int:
+    """Return how many of ``count`` may go wrong at a ``rate``, meant as it is written.
+
+    In floating point 0.29 * 100 is below 29; here it is 29.
+    """
+    return int(Fraction(repr(float(rate))) * count)
+
+
+def nearest_wrong(pairs: Pairs, keep: int) -> NDArray:
+    """Return the ``keep`` smallest distances of wrong pairs, ascending.
+
+    Args:
+        pairs: to go through.
+        keep: how many; all of them if there are fewer.
+    """
+    waiting: list[NDArray] = []
+    bound = None
+    for block in pairs:
+        wanted = block.wrong
+        if bound is not None:
+            wanted = wanted & (block.distances < bound)  # an equal one would change nothing
+        waiting.append(block.distances[wanted])
+        if sum(map(len, waiting)) >= 2 * keep > 0:
+            held = np.partition(np.concatenate(waiting), keep - 1)[:keep].copy()
+            waiting, bound = [held], held[-1]
+    return np.sort(np.concatenate(waiting))[:keep]
+
+
+def _right_below(pairs: Pairs, limits: NDArray) -> NDArray[np.int64]:
+    """Return (F,) how many right pairs are nearer than each of the limits."""
+    counts = np.zeros(limits.shape, dtype=np.int64)
+    for block in pairs:
+        counts += np.searchsorted(np.sort(block.distances[block.right]), limits)
+    return counts
+
+
+# Identify in an open set, where a query's person may not be in the gallery (DIR@FAR).
+#
+# A *mated* query has a right answer: a gallery image of its identity from another camera. An
+# *unmated* query has none, and some gallery image to be mistaken for it. Images of the query's own
+# identity and camera are taken out first, as in :mod:`fed_plugin.retrieval.ranking`; a query that
+# this leaves without any gallery image is neither.
+#
+# At a threshold t on the distance,
+#
+# - the false alarm rate FAR(t) is the share of unmated queries whose nearest image is nearer than
+# t; - the detection and identification rate DIR(t, k) is the share of mated queries whose nearest
+# right   answer is nearer than t *and* stands among the first k images of the ranking.
+#
+# DIR@FAR=f is DIR at the largest t whose false alarm rate is *at most* f, without interpolation;
+# what ties at a distance is accepted or refused together. At f = 1 all is accepted and DIR is the
+# CMC at k over the mated queries. With fewer than 1 / f unmated queries not one may raise an alarm.
+#
+# Source: the two rates as ``detection_identification_rate`` and ``false_alarm_rate`` of bob.measure
+# compute them for a given threshold; they name chapter 14.1 of Li and Jain, Handbook of Face
+# Recognition, 2005. NOTE(reference): bob counts a wrong image at the distance of the right one as
+# nearer; here ties keep the order of the gallery, so that DIR@FAR=1 and the CMC are one number.
+
+
+@dataclass(frozen=True)
+class OpenSetResult:
+    """Hold detection and identification rates at chosen false alarm rates.
+
+    Attributes:
+        false_alarm_rates: (F,) rates asked for, as they were given.
+        detection_rates: (F,) float64 in [0, 1], share of mated queries detected and identified.
+        reached_rates: (F,) float64, false alarm rates at the thresholds, never above those asked
+            for.
+        thresholds: (F,) float64; a gallery image is accepted if its distance is *smaller*. Infinite
+            where every image is accepted.
+        identified: (F, M) bool, the mated queries that count as detected and identified: one row is
+            what an interval or a paired test over queries wants.
+        mated_queries: (M,) int64, indices into the queries that were passed in, ascending.
+        unmated_queries: (U,) int64, likewise.
+        answer_distances: (M,) float64, how far each mated query's nearest right answer is; infinite
+            where none stands among the first ``max_rank`` images.
+        alarm_distances: (U,) float64, how far the nearest image of each unmated query is.
+    """
+
+    false_alarm_rates: NDArray[np.float64]
+    detection_rates: NDArray[np.float64]
+    reached_rates: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+    identified: NDArray[np.bool_]
+    mated_queries: NDArray[np.int64]
+    unmated_queries: NDArray[np.int64]
+    answer_distances: NDArray[np.float64]
+    alarm_distances: NDArray[np.float64]
+
+
+def identify_open_set(
+    distmat: ArrayLike,
+    q_pids: ArrayLike,
+    g_pids: ArrayLike,
+    q_camids: ArrayLike,
+    g_camids: ArrayLike,
+    false_alarm_rates: Sequence[float] = (0.01, 0.1),
+    max_rank: int = 1,
+) -> OpenSetResult:
+    """Compute DIR@FAR at rank ``max_rank``.
+
+    Where every query has a mate, :func:`leave_identities_out` makes unmated ones.
+
+    Args:
+        distmat: (Q, G) distances, any real dtype, smaller is nearer; infinities are allowed.
+        q_pids: (Q,) identities of the queries, numbers or strings.
+        g_pids: (G,) identities of the gallery.
+        q_camids: (Q,) cameras of the queries.
+        g_camids: (G,) cameras of the gallery.
+        false_alarm_rates: (F,) numbers in [0, 1], in any order.
+        max_rank: how far down the ranking the right answer may stand.
+
+    Raises:
+        ValueError: The shapes do not fit, a distance is NaN, a rate is out of [0, 1], ``max_rank``
+            is below 1, or there is no mated or no unmated query.
+        TypeError: The distances are not real numbers.
+    """
+    pairs = Pairs(distmat, q_pids, g_pids, q_camids, g_camids)
+    rates = checked_rates("false_alarm_rates", false_alarm_rates)
+    nearest_right, nearest_wrong, mated, unmated = _nearest(pairs)
+    if not mated.size or not unmated.size:
+        raise ValueError(
+            f"{mated.size} queries with a right answer and {unmated.size} without: expected at "
+            "least one of each; try leave_identities_out to make queries without a right answer"
+        )
+    ranking = rank(pairs.distmat, q_pids, g_pids, q_camids, g_camids, max_rank)
+    near_enough = ranking.hits_at(max_rank).astype(bool)  # (M,): its valid queries are the mated
+    alarms, found = np.sort(nearest_wrong[unmated]), nearest_right[mated]
+
+    thresholds, reached = np.full(rates.shape, np.inf), np.ones(rates.shape)
+    identified = np.tile(near_enough, (rates.size, 1))  # (F, M)
+    for k, rate in enumerate(rates):
+        allowed = allowed_errors(rate, alarms.size)
+        if allowed < alarms.size:
+            thresholds[k] = alarms[allowed]  # the first alarm that is one too many
+            reached[k] = np.searchsorted(alarms, alarms[allowed]) / alarms.size
+            identified[k] &= found < alarms[allowed]
+    return OpenSetResult(
+        *(rates, identified.mean(axis=1), reached, thresholds, identified, mated, unmated),
+        answer_distances=np.where(near_enough, found, np.inf),
+        alarm_distances=nearest_wrong[unmated],
+    )
+
+
+def leave_identities_out(
+    q_pids: ArrayLike, g_pids: ArrayLike, share: float = 0.5, seed: int = 0
+) -> NDArray[np.bool_]:
+    """Choose the gallery images that stay when some of the queries' identities leave the gallery.
+
+    Their queries become unmated. Images of identities that no query has stay: they are distractors
+    for both kinds. The choice depends on the identities that are there, not on their order::
+
+        kept = leave_identities_out(q_pids, g_pids, share=0.5, seed=0)
+        identify_open_set(distmat[:, kept], q_pids, g_pids[kept], q_camids, g_camids[kept])
+
+    Args:
+        q_pids: (Q,) identities of the queries, numbers or strings.
+        g_pids: (G,) identities of the gallery.
+        share: of the identities in both to leave out, in (0, 1), rounded to at least one identity
+            left out and at least one kept.
+        seed: of the draw; the same seed leaves out the same identities.
+
+    Returns:
+        (G,) bool, the gallery images that stay.
+
+    Raises:
+        ValueError: ``share`` is out of its range, or fewer than two identities are in both.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"share={share}: expected a share between 0 and 1; try 0.5")
+    shared = np.intersect1d(q_pids, g_pids)
+    if shared.size < 2:
+        raise ValueError(
+            f"{shared.size} identities are in both query and gallery: expected at least 2, one to "
+            "leave out and one to keep; try checking that both splits come from one dataset"
+        )
+    count = min(max(round(share * shared.size), 1), shared.size - 1)
+    left_out = np.random.default_rng(seed).permutation(shared)[:count]
+    return ~np.isin(g_pids, left_out)
+
+
+def _nearest(
+    pairs: Pairs,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return per query the distances of its nearest right and wrong image, mated and unmated."""
+    right, wrong, mated, unmated = [], [], [], []
+    for block in pairs:
+        distances = block.distances.astype(np.float64, copy=False)
+        right.append(distances.min(axis=1, where=block.right, initial=np.inf))
+        wrong.append(distances.min(axis=1, where=block.wrong, initial=np.inf))
+        mated.append(block.right.any(axis=1))
+        unmated.append(~mated[-1] & block.wrong.any(axis=1))
+    return (
+        np.concatenate(right),
+        np.concatenate(wrong),
+        np.flatnonzero(np.concatenate(mated)),
+        np.flatnonzero(np.concatenate(unmated)),
+    )
+
+
+# Intervals of rates at a threshold, TPR@FPR and DIR@FAR: bootstrap over the queries' identities.
+#
+# Such a rate is no mean over queries: the threshold depends on all of them. Every resample draws as
+# many identities as there are, with replacement, each with all its queries, and chooses its
+# threshold anew. The gallery stays. As for means, an interval of fewer than some twenty identities
+# is too narrow.
+
+RESAMPLES = 2000
+LEVEL = 0.95
+_THRESHOLDS = 1000  # that a resample chooses among
+_REACH = 10  # times as many errors as allowed are looked at
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Hold what a threshold accepts or refuses, by identity.
+
+    Args:
+        values: (n,) distances.
+        groups: (n,) identities of their queries, in [0, C).
+        totals: (C,) how many there are of each identity, with what is not among the values.
+        beyond: the nearest distance that may not be among the values; infinite if all are.
+    """
+
+    values: NDArray[np.floating]
+    groups: NDArray[np.intp]
+    totals: NDArray[np.intp]
+    beyond: float = np.inf
+
+    def nearer_than(self, thresholds: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return (C, T), how many of each identity are nearer than each of T ascending limits."""
+        count = self.totals.size, thresholds.size + 1
+        places = np.searchsorted(thresholds, self.values, side="right")
+        counts = np.bincount(self.groups * count[1] + places, minlength=count[0] * count[1])
+        return counts.reshape(count).cumsum(axis=1)[:, :-1].astype(np.float64)
+
+
+def verification_intervals(
+    pairs: Pairs, rates: ArrayLike, *, seed: int = 0
+) -> list[tuple[float, float] | None]:
+    """Compute the interval of TPR@FPR at every rate; None where the queries are of one identity.
+
+    A resample chooses among 1000 thresholds around the one of all queries: all there are in a small
+    test set; in a large one, its false positive rate may stay below the one asked for by half a
+    hundredth of it.
+
+    Args:
+        pairs: with right and wrong ones among them.
+        rates: (F,) false positive rates in (0, 1).
+        seed: of the draw.
+    """
+    names, identity = np.unique(pairs.q_pids, return_inverse=True)
+    rates = np.asarray(rates, dtype=np.float64)
+    if names.size < 2 or not rates.size:
+        return [None] * rates.size
+    count = sum(int(np.count_nonzero(block.wrong)) for block in pairs)
+    keep = min(count, _REACH * max(allowed_errors(rate, count) + 1 for rate in rates))
+    limit = nearest_wrong(pairs, keep)[-1]
+    right, wrong = _by_identity(pairs, identity, names.size, limit)
+    drawn = _draw(names.size, np.random.default_rng(seed))
+    return [_interval(wrong, right, rate, drawn, drawn) for rate in rates]
+
+
+def open_set_intervals(
+    result: OpenSetResult, q_pids: ArrayLike, *, seed: int = 0
+) -> list[tuple[float, float] | None]:
+    """Compute the interval of DIR@FAR at every rate of a result.
+
+    Identities with and without right answers are drawn apart, so that their numbers stay.
+
+    Args:
+        result: of :func:`fed_plugin.retrieval.thresholds.identify_open_set`.
+        q_pids: (Q,) identities of the queries that it was computed from.
+        seed: of the draw.
+
+    Returns:
+        An interval for every rate; None where either kind is of one identity.
+    """
+    q_pids, generator = np.asarray(q_pids), np.random.default_rng(seed)
+    sides = []
+    for values, rows in (
+        (result.alarm_distances, result.unmated_queries),
+        (result.answer_distances, result.mated_queries),
+    ):
+        names, groups = np.unique(q_pids[rows], return_inverse=True)
+        distances = Distances(values, groups, np.bincount(groups))
+        sides.append((distances, _draw(names.size, generator)))
+    (alarms, alarms_drawn), (answers, answers_drawn) = sides
+    if min(alarms.totals.size, answers.totals.size) < 2:
+        return [None] * result.false_alarm_rates.size
+    return [
+        _interval(alarms, answers, rate, alarms_drawn, answers_drawn)
+        for rate in result.false_alarm_rates
+    ]
+
+
+def _by_identity(
+    pairs: Pairs, identity: NDArray[np.intp], count: int, limit: float
+) -> tuple[Distances, Distances]:
+    """Return right and wrong pairs; of the wrong ones, those nearer than a limit."""
+    kept: tuple[list, list] = ([], [])
+    totals = np.zeros((2, count), dtype=np.intp)
+    top = 0
+    for block in pairs:
+        ours = identity[top : top + len(block.distances)]
+        top += len(ours)
+        for side, chosen in enumerate((block.right, block.wrong)):
+            totals[side] += np.bincount(ours, weights=chosen.sum(axis=1), minlength=count).astype(
+                np.intp
+            )
+            if side:
+                chosen = chosen & (block.distances < limit)  # however many tie there
+            rows, columns = np.nonzero(chosen)
+            kept[side].append((block.distances[rows, columns], ours[rows]))
+    right, wrong = (
+        Distances(*(np.concatenate(parts) for parts in zip(*found, strict=True)), total, beyond)
+        for found, total, beyond in zip(kept, totals, (np.inf, limit), strict=True)
+    )
+    return right, wrong
+
+
+def _interval(
+    errors: Distances,
+    hits: Distances,
+    rate: float,
+    errors_drawn: NDArray[np.float64],
+    hits_drawn: NDArray[np.float64],
+) -> tuple[float, float]:
+    """Return the interval of the share of hits at the largest threshold with so few errors.
+
+    Args:
+        errors: distances that should be refused.
+        hits: distances that should be accepted.
+        rate: share of errors that a threshold may accept.
+        errors_drawn: (R, C) how often each identity of the errors is drawn.
+        hits_drawn: (R, C') likewise of the hits.
+    """
+    thresholds = _thresholds(errors, rate)
+    allowed = np.array([allowed_errors(rate, int(n)) for n in errors_drawn @ errors.totals])
+    accepted = errors_drawn @ errors.nearer_than(thresholds)  # (R, T), ascending in a row
+    chosen = (accepted <= allowed[:, None]).sum(axis=1) - 1  # the nearest threshold accepts none
+    found = (hits_drawn @ hits.nearer_than(thresholds))[np.arange(chosen.size), chosen]
+    wanted = hits_drawn @ hits.totals
+    shares = found[wanted > 0] / wanted[wanted > 0]
+    low, high = np.quantile(shares, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _thresholds(errors: Distances, rate: float) -> NDArray[np.floating]:
+    """Return (T,) distances of errors, ascending, close around the rate."""
+    nearest = np.append(np.sort(errors.values), errors.beyond)
+    last = min(nearest.size, _REACH * (allowed_errors(rate, int(errors.totals.sum())) + 1))
+    places = np.arange(last)
+    if last > _THRESHOLDS:
+        around = np.geomspace(last / _REACH**2, last, _THRESHOLDS).astype(np.intp) - 1
+        places = np.append(0, around)
+    return np.unique(nearest[places])
+
+
+def _draw(count: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Return (R, count), how often each identity is drawn in each resample."""
+    return generator.multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(np.float64)
+
 
 FALSE_POSITIVE_RATES = {"TPR@FPR=1e-2": 1e-2, "TPR@FPR=1e-3": 1e-3}
 FALSE_ALARM_RATES = {"DIR@FAR=1e-1": 1e-1, "DIR@FAR=1e-2": 1e-2}

@@ -51,8 +51,8 @@ def run(args: argparse.Namespace) -> None:
         ValueError: words that contradict each other, a folder without photos that can be read, or
             another model.
     """
-    from fed_plugin.cli.gallery_model import embedder_of, load_gallery
-    from fed_plugin.retrieval.whole_files import check_apart, check_writable
+    from fed_plugin.files import check_apart, check_writable
+    from fed_plugin.search.search import embedder_of, load_gallery
 
     target = Path(args.out)
     check_writable(target)
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
     known = set(index.names)
     new = [(name, photo) for name, photo in zip(names, photos, strict=True) if name not in known]
     if args.compressed:
-        from fed_plugin.retrieval.compressing import check_enough
+        from fed_plugin.search.gallery_index import check_enough
 
         check_enough(len(new), index.stored.width)
     left_out = _describe_into(index, embed, new)
@@ -124,7 +124,7 @@ def _photos_of(gallery: str | None) -> list[Path]:
 
 
 def _empty_index(embed: Any, args: argparse.Namespace) -> Any:
-    from fed_plugin.retrieval.gallery_index import GalleryIndex
+    from fed_plugin.search.gallery_index import GalleryIndex
 
     nothing = embed([])
     parts = 0 if nothing.visibility is None else nothing.visibility.shape[1]
@@ -152,7 +152,7 @@ def _names(photos: list[Path], folder: Path) -> list[str]:
 
 def _describe_into(index: Any, embed: Any, photos: list[tuple[str, Path]]) -> int:
     """Add photos to the index; name those that cannot be read, and return how many."""
-    from fed_plugin.cli.progress import ProgressLine
+    from fed_plugin.console import ProgressLine
 
     with ProgressLine("describing") as progress:
         said = embed([path for _, path in photos], skip_errors=True, progress=progress)

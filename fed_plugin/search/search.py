@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from fed_plugin.files import check_apart, check_writable
+from fed_plugin.search.gallery_index import GalleryIndex
 
 TOO_LITTLE = "too little of the person is visible"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
-    from fed_plugin.retrieval.gallery_index import MATCHINGS
+    from fed_plugin.search.gallery_index import MATCHINGS
 
     parser.description = (
         "Find the photos of an index that look most like the persons on other photos: a table, "
@@ -66,9 +72,7 @@ def run(args: argparse.Namespace) -> None:
         ValueError: a photo cannot be read, the weights are others than the index's, or the model
             estimates no visibility to match by.
     """
-    from fed_plugin.cli.gallery_model import embedder_of, load_gallery
-    from fed_plugin.cli.search_checks import check_numbers, check_outputs
-    from fed_plugin.retrieval.whole_files import written_whole
+    from fed_plugin.files import written_whole
 
     check_outputs(args)
     check_numbers(args)
@@ -100,8 +104,6 @@ def run(args: argparse.Namespace) -> None:
             file.write((json.dumps(answers, indent=1) + "\n").encode())
         print(args.json)
     if args.picture:
-        from fed_plugin.cli.match_picture import draw_matches
-
         answered = [i for i, one in enumerate(found) if one["answers"]]
         if answered:
             print(draw_matches(args, index, said, scores, rows, answered))
@@ -111,8 +113,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _calibration(args: argparse.Namespace, embedder: Any) -> Any:
     """Return the calibration beside the weights; None where there is none and nobody asks."""
-    from fed_plugin.cli.calibrate import calibration_path
-    from fed_plugin.retrieval.calibration import Calibration
+    from fed_plugin.search.calibration import Calibration, calibration_path
 
     weights = embedder.cfg.MODEL.WEIGHTS
     path = calibration_path(weights) if weights else None
@@ -183,3 +184,185 @@ def _print_table(found: list[dict[str, Any]]) -> None:
         table = [[*row[:3], row[4]] for row in table]
     printed = tabulate(table, columns, disable_numparse=True)
     print(printed.encode("utf-8", "backslashreplace").decode())  # names may be no text
+
+
+# The model that an index of a gallery was made by, again.
+
+
+def load_gallery(path: str | Path) -> GalleryIndex:
+    """Read an index that the command ``index`` wrote.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: It is something else, or does not say what it was made by.
+    """
+    index = GalleryIndex.load(path)
+    kinds = {"config": str, "weights": str, "folder": str, "model": dict}
+    lacking = [name for name, kind in kinds.items() if not isinstance(index.about.get(name), kind)]
+    if lacking:
+        raise ValueError(
+            f"{path}: its `about` does not say {', '.join(lacking)}; expected an index that the "
+            "command `index` wrote, try making it anew"
+        )
+    return index
+
+
+def embedder_of(index: GalleryIndex, weights: str | None, device: str | None) -> Any:
+    """Build the ``Embedder`` that an index was made by.
+
+    Args:
+        index: whose ``about`` holds the config and where the weights lay.
+        weights: where they lie now; None looks where they lay.
+        device: as ``Embedder`` takes it.
+
+    Raises:
+        FileNotFoundError: The weights are not there.
+        KeyError: The index's config has a key that nobody here declares.
+        ValueError: The weights are others than the index was made by, or the index's config is
+            none.
+    """
+    from fed_plugin import Embedder
+
+    where = index.about.get("weights", "") if weights is None else weights
+    if where and not Path(where).is_file():
+        raise FileNotFoundError(
+            f"{where}: no such file; expected the weights the index was made by, try --weights FILE"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "config_of_the_index.yaml"
+        config.write_text(str(index.about.get("config", "")))
+        try:
+            embedder = Embedder(config, where, device)
+        except (ValueError, KeyError) as error:
+            told = str(error.args[0]) if error.args else ""
+            if str(config) not in told:  # a name that is gone when it is read
+                raise
+            raise type(error)(told.replace(str(config), "the index's config")) from error
+    index.check_model(embedder.model_identity)
+    return embedder
+
+
+# A picture of what ``search`` found, and of why.
+
+SHOWN = 8
+"""Answers in a row, at most."""
+SIZE = (192, 96)
+"""Rows and columns that photos are brought to."""
+
+
+def draw_matches(
+    args: argparse.Namespace,
+    index: Any,
+    said: Any,
+    scores: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    answered: list[int],
+) -> Path:
+    """Draw queries and answers to ``args.picture``; return its path.
+
+    Args:
+        args: of ``search``.
+        index: that was searched.
+        said: ``Embeddings`` of the queries.
+        scores: (Q, K).
+        rows: (Q, K) of the index.
+        answered: queries to draw; the others were refused, or found nobody that probable.
+
+    Raises:
+        ValueError: the file is no ``.png``.
+    """
+    from fed_plugin.retrieval.distances import part_contributions, visible_contributions
+    from fed_plugin.visualization import Answers, match_sheet
+
+    scores, rows = scores[answered, :SHOWN], rows[answered, :SHOWN]
+    descriptors, photos = said.descriptors[answered], [args.photos[i] for i in answered]
+    visible = None if said.visibility is None else said.visibility[answered]
+    folder = Path(index.about.get("folder", ""))
+    images = np.stack([[_photo(folder / index.names[row]) for row in of] for of in rows])
+    visibility = contributions = None
+    if index.num_parts:
+        visibility = index.visibility[rows]
+        shares = []
+        for query, seen, of in zip(descriptors, visible, rows, strict=True):
+            others = index.stored.restored(of)
+            if args.matching == "visibility":
+                of_query = visible_contributions(
+                    query[None], seen[None], others, index.visibility[of]
+                )
+            else:
+                of_query = part_contributions(query[None], others, index.num_parts)
+            shares.append(of_query[0])
+        contributions = np.stack(shares)
+    names = [[_label(index.names[row]) for row in of] for of in rows]
+    return match_sheet(
+        np.stack([_photo(Path(photo)) for photo in photos]),
+        visible,
+        Answers(images, scores, visibility, contributions, names),
+        args.picture,
+        [_label(photo) for photo in photos],
+        title=f"The most similar of {len(index)} photos, by {args.matching}"
+        + ("" if args.min_probability is None else ", less probable ones too"),
+    )
+
+
+def _label(path: str) -> str:
+    """Return a file's name as letters; bytes of a name that are none become question marks."""
+    return os.fsencode(Path(path).name).decode("utf-8", "replace")
+
+
+def _photo(path: Path) -> NDArray[np.uint8]:
+    """Read a photo for the sheet; one that has gone is grey."""
+    from fed_plugin.transforms.occluders import read_rgb
+
+    height, width = SIZE
+    try:
+        return cv2.resize(read_rgb(path), (width, height), interpolation=cv2.INTER_AREA)
+    except Exception:  # whatever a decoder raises; the table has its name
+        return np.full((height, width, 3), 217, np.uint8)
+
+
+# What ``search`` refuses before it reads anything: numbers, and files to write.
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Refuse files to write that cannot be written, or that ``search`` reads.
+
+    Args:
+        args: of ``search``.
+
+    Raises:
+        FileNotFoundError: A folder to write in is not there.
+        ValueError: The picture is no ``.png`` or ``.html``, or two of the files are the same one.
+    """
+    from fed_plugin.visualization.canvas import check_kind
+
+    taken = [args.index, *args.photos, *filter(None, [args.weights])]
+    for flag, path in (("--json", args.json), ("--picture", args.picture)):
+        if not path:
+            continue
+        if path == "-":
+            raise ValueError(f"{flag} -: expected the name of a file; the table goes to stdout")
+        check_writable(path)
+        check_apart(path, taken)
+        taken.append(path)
+    if args.picture:
+        check_kind(args.picture, "--picture")
+
+
+def check_numbers(args: argparse.Namespace) -> None:
+    """Refuse numbers that no search takes.
+
+    Args:
+        args: of ``search``.
+
+    Raises:
+        ValueError: A share is none, or ``--top`` is below 1.
+    """
+    for name in ("min_probability", "min_visibility", "prior"):
+        value = getattr(args, name)
+        if value is not None and not 0 <= value <= 1:
+            raise ValueError(f"--{name.replace('_', '-')} {value}: expected a share from 0 to 1")
+    if args.prior in (0, 1):
+        raise ValueError(f"--prior {args.prior}: expected a share above 0 and below 1; try 0.001")
+    if args.top < 1:
+        raise ValueError(f"--top {args.top}: expected 1 or more")

@@ -1,7 +1,8 @@
 """SynthOcc: people drawn by a program, for occluded re-identification without any download."""
 
-from fed_plugin.datasets.synthocc.build import build_synthocc
-from fed_plugin.datasets.synthocc.plan import SIZES
-from fed_plugin.datasets.synthocc.records import Row, read_visibility
+from __future__ import annotations
+
+from fed_plugin.synthocc.build import Row, build_synthocc, read_visibility
+from fed_plugin.synthocc.casting import SIZES
 
 __all__ = ["SIZES", "Row", "build_synthocc", "read_visibility"]

@@ -2,12 +2,202 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
-from fed_plugin.datasets.synthocc.identity import SKIN, Identity
-from fed_plugin.datasets.synthocc.materials import Cloth, Flat
-from fed_plugin.datasets.synthocc.skeleton import Skeleton
-from fed_plugin.datasets.synthocc.surface import Part, Rings, cut_limb, limb, scaled, tube
+from fed_plugin.synthocc.identity import COLOURS, HAIR_COLOURS, SKIN, Identity
+from fed_plugin.synthocc.surface import (
+    RGB,
+    Array,
+    Cloth,
+    Flat,
+    Keep,
+    Knot,
+    Part,
+    Rings,
+    Spots,
+    ball,
+    cross,
+    cut_limb,
+    limb,
+    scaled,
+    shaded,
+    tube,
+)
+
+# Poses: where the joints of a walking or standing person are, in metres.
+
+_REST_HEIGHT = 1.75
+ARMS = ("swing", "swing", "swing", "phone", "pocket", "strap")
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Hold one moment of a movement.
+
+    Args:
+        phase: place in the walking cycle, radians.
+        stride: 0 stands, 1 walks briskly.
+        arms: what the (left, right) arm does, one of ``ARMS``.
+        lean: forward lean of the trunk, radians.
+        nod: forward tilt of the head, radians.
+        look: turn of the head to the person's left, radians.
+        spread: sideways angle of the arms, radians.
+    """
+
+    phase: float
+    stride: float
+    arms: tuple[str, str]
+    lean: float
+    nod: float
+    look: float
+    spread: float
+
+
+def draw_pose(rng: np.random.Generator, carrying: int | None) -> Pose:
+    """Draw a pose; ``carrying`` (+1 left, -1 right) keeps that arm straight for a bag."""
+    walking = rng.random() < 0.8
+    arms = [str(rng.choice(ARMS)), str(rng.choice(ARMS))]
+    if carrying is not None:
+        arms[0 if carrying > 0 else 1] = "carry"
+    return Pose(
+        phase=float(rng.uniform(0, 2 * np.pi)),
+        stride=float(rng.uniform(0.55, 1.05)) if walking else float(rng.uniform(0.05, 0.2)),
+        arms=(arms[0], arms[1]),
+        lean=float(rng.uniform(0.0, 0.1)),
+        nod=float(rng.normal(0.08, 0.12)),
+        look=float(rng.normal(0.0, 0.3)),
+        spread=float(rng.uniform(0.1, 0.24)),
+    )
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Hold joints as (3,) points; pairs are (left, right).
+
+    Args:
+        size: length factor against a person of 1.75 m.
+        trunk: (3, 3) left, up and front directions of the chest as rows.
+        hips_frame: (3, 3) the same of the hips.
+        head_frame: (3, 3) the same of the head.
+    """
+
+    size: float
+    pelvis: Array
+    neck: Array
+    head: Array
+    trunk: Array
+    hips_frame: Array
+    head_frame: Array
+    shoulders: tuple[Array, Array]
+    elbows: tuple[Array, Array]
+    wrists: tuple[Array, Array]
+    hips: tuple[Array, Array]
+    knees: tuple[Array, Array]
+    ankles: tuple[Array, Array]
+    toes: tuple[Array, Array]
+
+
+def skeleton(height: float, breadth: float, pose: Pose) -> Skeleton:
+    """Place the joints.
+
+    Args:
+        height: of the person, metres.
+        breadth: of the shoulders, a factor around 1.
+        pose: the moment.
+    """
+    k = height / _REST_HEIGHT
+    legs = [_leg(pose, side, k) for side in (1, -1)]
+    drop = max(-leg[2][1] for leg in legs) + 0.085 * k
+    pelvis = np.array([0.0, drop, 0.0])
+    twist = 0.16 * pose.stride * np.sin(pose.phase)
+    hips_frame = _turn(twist)
+    trunk = _tilt(pose.lean) @ _turn(-twist)
+    trunk, hips_frame = trunk.T, hips_frame.T
+    neck = pelvis + trunk[1] * 0.545 * k + trunk[2] * 0.0
+    head_frame = (_turn(pose.look) @ _tilt(pose.nod)).T
+    head = neck + trunk[1] * 0.075 * k + head_frame[1] * 0.1 * k + head_frame[2] * 0.02 * k
+    arms = [_arm(pose, side, k, neck, trunk, breadth) for side in (1, -1)]
+    return Skeleton(
+        size=k,
+        pelvis=pelvis,
+        neck=neck,
+        head=head,
+        trunk=trunk,
+        hips_frame=hips_frame,
+        head_frame=head_frame,
+        shoulders=(arms[0][0], arms[1][0]),
+        elbows=(arms[0][1], arms[1][1]),
+        wrists=(arms[0][2], arms[1][2]),
+        hips=(pelvis + legs[0][0], pelvis + legs[1][0]),
+        knees=(pelvis + legs[0][1], pelvis + legs[1][1]),
+        ankles=(pelvis + legs[0][2], pelvis + legs[1][2]),
+        toes=(pelvis + legs[0][3], pelvis + legs[1][3]),
+    )
+
+
+def _leg(pose: Pose, side: int, k: float) -> tuple[Array, Array, Array, Array]:
+    phase = pose.phase if side > 0 else pose.phase + np.pi
+    swing = 0.44 * pose.stride * np.sin(phase) + 0.03
+    flex = 0.1 + 0.85 * pose.stride * max(0.0, np.cos(phase)) ** 2
+    hip = np.array([side * 0.088, 0.0, 0.0]) * k
+    out = side * 0.03
+    knee = hip + 0.435 * k * _forward(swing, out)
+    shin = swing - flex
+    ankle = knee + 0.41 * k * _forward(shin, out * 0.2)
+    pitch = min(shin, 0.0) * 0.75 + max(shin, 0.0) * 0.7
+    toe = np.array([side * 0.2, np.sin(pitch), np.cos(pitch)])
+    return hip, knee, ankle, ankle + toe / np.linalg.norm(toe) * 0.2 * k
+
+
+def _arm(
+    pose: Pose, side: int, k: float, neck: Array, trunk: Array, breadth: float
+) -> tuple[Array, Array, Array]:
+    habit = pose.arms[0 if side > 0 else 1]
+    phase = pose.phase + np.pi if side > 0 else pose.phase
+    swing = 0.5 * pose.stride * np.sin(phase)
+    raise_, flex, inward = {
+        "swing": (swing, 0.22 + 0.3 * max(swing, 0.0), 0.0),
+        "carry": (swing * 0.25, 0.08, 0.0),
+        "phone": (0.35, 2.15, 0.45),
+        "pocket": (-0.35, 0.75, 0.15),
+        "strap": (0.1, 2.35, 0.1),
+    }[habit]
+    local = [np.array([side * 0.168 * breadth, -0.078, 0.0]) * k]
+    out = side * (pose.spread + (0.12 if habit in ("pocket", "carry") else 0.0))
+    local.append(local[0] + 0.285 * k * _forward(raise_, out))
+    bend = -side * inward if inward else out * 0.4
+    local.append(local[1] + 0.255 * k * _forward(raise_ + flex, bend))
+    return tuple(neck + point @ trunk for point in local)
+
+
+def _forward(angle: float, out: float) -> Array:
+    """Return the direction of a limb that hangs, swung forward by ``angle``, out by ``out``."""
+    return np.array([np.sin(out), -np.cos(angle) * np.cos(out), np.sin(angle) * np.cos(out)])
+
+
+def _turn(angle: float) -> Array:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+
+
+def _tilt(angle: float) -> Array:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+
+
+def view_matrix(yaw: float, pitch: float) -> Array:
+    """Return the rotation from the person's frame to the camera's.
+
+    Args:
+        yaw: turn of the person to the viewer's right, radians; 0 faces the viewer.
+        pitch: how far the camera looks down, radians.
+    """
+    c, s = np.cos(pitch), np.sin(pitch)
+    look = np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+    return look @ _turn(yaw)
+
 
 # Half width and half depth of the bare trunk by height above the hips, metres, for girth 1.
 _TRUNK = (
@@ -89,4 +279,305 @@ def arm_parts(bones: Skeleton, who: Identity, sleeve: Cloth | Flat, reach: float
             knots += [(0.5, 0.053, 0.055), (1, 0.045, 0.048)]
         rings = limb(cut_limb(path, reach), knots, bones.trunk[0], k * girth)
         parts.append(Part(rings, sleeve, folds=0.8))
+    return parts
+
+
+# Heads: face, hair, beards, hats, scarves.
+
+_WIDE, _HIGH, _DEEP = 0.078, 0.122, 0.098
+
+
+def head_parts(bones: Skeleton, who: Identity) -> list[Part]:
+    """Return the head with everything on it."""
+    k = bones.size**0.5
+    skin = SKIN[who.skin]
+    frame = bones.head_frame
+    face = Face(skin, HAIR_COLOURS[who.hair_colour] if who.beard else None)
+    throat = bones.neck - bones.trunk[1] * 0.03
+    neck = tube(
+        [bones.head - frame[1] * 0.03, throat],
+        [(0, 0.054, 0.056), (1, 0.062, 0.062)],
+        bones.trunk[0],
+        8,
+    )
+    nose = bones.head + (frame[2] * 0.096 - frame[1] * 0.012) * k
+    parts = [
+        Part(_skull(bones, 1.0), face),
+        Part(neck, Flat(shaded(skin, 0.93))),
+        Part(ball(nose, 0.014 * k, 0.022 * k, 0.02 * k, frame), Flat(skin)),
+    ]
+    for side in (1, -1):
+        ear = bones.head + (frame[0] * 0.077 * side - frame[2] * 0.005) * k
+        rings = ball(ear, 0.012 * k, 0.028 * k, 0.02 * k, frame)
+        parts.append(Part(rings, Flat(shaded(skin, 0.92))))
+    parts += _hair(bones, who) + _hat(bones, who)
+    if who.scarf:
+        parts.append(_scarf(bones, who))
+    return parts
+
+
+@dataclass(frozen=True)
+class Face:
+    """Paint eyes, brows, mouth and beard on a skull."""
+
+    skin: RGB
+    beard: RGB | None
+
+    def __call__(self, spots: Spots) -> Array:
+        """Return (N, 3) colours of the given places."""
+        y, angle = np.cos(spots.u * np.pi), spots.angle
+        colour = np.empty((len(y), 3))
+        colour[:] = self.skin
+        cheeks = np.exp(-((y + 0.2) ** 2) / 0.03 - (np.abs(angle) - 0.55) ** 2 / 0.05)[:, None]
+        colour += cheeks * np.array([0.03, -0.05, -0.04])
+        if self.beard is not None:
+            colour[(y < -0.3) & (np.abs(angle) < 1.5)] = self.beard
+        eyes = np.hypot((y - 0.06) / 0.085, (np.abs(angle) - 0.42) / 0.17) < 1
+        brows = (np.abs(y - 0.25) < 0.045) & (np.abs(np.abs(angle) - 0.42) < 0.22)
+        mouth = (np.abs(y + 0.52) < 0.045) & (np.abs(angle) < 0.32)
+        colour[brows] = np.asarray(self.skin) * 0.45
+        colour[eyes] = (0.10, 0.08, 0.08)
+        colour[mouth] = (0.62, 0.27, 0.26)
+        return colour
+
+
+def _skull(bones: Skeleton, swell: float, rise: float = 0.0) -> Rings:
+    turn = np.linspace(0.03, np.pi - 0.03, 22)[:, None]
+    left, up, ahead = bones.head_frame
+    k = bones.size**0.5
+    low = np.clip(-np.cos(turn), 0, 1)
+    wide = np.sin(turn) * (1 - 0.22 * low) * _WIDE * swell * k
+    deep = np.sin(turn) * (1 - 0.18 * low) * _DEEP * swell * k
+    centre = bones.head + up * (np.cos(turn) * _HIGH * swell + rise) * k + ahead * 0.018 * low * k
+    return Rings(centre, left * wide, ahead * deep)
+
+
+def _hair(bones: Skeleton, who: Identity) -> list[Part]:
+    if who.hair == "bald":
+        return []
+    paint = Strands(HAIR_COLOURS[who.hair_colour])
+    capped = who.hat != "none"
+    swell = {"curly": 1.34, "bob": 1.16, "long": 1.13}.get(who.hair, 1.1)
+    bump = 0.07 if who.hair == "curly" else 0.0
+    low = {"bob": -0.72, "long": -0.8, "curly": -0.35}.get(who.hair, -0.42)
+    cut = _hairline(front=0.55, side=0.05 if who.hair != "bob" else -0.7, back=low)
+    shape = _skull(bones, 1.08 if capped else swell, rise=0.008)
+    parts = [Part(shape, paint, keep=cut, gloss=0.25, bump=bump)]
+    up, back = bones.head_frame[1], -bones.head_frame[2]
+    k = bones.size**0.5
+    if who.hair in ("long", "ponytail"):
+        thin = who.hair == "ponytail"
+        start = bones.head + (up * (0.05 if thin else 0.0) + back * (0.1 if thin else 0.05)) * k
+        middle = (
+            bones.head + (up * (0.03 if thin else -0.12) + back * 0.15 * (1 if thin else 0.6)) * k
+        )
+        end = bones.neck + (-bones.trunk[1] * (0.14 if thin else 0.2) - bones.trunk[2] * 0.135) * k
+        width = 0.034 if thin else 0.082
+        knots = [(0, width * 0.5, width * 0.4), (0.25, width, width * 0.62)]
+        knots += [(0.8, width * 0.95, width * 0.5), (1, width * 0.3, width * 0.2)]
+        rings = tube([start, middle, end], knots, bones.head_frame[0], 18, soft=3)
+        parts.append(Part(rings, paint, gloss=0.25))
+    if who.hair == "bun":
+        knot = bones.head + (up * 0.115 + back * 0.07) * k
+        parts.append(Part(ball(knot, 0.052, 0.05, 0.052), paint, gloss=0.25))
+    return parts
+
+
+def _hairline(front: float, side: float, back: float) -> Keep:
+    def keep(u: Array, angle: Array) -> Array:
+        knots = [0.0, 0.75, 1.05, 1.5, 2.1, np.pi]
+        edge = [front, front - 0.08, 0.2 + side * 0.6, side, (side + back) / 2 - 0.05, back]
+        return np.cos(u * np.pi) > np.interp(np.abs(angle), knots, edge)
+
+    return keep
+
+
+@dataclass(frozen=True)
+class Strands:
+    """Paint hair with lighter and darker strands."""
+
+    colour: RGB
+
+    def __call__(self, spots: Spots) -> Array:
+        """Return (N, 3) colours of the given places."""
+        strands = 0.5 * np.sin(spots.angle * 17 + 3 * np.sin(spots.u * 7)) + 0.5 * np.sin(
+            spots.angle * 41
+        )
+        return np.asarray(self.colour) * (1 + 0.16 * strands[:, None])
+
+
+def _hat(bones: Skeleton, who: Identity) -> list[Part]:
+    if who.hat == "none":
+        return []
+    k = bones.size**0.5
+    left, up, ahead = bones.head_frame
+    colour = COLOURS[who.bag_colour if who.bag != "none" else who.shoe_colour]
+    edge = {"cap": 0.3, "beanie": 0.1, "brim": 0.32}[who.hat]
+    swell = 1.2 if who.hat == "beanie" else 1.16
+
+    def keep(u: Array, angle: Array) -> Array:
+        return np.cos(u * np.pi) > edge + 0 * angle
+
+    dome = Part(_skull(bones, swell, rise=0.012), Band(colour, who.hat), keep=keep)
+    at = bones.head + up * (np.array(edge) * _HIGH * swell + 0.016) * k
+    if who.hat == "beanie":
+        return [dome, Part(ball(at + up * 0.115 * k, 0.03, 0.028, 0.03), Flat((0.9, 0.9, 0.88)))]
+    if who.hat == "cap":
+        peak = tube(
+            [at + ahead * 0.06 * k, at + (ahead * 0.185 - up * 0.015) * k],
+            [
+                (0, 0.08 * k, 0.012),
+                (0.5, 0.072 * k, 0.012),
+                (0.9, 0.05 * k, 0.01),
+                (1, 0.01, 0.004),
+            ],
+            left,
+            12,
+        )
+        return [dome, Part(peak, Flat(shaded(colour, 0.8)))]
+    turn = np.linspace(0.05, np.pi - 0.05, 9)[:, None]
+    disc = Rings(
+        at + up * np.cos(turn) * 0.012,
+        left * np.sin(turn) ** 0.5 * 0.165 * k,
+        ahead * np.sin(turn) ** 0.5 * 0.18 * k,
+    )
+    return [dome, Part(disc, Flat(shaded(colour, 0.9)))]
+
+
+@dataclass(frozen=True)
+class Band:
+    """Paint a hat with its ribbon, turn-up or button."""
+
+    colour: RGB
+    kind: str
+
+    def __call__(self, spots: Spots) -> Array:
+        """Return (N, 3) colours of the given places."""
+        colour = np.empty((len(spots.u), 3))
+        colour[:] = self.colour
+        y = np.cos(spots.u * np.pi)
+        if self.kind == "brim":
+            colour[y < 0.55] = shaded(self.colour, 0.35)
+        if self.kind == "beanie":
+            colour *= (1 + 0.1 * np.sign(np.sin(spots.angle * 26)))[:, None]
+            colour[y < 0.34] = shaded(self.colour, 0.7)
+        return np.clip(colour, 0, 1)
+
+
+def _scarf(bones: Skeleton, who: Identity) -> Part:
+    top, low = bones.neck + bones.trunk[1] * 0.055, bones.neck - bones.trunk[1] * 0.045
+    knots = [(0, 0.06, 0.06), (0.25, 0.094, 0.094), (0.75, 0.104, 0.1), (1, 0.075, 0.07)]
+    rings = tube([top, low], knots, bones.trunk[0], 12)
+    return Part(rings, Flat(COLOURS[who.accent]), folds=1.5)
+
+
+# Legs, trousers, skirts and shoes.
+
+
+def leg_parts(bones: Skeleton, who: Identity) -> list[Part]:
+    """Return legs, trousers or skirts, and shoes."""
+    k, girth = bones.size, 0.45 + 0.55 * who.girth
+    cloth = leg_cloth(who)
+    left = bones.hips_frame[0]
+    seat = trunk_rings(bones, who, -0.09, 0.004, hem=-0.03, top=0.12)
+    plain = COLOURS[who.lower_colour if who.upper != "dress" else who.upper_colour]
+    parts = [Part(seat, Flat(plain) if who.upper == "dress" else replace(cloth, trim=0.0))]
+    for hip, knee, ankle, toe in zip(
+        bones.hips, bones.knees, bones.ankles, bones.toes, strict=True
+    ):
+        path = [hip + (hip - knee) * 0.1, knee, ankle]
+        reach, knots = _trouser(who.lower if who.upper != "dress" else "skirt")
+        if reach < 0.9:
+            bare = [(0, 0.07, 0.08), (0.25, 0.072, 0.08), (0.53, 0.05, 0.055), (0.7, 0.052, 0.06)]
+            if reach == 0:  # a skirt hides the thigh, which would only pierce it
+                path = [hip + (knee - hip) * 0.62, *path[1:]]
+                bare = [(0, 0.058, 0.064), (0.3, 0.05, 0.055), (0.55, 0.052, 0.06)]
+            bare.append((1, 0.032, 0.038))
+            parts.append(Part(limb(path, bare, left, k * girth), Flat(SKIN[who.skin])))
+        if reach:
+            parts.append(
+                Part(limb(cut_limb(path, reach), knots, left, k * girth), cloth, folds=1.0)
+            )
+        parts += _shoe(who, bones, knee, ankle, toe)
+    if who.lower in ("skirt", "long_skirt") and who.upper != "dress":
+        parts.append(skirt(bones, who, cloth, 0.40 if who.lower == "skirt" else 0.72, 0.13))
+    return parts
+
+
+def leg_cloth(who: Identity) -> Cloth:
+    """Return the cloth of trousers and skirts."""
+    colour, accent = COLOURS[who.lower_colour], COLOURS[who.accent]
+    pattern = who.lower_pattern if who.lower_pattern in ("bars", "checks") else "plain"
+    soft: RGB = tuple(0.55 * a + 0.45 * b for a, b in zip(colour, accent, strict=True))  # type: ignore[assignment]
+    return Cloth(
+        base=colour,
+        accent=accent if who.lower_pattern in ("side_stripe", "cuffs") else soft,
+        pattern=pattern,
+        trim=0.14 if who.lower_pattern == "cuffs" else 0.0,
+        seam=who.lower_pattern == "side_stripe",
+    )
+
+
+def skirt(bones: Skeleton, who: Identity, cloth: Cloth | Flat, length: float, flare: float) -> Part:
+    """Return a skirt of ``length`` metres that hangs over both legs."""
+    k = bones.size
+    top = bones.pelvis + np.array([0, 0.1, 0]) * k
+    end = bones.pelvis - np.array([0, length, 0]) * k
+    thighs = max(abs(joint[2]) for joint in bones.knees) / k
+    shins = max(abs(joint[2]) for joint in (*bones.ankles, *bones.knees)) / k
+    wide, deep = 0.160 * who.girth, 0.118 * who.girth
+    knots = [(0.0, wide, deep + 0.002)]
+    for below in np.linspace(0.0, length, 7):
+        # As wide as the cut makes it, and never narrower than the legs inside.
+        flared = flare * (below + 0.05) / 0.6
+        legs = (
+            np.interp(below, [0, 0.435, 0.8], [0, thighs, max(shins, thighs)]) + 0.085 * who.girth
+        )
+        u = (below + 0.1) / (length + 0.1)
+        knots.append((u, wide + 0.014 + flared, max(deep + 0.014 + flared, legs + 0.01)))
+    rings = tube([top, end], scaled(knots, k), bones.hips_frame[0], 24)
+    return Part(rings, cloth, folds=1.6)
+
+
+def _trouser(kind: str) -> tuple[float, list[Knot]]:
+    top = [(0, 0.078, 0.086), (0.15, 0.09, 0.1)]
+    shapes = {
+        "trousers": (
+            0.985,
+            [(0.3, 0.086, 0.096), (0.55, 0.066, 0.074), (0.75, 0.062, 0.07), (1, 0.052, 0.062)],
+        ),
+        "wide_trousers": (0.99, [(0.3, 0.094, 0.104), (0.6, 0.09, 0.1), (1, 0.1, 0.114)]),
+        "shorts": (0.52, [(0.5, 0.095, 0.105), (1, 0.094, 0.104)]),
+        "leggings": (
+            1.0,
+            [(0.3, 0.078, 0.086), (0.53, 0.053, 0.06), (0.7, 0.055, 0.064), (1, 0.034, 0.04)],
+        ),
+    }
+    reach, knots = shapes.get(kind, (0.0, []))
+    return reach, top + knots
+
+
+def _shoe(who: Identity, bones: Skeleton, knee: Array, ankle: Array, toe: Array) -> list[Part]:
+    k, colour = bones.size, COLOURS[who.shoe_colour]
+    ahead = toe - ankle
+    ahead = ahead / np.linalg.norm(ahead)
+    left = cross(np.array([0.0, 1.0, 0.0]), ahead)
+    left /= np.linalg.norm(left)
+    down = cross(left, ahead)
+    heel = ankle - ahead * 0.075 * k + down * 0.045 * k
+    tip = ankle + ahead * 0.185 * k + down * 0.055 * k
+    knots = [(0, 0.008, 0.008), (0.06, 0.034, 0.04), (0.3, 0.04, 0.052), (0.6, 0.046, 0.04)]
+    knots += [(0.85, 0.04, 0.03), (1, 0.008, 0.01)]
+    sole = (0.92, 0.92, 0.9) if who.shoes == "sneakers" else shaded(colour, 0.5)
+    parts = [Part(tube([heel, tip], scaled(knots, k), left, 18), Flat(colour, sole), gloss=0.25)]
+    if who.shoes == "boots":
+        shaft = ankle + (knee - ankle) * 0.42
+        knots = [(0, 0.062, 0.068), (0.5, 0.054, 0.062), (1, 0.044, 0.052)]
+        rings = tube([shaft, ankle + down * 0.03 * k], scaled(knots, k), bones.hips_frame[0], 12)
+        parts.append(Part(rings, Flat(colour), gloss=0.25))
+    elif who.shoes == "sneakers":
+        knots = [(0, 0.045, 0.05), (1, 0.045, 0.055)]
+        collar = [ankle + (knee - ankle) * 0.06, ankle + down * 0.03 * k]
+        rings = tube(collar, scaled(knots, k), bones.hips_frame[0], 6)
+        parts.append(Part(rings, Flat(colour)))
     return parts

@@ -8,19 +8,12 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fed_plugin.datasets.synthocc.brushes import as_floats, soft
-from fed_plugin.datasets.synthocc.cameras import Camera
-from fed_plugin.datasets.synthocc.figure import Placement, draw_figure
-from fed_plugin.datasets.synthocc.identity import Identity
-from fed_plugin.datasets.synthocc.locations import CAMERAS
-from fed_plugin.datasets.synthocc.occluders import (
-    Occlusion,
-    hide_behind_person,
-    hide_behind_thing,
-)
-from fed_plugin.datasets.synthocc.scenes import draw_scene, window
-from fed_plugin.datasets.synthocc.streams import stream
-from fed_plugin.datasets.synthocc.surface import Array
+from fed_plugin.synthocc.casting import CAMERAS
+from fed_plugin.synthocc.figure import Camera, Placement, draw_figure
+from fed_plugin.synthocc.identity import Identity, stream
+from fed_plugin.synthocc.obstacles import Occlusion, hide_behind_person, hide_behind_thing
+from fed_plugin.synthocc.scenes import draw_scene, window
+from fed_plugin.synthocc.surface import Array, as_floats, soft
 
 HEIGHT, WIDTH = 128, 64
 FINER = 3  # pictures are drawn this many times larger and averaged

@@ -5,12 +5,14 @@ program), ``people`` (others who pass by), ``placement`` and ``placement_rule`` 
 become places), ``npo`` (the places become pixels) with ``blending``.
 """
 
-from fed_plugin.transforms.color_jitter import ColorJitter
+from __future__ import annotations
+
 from fed_plugin.transforms.drawn_occluders import drawn_occluders
 from fed_plugin.transforms.npo import NPOAugmentation, paste
 from fed_plugin.transforms.occluders import OccluderSet
 from fed_plugin.transforms.people import PeopleSet
 from fed_plugin.transforms.placement import (
+    ColorJitter,
     PersonPlacement,
     Placement,
     draw_placement,

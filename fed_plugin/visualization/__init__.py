@@ -4,11 +4,16 @@ All sheets are PNG or HTML, written whole or not at all, in colours that readers
 vision can tell apart, and say on the sheet itself what they show.
 """
 
-from fed_plugin.visualization.match_sheet import Answers, match_sheet
-from fed_plugin.visualization.neighbor_sheet import Neighbors, neighbor_sheet
-from fed_plugin.visualization.ranking_rows import RankingLists
-from fed_plugin.visualization.rankings import ranking_sheet
-from fed_plugin.visualization.sheets import image_sheet, pair_sheet, visibility_sheet
+from __future__ import annotations
+
+from fed_plugin.visualization.rankings import Answers, RankingLists, match_sheet, ranking_sheet
+from fed_plugin.visualization.sheets import (
+    Neighbors,
+    image_sheet,
+    neighbor_sheet,
+    pair_sheet,
+    visibility_sheet,
+)
 
 __all__ = [
     "Answers",

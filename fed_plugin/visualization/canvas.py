@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import io
+import math
+import os
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +17,218 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.visualization.lettering import (
-    BODY_LINE,
-    MARGIN,
-    TITLE_LINE,
-    TITLE_SIZE,
-    Heading,
-)
-from fed_plugin.visualization.palette import BLUE, GREY, INK, PALE_VERMILLION, VERMILLION
-from fed_plugin.visualization.picture_file import check_kind, save_figure
+# How much room words take on a sheet; all lengths in pixels.
+
+MARGIN = 24
+BODY_LINE = 19
+TITLE_SIZE, TITLE_LINE = 20, 27
+_LETTER, _BOLD_LETTER = 0.57, 0.66  # mean width over size in DejaVu Sans, on the safe side
+
+
+def wrap(text: str, width: float, size: float = 14) -> list[str]:
+    """Break a text into lines that fit ``width`` pixels at a letter size of ``size``."""
+    return textwrap.wrap(text, max(12, int(width / (size * _LETTER))))
+
+
+def shorten(text: str, width: float, size: float = 14) -> str:
+    """Cut a text to what fits ``width`` pixels in bold letters, with an ellipsis where cut."""
+    letters = max(4, int(width / (size * _BOLD_LETTER)))
+    return text if len(text) <= letters else text[: letters - 1] + "\u2026"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Title and explanation of a sheet, broken into lines that fit its width."""
+
+    title: list[str]
+    explanation: list[str]
+
+    @classmethod
+    def fit(cls, title: str, explanation: str, width: int) -> Heading:
+        """Break both for a sheet of ``width`` pixels."""
+        room = width - 2 * MARGIN
+        title_lines = wrap(title, room * _LETTER / _BOLD_LETTER, TITLE_SIZE)
+        return cls(title_lines, wrap(explanation, room))
+
+    @property
+    def height(self) -> int:
+        """Return the rows it takes, upper margin included."""
+        return MARGIN + TITLE_LINE * len(self.title) + 8 + BODY_LINE * len(self.explanation)
+
+
+# Colours that readers with any colour vision can tell apart.
+#
+# Source: Okabe and Ito, "Color Universal Design", https://jfly.uni-koeln.de/color/
+
+BLUE = "#0072B2"  # visible, right
+VERMILLION = "#D55E00"  # covered, wrong; never alone: also hatched, dashed or crossed
+PALE_VERMILLION = "#F9E3D6"
+INK = "#1A1A1A"
+GREY = "#5F5F5F"
+PALE_GREY = "#D9D9D9"
+PAPER = "#FFFFFF"
+
+
+# HTML and SVG that no text breaks out of: every string is escaped, but for what was made here.
+
+_VOID = frozenset(("br", "hr", "img", "link", "meta"))
+
+
+class Markup(str):
+    """A text that is HTML already."""
+
+    __slots__ = ()
+
+
+Child = str | int | float | None | Iterable["Child"]
+
+
+def element(
+    name: str, /, *children: Child, **attributes: str | int | float | bool | None
+) -> Markup:
+    """Return an element of HTML or SVG.
+
+    Args:
+        name: of the element.
+        *children: elements, texts, numbers, or lists of such; None is left out. A text is escaped
+            if it is no ``Markup``.
+        **attributes: values are escaped; ``class_`` is "class", ``aria_label`` "aria-label"; True
+            is an attribute without a value, None and False leave it out.
+    """
+    words = [name]
+    for key, value in attributes.items():
+        if value is None or value is False:
+            continue
+        attribute = key.rstrip("_").replace("_", "-")
+        words.append(attribute if value is True else f'{attribute}="{escape(value)}"')
+    start = f"<{' '.join(words)}>"
+    return Markup(start if name in _VOID else f"{start}{joined(*children)}</{name}>")
+
+
+def joined(*children: Child) -> Markup:
+    """Return children behind each other, texts escaped."""
+    return Markup("".join(_flat(children)))
+
+
+def escape(value: str | int | float) -> str:
+    """Return a text whose every character is shown; control characters become U+FFFD."""
+    text = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(value))
+    return html.escape(text)
+
+
+def _flat(children: Iterable[Child]) -> Iterator[str]:
+    for child in children:
+        if child is None:
+            continue
+        if isinstance(child, Markup):
+            yield child
+        elif isinstance(child, (str, int, float)):
+            yield escape(child)
+        else:
+            yield from _flat(child)
+
+
+# Where a picture goes: a PNG, or one HTML page that needs no network; whole or not at all.
+
+KINDS = (".png", ".html")
+_FONTS = "'DejaVu Sans', Verdana, sans-serif"  # Verdana is as wide
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+_STYLE = f"""
+:root {{ color-scheme: light; }} body {{ margin: 0; background: #ffffff; }}
+svg {{ display: block; margin: 0 auto; max-width: 100%; height: auto; }}
+svg text {{ font-family: {_FONTS} !important; }}
+@media print {{ svg {{ max-width: none; }} }}
+"""
+
+
+def check_kind(path: str | Path, flag: str = "") -> Path:
+    """Return the path of a picture.
+
+    Args:
+        path: where it shall go.
+        flag: of the command that was given it.
+
+    Raises:
+        ValueError: the name ends neither in ``.png`` nor in ``.html``.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in KINDS:
+        raise ValueError(
+            f"{flag} {path}: expected a file name that ends in {' or '.join(KINDS)}".lstrip()
+        )
+    return target
+
+
+def save_figure(figure: Any, path: str | Path, title: str) -> Path:
+    """Write a figure of matplotlib; make its folder.
+
+    Args:
+        figure: with a size and pictures laid out for its own dpi.
+        path: ``.png`` or ``.html``.
+        title: of the page, and what a screen reader says of the picture.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: a path of another kind.
+    """
+    target = check_kind(path)
+    content = _as_png(figure) if target.suffix.lower() == ".png" else _as_page(figure, title)
+    return write_whole(target, content)
+
+
+def write_whole(target: Path, content: bytes) -> Path:
+    """Write a file beside ``target`` that takes its name when it is complete; return the path."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return target
+
+
+def _as_png(figure: Any) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = np.asarray(canvas.buffer_rgba())[..., 2::-1]
+    encoded: bytes = cv2.imencode(".png", np.ascontiguousarray(drawn))[1].tobytes()
+    return encoded
+
+
+def _as_page(figure: Any, title: str) -> bytes:
+    """Return a page whose words can be searched, copied and enlarged."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    drawn = io.StringIO()
+    width, height = (round(side * figure.dpi) for side in figure.get_size_inches())
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "fed_plugin"}):
+        FigureCanvasSVG(figure).print_svg(drawn, metadata=_NO_METADATA | {"Title": title})
+    svg = drawn.getvalue()
+    svg = svg[svg.index("<svg") :]
+    size = f'<svg role="img" width="{width}" height="{height}"'
+    svg = size + _without_size(svg).removeprefix("<svg")
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", title),
+        element("style", Markup(_STYLE)),
+    )
+    body = element("body", element("main", Markup(svg)))
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n".encode()
+
+
+def _without_size(svg: str) -> str:
+    start, end = 0, svg.index(">")
+    opening = re.sub(r' (?:width|height)="[^"]*"', "", svg[start:end])
+    return opening + svg[end:]
+
 
 _DPI = 100
 _LARGEST_SIDE = 30_000  # Agg stops at 2**16 pixels, viewers before
@@ -153,3 +364,195 @@ class Canvas:
         self._axes.set_xlim(0, self.width)
         self._axes.set_ylim(self.height, 0)
         return save_figure(self._figure, path, self._title)
+
+
+# Cells of a sheet: pictures of one item side by side, then bars for its visible shares.
+
+_GAP = 8
+_GUTTER = 34
+_BARS = 100
+_BAR = 58
+_CAPTION = 24
+_LEAST_HEIGHT, _LEAST_ROW = 192, 15
+_LEAST_WIDTH, _LEAST_CELL = 560, 216
+
+
+def draw_cells(
+    pictures: list[list[NDArray[np.uint8]]],
+    shares: list[list[NDArray[np.float64]]],
+    captions: list[str],
+    path: str | Path,
+    title: str,
+    explanation: str,
+    titles: list[str],
+) -> Path:
+    """Lay out one cell per item: its pictures, then one column of bars per share vector.
+
+    Args:
+        pictures: of every item, each (H, W, 3) uint8 RGB, all of one shape.
+        shares: of every item, each (P,) in [0, 1], 1 = visible; none draws no bars.
+        captions: of the pictures, then of the share vectors.
+        path: where the PNG goes; folders are made.
+        title: heading of the sheet.
+        explanation: below the heading.
+        titles: a line above each item, empty for none.
+
+    Returns:
+        The path of the PNG.
+    """
+    parts = len(shares[0][0]) if shares[0] else 1
+    height, width = pictures[0][0].shape[:2]
+    scale = math.ceil(max(_LEAST_HEIGHT, _LEAST_ROW * parts) / height)
+    shown = height * scale, width * scale
+    cell_width = len(pictures[0]) * (shown[1] + _GAP) + len(shares[0]) * _BARS
+    cell_width = max(_LEAST_CELL, cell_width)
+    caption = _CAPTION * (any(titles) + any(captions))
+    cell_height = shown[0] + caption + _GUTTER // 2
+    columns = _count_columns(len(pictures), cell_height, cell_width + _GUTTER)
+    rows = math.ceil(len(pictures) / columns)
+    sheet_width = max(_LEAST_WIDTH, 2 * MARGIN + columns * cell_width + (columns - 1) * _GUTTER)
+    heading = Heading.fit(title, explanation, sheet_width)
+    start = heading.height + _GAP
+    canvas = Canvas(start + rows * cell_height + MARGIN // 2, sheet_width)
+    canvas.heading(heading)
+    for index, (images, vectors) in enumerate(zip(pictures, shares, strict=True)):
+        row, column = divmod(index, columns)
+        top, left = start + row * cell_height, MARGIN + column * (cell_width + _GUTTER)
+        if titles[index]:
+            name = shorten(titles[index], cell_width)
+            canvas.text(name, top + _CAPTION / 2, left, bold=True)
+        _draw_cell(canvas, images, vectors, captions, top + caption, left, shown)
+    return canvas.save(path)
+
+
+def _count_columns(count: int, cell_height: int, cell_width: int) -> int:
+    """Choose how many cells stand side by side, so that the sheet is about 3 wide to 2 high."""
+    return max(1, min(count, round(math.sqrt(1.5 * count * cell_height / cell_width))))
+
+
+def _draw_cell(
+    canvas: Canvas,
+    images: list[NDArray[np.uint8]],
+    vectors: list[NDArray[np.float64]],
+    captions: list[str],
+    top: int,
+    left: int,
+    shown: tuple[int, int],
+) -> None:
+    height, width = shown
+    parts = len(vectors[0]) if vectors else 1
+    x = left
+    for image, caption in zip(images, captions, strict=False):
+        canvas.text(caption, top - 10, x, size=13, color=GREY)
+        canvas.picture(image, top, x, height, width)
+        x += width + _GAP
+    right = x + len(vectors) * _BARS - _GAP
+    for part in range(1, parts):
+        y = top + height * part / parts
+        canvas.rule(y, x - _GAP - width, x - _GAP, INK)
+        canvas.rule(y, x - _GAP - width, x - _GAP, PAPER, dashed=True)
+        canvas.rule(y, x - _GAP, right, PALE_GREY)
+    for vector, caption in zip(vectors, captions[len(images) :], strict=True):
+        canvas.text(caption, top - 10, x, size=13, color=GREY)
+        for part, share in enumerate(vector.tolist()):
+            _draw_share(canvas, share, top + height * (part + 0.5) / parts, x, height / parts)
+        x += _BARS
+
+
+def _draw_share(canvas: Canvas, share: float, y: float, x: float, room: float) -> None:
+    thickness = min(20.0, room * 0.6)
+    canvas.share_bar(share, y - thickness / 2, x, thickness, _BAR)
+    canvas.text(f"{share:.2f}", y, x + _BAR + 5, size=min(14.0, room * 0.9))
+
+
+# What the sheets accept: shapes, types and ranges, refused with one sentence.
+
+
+def check_images(
+    name: str, images: Any, shape: tuple[int | str, ...] = ("N", "H", "W", 3)
+) -> NDArray[np.uint8]:
+    """Return ``images`` if it is a uint8 array of the given shape without an empty axis.
+
+    Args:
+        name: argument name for the message.
+        images: what a caller passed.
+        shape: an axis each; a letter stands for any length, a number for itself.
+
+    Raises:
+        ValueError: another shape, another type, or nothing to show.
+    """
+    array = np.asarray(images)
+    _check_shape(name, array, shape, "uint8 RGB images")
+    if array.dtype != np.uint8:
+        raise ValueError(
+            f"{name}: expected uint8 in 0..255, got {array.dtype}; "
+            "undo the normalisation and cast before drawing"
+        )
+    return array
+
+
+def check_shares(name: str, values: Any, shape: tuple[int | str, ...]) -> NDArray[np.float64]:
+    """Return ``values`` as float64 if they have the given shape and lie in [0, 1].
+
+    Raises:
+        ValueError: another shape, or a value outside [0, 1] or not finite.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    _check_shape(name, array, shape, "visibilities in [0, 1]")
+    if not ((array >= 0) & (array <= 1)).all():
+        raise ValueError(
+            f"{name}: expected visibilities in [0, 1], got {array.min():.3g} to {array.max():.3g}"
+        )
+    return array
+
+
+def check_booleans(
+    name: str, values: Any, shape: tuple[int | str, ...], meaning: str
+) -> NDArray[np.bool_]:
+    """Return ``values`` if they are booleans of the given shape, true for what ``meaning`` says.
+
+    Raises:
+        ValueError: another shape or type.
+    """
+    array = np.asarray(values)
+    _check_shape(name, array, shape, f"booleans, true where {meaning}")
+    if array.dtype != np.bool_:
+        raise ValueError(f"{name}: expected booleans, got {array.dtype}")
+    return array
+
+
+def check_scores(name: str, values: Any, shape: tuple[int | str, ...]) -> NDArray[np.float64]:
+    """Return ``values`` as float64 if they have the given shape.
+
+    Raises:
+        ValueError: another shape.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    _check_shape(name, array, shape, "scores")
+    return array
+
+
+def check_titles(titles: Sequence[str] | None, count: int) -> list[str]:
+    """Return one title per item; empty ones if there are none.
+
+    Raises:
+        ValueError: another number of titles than ``count``.
+    """
+    if titles is None:
+        return [""] * count
+    if isinstance(titles, str) or len(titles) != count:
+        got = "one string" if isinstance(titles, str) else str(len(titles))
+        raise ValueError(f"titles: expected {count}, one per row of images, got {got}")
+    return [str(title) for title in titles]
+
+
+def _check_shape(name: str, array: NDArray[Any], shape: tuple[int | str, ...], what: str) -> None:
+    fits = array.ndim == len(shape) and all(
+        wanted == length if isinstance(wanted, int) else length > 0
+        for wanted, length in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted_shape = ", ".join(str(axis) for axis in shape)
+        raise ValueError(
+            f"{name}: expected ({wanted_shape}) {what}, none of them empty, got shape {array.shape}"
+        )

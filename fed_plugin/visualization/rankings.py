@@ -2,23 +2,172 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.visualization.canvas import Canvas
-from fed_plugin.visualization.checks import (
+from fed_plugin.visualization.canvas import (
+    BLUE,
+    GREY,
+    INK,
+    MARGIN,
+    PALE_GREY,
+    VERMILLION,
+    Canvas,
+    Heading,
+    Markup,
     check_booleans,
     check_images,
     check_scores,
+    check_shares,
     check_titles,
+    element,
+    shorten,
 )
-from fed_plugin.visualization.lettering import Heading
-from fed_plugin.visualization.ranking_rows import RankingLists, RowLayout, draw_row
 
-_EXPLANATION = (
+# One row of a ranking sheet: a query and what each method ranks first for it.
+
+_SHOWN = 176
+_LEAST_SLOT = 76
+_ROW_GAP = 12
+_BETWEEN = 40
+_ROW_ABOVE, _ROW_BELOW = 24, 34
+_FRAME = 5
+_ROW_CAPTION = 24
+_LEAST_WIDTH = 620
+
+
+@dataclass(frozen=True)
+class RankingLists:
+    """Hold what one method ranks first for every query.
+
+    Args:
+        gallery_images: (Nq, K, H, W, 3) uint8 RGB, best first.
+        matches: (Nq, K) bool, true where the person is the query's.
+        scores: (Nq, K), printed under the images.
+    """
+
+    gallery_images: NDArray[np.uint8]
+    matches: NDArray[np.bool_]
+    scores: NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """Where the parts of a row stand, in pixels; the same for all rows of a sheet.
+
+    Args:
+        slot: columns for one image.
+        lists_left: where the ranking lists begin.
+        caption: rows above the query, 0 without titles.
+        height: rows of the whole row, its share of white included.
+        width: columns of the sheet.
+    """
+
+    slot: int
+    lists_left: int
+    caption: int
+    height: int
+    width: int
+
+    @classmethod
+    def fit(
+        cls, queries: NDArray[np.uint8], lists: Mapping[str, RankingLists], captioned: bool
+    ) -> RowLayout:
+        """Choose a layout that holds the widest image, the longest list and name."""
+        galleries = [ranked.gallery_images for ranked in lists.values()]
+        slot = max(_LEAST_SLOT, *(_shown_width(images) for images in [queries, *galleries]))
+        letters = max(len(name) for name in lists)
+        lists_left = MARGIN + slot + _BETWEEN + (max(110, 10 * letters + 16) if letters else 0)
+        longest = max(images.shape[1] for images in galleries)
+        width = max(_LEAST_WIDTH, lists_left + longest * (slot + _ROW_GAP) + MARGIN)
+        caption = _ROW_CAPTION if captioned else 0
+        height = (
+            caption + _ROW_GAP + len(lists) * (_ROW_ABOVE + _SHOWN + _ROW_BELOW) + _ROW_GAP // 2
+        )
+        return cls(slot, lists_left, caption, height, width)
+
+
+def draw_row(
+    canvas: Canvas,
+    layout: RowLayout,
+    top: int,
+    query: NDArray[np.uint8],
+    lists: Mapping[str, RankingLists],
+    index: int,
+    caption: str,
+) -> None:
+    """Draw query ``index`` and its list by every method, from row ``top`` down."""
+    canvas.rule(top, MARGIN, layout.width - MARGIN, PALE_GREY)
+    name = shorten(caption, layout.width - 2 * MARGIN)
+    canvas.text(name, top + _ROW_CAPTION * 2 / 3, MARGIN, bold=True)
+    top += layout.caption + _ROW_GAP + _ROW_ABOVE
+    _draw_query(canvas, query, top)
+    for method, ranked in lists.items():
+        if method:
+            left = MARGIN + layout.slot + _BETWEEN / 2
+            _draw_label(canvas, method, ranked.matches[index], top, left)
+        _draw_list(canvas, ranked, index, top, layout.lists_left, layout.slot)
+        top += _ROW_ABOVE + _SHOWN + _ROW_BELOW
+
+
+def _shown_width(images: NDArray[np.uint8]) -> int:
+    height, width = images.shape[-3:-1]
+    return max(1, round(int(width) * _SHOWN / int(height)))
+
+
+def _draw_query(canvas: Canvas, image: NDArray[np.uint8], top: int) -> None:
+    width = _shown_width(image)
+    canvas.text("query", top - 10, MARGIN, size=13, color=GREY)
+    canvas.picture(image, top, MARGIN, _SHOWN, width)
+    canvas.box(top, MARGIN, _SHOWN, width, edge=INK, thickness=2)
+
+
+def _draw_label(
+    canvas: Canvas, name: str, matches: NDArray[np.bool_], top: float, left: float
+) -> None:
+    canvas.text(name, top + _SHOWN / 2 - 10, left, size=15, bold=True)
+    found = f"{int(np.sum(matches))} of {len(matches)} right"
+    canvas.text(found, top + _SHOWN / 2 + 12, left, size=13, color=GREY)
+
+
+def _draw_list(
+    canvas: Canvas, ranked: RankingLists, index: int, top: int, left: int, slot: int
+) -> None:
+    images, matches = ranked.gallery_images[index], ranked.matches[index]
+    width = _shown_width(images)
+    for rank, (image, right, score) in enumerate(
+        zip(images, matches, ranked.scores[index], strict=True), start=1
+    ):
+        middle = left + slot / 2
+        start = left + (slot - width) // 2
+        color = BLUE if right else VERMILLION
+        canvas.text(str(rank), top - 11, middle, size=13, color=GREY, align="center")
+        canvas.picture(image, top, start, _SHOWN, width)
+        canvas.box(top, start, _SHOWN, width, edge=color, thickness=_FRAME, dashed=not right)
+        mark = "\u2713" if right else "\u2717"
+        canvas.text(
+            f"{mark} {_format_score(float(score))}",
+            top + _SHOWN + 15,
+            middle,
+            size=15,
+            color=color,
+            bold=True,
+            align="center",
+        )
+        left += slot + _ROW_GAP
+
+
+def _format_score(score: float) -> str:
+    return f"{score:.2f}" if abs(score) < 100 else f"{score:.0f}"
+
+
+_RANKING_EXPLANATION = (
     "Left: the query. Then the gallery, best first, numbered by rank. Blue, solid frame and "
     "\u2713: the same person. Orange, dashed frame and \u2717: somebody else. Under each image:"
 )
@@ -62,7 +211,7 @@ def ranking_sheet(
     checked = _check_lists(len(queries), named)
     captions = check_titles(titles, len(queries))
     layout = RowLayout.fit(queries, checked, any(captions))
-    heading = Heading.fit(title or general, f"{_EXPLANATION} {score_name}.", layout.width)
+    heading = Heading.fit(title or general, f"{_RANKING_EXPLANATION} {score_name}.", layout.width)
     canvas = Canvas(heading.height + 24 + len(queries) * layout.height, layout.width)
     canvas.heading(heading)
     for index, query in enumerate(queries):
@@ -84,3 +233,311 @@ def _check_lists(count: int, lists: Mapping[str, RankingLists]) -> dict[str, Ran
         scores = check_scores(f"scores{of}", ranked.scores, gallery.shape[:2])
         checked[name] = RankingLists(gallery, matches, scores)
     return checked
+
+
+# One person on a sheet, cut into parts: each the paler, the less of it is visible.
+#
+# Shape shorthand: ``H, W`` pixels, ``P`` parts from head to feet.
+
+SHOWN = 192
+"""Rows of a person on a sheet."""
+_DIM = 0.35  # of a wholly covered part's contrast is left
+
+
+def shown_width(images: NDArray[np.uint8]) -> int:
+    """Return the columns that (..., H, W, 3) images take when they are ``SHOWN`` rows high."""
+    height, width = images.shape[-3:-1]
+    return max(1, round(int(width) * SHOWN / int(height)))
+
+
+def part_edges(num_parts: int) -> NDArray[np.int64]:
+    """Return the P + 1 rows at which parts begin and end."""
+    return np.linspace(0, SHOWN, num_parts + 1).round().astype(int)
+
+
+def draw_person(
+    canvas: Canvas,
+    image: NDArray[np.uint8],
+    visibility: NDArray[np.floating] | None,
+    top: int,
+    left: int,
+) -> None:
+    """Paste an image (H, W, 3); with ``visibility`` (P,) in [0, 1] each part as pale as it says."""
+    width = shown_width(image)
+    if visibility is not None:
+        edges = np.linspace(0, len(image), len(visibility) + 1).round().astype(int)
+        shares = np.repeat(visibility, np.diff(edges))[:, None, None]  # (H, 1, 1)
+        contrast = _DIM + (1 - _DIM) * shares
+        image = (255 - (255 - image.astype(np.float32)) * contrast).round().astype(np.uint8)
+    canvas.picture(image, top, left, SHOWN, width)
+    canvas.box(top, left, SHOWN, width, edge=INK, thickness=1.5)
+    if visibility is not None:
+        for edge in part_edges(len(visibility))[1:-1]:
+            canvas.rule(top + edge, left, left + width, INK, dashed=True)
+
+
+def write_visibility(canvas: Canvas, visibility: NDArray[np.floating], top: int, left: int) -> None:
+    """Write (P,) shares as numbers from 0 to 100, each beside its part."""
+    edges = part_edges(len(visibility))
+    for value, above, below in zip(visibility, edges, edges[1:], strict=False):
+        size = min(13, max(8, (below - above) * 0.8))
+        canvas.text(f"{100 * value:.0f}", top + (above + below) / 2, left + 6, size=size)
+
+
+# Why images match: how visible each part is in both, and what it adds to the similarity.
+#
+# Shape shorthand: ``Q`` queries, ``K`` answers, ``P`` parts from head to feet, ``H, W`` pixels.
+
+_BARS, _MATCH_GAP = 74, 22  # columns for the bars of a picture, columns between two
+_MATCH_ABOVE, _MATCH_BELOW, _MATCH_CAPTION = 26, 32, 26
+_MATCH_EXPLANATION = (
+    "Left: the query. Then its answers, best first. Each image is cut into the parts of the model, "
+    "head to feet; a part is the paler, the less of it the model believes to be visible. The "
+    "number at the query's parts is that visibility, from 0 to 100. Bars: what a part adds to the "
+    "similarity under the image, blue to the right for more, hatched orange to the left for less; "
+    "the bars of an image add up to it."
+)
+_PLAIN = "Left: the query. Then its answers, best first, with their similarity."
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Hold what is ranked first for every query.
+
+    Args:
+        images: (Q, K, H, W, 3) uint8 RGB, best first.
+        scores: (Q, K) printed under the images.
+        visibility: (Q, K, P) in [0, 1]; None for a model that estimates none.
+        contributions: (Q, K, P), what each part adds to the score; None where it has no parts.
+        names: (Q, K) a line under each score; empty for none.
+    """
+
+    images: NDArray[np.uint8]
+    scores: NDArray[np.floating]
+    visibility: NDArray[np.floating] | None = None
+    contributions: NDArray[np.floating] | None = None
+    names: Sequence[Sequence[str]] = ()
+
+
+def match_sheet(
+    query_images: NDArray[np.uint8],
+    query_visibility: NDArray[np.floating] | None,
+    answers: Answers,
+    path: str | Path,
+    titles: Sequence[str] | None = None,
+    *,
+    title: str = "Why these images match",
+) -> Path:
+    """Draw queries and their answers, part by part.
+
+    Args:
+        query_images: (Q, H, W, 3) uint8 RGB.
+        query_visibility: (Q, P) in [0, 1]; None for a model that estimates none.
+        answers: of each query.
+        path: where the PNG goes; folders are made.
+        titles: one line above every query.
+        title: heading of the sheet.
+
+    Returns:
+        The path of the PNG.
+
+    Raises:
+        ValueError: shapes that do not belong together, contributions that do not add up to their
+            scores, or a path of no kind that can be written.
+    """
+    queries = check_images("query_images", query_images, ("Q", "H", "W", 3))
+    shape = (len(queries), "K", "H", "W", 3)
+    images = check_images("images", answers.images, shape)
+    scores = check_scores("scores", answers.scores, images.shape[:2])
+    seen, parts = _checked_parts(query_visibility, answers, images.shape[:2])
+    if parts is not None and np.abs(parts.sum(axis=2) - scores).max(initial=0) > 1e-3:
+        raise ValueError("contributions: expected parts that add up to their scores")
+    slot = max(shown_width(queries), shown_width(images))
+    bars = 0 if parts is None else _BARS
+    captions = check_titles(titles, len(queries))
+    width = max(640, 2 * MARGIN + (images.shape[1] + 1) * (slot + bars + _MATCH_GAP) + _MATCH_GAP)
+    heading = Heading.fit(title, _PLAIN if parts is None else _MATCH_EXPLANATION, width)
+    height = _MATCH_CAPTION + _MATCH_ABOVE + SHOWN + _MATCH_BELOW + (18 if answers.names else 0)
+    canvas = Canvas(heading.height + 20 + len(queries) * height, width)
+    canvas.heading(heading)
+    largest = 1e-6 if parts is None else max(1e-6, float(np.abs(parts).max(initial=0)))
+    for index, query in enumerate(queries):
+        top = heading.height + 10 + index * height
+        canvas.rule(top, MARGIN, width - MARGIN, PALE_GREY)
+        caption = shorten(captions[index], width - 2 * MARGIN)
+        canvas.text(caption, top + _MATCH_CAPTION * 0.6, MARGIN, bold=True)
+        top += _MATCH_CAPTION + _MATCH_ABOVE
+        own = None if query_visibility is None else np.asarray(query_visibility)[index]
+        draw_person(canvas, query, own, top, MARGIN)
+        canvas.text("query", top - 11, MARGIN, size=13, color=GREY)
+        if own is not None:
+            write_visibility(canvas, own, top, MARGIN + shown_width(queries))
+        left = MARGIN + slot + max(bars // 2, 34) + _MATCH_GAP
+        for rank in range(images.shape[1]):
+            shown = None if seen is None else seen[index, rank]
+            draw_person(canvas, images[index, rank], shown, top, left)
+            middle = left + shown_width(images) / 2
+            canvas.text(str(rank + 1), top - 11, middle, size=13, color=GREY, align="center")
+            score = f"{scores[index, rank]:.3f}"
+            canvas.text(score, top + SHOWN + 15, middle, size=15, bold=True, align="center")
+            if answers.names:
+                name = shorten(answers.names[index][rank], slot + bars, 11)
+                canvas.text(name, top + SHOWN + 33, left, size=11, color=GREY)
+            if parts is not None:
+                _draw_bars(
+                    canvas, parts[index, rank] / largest, top, left + shown_width(images) + 6
+                )
+            left += slot + bars + _MATCH_GAP
+    return canvas.save(path)
+
+
+def _checked_parts(
+    query_visibility: NDArray[np.floating] | None, answers: Answers, shape: tuple[int, ...]
+) -> tuple[NDArray[np.floating] | None, NDArray[np.floating] | None]:
+    """Return the answers' visibility and contributions as arrays of one number of parts."""
+    seen, parts = answers.visibility, answers.contributions
+    given = [x for x in (query_visibility, seen, parts) if x is not None]
+    if not given:
+        return None, None
+    count = np.asarray(given[0]).shape[-1]
+    if query_visibility is not None:
+        check_shares("query_visibility", query_visibility, (shape[0], count))
+    if seen is not None:
+        seen = check_shares("visibility", seen, (*shape, count))
+    if parts is not None:
+        parts = np.asarray(parts)
+        if parts.shape != (*shape, count) or not np.isfinite(parts).all():
+            raise ValueError(f"contributions: expected {(*shape, count)}, got {parts.shape}")
+    return seen, parts
+
+
+def _draw_bars(canvas: Canvas, lengths: NDArray[np.floating], top: int, left: int) -> None:
+    """Draw a bar per part, ``lengths`` in [-1, 1]; below 0 they go left from a third."""
+    zero, room = left + _BARS * 0.3, _BARS * 0.62
+    edges = part_edges(len(lengths))
+    canvas.box(top, zero - 0.5, SHOWN, 1, fill=GREY)
+    for length, above, below in zip(lengths, edges, edges[1:], strict=False):
+        thick = (below - above) * 0.5
+        middle = top + (above + below) / 2 - thick / 2
+        wide = abs(float(length)) * (room if length >= 0 else _BARS * 0.3)
+        start = zero if length >= 0 else zero - wide
+        color = BLUE if length >= 0 else VERMILLION
+        canvas.box(
+            middle,
+            start,
+            thick,
+            wide,
+            edge=color,
+            fill=color if length >= 0 else "none",
+            hatched=length < 0,
+        )
+
+
+# Rankings as HTML: a query and what each method puts first, pictures inside the page.
+
+_TALLEST = 160  # rows of a picture in the page
+_QUALITY = 80
+
+STRIP_STYLE = """
+.strips { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 32rem), 1fr));
+  gap: 0 1.5rem; }
+.ranking { border-top: 1px solid var(--line); padding-top: 0.6rem; margin: 0 0 0.6rem; }
+.ranking .lists { display: flex; gap: 0.4rem 1.2rem; align-items: flex-start; }
+.ranking .answers { flex: 1; min-width: 0; }
+.ranking ol { list-style: none; display: flex; flex-wrap: wrap; gap: 0.35rem; padding: 0;
+  margin: 0.15rem 0 0.7rem; }
+.ranking img { display: block; height: 5.6rem; width: auto; }
+.ranking .picture { display: block; border: 3px solid var(--soft); }
+.ranking .right .picture { border: 3px solid var(--right); }
+.ranking .wrong .picture { border: 3px dashed var(--wrong); }
+.ranking .mark { font-size: 0.8rem; display: block; text-align: center; }
+.ranking .right .mark { color: var(--right); font-weight: 700; }
+.ranking .wrong .mark { color: var(--wrong); }
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A gallery image: where it lies, whether it is right, and its score as words."""
+
+    path: Path
+    right: bool
+    score: str
+
+
+@dataclass(frozen=True)
+class RankedList:
+    """What one method puts first, under a title such as its name."""
+
+    title: str
+    answers: Sequence[Answer]
+
+
+def ranking_strip(query: Path, caption: str, lists: Sequence[RankedList]) -> Markup:
+    """Draw a query and the lists of one method or more; what cannot be read becomes words.
+
+    Args:
+        query: image file.
+        caption: above.
+        lists: best first.
+    """
+    return element(
+        "figure",
+        element("figcaption", caption),
+        element(
+            "div",
+            element(
+                "div",
+                element("span", _picture(query, "query"), class_="picture"),
+                element("span", "query", class_="mark"),
+            ),
+            element("div", [_draw_strip_list(one) for one in lists], class_="answers"),
+            class_="lists",
+        ),
+        class_="ranking",
+    )
+
+
+def data_uri(path: Path) -> str:
+    """Return an image file as a JPEG of at most 160 rows, in a URI.
+
+    Raises:
+        ValueError: It is no image that can be read.
+    """
+    try:
+        image = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error) as error:
+        raise ValueError(f"{path}: not an image that can be read ({error})") from error
+    if image is None:
+        raise ValueError(f"{path}: not an image that can be read")
+    height, width = image.shape[:2]
+    if height > _TALLEST:
+        size = (max(1, round(width * _TALLEST / height)), _TALLEST)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
+    return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"
+
+
+def _draw_strip_list(ranked: RankedList) -> Markup:
+    return element(
+        "div",
+        element("small", ranked.title),
+        element("ol", [_draw_answer(k, one) for k, one in enumerate(ranked.answers, start=1)]),
+    )
+
+
+def _draw_answer(rank: int, answer: Answer) -> Markup:
+    words = f"rank {rank}, {'right' if answer.right else 'wrong'}, {answer.score}"
+    return element(
+        "li",
+        element("span", _picture(answer.path, words), class_="picture"),
+        element("span", f"{'✓' if answer.right else '✗'} {answer.score}", class_="mark"),
+        class_="right" if answer.right else "wrong",
+    )
+
+
+def _picture(path: Path, words: str) -> Markup:
+    try:
+        return element("img", src=data_uri(path), alt=words)
+    except ValueError:
+        return element("small", f"{path.name}: cannot be read")

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.visualization.cells import draw_cells
-from fed_plugin.visualization.checks import (
+from fed_plugin.visualization.canvas import (
+    GREY,
+    MARGIN,
+    PALE_GREY,
+    Canvas,
+    Heading,
     check_booleans,
     check_images,
+    check_scores,
     check_shares,
     check_titles,
+    draw_cells,
+    shorten,
 )
+from fed_plugin.visualization.rankings import SHOWN, draw_person, shown_width, write_visibility
 
 _SCALE = "blue = visible share, hatched orange = covered share; the number is the visible share"
 
@@ -157,3 +168,375 @@ def visibility_sheet(
         f"{explanation}: {_SCALE}.",
         check_titles(titles, len(shown)),
     )
+
+
+# A sheet that shows what is pasted: one image, covered from every side, share by share.
+
+_LEAST_HEIGHT, _MOST_HEIGHT = 120, 200
+_COVERAGE_GAP, _GROUP_GAP, _LABEL, _LINE = 8, 26, 64, 24
+
+
+def coverage_sheet(
+    groups: Mapping[str, Mapping[str, NDArray[np.uint8]]],
+    shares: Sequence[float],
+    path: str | Path,
+    title: str,
+    explanation: str,
+) -> Path:
+    """Draw groups side by side: a row for every side, a column for every visible share.
+
+    Args:
+        groups: by kind of occluder, then by side: (S, H, W, 3) uint8, one image per share.
+        shares: S visible shares.
+        path: where the PNG goes; folders are made.
+        title: heading.
+        explanation: below the heading.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: no images, other shapes or types, or a path that is no ``.png``.
+    """
+    first = check_images("images", next(iter(next(iter(groups.values())).values())))
+    if len(first) != len(shares):
+        raise ValueError(f"expected an image per visible share, {len(shares)}, got {len(first)}")
+    height, width = first.shape[1:3]
+    scale = max(1, math.ceil(_LEAST_HEIGHT / height))
+    if height > _MOST_HEIGHT:
+        shown = _MOST_HEIGHT, max(1, round(width * _MOST_HEIGHT / height))
+    else:
+        shown = height * scale, width * scale
+    rows = max(len(sides) for sides in groups.values())
+    group_width = len(shares) * (max(shown[1], 44) + _COVERAGE_GAP)
+    sheet_width = 2 * MARGIN + _LABEL + len(groups) * (group_width + _GROUP_GAP) - _GROUP_GAP
+    heading = Heading.fit(title, explanation, sheet_width)
+    top = heading.height + _COVERAGE_GAP
+    canvas = Canvas(top + 2 * _LINE + rows * (shown[0] + _COVERAGE_GAP) + MARGIN // 2, sheet_width)
+    canvas.heading(heading)
+    for place, (kind, sides) in enumerate(groups.items()):
+        left = MARGIN + _LABEL + place * (group_width + _GROUP_GAP)
+        canvas.text(kind, top + _LINE / 2, left, bold=True)
+        step = group_width // len(shares)
+        for column, share in enumerate(shares):
+            canvas.text(f"{100 * share:g} %", top + 1.5 * _LINE, left + column * step, size=12)
+        for row, (side, images) in enumerate(sides.items()):
+            y = top + 2 * _LINE + row * (shown[0] + _COVERAGE_GAP)
+            if place == 0:
+                canvas.text(side, y + shown[0] / 2, MARGIN, size=13, color=GREY)
+            for column, image in enumerate(check_images("images", images, first.shape)):
+                canvas.picture(image, y, left + column * step, *shown)
+    return canvas.save(path)
+
+
+# Whose memories are diffused into training samples.
+#
+# Shape shorthand: ``N`` samples, ``K`` neighbours, ``P`` parts from head to feet, ``H, W`` pixels.
+
+_NEIGHBOR_GAP, _NUMBERS, _NEIGHBOR_CAPTION, _ABOVE, _BELOW = 18, 40, 26, 24, 66
+_BAR = 9
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """Hold what each sample takes from the memory.
+
+    Args:
+        images: (N, K, H, W, 3) uint8 RGB, a photo of each identity, the most similar first.
+        weights: (N, K) in [0, 1], shares of the attention; a row adds up to 1.
+        similarity: (N, K) cosines.
+        names: (N, K) of the identities.
+    """
+
+    images: NDArray[np.uint8]
+    weights: NDArray[np.floating]
+    similarity: NDArray[np.floating]
+    names: Sequence[Sequence[str]]
+
+
+def neighbor_sheet(
+    holistic: NDArray[np.uint8],
+    occluded: NDArray[np.uint8],
+    visibility: NDArray[np.floating] | None,
+    neighbors: Neighbors,
+    path: str | Path,
+    titles: Sequence[str] | None = None,
+    *,
+    title: str = "Whose memories are diffused into training samples",
+    note: str = "",
+) -> Path:
+    """Draw samples and the identities that their occluded view attends to.
+
+    Args:
+        holistic: (N, H, W, 3) uint8 RGB, the images as they came.
+        occluded: (N, H, W, 3) uint8 RGB, the same with an occluder.
+        visibility: (N, P) in [0, 1] of the occluded view; None for a model that estimates none.
+        neighbors: of each sample.
+        path: where the picture goes, ``.png`` or ``.html``; folders are made.
+        titles: one line above every sample.
+        title: heading of the sheet.
+        note: what else is to be said below the heading.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: shapes that do not belong together, weights that do not add up to 1, or a path
+            of another kind.
+    """
+    whole = check_images("holistic", holistic)
+    covered = check_images("occluded", occluded, whole.shape)
+    images = check_images("images", neighbors.images, (len(whole), "K", "H", "W", 3))
+    weights = check_shares("weights", neighbors.weights, images.shape[:2])
+    similarity = check_scores("similarity", neighbors.similarity, images.shape[:2])
+    if np.abs(weights.sum(axis=1) - 1).max() > 1e-3:
+        raise ValueError("weights: expected shares of the attention that add up to 1")
+    seen = visibility
+    if visibility is not None:
+        seen = check_shares("visibility", visibility, (len(whole), "P"))
+    captions = check_titles(titles, len(whole))
+    own, other = shown_width(whole), shown_width(images)
+    first = MARGIN + 2 * own + _NEIGHBOR_GAP // 2 + _NUMBERS + _NEIGHBOR_GAP
+    width = max(640, first + images.shape[1] * (other + _NEIGHBOR_GAP) - _NEIGHBOR_GAP + MARGIN)
+    heading = Heading.fit(title, _explain(seen is not None, note), width)
+    height = _NEIGHBOR_CAPTION + _ABOVE + SHOWN + _BELOW
+    canvas = Canvas(heading.height + 20 + len(whole) * height, width)
+    canvas.heading(heading)
+    for index, caption in enumerate(captions):
+        top = heading.height + 10 + index * height
+        canvas.rule(top, MARGIN, width - MARGIN, PALE_GREY)
+        name = shorten(caption, width - 2 * MARGIN)
+        canvas.text(name, top + _NEIGHBOR_CAPTION * 0.6, MARGIN, bold=True)
+        top += _NEIGHBOR_CAPTION + _ABOVE
+        shares = None if seen is None else seen[index]
+        for image, words, part_shares, left in (
+            (whole[index], "holistic", None, MARGIN),
+            (covered[index], "occluded", shares, MARGIN + own + _NEIGHBOR_GAP // 2),
+        ):
+            draw_person(canvas, image, part_shares, top, left)
+            canvas.text(words, top - 11, left, size=13, color=GREY)
+        if shares is not None:
+            write_visibility(canvas, shares, top, MARGIN + 2 * own + _NEIGHBOR_GAP // 2)
+        for rank, image in enumerate(images[index]):
+            left = first + rank * (other + _NEIGHBOR_GAP)
+            draw_person(canvas, image, None, top, left)
+            canvas.text(str(rank + 1), top - 11, left, size=13, color=GREY)
+            share = float(weights[index, rank])
+            canvas.share_bar(share, top + SHOWN + 6, left, _BAR, other)
+            words = f"{100 * share:.0f} % taken"
+            canvas.text(words, top + SHOWN + 27, left, size=13, bold=True)
+            words = f"cosine {similarity[index, rank]:.2f}"
+            canvas.text(words, top + SHOWN + 43, left, size=11, color=GREY)
+            words = shorten(neighbors.names[index][rank], other + _NEIGHBOR_GAP // 2, 11)
+            canvas.text(words, top + SHOWN + 57, left, size=11, color=GREY)
+    return canvas.save(path)
+
+
+def _explain(parts: bool, note: str) -> str:
+    said = (
+        "Left: a training image, and its view with an occluder. Then the identities whose memories "
+        "look most like the occluded view, of other people only: their slots are diffused into it, "
+        "by the share of the attention that the blue bar shows. "
+    )
+    if parts:
+        said += (
+            "A part of the occluded view is the paler, the less of it the model believes to be "
+            "visible; the number beside it is that visibility, from 0 to 100. "
+        )
+    return (said + note).strip()
+
+
+# A contact sheet of obstacles: every crop with its name and size, and some pasted over people.
+
+Pixels = NDArray[np.uint8]
+
+_OCCLUDER_GAP, _SECTION, _OCCLUDER_CAPTION = 14, 34, 38
+_TALL_HEIGHT, _WIDE_HEIGHT = 176, 104  # of a picture, at most
+_NARROWEST, _WIDEST = 104, 136  # cells: a name has to fit, and a picture
+_EXAMPLE_HEIGHT = 176
+_LEAST_WIDTH, _MOST_WIDTH = 900, 1500
+_SMALL = 11
+_CHECKS = 16  # squares behind transparency, along the longer side
+
+
+def occluder_sheet(
+    crops: Sequence[Pixels],
+    names: Sequence[str],
+    path: str | Path,
+    *,
+    examples: NDArray[np.uint8] | None = None,
+    example_titles: Sequence[str] | None = None,
+    title: str = "",
+    note: str = "",
+) -> Path:
+    """Draw crops of obstacles, tall ones first, and a row of examples.
+
+    Args:
+        crops: (h, w, 3) RGB or (h, w, 4) RGBA uint8, of any sizes; transparency shows a
+            chequerboard.
+        names: one per crop.
+        path: where the PNG goes; folders are made.
+        examples: (N, H, W, 3) uint8, people with a crop pasted.
+        example_titles: a line under every example.
+        title: heading; a general one if empty.
+        note: a sentence for the end of the explanation, such as what is not shown.
+
+    Returns:
+        The path of the PNG.
+
+    Raises:
+        ValueError: no crop, shapes or types that do not belong together, or a path that is no
+            ``.png``.
+    """
+    titles = check_titles(names, len(crops))
+    pairs = zip(titles, crops, strict=True)
+    shown = [_over_chequers(_check_crop(name, crop)) for name, crop in pairs]
+    if not shown:
+        raise ValueError("crops: expected at least one, got none")
+    groups = [
+        [
+            (image, name)
+            for image, name in zip(shown, titles, strict=True)
+            if _is_tall(image) == tall
+        ]
+        for tall in (True, False)
+    ]
+    cells = [
+        (group, _cell_of(group, height))
+        for group, height in zip(groups, (_TALL_HEIGHT, _WIDE_HEIGHT), strict=True)
+    ]
+    wanted = max(_width_of(len(group), cell) for group, cell in cells)
+    width = min(_MOST_WIDTH, max(_LEAST_WIDTH, wanted))
+    explanation = (
+        "Every crop with its name and height x width in pixels. By the reference's rules, tall "
+        "crops (h/w > 2) cover the full height of a training image, wide ones the full width. "
+        + note
+    )
+    heading = Heading.fit(title or "Occluders", explanation.strip(), width)
+    pasted = None if examples is None else check_images("examples", examples)
+    rows = [] if pasted is None else _example_rows(pasted, width)
+    height = heading.height + MARGIN
+    height += sum(_section_height(len(group), cell, width) for group, cell in cells)
+    height += _SECTION * bool(rows) + len(rows) * (_EXAMPLE_HEIGHT + _OCCLUDER_CAPTION)
+    canvas = Canvas(height, width)
+    canvas.heading(heading)
+    top = heading.height + _OCCLUDER_GAP // 2
+    for kind, (group, cell) in zip(("Tall", "Wide"), cells, strict=True):
+        if group:
+            _draw_section(canvas, f"{kind} crops: {len(group)}", group, cell, top)
+            top += _section_height(len(group), cell, width)
+    if pasted is not None:
+        lines = check_titles(example_titles, len(pasted))
+        _draw_examples(canvas, pasted, lines, rows, top)
+    return canvas.save(path)
+
+
+def _check_crop(name: str, crop: Pixels) -> Pixels:
+    array = np.asarray(crop)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (3, 4) or not array.size:
+        raise ValueError(
+            f"crop {name}: expected (h, w, 3) or (h, w, 4) uint8, got {array.shape} of "
+            f"{array.dtype}"
+        )
+    return array
+
+
+def _over_chequers(crop: Pixels) -> Pixels:
+    """Lay a crop with alpha on a chequerboard, as image editors do."""
+    if crop.shape[2] == 3:
+        return crop
+    rows, columns = np.indices(crop.shape[:2]) * _CHECKS // max(crop.shape[:2])
+    ground = np.where((rows + columns) % 2, 205.0, 245.0)[..., None]
+    alpha = crop[..., 3:] / 255.0
+    return np.rint(crop[..., :3] * alpha + ground * (1 - alpha)).astype(np.uint8)
+
+
+def _is_tall(image: Pixels) -> bool:
+    return image.shape[0] > 2 * image.shape[1]
+
+
+def _cell_of(group: list[tuple[Pixels, str]], height: int) -> tuple[int, int]:
+    """Return height and width that the pictures of a group need."""
+    widths = [image.shape[1] * height / image.shape[0] for image, _ in group]
+    return height, int(min(_WIDEST, max([_NARROWEST, *widths])))
+
+
+def _width_of(count: int, cell: tuple[int, int]) -> int:
+    return 2 * MARGIN + count * (cell[1] + _OCCLUDER_GAP) - _OCCLUDER_GAP
+
+
+def _columns(cell_width: int, width: int) -> int:
+    return max(1, (width - 2 * MARGIN + _OCCLUDER_GAP) // (cell_width + _OCCLUDER_GAP))
+
+
+def _section_height(count: int, cell: tuple[int, int], width: int) -> int:
+    if not count:
+        return 0
+    return _SECTION + math.ceil(count / _columns(cell[1], width)) * (cell[0] + _OCCLUDER_CAPTION)
+
+
+def _draw_section(
+    canvas: Canvas, title: str, group: list[tuple[Pixels, str]], cell: tuple[int, int], top: int
+) -> None:
+    height, width = cell
+    columns = _columns(width, canvas.width)
+    canvas.text(title, top + _SECTION / 2, MARGIN, size=15, bold=True)
+    for index, (image, name) in enumerate(group):
+        row, column = divmod(index, columns)
+        y = top + _SECTION + row * (height + _OCCLUDER_CAPTION)
+        x = MARGIN + column * (width + _OCCLUDER_GAP)
+        _draw_fitted(canvas, image, y, x, height, width)
+        middle = x + width / 2
+        canvas.text(
+            shorten(name, width + 4, _SMALL), y + height + 10, middle, size=_SMALL, align="center"
+        )
+        size = f"{image.shape[0]} x {image.shape[1]}"
+        canvas.text(size, y + height + 23, middle, size=_SMALL, color=GREY, align="center")
+
+
+def _draw_fitted(
+    canvas: Canvas, image: Pixels, top: int, left: int, height: int, width: int
+) -> None:
+    """Draw an image as large as its cell allows, at the cell's foot."""
+    scale = min(height / image.shape[0], width / image.shape[1])
+    shown_height = max(1, round(image.shape[0] * scale))
+    shown_width = max(1, round(image.shape[1] * scale))
+    y, x = top + height - shown_height, left + (width - shown_width) // 2
+    if scale > 1:  # what is there, not what a curve makes of it
+        size = (shown_width, shown_height)
+        pixels = np.ascontiguousarray(image)
+        image = cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    canvas.picture(image, y, x, shown_height, shown_width)
+    canvas.box(y - 0.5, x - 0.5, shown_height + 1, shown_width + 1, edge=PALE_GREY)
+
+
+def _example_rows(examples: Pixels, width: int) -> list[list[int]]:
+    shown = round(examples.shape[2] * _EXAMPLE_HEIGHT / examples.shape[1])
+    columns = _columns(max(shown, _NARROWEST), width)
+    return [
+        list(range(start, min(start + columns, len(examples))))
+        for start in range(0, len(examples), columns)
+    ]
+
+
+def _draw_examples(
+    canvas: Canvas, examples: Pixels, titles: list[str], rows: list[list[int]], top: int
+) -> None:
+    canvas.text("Pasted over people", top + _SECTION / 2, MARGIN, size=15, bold=True)
+    shown = round(examples.shape[2] * _EXAMPLE_HEIGHT / examples.shape[1])
+    room = max(shown, _NARROWEST)
+    for row, indices in enumerate(rows):
+        y = top + _SECTION + row * (_EXAMPLE_HEIGHT + _OCCLUDER_CAPTION)
+        for column, index in enumerate(indices):
+            x = MARGIN + column * (room + _OCCLUDER_GAP)
+            left = x + (room - shown) // 2
+            canvas.picture(examples[index], y, left, _EXAMPLE_HEIGHT, shown)
+            line = shorten(titles[index], room + 6, _SMALL)
+            canvas.text(
+                line,
+                y + _EXAMPLE_HEIGHT + 10,
+                x + room / 2,
+                size=_SMALL,
+                color=GREY,
+                align="center",
+            )

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from fed_plugin.cli.benchmark.cells import Cell
-from fed_plugin.cli.benchmark.plan import Plan
+from fed_plugin.benchmark.cells import Cell
+from fed_plugin.benchmark.plan import Plan
 from fed_plugin.retrieval.result import METRICS, Metric, Queries, Result
 
 PRELUDE = """

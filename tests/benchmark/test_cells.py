@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fed_plugin.cli.benchmark.cells import look, prepare, write_json, write_record
+from fed_plugin.benchmark.cells import look, prepare, write_json, write_record
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fed_plugin.cli.benchmark.plan import read_plan
+from fed_plugin.benchmark.plan import read_plan
 
 WHOLE = """
 name: ours

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import yaml
 
-from fed_plugin.cli.benchmark.plan import read_plan
-from fed_plugin.cli.benchmark.resolving import make_cells, other_cells
-from fed_plugin.installed_configs import find_config
+from fed_plugin.benchmark.plan import make_cells, other_cells, read_plan
+from fed_plugin.fastreid_adapter.config_files import find_config
 from fed_plugin.retrieval.feature_dump import FeatureDump
 
-PLANS = sorted((Path(__file__).parents[3] / "benchmarks" / "plans").glob("synthocc*.yml"))
+PLANS = sorted((Path(__file__).parents[2] / "benchmarks" / "plans").glob("synthocc*.yml"))
 
 
 @pytest.fixture

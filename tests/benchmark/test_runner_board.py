@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from fed_plugin.cli.benchmark.board import Board
-from fed_plugin.cli.training_process import TrainingProgress
+from fed_plugin.benchmark.runner import Board
+from fed_plugin.benchmark.training_process import TrainingProgress
 
 
 def test_nothing_is_known_at_first(make_cell):
@@ -50,7 +50,7 @@ def test_progress_lines_say_cells_time_and_loss(make_cell, make_result, capsys, 
     cell.folder.mkdir(parents=True)
     line = '{"iteration": 39, "eta_seconds": 30.0, "time": 0.5, "total_loss": 3.25}\n'
     (cell.folder / "metrics.json").write_text(line)
-    monkeypatch.setattr("fed_plugin.cli.benchmark.board.SECONDS_BETWEEN_LINES", {False: 0})
+    monkeypatch.setattr("fed_plugin.benchmark.runner.SECONDS_BETWEEN_LINES", {False: 0})
     board = Board(3, 1, {"A": [60.0]})
     board.begun(cell)
     board.show([(cell, 20.0)], [])

@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from fed_plugin.cli.benchmark import session
-from fed_plugin.cli.benchmark.devices import VISIBLE, choose_device, cuda_devices
-from fed_plugin.cli.benchmark.session import run_plan
+from fed_plugin.benchmark import runner
+from fed_plugin.benchmark.runner import VISIBLE, choose_device, cuda_devices, run_plan
 
 SEES = """
 (folder / "sees.json").write_text(json.dumps(os.environ.get("CUDA_VISIBLE_DEVICES")))
@@ -66,7 +65,7 @@ def test_without_a_choice_nothing_is_set(count_devices, seen, devices, jobs):
 
 
 def test_one_job_counts_no_devices(plan, make_cell, fake, monkeypatch):
-    monkeypatch.setattr(session, "cuda_devices", lambda: pytest.fail("nobody asked"))
+    monkeypatch.setattr(runner, "cuda_devices", lambda: pytest.fail("nobody asked"))
     assert run_plan(plan, [make_cell()], command=fake("finish()")) == 0
 
 

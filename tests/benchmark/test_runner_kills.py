@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from fed_plugin.cli.benchmark.lock import only_runner
-from fed_plugin.cli.benchmark.session import run_plan
+from fed_plugin.benchmark.runner import only_runner, run_plan
 
 CELL = """
-from fed_plugin.cli.benchmark.cell_process import end_with_the_runner
+from fed_plugin.benchmark.cells import end_with_the_runner
 end_with_the_runner()
 if folder.name == "seed1" and not (out / "go").exists():
     (folder / "result.json.part").write_text(result)
@@ -27,11 +26,11 @@ RUNNER = """
 import sys
 from pathlib import Path
 from fed_plugin.cli import benchmark
-from fed_plugin.cli.benchmark.cells import Cell
-from fed_plugin.cli.benchmark.lock import only_runner
-from fed_plugin.cli.benchmark.plan import Plan
-from fed_plugin.cli.benchmark.session import run_plan
-from fed_plugin.cli.mistakes import one_sentence_for_mistakes
+from fed_plugin.benchmark.cells import Cell
+from fed_plugin.benchmark.runner import only_runner
+from fed_plugin.benchmark.plan import Plan
+from fed_plugin.benchmark.runner import run_plan
+from fed_plugin.console import one_sentence_for_mistakes
 
 out, script, result = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 settings = {"SOLVER.MAX_EPOCH": 2}
@@ -59,7 +58,7 @@ def stopped_in_its_second_cell(plan, make_cell, fake):
         _, _, script, _, result = fake(CELL)(make_cell(), False)
         process = subprocess.Popen(
             [sys.executable, "-c", RUNNER, str(plan.out), script, result],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             stderr=subprocess.PIPE,
             text=True,
             # a shell's background jobs, and all they start, ignore Ctrl-C

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from fed_plugin.cli.benchmark import lock
-from fed_plugin.cli.benchmark.lock import only_runner
+from fed_plugin.benchmark import runner
+from fed_plugin.benchmark.runner import only_runner
 
 HOLD = """
 import subprocess, sys
 from pathlib import Path
-from fed_plugin.cli.benchmark.lock import only_runner
+from fed_plugin.benchmark.runner import only_runner
 with only_runner(Path(sys.argv[1])) as descriptor:
     if sys.argv[2] == "cell":
         subprocess.Popen(
@@ -49,7 +49,7 @@ def environment():
     import os
     from pathlib import Path
 
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 def test_a_second_runner_is_refused_with_the_first_ones_number(holder, tmp_path):
@@ -76,9 +76,9 @@ def test_cells_of_a_killed_runner_are_waited_for(holder, tmp_path, monkeypatch):
     first = holder("cell")
     first.kill()
     first.wait()
-    monkeypatch.setattr(lock, "PATIENCE", 0.0)
+    monkeypatch.setattr(runner, "PATIENCE", 0.0)
     with pytest.raises(RuntimeError, match="one runner at a time"), only_runner(tmp_path):
         pass
-    monkeypatch.setattr(lock, "PATIENCE", 60.0)
+    monkeypatch.setattr(runner, "PATIENCE", 60.0)
     with only_runner(tmp_path):
         pass

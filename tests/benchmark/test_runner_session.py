@@ -7,8 +7,8 @@ from datetime import datetime
 
 import pytest
 
-from fed_plugin.cli.benchmark.cells import look
-from fed_plugin.cli.benchmark.session import run_plan
+from fed_plugin.benchmark.cells import look
+from fed_plugin.benchmark.runner import run_plan
 
 FINISH = "finish()"
 FAIL_B = """

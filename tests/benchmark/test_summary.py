@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fed_plugin.cli.benchmark.summary import results_tables
+from fed_plugin.benchmark.summary import results_tables
 from fed_plugin.retrieval.protocol_card import ProtocolCard
 
 

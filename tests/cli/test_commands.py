@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from fed_plugin.cli import main
-from fed_plugin.installed_configs import find_config
+from fed_plugin.fastreid_adapter.config_files import find_config
 
 ROOT = Path(__file__).parents[2]
 

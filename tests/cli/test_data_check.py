@@ -145,7 +145,7 @@ def test_ctrl_c_says_that_nothing_is_lost(root, capsys, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fed_plugin.datasets.checking.scanning.inspect", interrupt)
+    monkeypatch.setattr("fed_plugin.datasets.image_facts.inspect", interrupt)
     assert main(["data", "check", "SynthOcc"]) == 130
     assert "what was read is remembered" in capsys.readouterr().err
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from fed_plugin.cli import main
-from fed_plugin.datasets import occluded_duke_builder
+from fed_plugin.datasets import occluded_duke
 
 NAMES = {
     "train.list": ["0001_c2_f0000001.jpg"],
@@ -24,7 +24,7 @@ def words(tmp_path, monkeypatch):
     """Words of a build whose lists are the published ones, as far as the command knows."""
     rules = []
     (tmp_path / "lists").mkdir()
-    for rule in occluded_duke_builder.LISTS:
+    for rule in occluded_duke.LISTS:
         data = "\n".join(NAMES[rule.file]).encode()
         (tmp_path / "lists" / rule.file).write_bytes(data)
         sha256 = hashlib.sha256(data).hexdigest()
@@ -34,8 +34,8 @@ def words(tmp_path, monkeypatch):
             Image.new("RGB", (8, 16), (len(rules), 0, 0)).save(
                 tmp_path / "duke" / rule.folder / name
             )
-    build = functools.partial(occluded_duke_builder.build_occluded_duke, rules=tuple(rules))
-    monkeypatch.setattr(occluded_duke_builder, "build_occluded_duke", build)
+    build = functools.partial(occluded_duke.build_occluded_duke, rules=tuple(rules))
+    monkeypatch.setattr(occluded_duke, "build_occluded_duke", build)
     sources = ["--duke", str(tmp_path / "duke"), "--lists", str(tmp_path / "lists")]
     return ["data", "build-occluded-duke", *sources, "--out", str(tmp_path / "Occluded_Duke")]
 
@@ -54,7 +54,7 @@ def test_ctrl_c_says_how_to_go_on(words, monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fed_plugin.datasets.occluded_duke_builder.building.inspect", interrupt)
+    monkeypatch.setattr("fed_plugin.datasets.occluded_duke.inspect", interrupt)
     assert main(words) == 130
     assert "the same command goes on from here" in capsys.readouterr().err
     monkeypatch.undo()

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from fed_plugin.cli import main
-from fed_plugin.retrieval.comparison import compare_results
-from fed_plugin.retrieval.evaluation import evaluate_dump
+from fed_plugin.retrieval.evaluation import compare_results, evaluate_dump
 from fed_plugin.retrieval.feature_dump import FeatureDump
-from fed_plugin.retrieval.paired_tests import holm_adjusted
+from fed_plugin.retrieval.intervals import holm_adjusted
 from fed_plugin.retrieval.result import Result
 
 

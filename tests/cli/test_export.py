@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from fed_plugin.cli import main
-from fed_plugin.fastreid_adapter.exporting import ExportedFile, export, formats
+from fed_plugin.fastreid_adapter import exporting
+from fed_plugin.fastreid_adapter.exporting import ExportedFile
 
 LEAF = "synthocc_vit_tiny"
 
@@ -76,8 +77,8 @@ def test_the_checkpoint_is_not_written_over(command, tmp_path, capsys):
 
 
 def test_a_missing_package_is_named_with_what_installs_it(command, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(formats, "find_spec", lambda name: None if name == "onnxscript" else name)
-    monkeypatch.setattr(formats, "EXPORTS", True)
+    monkeypatch.setattr(exporting, "find_spec", lambda name: None if name == "onnxscript" else name)
+    monkeypatch.setattr(exporting, "EXPORTS", True)
     assert command(format="onnx") == 1
     error = capsys.readouterr().err
     assert "--format onnx needs the packages onnx, onnxscript, onnxruntime" in error
@@ -88,7 +89,7 @@ def test_a_file_above_the_limit_leaves_what_was_there(command, tmp_path, capsys,
     (tmp_path / "a.pt").write_text("mine")
     assert command() == 1
     assert "exists already; try another name, or --force" in capsys.readouterr().err
-    monkeypatch.setattr(export, "LIMIT", -1.0)
+    monkeypatch.setattr(exporting, "LIMIT", -1.0)
     assert command("--force") == 1
     assert "answers otherwise than the model" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]

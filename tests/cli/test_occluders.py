@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fed_plugin.cli import main
-from fed_plugin.cli.data.occluder_supervision import measure_supervision, say_supervision
+from fed_plugin.cli.occluder_quality import measure_supervision, say_supervision
 from fed_plugin.datasets.occluder_sets import Crop, read_manifest, write_set
 from fed_plugin.transforms import OccluderSet
 
@@ -115,7 +115,7 @@ def test_ctrl_c_leaves_no_set_and_says_so(tmp_path, occluders, monkeypatch):
         assert len(os.listdir(tmp_path)) == 1  # the crops are written, the manifest is not
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fed_plugin.cli.data.occluder_build.measure", interrupt)
+    monkeypatch.setattr("fed_plugin.cli.occluders.measure", interrupt)
     status, _, err = occluders("build", "--drawn", 3, "--out", tmp_path / "set")
     assert status == 130 and "interrupted; no half-written set is left" in err
     assert os.listdir(tmp_path) == []

@@ -77,7 +77,7 @@ def test_visibility_needs_a_model_that_estimates_it(synthocc_root, tmp_path, cap
     from fastreid.engine import DefaultTrainer
     from fastreid.utils.checkpoint import Checkpointer
 
-    from fed_plugin.installed_configs import find_config
+    from fed_plugin.fastreid_adapter.config_files import find_config
 
     photo = str(next((synthocc_root / "SynthOcc" / "query").glob("*.jpg")))
     out = tmp_path / "v.png"
@@ -107,7 +107,7 @@ def test_neighbors_of_a_training_and_of_models_that_diffuse_nothing(on_synthocc,
     from fastreid.engine import DefaultTrainer
     from fastreid.utils.checkpoint import Checkpointer
 
-    from fed_plugin.installed_configs import find_config
+    from fed_plugin.fastreid_adapter.config_files import find_config
 
     def checkpoint(name, *overrides):
         cfg = get_cfg()
@@ -179,8 +179,8 @@ def test_curves_of_two_runs(tmp_path, capsys):
 
 def test_a_pages_contributions_are_the_cosines(dump):
     """The sheet refuses contributions that do not add up; here they are those of a real model."""
+    from fed_plugin.retrieval.distances import part_contributions
     from fed_plugin.retrieval.feature_dump import FeatureDump
-    from fed_plugin.retrieval.part_matching import part_contributions
 
     loaded = FeatureDump.load(dump())
     unit = loaded.features / np.linalg.norm(loaded.features, axis=1, keepdims=True)

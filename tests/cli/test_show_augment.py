@@ -26,12 +26,12 @@ def show(on_synthocc, tmp_path, capsys):
 
 
 def test_the_sheet_shows_what_the_loader_yields(show, monkeypatch):
-    from fed_plugin.fastreid_adapter import training_images
+    from fed_plugin.fastreid_adapter import loaders
 
     seen = []
-    stock = training_images.first_training_images
+    stock = loaders.first_training_images
     monkeypatch.setattr(
-        training_images,
+        loaders,
         "first_training_images",
         lambda cfg, count: seen.append(stock(cfg, count)) or seen[0],
     )

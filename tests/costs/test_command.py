@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from fed_plugin.cli import costs, main
-from fed_plugin.cli.costs_table import costs_table
-from fed_plugin.fastreid_adapter import costs as measuring
+from fed_plugin.cli import main
+from fed_plugin.costs import command as command_module
+from fed_plugin.costs import measure as measuring
+from fed_plugin.costs.command import costs_table
 from fed_plugin.retrieval.feature_dump import FeatureDump
 
 SMALL = {
@@ -128,7 +129,7 @@ def test_ctrl_c_leaves_the_old_file_as_it_was(command, tmp_path, monkeypatch, ca
     (tmp_path / "out" / "costs.json").write_text("old")
     assert command() == 130
     assert (tmp_path / "out" / "costs.json").read_text() == "old"
-    assert costs.INTERRUPTED in capsys.readouterr().err
+    assert command_module.INTERRUPTED in capsys.readouterr().err
     assert os.listdir(tmp_path / "out") == ["costs.json"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fastreid.modeling import build_model
 
-from fed_plugin.fastreid_adapter.costs import MEASURED, SETTINGS, CostedMethod, measure_costs
+from fed_plugin.costs.measure import MEASURED, SETTINGS, CostedMethod, measure_costs
 
 LEAVES = {"baseline": "synthocc_vit_tiny_baseline", "FED": "synthocc_vit_tiny"}
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models import resnet18
 
-from fed_plugin.fastreid_adapter.costs.counting import count_macs, tensors_read
+from fed_plugin.costs.measure import count_macs, tensors_read
 from fed_plugin.modeling.vit import TokenViT, ViTSize
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fed_plugin.fastreid_adapter.costs.interleaving import ratios, spread, time_in_turns
+from fed_plugin.costs.measure import ratios, spread, time_in_turns
 
 
 class Machine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from fed_plugin.fastreid_adapter.costs.peak_memory import peak_above_before, storage_bytes
+from fed_plugin.costs.measure import peak_above_before, storage_bytes
 
 MEGA = 1_000_000
 CPU = torch.device("cpu")

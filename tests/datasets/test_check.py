@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fed_plugin.datasets.checking import FactsCache, check, find_targets, list_hash
-from fed_plugin.datasets.layouts import read_splits
-from fed_plugin.datasets.published import Published
+from fed_plugin.datasets.check import check, find_targets
+from fed_plugin.datasets.findings import list_hash
+from fed_plugin.datasets.image_facts import FactsCache
+from fed_plugin.datasets.splits import Published, read_splits
 
 TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fed_plugin.datasets import LAYOUTS
-from fed_plugin.datasets.checking.listings import list_layout
+from fed_plugin.datasets.check import list_layout
 
 
 def test_a_refused_split_names_empty_folders_too(tmp_path, draw_tree):

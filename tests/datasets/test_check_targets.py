@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from fed_plugin.datasets.checking import check, find_targets
+from fed_plugin.datasets.check import check, find_targets
 from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.posetrack import CROPS
-from fed_plugin.datasets.published import Published
+from fed_plugin.datasets.splits import Published
 
 
 def found(words, root="nowhere"):
@@ -110,7 +110,7 @@ def counts_of_the_fixture(monkeypatch, **names):
 
     counts = {"train": Published(3), "query": Published(2), "gallery": Published(3)}
     changed = {**LAYOUTS, **{n: replace(LAYOUTS[n], published=counts) for n in names.values()}}
-    monkeypatch.setattr("fed_plugin.datasets.checking.targets.LAYOUTS", changed)
+    monkeypatch.setattr("fed_plugin.datasets.check.LAYOUTS", changed)
 
 
 def test_a_benchmark_in_a_folder_of_another_name_is_known_by_its_files(duke, monkeypatch):
@@ -196,19 +196,19 @@ def test_a_file_that_is_no_table_is_no_data_set(tmp_path):
     [
         (
             [f"Occluded_Duke/{split}/0001_c1_f1.jpg" for split in ("query", "bounding_box_test")],
-            ["FASTREID_DATASETS={root} python -m fed_plugin train --config-file "
+            ["FASTREID_DATASETS={root} fed-plugin train --config-file "
              "occluded_duke_vit_base"],
         ),
         (
             ["OccludedREID/query/001_01.jpg", "OccludedREID/gallery/001_01.jpg"],
-            ["FASTREID_DATASETS={root} python -m fed_plugin train --config-file "
+            ["FASTREID_DATASETS={root} fed-plugin train --config-file "
              "market1501_vit_base DATASETS.TESTS '(\"Occluded_REID\",)'",
              "(it has no training images: Market1501 has to lie in {root}, too)"],
         ),
         (
             ["Market1501/query/0001_c1s1_000001_01.jpg"],
             ["ln -s Market1501 {root}/Market-1501-v15.09.15",
-             "FASTREID_DATASETS={root} python -m fed_plugin train --config-file "
+             "FASTREID_DATASETS={root} fed-plugin train --config-file "
              "market1501_vit_base"],
         ),
     ],
@@ -221,8 +221,8 @@ def test_how_to_train_is_told(tmp_path, draw, paths, lines):
 
 
 def test_the_configs_named_are_installed():
-    from fed_plugin.datasets.checking import training
-    from fed_plugin.installed_configs import find_config
+    from fed_plugin.datasets import check as check_module
+    from fed_plugin.fastreid_adapter.config_files import find_config
 
-    for name in [*training._CONFIGS.values(), training._OWN_CONFIG]:
+    for name in [*check_module._CONFIGS.values(), check_module._OWN_CONFIG]:
         assert os.path.isfile(find_config(name))

@@ -20,7 +20,7 @@ from fed_plugin.datasets.fingerprints import (
     near_pairs,
     perceptual_hash,
 )
-from fed_plugin.datasets.synthocc import build_synthocc
+from fed_plugin.synthocc import build_synthocc
 
 
 @pytest.fixture(scope="module")

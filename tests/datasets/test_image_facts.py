@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fed_plugin.datasets.checking import Facts, inspect, inspection
+from fed_plugin.datasets import image_facts
 from fed_plugin.datasets.fingerprints import content_hash, mean_colors, perceptual_hash
+from fed_plugin.datasets.image_facts import Facts, inspect
 
 FEW = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -172,7 +173,7 @@ def test_an_image_that_would_fill_the_memory_is_named_and_not_decoded(tmp_path, 
 
 
 def test_a_very_long_file_is_hashed_and_not_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(inspection, "_MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(image_facts, "_MAX_BYTES", 1 << 20)
     data = bytes(1 << 20) + b"1"
     facts = inspected(tmp_path, data)
     assert facts.problem == "over 1 MiB" and facts.sha256 == content_hash(tmp_path / "a.jpg")

@@ -6,9 +6,8 @@ import sqlite3
 
 import pytest
 
-from fed_plugin.datasets.checking import Facts, FactsCache, default_cache
-from fed_plugin.datasets.checking import cache as cache_module
-from fed_plugin.datasets.checking.cache import stamp_of
+from fed_plugin.datasets import image_facts as cache_module
+from fed_plugin.datasets.image_facts import Facts, FactsCache, default_cache, stamp_of
 
 FACTS = Facts("ab", 7, "0f", 32, 64, ("palette",))
 

@@ -5,9 +5,8 @@ import signal
 
 import pytest
 
-from fed_plugin.datasets.checking import FactsCache, scanning
-from fed_plugin.datasets.checking.cache import stamp_of
-from fed_plugin.datasets.checking.scanning import scan
+from fed_plugin.datasets import image_facts
+from fed_plugin.datasets.image_facts import FactsCache, scan, stamp_of
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def cache(tmp_path):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(scanning, "_CHUNK", 2)
+    monkeypatch.setattr(image_facts, "_CHUNK", 2)
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -46,9 +45,9 @@ def test_several_processes_find_what_one_finds(images):
 def test_a_second_scan_reads_no_sound_file_again(images, cache, monkeypatch):
     first = scan(images, cache=cache)
     read = []
-    real = scanning.inspect
+    real = image_facts.inspect
     monkeypatch.setattr(
-        scanning, "inspect", lambda path, decode: read.append(path) or real(path, decode=decode)
+        image_facts, "inspect", lambda path, decode: read.append(path) or real(path, decode=decode)
     )
     second = scan(images, cache=cache)
     assert read == [images[6]]  # a broken link may be mended without a trace
@@ -65,7 +64,7 @@ def test_a_changed_file_alone_is_read_again(images, cache, picture):
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_remembered(images, cache, monkeypatch):
-    real = scanning.inspect
+    real = image_facts.inspect
 
     def change(path, decode):
         facts = real(path, decode=decode)
@@ -73,7 +72,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_remembered(images, cache, m
         return facts
 
     before = {path: stamp_of(path) for path in images[:3]}
-    monkeypatch.setattr(scanning, "inspect", change)
+    monkeypatch.setattr(image_facts, "inspect", change)
     scan(images[:3], cache=cache)
     monkeypatch.undo()
     assert cache.recall(before, decoded=True) == {}
@@ -95,7 +94,7 @@ def test_ctrl_c_keeps_what_was_read(images, cache):
 def test_a_process_that_dies_costs_no_file(images, monkeypatch, caplog):
     """As in a shell's stdin, where nothing can be spawned."""
     alone = scan(images, workers=1)
-    monkeypatch.setattr(scanning, "_leave_ctrl_c", _die)
+    monkeypatch.setattr(image_facts, "_leave_ctrl_c", _die)
     assert scan(images, workers=2) == alone
     assert "worker processes ended early" in caplog.text
 

@@ -89,7 +89,7 @@ def test_who_lacks_occluded_duke_reads_that_duke_was_withdrawn(tmp_path):
 
 
 def test_who_lacks_synthocc_reads_how_to_draw_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match="python -m fed_plugin data synth --size small"):
+    with pytest.raises(FileNotFoundError, match="fed-plugin data synth --size small"):
         read_splits(LAYOUTS["SynthOcc"], str(tmp_path))
 
 

@@ -12,16 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fed_plugin.datasets.checking import check, find_targets
+from fed_plugin.datasets import occluded_duke
+from fed_plugin.datasets.check import check, find_targets
 from fed_plugin.datasets.layouts import OCCLUDED_DUKE
-from fed_plugin.datasets.occluded_duke_builder import (
-    LISTS,
-    WITHDRAWN,
-    build_occluded_duke,
-    building,
-    read_lists,
-)
-from fed_plugin.datasets.published import Published
+from fed_plugin.datasets.occluded_duke import LISTS, WITHDRAWN, build_occluded_duke, read_lists
+from fed_plugin.datasets.splits import Published
 
 TRAIN, QUERY, GALLERY = (rule.folder for rule in LISTS)
 NAMES = {
@@ -184,7 +179,7 @@ def test_a_kill_while_writing_leaves_nothing_that_looks_whole(
     def stop(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(building, "inspect", stop)
+    monkeypatch.setattr(occluded_duke, "inspect", stop)
     with pytest.raises(KeyboardInterrupt):
         build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
     assert set(files(tmp_path / "out")) == {"occluded_duke.started.json"}

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from fed_plugin.datasets.own import SplitRule, read_own_data
+from fed_plugin.datasets.own_data import read_own_data
+from fed_plugin.datasets.own_split import SplitRule
 
 PEOPLE = ["ann", "bob", "carl", "dora", "eve", "frank"]
 

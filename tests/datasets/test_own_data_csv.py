@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from fed_plugin.datasets.own.csv_table import read_table
+from fed_plugin.datasets.own_data import read_table
 
 ROWS = "path,pid,camid,split\n1.jpg,ann,1,train\n2.jpg,bob,1,query\n3.jpg,bob,2,gallery\n"
 

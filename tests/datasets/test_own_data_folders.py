@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from fed_plugin.datasets.own.folders import read_folder
+from fed_plugin.datasets.own_data import read_folder
 
 FLAT = [f"{pid:04d}_c{camera}s1_00{camera}_00.jpg" for pid in (3, 7, 12) for camera in (1, 2)]
 

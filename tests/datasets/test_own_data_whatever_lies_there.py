@@ -10,9 +10,8 @@ import tempfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fed_plugin.datasets.own import SplitRule, read_own_data
-from fed_plugin.datasets.own.division import divide
-from fed_plugin.datasets.own.records import Record
+from fed_plugin.datasets.own_data import read_own_data
+from fed_plugin.datasets.own_split import Record, SplitRule, divide
 
 SETTINGS = settings(max_examples=60, deadline=None)
 LETTERS = st.characters(exclude_characters="/\0", exclude_categories=("Cs",))

@@ -5,9 +5,14 @@ import random
 
 import pytest
 
-from fed_plugin.datasets.own import SplitRule
-from fed_plugin.datasets.own.records import Record, canonical, numbered
-from fed_plugin.datasets.own.splitting import identities_to_test, queries_of
+from fed_plugin.datasets.own_split import (
+    Record,
+    SplitRule,
+    canonical,
+    identities_to_test,
+    numbered,
+    queries_of,
+)
 
 PEOPLE = [f"person {number}" for number in range(1000)]
 

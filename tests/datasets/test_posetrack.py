@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from fed_plugin.datasets import LAYOUTS, list_split, occluded_posetrack, scan_split
-from fed_plugin.datasets.posetrack_crops import cut_crops
-from fed_plugin.datasets.posetrack_lists import listed_detections
+from fed_plugin.datasets.posetrack import cut_crops, listed_detections
 
 LIST = "occluded_posetrack_reid/val_dataset_sampling.json"
 CROPS = "occluded_posetrack_reid/images"

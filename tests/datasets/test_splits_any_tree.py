@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fed_plugin.datasets import LAYOUTS, scan_split
 from fed_plugin.datasets.listing import is_hidden, printable, scan_folder
-from fed_plugin.datasets.posetrack_lists import listed_detections
+from fed_plugin.datasets.posetrack import listed_detections
 
 SETTINGS = settings(max_examples=80, deadline=None)
 LETTERS = st.characters(exclude_characters="/\0", exclude_categories=("Cs",))

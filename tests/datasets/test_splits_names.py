@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fed_plugin.datasets.names import (
+from fed_plugin.datasets.splits import (
     DUKE_NAMES,
     ILIDS_NAMES,
     MARKET_NAMES,

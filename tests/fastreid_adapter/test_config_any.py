@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fed_plugin.fastreid_adapter.key_checks import CHOICES, KINDS, value_of
+from fed_plugin.fastreid_adapter.config import CHOICES, KINDS, value_of
 from fed_plugin.transforms.placement_rule import PLACEMENTS
 
 MORE = int(os.environ.get("FED_PLUGIN_EXAMPLES", "0"))

@@ -14,8 +14,11 @@ from fastreid.engine import DefaultTrainer
 from fastreid.modeling.backbones import BACKBONE_REGISTRY
 from PIL import Image
 
-from fed_plugin.fastreid_adapter.config_checks import check_config
-from fed_plugin.fastreid_adapter.training_checks import check_training, extend_stock_trainer
+from fed_plugin.fastreid_adapter.config_checks import (
+    check_config,
+    check_training,
+    extend_stock_trainer,
+)
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "FED"
 BASELINE = "synthocc_vit_tiny_baseline"

@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 from fastreid.config import get_cfg
 
-from fed_plugin.fastreid_adapter.config_checks import check_config
-from fed_plugin.fastreid_adapter.host_key_checks import KINDS, TRAINING, check_host_keys
-from fed_plugin.fastreid_adapter.training_checks import check_training
+from fed_plugin.fastreid_adapter.config_checks import (
+    KINDS,
+    TRAINING,
+    check_config,
+    check_host_keys,
+    check_training,
+)
 
 NAN = float("nan")
 BAD = {

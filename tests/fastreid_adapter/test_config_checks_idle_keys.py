@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from fed_plugin.fastreid_adapter.idle_keys import warn_of_idle_keys
+from fed_plugin.fastreid_adapter.config_checks import warn_of_idle_keys
 
 BASELINE = "synthocc_vit_tiny_baseline"
 NPO = ("INPUT.EXTRA_TRANSFORMS", ("NPOAugmentation",))

@@ -7,9 +7,8 @@ import re
 import pytest
 from fastreid.config import CfgNode, get_cfg
 
-from fed_plugin.fastreid_adapter.config import declare
+from fed_plugin.fastreid_adapter.config import KINDS, check_keys, check_value, declare, value_of
 from fed_plugin.fastreid_adapter.config_checks import check_config
-from fed_plugin.fastreid_adapter.key_checks import KINDS, check_keys, check_value, value_of
 
 NAN, INF = float("nan"), float("inf")
 NO_SHARE = (-0.1, 1.1, NAN, INF, True, "0.5")

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import projects_registry  # noqa: F401 - it mends the host before the host is imported
-
-# isort: split
 import logging
 
 import pytest
@@ -10,7 +7,11 @@ from fastreid.config import get_cfg
 from fastreid.data import build
 from PIL import Image
 
-from fed_plugin.fastreid_adapter.protocol import check_p_dukemtmc, p_dukemtmc_protocol
+import projects_registry  # noqa: F401 - it mends the host before the host is imported
+from fed_plugin.fastreid_adapter.config import check_p_dukemtmc, p_dukemtmc_protocol
+
+# isort: split
+
 
 P, MARKET = "P_DukeMTMC", "Market1501"
 FILES = (

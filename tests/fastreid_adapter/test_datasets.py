@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import projects_registry  # noqa: F401 - it mends the host before the host is imported
-
-# isort: split
 import importlib
 import logging
 import os
@@ -19,8 +16,12 @@ from fastreid.data.datasets.bases import ImageDataset
 from fastreid.evaluation.rank import evaluate_rank
 from PIL import Image
 
-from fed_plugin.datasets.posetrack_crops import cut_crops
+import projects_registry  # noqa: F401 - it mends the host before the host is imported
+from fed_plugin.datasets.posetrack import cut_crops
 from fed_plugin.fastreid_adapter import datasets as adapter
+
+# isort: split
+
 
 NAMES = (
     "Occluded_Duke",

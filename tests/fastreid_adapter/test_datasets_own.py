@@ -17,16 +17,16 @@ from fastreid.data.datasets.bases import ImageDataset
 from fastreid.engine import DefaultTrainer
 from PIL import Image
 
-from fed_plugin.fastreid_adapter import own_dataset
-from fed_plugin.fastreid_adapter.loader_config import as_current
-from fed_plugin.fastreid_adapter.own_dataset import FolderReID
+from fed_plugin.fastreid_adapter import datasets
+from fed_plugin.fastreid_adapter.datasets import FolderReID
+from fed_plugin.fastreid_adapter.loaders import as_current
 
 PEOPLE = ["ann", "bob", "carl", "dora", "eve", "frank", "gina", "hugo"]
 
 
 @pytest.fixture(autouse=True)
 def nothing_explained(monkeypatch):
-    monkeypatch.setattr(own_dataset, "_explained", set())
+    monkeypatch.setattr(datasets, "_explained", set())
 
 
 @pytest.fixture(scope="module")
@@ -196,13 +196,13 @@ def test_data_without_the_split_that_is_asked_for_say_so(tmp_path, files, key, s
 
 def test_importing_the_module_again_registers_nothing_twice(photos):
     before = DATASET_REGISTRY.get("FolderReID")
-    importlib.reload(own_dataset)
+    importlib.reload(datasets)
     assert DATASET_REGISTRY.get("FolderReID") is before
 
 
 def test_a_name_somebody_else_registered_stays_theirs_and_a_warning_says_so(caplog, monkeypatch):
     theirs = type("FolderReID", (ImageDataset,), {"__module__": "somebody.elses"})
     monkeypatch.setitem(DATASET_REGISTRY._obj_map, "FolderReID", theirs)
-    importlib.reload(own_dataset)
+    importlib.reload(datasets)
     assert DATASET_REGISTRY.get("FolderReID") is theirs
     assert "FolderReID is already registered by somebody.elses" in caplog.text

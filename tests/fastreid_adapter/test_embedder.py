@@ -14,8 +14,8 @@ from fastreid.utils.checkpoint import Checkpointer
 from PIL import Image
 
 from fed_plugin import Embedder
-from fed_plugin.fastreid_adapter.description import describe_test_set
-from fed_plugin.fastreid_adapter.photos import BrokenPhotoError
+from fed_plugin.fastreid_adapter.embedder import BrokenPhotoError
+from fed_plugin.fastreid_adapter.extract import describe_test_set
 
 
 @pytest.fixture

@@ -13,14 +13,12 @@ from fastreid.data.build import build_reid_test_loader
 
 from fed_plugin import __version__
 from fed_plugin.fastreid_adapter import exporting
-from fed_plugin.fastreid_adapter.description import describe_test_set
 from fed_plugin.fastreid_adapter.embedder import Embedder
-from fed_plugin.fastreid_adapter.exporting import checking, export, formats, graph, rank1, writers
-from fed_plugin.fastreid_adapter.trained_model import load_trained
+from fed_plugin.fastreid_adapter.extract import describe_test_set, load_trained
 
 BASELINE = "synthocc_vit_tiny_baseline"
 FORMATS = ["torchscript"]
-if formats.EXPORTS:
+if exporting.EXPORTS:
     FORMATS.append("torch-export")
     try:
         exporting.check_format("onnx")
@@ -137,7 +135,7 @@ def test_mirror_images_count_for_visibility_too(trained, tmp_path, photos, forma
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("format", [name for name in FORMATS if name in formats.INT8_FORMATS])
+@pytest.mark.parametrize("format", [name for name in FORMATS if name in exporting.INT8_FORMATS])
 def test_int8_takes_mirror_images(trained, tmp_path, format):
     cfg = trained(
         *("TEST.FLIP.ENABLED", True, "MODEL.FED.VIT.EMBED_DIM", 128, "MODEL.BACKBONE.FEAT_DIM", 128)
@@ -203,8 +201,8 @@ def test_bf16_of_the_config_is_not_exported(trained, tmp_path):
 def test_weights_of_training_stay_out(trained):
     model = load_trained(trained("MODEL.HEADS.NUM_CLASSES", 50))
     example = torch.zeros(2, 64, 32, 3, dtype=torch.uint8)
-    whole = graph.DeployedModel(model).eval()
-    lean = graph.without_training_weights(whole, example)
+    whole = exporting.DeployedModel(model).eval()
+    lean = exporting.without_training_weights(whole, example)
     names = {name for name, _ in [*lean.named_parameters(), *lean.named_buffers()]}
     assert not any("memories" in name or "classifier" in name or "fdm" in name for name in names)
     assert {"model.heads.oem.reduce.weight", "model.pixel_mean"} <= names
@@ -213,12 +211,12 @@ def test_weights_of_training_stay_out(trained):
 
 
 def test_a_file_that_answers_otherwise_is_not_kept(trained, tmp_path, monkeypatch):
-    right = graph.DeployedModel.forward
+    right = exporting.DeployedModel.forward
 
     def wrong(self, images):
         return tuple(out + 2e-4 for out in right(self, images))
 
-    monkeypatch.setattr(graph.DeployedModel, "forward", wrong)
+    monkeypatch.setattr(exporting.DeployedModel, "forward", wrong)
     cfg = trained()
     (tmp_path / "out").mkdir()
     with pytest.raises(ValueError, match=r"answers otherwise than .*, by 0\.0002 on .* 1e-04"):
@@ -227,12 +225,12 @@ def test_a_file_that_answers_otherwise_is_not_kept(trained, tmp_path, monkeypatc
 
 
 def test_numbers_that_are_none_are_refused_too():
-    nan = checking.Difference("drawn", float("nan"), 1.0)
-    good = checking.Difference("random", 0.0, 1.0)
+    nan = exporting.Difference("drawn", float("nan"), 1.0)
+    good = exporting.Difference("random", 0.0, 1.0)
     for precision in ("float32", "int8"):
-        export._refuse((good,), precision, "onnx")
+        exporting._refuse((good,), precision, "onnx")
         with pytest.raises(ValueError, match="by nan on drawn images"):
-            export._refuse((good, nan), precision, "onnx")
+            exporting._refuse((good, nan), precision, "onnx")
 
 
 def test_the_check_sees_every_output_batch_and_kind():
@@ -241,7 +239,7 @@ def test_the_check_sees_every_output_batch_and_kind():
         return {"descriptor": means / means.clip(1), "visibility": means / 255}
 
     for name in ("descriptor", "visibility"):
-        for count in checking.BATCHES:
+        for count in exporting.BATCHES:
 
             def file(images, name=name, count=count):
                 said = model(images)
@@ -249,30 +247,32 @@ def test_the_check_sees_every_output_batch_and_kind():
                     said[name][-1] += 0.5
                 return said
 
-            found = checking.differences(file, model, (64, 32))
+            found = exporting.differences(file, model, (64, 32))
             assert [round(one.greatest, 3) for one in found] == [0.5, 0.5]
     with pytest.raises(ValueError, match=r"the written file answers .* expected"):
-        checking.differences(
+        exporting.differences(
             lambda images: {"descriptor": model(images)["descriptor"]}, model, (64, 32)
         )
 
 
 def test_drawn_images_are_people_some_of_them_occluded():
-    drawn, random = checking.drawn_images((64, 32)), checking.random_images((64, 32))
+    drawn, random = exporting.drawn_images((64, 32)), exporting.random_images((64, 32))
     assert drawn.shape == random.shape == (12, 64, 32, 3)
     assert drawn.dtype == random.dtype == np.uint8
     assert len(np.unique(drawn.reshape(12, -1), axis=0)) == 12
     assert random[1:-1].std() > 70 > drawn.std(axis=(1, 2)).mean() > 5
 
 
-@pytest.mark.parametrize("format", [name for name in FORMATS if name in formats.INT8_FORMATS])
+@pytest.mark.parametrize("format", [name for name in FORMATS if name in exporting.INT8_FORMATS])
 def test_int8_is_smaller_near_and_its_rank1_is_measured(trained, on_synthocc, tmp_path, format):
     cfg = trained("MODEL.FED.VIT.EMBED_DIM", 128, "MODEL.BACKBONE.FEAT_DIM", 128)
     said = exporting.export_model(cfg, format, tmp_path / "int8", {}, int8=True)
     assert said.about["precision"] == "int8" and max(x.greatest for x in said.float32) < 1e-5
     assert all(1e-4 < one.greatest < 0.1 and one.cosine > 0.99 for one in said.int8)
     example = torch.zeros(2, 64, 32, 3, dtype=torch.uint8)
-    lean = graph.without_training_weights(graph.DeployedModel(load_trained(cfg)).eval(), example)
+    lean = exporting.without_training_weights(
+        exporting.DeployedModel(load_trained(cfg)).eval(), example
+    )
     floats = sum(4 * parameter.numel() for parameter in lean.parameters())
     assert (tmp_path / "int8").stat().st_size < 0.6 * floats
     described = describe_test_set(cfg, "SynthOcc")
@@ -292,10 +292,10 @@ def test_int8_is_smaller_near_and_its_rank1_is_measured(trained, on_synthocc, tm
 def test_a_file_gets_the_photos_that_the_model_got(tiny_cfg, on_synthocc):
     loader, _ = build_reid_test_loader(tiny_cfg(), dataset_name="SynthOcc")
     images = next(iter(loader))["images"]
-    back = torch.from_numpy(rank1.as_photos(images)).permute(0, 3, 1, 2).float()
+    back = torch.from_numpy(exporting.as_photos(images)).permute(0, 3, 1, 2).float()
     assert torch.equal(back, images) and images.std() > 5
     with pytest.raises(ValueError, match="no uint8 photos"):
-        rank1.as_photos(images + 0.5)
+        exporting.as_photos(images + 0.5)
 
 
 def test_what_cannot_be_written_is_refused_before_the_model_is_built(
@@ -308,11 +308,11 @@ def test_what_cannot_be_written_is_refused_before_the_model_is_built(
     ):
         with pytest.raises(ValueError, match=message):
             exporting.export_model(cfg, name, tmp_path / "a", {}, int8=int8)
-    monkeypatch.setattr(formats, "find_spec", lambda name: None)
-    monkeypatch.setattr(formats, "EXPORTS", True)
+    monkeypatch.setattr(exporting, "find_spec", lambda name: None)
+    monkeypatch.setattr(exporting, "EXPORTS", True)
     with pytest.raises(ValueError, match=r"needs the packages .* pip install 'fed_plugin\[onnx\]'"):
         exporting.export_model(cfg, "onnx", tmp_path / "a", {})
-    monkeypatch.setattr(formats, "EXPORTS", False)
+    monkeypatch.setattr(exporting, "EXPORTS", False)
     with pytest.raises(ValueError, match=r"expected PyTorch 2\.6 or later"):
         exporting.export_model(cfg, "torch-export", tmp_path / "a", {})
 
@@ -336,7 +336,7 @@ def test_int8_needs_a_linear_layer():
     training_alone.weight = None
     for model in (torch.nn.Conv2d(3, 4, 1), training_alone):
         with pytest.raises(ValueError, match="--int8: expected a model with linear layers"):
-            writers._int8_linears(torch.nn.Sequential(model))
+            exporting._int8_linears(torch.nn.Sequential(model))
 
 
 @pytest.mark.parametrize("format", FORMATS)

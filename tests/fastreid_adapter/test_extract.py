@@ -9,8 +9,8 @@ import torch
 from fastreid.engine import DefaultTrainer
 from fastreid.utils.checkpoint import Checkpointer
 
-from fed_plugin.fastreid_adapter.dumping import dump_test_set
-from fed_plugin.retrieval.dump_card import card_of_dump
+from fed_plugin.fastreid_adapter.extract import dump_test_set
+from fed_plugin.retrieval.card_files import card_of_dump
 from fed_plugin.retrieval.evaluation import evaluate_dump
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.result import METRICS

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fed_plugin.fastreid_adapter import training_images
-from fed_plugin.fastreid_adapter.training_images import first_training_images
+from fed_plugin.fastreid_adapter import loaders
+from fed_plugin.fastreid_adapter.loaders import first_training_images
 
 
 class OnAccelerator(torch.Tensor):
@@ -39,7 +39,7 @@ class EndlessLoader:
 @pytest.fixture
 def loader(monkeypatch):
     loader = EndlessLoader()
-    monkeypatch.setattr(training_images, "build_reid_train_loader", lambda cfg, **_: loader)
+    monkeypatch.setattr(loaders, "build_reid_train_loader", lambda cfg, **_: loader)
     return loader
 
 

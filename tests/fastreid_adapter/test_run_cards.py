@@ -10,8 +10,8 @@ from fastreid.config import get_cfg
 from fastreid.modeling.meta_arch import META_ARCH_REGISTRY
 
 import fed_plugin
-from fed_plugin.fastreid_adapter import card
-from fed_plugin.fastreid_adapter.card import checkout_commit, describe_evaluation
+from fed_plugin.fastreid_adapter import run_cards
+from fed_plugin.fastreid_adapter.run_cards import checkout_commit, describe_evaluation
 
 QUERY, GALLERY = [("q/1.jpg", 1, 0)], [("g/1.jpg", 1, 1), ("g/2.jpg", 2, 0)]
 
@@ -141,11 +141,11 @@ def test_a_git_that_hangs_or_fails_is_no_commit(checkout, monkeypatch):
         raise subprocess.TimeoutExpired("git", 5)
 
     file, _ = checkout
-    monkeypatch.setattr(card.subprocess, "run", hang)
+    monkeypatch.setattr(run_cards.subprocess, "run", hang)
     assert checkout_commit.__wrapped__(str(file)) is None
 
 
 def test_versions_name_what_runs():
-    versions = card.software_versions()
+    versions = run_cards.software_versions()
     assert set(versions) == {"fed_plugin", "fastreid", "torch", "numpy", "python"}
     assert versions["fed_plugin"] == fed_plugin.__version__ and all(versions.values())

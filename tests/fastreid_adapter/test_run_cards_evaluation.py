@@ -15,11 +15,11 @@ from fastreid.engine import DefaultTrainer
 from fastreid.evaluation import ReidEvaluator, evaluator, inference_on_dataset
 from fastreid.utils.checkpoint import Checkpointer
 
-from fed_plugin.datasets.checking.counts import list_hash
-from fed_plugin.datasets.layouts import LAYOUTS, read_splits
-from fed_plugin.fastreid_adapter import evaluation_cards
-from fed_plugin.fastreid_adapter.evaluated_epoch import holds
-from fed_plugin.fastreid_adapter.evaluation_cards import card_path, extend_stock_evaluations
+from fed_plugin.datasets.findings import list_hash
+from fed_plugin.datasets.layouts import LAYOUTS
+from fed_plugin.datasets.splits import read_splits
+from fed_plugin.fastreid_adapter import run_cards
+from fed_plugin.fastreid_adapter.run_cards import card_path, extend_stock_evaluations, holds
 from fed_plugin.retrieval.card_files import read_card
 
 STOCK = {
@@ -215,7 +215,7 @@ def test_without_an_output_folder_there_is_no_card(
 
 def test_only_the_first_rank_leaves_a_card(stock_cfg, evaluate, monkeypatch):
     second = SimpleNamespace(is_main_process=lambda: False)
-    monkeypatch.setattr(evaluation_cards, "comm", second)
+    monkeypatch.setattr(run_cards, "comm", second)
     assert not evaluate(stock_cfg()).exists()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fed_plugin.fastreid_adapter.costs.counting import count_macs
-from fed_plugin.fastreid_adapter.costs.running_method import RunningMethod
+from fed_plugin.costs.measure import count_macs
+from fed_plugin.fastreid_adapter.running_method import RunningMethod
 
 BASELINE = "synthocc_vit_tiny_baseline"
 RESNET = ("MODEL.BACKBONE.NAME", "build_resnet_backbone", "MODEL.BACKBONE.DEPTH", "18x")

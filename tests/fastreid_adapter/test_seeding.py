@@ -12,9 +12,9 @@ from fastreid.data import build_reid_test_loader, build_reid_train_loader
 from fastreid.data.common import CommDataset
 from PIL import Image
 
-from fed_plugin.fastreid_adapter import loader_config
-from fed_plugin.fastreid_adapter.items import SeededIndex, SeededSampler, current_item
-from fed_plugin.fastreid_adapter.loader_config import as_current, current_config
+from fed_plugin.fastreid_adapter import loaders
+from fed_plugin.fastreid_adapter.loaders import as_current, current_config
+from fed_plugin.fastreid_adapter.seeding import SeededIndex, SeededSampler, current_item
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_an_image_that_comes_again_is_augmented_anew(tiny_cfg, on_synthocc):
 def test_ranks_draw_different_numbers_for_one_image(tiny_cfg, on_synthocc, monkeypatch):
     drawn = []
     for get_rank in (lambda: 0, lambda: 1):
-        monkeypatch.setattr(loader_config, "comm", SimpleNamespace(get_rank=get_rank))
+        monkeypatch.setattr(loaders, "comm", SimpleNamespace(get_rank=get_rank))
         loader = build_reid_train_loader(tiny_cfg("SEED", 5))
         first = next(iter(loader.batch_sampler.sampler))
         drawn.append(loader.dataset[SeededIndex(0, first.entropy)]["images"])

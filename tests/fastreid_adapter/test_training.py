@@ -10,7 +10,8 @@ import pytest
 import torch
 from fastreid.engine import DefaultTrainer
 
-from fed_plugin.datasets.layouts import LAYOUTS, read_splits
+from fed_plugin.datasets.layouts import LAYOUTS
+from fed_plugin.datasets.splits import read_splits
 from fed_plugin.retrieval.card_files import read_card
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +32,7 @@ def tiny_overrides(folder):
 
 @pytest.fixture
 def run_cli(run_python, synthocc_root):
-    """Run ``python -m fed_plugin``, which has to end well."""
+    """Run ``fed-plugin``, which has to end well."""
     return partial(run_python, "-m", "fed_plugin", root=synthocc_root)
 
 

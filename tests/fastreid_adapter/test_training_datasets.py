@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fed_plugin.fastreid_adapter.dataset_checks import check_datasets
+from fed_plugin.fastreid_adapter.training import check_datasets
 
 
 def test_names_and_test_sets_that_are_there_pass(tiny_cfg, on_synthocc):

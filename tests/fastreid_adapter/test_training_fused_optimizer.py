@@ -9,9 +9,9 @@ import torch
 from fastreid.modeling import build_model
 from fastreid.solver import build_optimizer
 
-from fed_plugin.fastreid_adapter import fused_optimizer
+from fed_plugin.fastreid_adapter import training
 
-FUSES = fused_optimizer._can_fuse(torch.optim.SGD, "cpu")
+FUSES = training._can_fuse(torch.optim.SGD, "cpu")
 needs_fused = pytest.mark.skipif(not FUSES, reason="this PyTorch has no fused SGD on the CPU")
 
 
@@ -82,7 +82,7 @@ def test_an_optimizer_that_cannot_be_fused_stays_as_it_is():
     weight = torch.zeros(2, requires_grad=True)
     optimizer = torch.optim.Rprop([weight])
     before = optimizer.state_dict()
-    assert not fused_optimizer.fuse(optimizer)
+    assert not training.fuse(optimizer)
     assert optimizer.state_dict() == before
 
 
@@ -90,5 +90,5 @@ def test_reading_the_key_twice_wraps_the_host_once():
     import fastreid.solver.build as module
 
     before = module.build_optimizer
-    fused_optimizer.extend_stock_solver()
+    training.extend_stock_solver()
     assert module.build_optimizer is before

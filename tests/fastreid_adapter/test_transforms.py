@@ -15,7 +15,7 @@ from fastreid.data.transforms import build_transforms
 from PIL import Image
 
 from fed_plugin.fastreid_adapter import TRANSFORM_REGISTRY, datasets
-from fed_plugin.fastreid_adapter.items import current_item
+from fed_plugin.fastreid_adapter.seeding import current_item
 from fed_plugin.fastreid_adapter.transforms import extend_stock_pipeline
 from fed_plugin.modeling import visibility_target
 from fed_plugin.transforms import PeopleSet, PlacementRule

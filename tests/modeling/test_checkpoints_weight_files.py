@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from fed_plugin.modeling import weight_files
-from fed_plugin.modeling.weight_files import read_weights, restricted_pickle
+from fed_plugin.modeling import checkpoints
+from fed_plugin.modeling.checkpoints import read_weights, restricted_pickle
 
 
 class Payload:
@@ -51,7 +51,7 @@ def without_allow_list(monkeypatch):
         Tensor=torch.Tensor,
         serialization=SimpleNamespace(**names),
     )
-    monkeypatch.setattr(weight_files, "torch", fake)
+    monkeypatch.setattr(checkpoints, "torch", fake)
 
 
 @pytest.mark.parametrize("torch_before_2_5", [False, True])

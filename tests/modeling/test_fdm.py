@@ -7,12 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from fed_plugin.modeling import FeatureDiffusionModule
-from fed_plugin.modeling.fdm import (
-    HEAD_LAYOUTS,
-    NeighborAttention,
-    project_all,
-    project_distinct,
-)
+from fed_plugin.modeling.fdm import HEAD_LAYOUTS, NeighborAttention, project_all, project_distinct
 
 B, P, C, K, HEADS, M = 6, 2, 8, 3, 4, 9
 D = P * C

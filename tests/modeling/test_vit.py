@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from fed_plugin.modeling import VIT_PRESETS, TokenViT
-from fed_plugin.modeling.pretrained import load_pretrained, resize_position_embedding
+from fed_plugin.modeling.checkpoints import load_pretrained, resize_position_embedding
 from fed_plugin.modeling.vit import DropPath, ViTSize
 
 SMALL = ViTSize(num_layers=2, embed_dim=16, num_heads=2, patch_size=8)

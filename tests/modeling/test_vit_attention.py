@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fed_plugin.modeling import attention
-from fed_plugin.modeling.attention import attend, attend_in_two_products
+from fed_plugin.modeling import vit
+from fed_plugin.modeling.vit import attend, attend_in_two_products
 
 
 def random_heads(dtype=torch.float32):
@@ -31,7 +31,7 @@ def test_attention_is_that_of_a_slow_loop(function, scale, factor):
     torch.testing.assert_close(function(q, k, v, scale=scale), expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.skipif(not attention.FUSED, reason="this PyTorch has no fused attention to compare")
+@pytest.mark.skipif(not vit.FUSED, reason="this PyTorch has no fused attention to compare")
 @pytest.mark.parametrize("scale", [None, 0.7])
 def test_two_products_and_the_fused_operation_agree_to_a_millionth(scale):
     inputs = random_heads()

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fed_plugin.cli.report.benchmark_folder import read_benchmark
-from fed_plugin.datasets.layouts import LAYOUTS, read_splits
-from fed_plugin.datasets.synthocc.records import Row, write_visibility
+from fed_plugin.datasets.layouts import LAYOUTS
+from fed_plugin.datasets.splits import read_splits
+from fed_plugin.report.tables import read_benchmark
 from fed_plugin.retrieval.evaluation import evaluate_dump
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.protocol_card import ProtocolCard, SplitCard
+from fed_plugin.synthocc.build import Row, write_visibility
 
 HOSTILE = "<script>alert('FED')</script> & Co"
 AREAS = ("Rank-1", "mAP")

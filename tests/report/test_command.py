@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from fed_plugin.cli import main
-from fed_plugin.cli.report.markdown import escaped
+from fed_plugin.report.text import escaped
 
 
 @pytest.fixture

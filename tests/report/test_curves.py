@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fed_plugin.cli.report.curves import (
+from fed_plugin.report.curves import (
     cmc,
     read_training,
     split_panels,
@@ -14,8 +14,8 @@ from fed_plugin.cli.report.curves import (
     training_panels,
     with_few_bands,
 )
-from fed_plugin.cli.report.protocols import make_tables
-from fed_plugin.visualization.line_figure import Curve, Panel
+from fed_plugin.report.tables import make_tables
+from fed_plugin.visualization.lines import Curve, Panel
 
 
 @pytest.fixture

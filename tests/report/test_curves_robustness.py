@@ -7,10 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from fed_plugin.cli.report.benchmark_folder import read_benchmark
-from fed_plugin.cli.report.protocols import make_tables
-from fed_plugin.cli.report.robustness import read_robustness, robustness_panels
-from fed_plugin.retrieval.query_curves import area_weights
+from fed_plugin.report.curves import read_robustness, robustness_panels
+from fed_plugin.report.tables import make_tables, read_benchmark
+from fed_plugin.robustness.curve import area_weights
 
 
 def read(folder):

@@ -7,11 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fed_plugin.cli.report.benchmark_folder import read_benchmark
-from fed_plugin.cli.report.dataset_files import find_images, visible_shares
-from fed_plugin.cli.report.failures import find_failures
-from fed_plugin.cli.report.protocols import make_tables
-from fed_plugin.cli.report.visible import bins_of, visible_of
+from fed_plugin.report.curves import bins_of, visible_of
+from fed_plugin.report.failures import find_failures, find_images, visible_shares
+from fed_plugin.report.tables import make_tables, read_benchmark
 from fed_plugin.retrieval.feature_dump import FeatureDump
 
 

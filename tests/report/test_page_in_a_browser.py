@@ -11,9 +11,9 @@ import subprocess
 import pytest
 from PIL import Image
 
-from fed_plugin.cli.report.benchmark_folder import read_benchmark
-from fed_plugin.cli.report.contents import make_report
-from fed_plugin.cli.report.files import write_report
+from fed_plugin.report.contents import make_report
+from fed_plugin.report.tables import read_benchmark
+from fed_plugin.report.text import write_report
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fed_plugin.cli.report.protocols import choose_baseline, make_tables
+from fed_plugin.report.tables import choose_baseline, make_tables
 from fed_plugin.retrieval.intervals import paired_bootstrap
 from fed_plugin.retrieval.result import Queries
 

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from fed_plugin.retrieval.card_lists import describe_lists
-from fed_plugin.retrieval.dump_card import card_of_dump
-from fed_plugin.retrieval.protocol_card import ProtocolCard, protocol_differences
+from fed_plugin.retrieval.card_files import card_of_dump
+from fed_plugin.retrieval.protocol_card import ProtocolCard, describe_lists, protocol_differences
 
 
 def test_a_bare_dump_has_a_card_of_what_is_in_it(draw_dump):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fed_plugin.retrieval.card_files import group_by_protocol
 from fed_plugin.retrieval.protocol_card import Difference, ProtocolCard
-from fed_plugin.retrieval.protocol_groups import group_by_protocol
 
 SMALL, LARGE = ProtocolCard(input_size=(96, 48)), ProtocolCard(input_size=(256, 128))
 CARDS = {

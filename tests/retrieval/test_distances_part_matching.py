@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fed_plugin.retrieval import part_matching
-from fed_plugin.retrieval.part_matching import (
+from fed_plugin.retrieval import distances
+from fed_plugin.retrieval.distances import (
     part_contributions,
     visible_contributions,
     visible_similarity,
@@ -46,7 +46,7 @@ def test_visible_similarity_is_the_slow_loops(described, monkeypatch):
             expected[i, j] = above / below
     found = visible_similarity(query, seen, gallery, others)
     assert np.abs(found - expected).max() < 1e-6
-    monkeypatch.setattr(part_matching, "_BLOCK_ELEMENTS", 45)  # three columns at once
+    monkeypatch.setattr(distances, "_MATCHING_BLOCK_ELEMENTS", 45)  # three columns at once
     assert np.abs(visible_similarity(query, seen, gallery, others) - found).max() < 1e-6
     parts = visible_contributions(query, seen, gallery, others)
     assert np.abs(parts.sum(axis=2) - found).max() < 1e-6

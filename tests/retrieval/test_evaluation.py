@@ -12,8 +12,7 @@ from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.intervals import bootstrap_interval
 from fed_plugin.retrieval.result import METRICS, Result
-from fed_plugin.retrieval.threshold_metrics import THRESHOLD_METRICS
-from fed_plugin.retrieval.verification import verify_pairs
+from fed_plugin.retrieval.thresholds import THRESHOLD_METRICS, verify_pairs
 
 
 def reordered(dump, order):

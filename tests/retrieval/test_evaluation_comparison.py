@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from fed_plugin.retrieval import paired_bootstrap, sign_flip_test
-from fed_plugin.retrieval.comparison import compare_results
-from fed_plugin.retrieval.evaluation import evaluate_dump
+from fed_plugin.retrieval.evaluation import compare_results, evaluate_dump
 
 
 def reordered(dump, order):

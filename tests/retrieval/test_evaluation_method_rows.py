@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fed_plugin.retrieval.evaluation import evaluate_dump
+from fed_plugin.retrieval.evaluation import evaluate_dump, method_rows
 from fed_plugin.retrieval.intervals import bootstrap_interval
-from fed_plugin.retrieval.method_rows import method_rows
 from fed_plugin.retrieval.protocol_card import ProtocolCard
 from fed_plugin.retrieval.result import Queries
 

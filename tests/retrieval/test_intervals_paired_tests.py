@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fed_plugin.retrieval import holm_adjusted, paired_tests, sign_flip_test
+from fed_plugin.retrieval import holm_adjusted, intervals, sign_flip_test
 
 
 def slow_p_value(differences, groups):
@@ -91,7 +91,7 @@ def test_the_same_seed_gives_the_same_p_value_in_blocks_of_any_size(monkeypatch)
     a, b = rng.random(60), rng.random(60)
     whole = sign_flip_test(a, b, seed=3, flips=1000)
     assert whole != sign_flip_test(a, b, seed=4, flips=1000)
-    monkeypatch.setattr(paired_tests, "_BLOCK_ELEMENTS", 700)
+    monkeypatch.setattr(intervals, "_BLOCK_ELEMENTS", 700)
     assert sign_flip_test(a, b, seed=3, flips=1000) == whole
     assert sign_flip_test(a[:9], b[:9]).p_value == pytest.approx(
         slow_p_value(list(a[:9] - b[:9]), range(9))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fed_plugin.retrieval import seeds, summarize_seeds
+from fed_plugin.retrieval import intervals as intervals_module
+from fed_plugin.retrieval import summarize_seeds
 
 
 def test_three_seeds_by_hand():
@@ -23,7 +24,7 @@ def test_three_seeds_by_hand():
 @pytest.mark.parametrize("level", [0.001, 0.5, 0.9, 0.95, 0.99, 0.9999])
 @pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 9, 30, 999])
 def test_students_t_is_that_of_scipy(level, degrees):
-    assert seeds.student_t(level, degrees) == pytest.approx(
+    assert intervals_module.student_t(level, degrees) == pytest.approx(
         stats.t.ppf((1 + level) / 2, degrees), rel=1e-8
     )
 

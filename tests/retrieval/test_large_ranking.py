@@ -10,9 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fed_plugin.retrieval import cosine_distance, euclidean_distance, nearer_images, rank
-from fed_plugin.retrieval.blocks_of_rows import blocks_of_rows, even_share, give_back_pages
-from fed_plugin.retrieval.ranking_in_blocks import _METRICS, rank_features
+from fed_plugin.retrieval import cosine_distance, euclidean_distance, large_ranking, rank
+from fed_plugin.retrieval.large_ranking import (
+    _METRICS,
+    blocks_of_rows,
+    even_share,
+    give_back_pages,
+    rank_features,
+)
 
 DISTANCES = {"cosine": cosine_distance, "euclidean": euclidean_distance}
 FIELDS = (
@@ -100,14 +105,14 @@ def test_a_tensor_is_as_good_as_an_array_and_stays_as_it_was(change):
 def test_tiles_of_queries_change_nothing(monkeypatch):
     query, gallery, *labels = draw(2)
     whole = rank_features(query, gallery, *labels)
-    monkeypatch.setattr(nearer_images, "_QUERY_ROWS", 5)
+    monkeypatch.setattr(large_ranking, "_QUERY_ROWS", 5)
     assert_same(rank_features(query, gallery, *labels, rows_at_once=50), whole)
 
 
 def test_distances_that_round_otherwise_when_computed_alone_are_counted_again(monkeypatch):
     query, gallery, *labels = draw(3)
     whole, passes = rank_features(query, gallery, *labels), []
-    alone, count = nearer_images.NearerImages._alone, nearer_images.NearerImages._count
+    alone, count = large_ranking.NearerImages._alone, large_ranking.NearerImages._count
 
     def off(self):
         return np.nextafter(alone(self), np.float32(9)) + np.float32(0.01)
@@ -116,8 +121,8 @@ def test_distances_that_round_otherwise_when_computed_alone_are_counted_again(mo
         passes.append(args[2].sum())
         return count(self, *args)
 
-    monkeypatch.setattr(nearer_images.NearerImages, "_alone", off)
-    monkeypatch.setattr(nearer_images.NearerImages, "_count", counted)
+    monkeypatch.setattr(large_ranking.NearerImages, "_alone", off)
+    monkeypatch.setattr(large_ranking.NearerImages, "_count", counted)
     assert_same(rank_features(query, gallery, *labels), whole)
     assert len(passes) == 2
 

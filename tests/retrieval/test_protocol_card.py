@@ -8,14 +8,16 @@ from dataclasses import fields, replace
 
 import pytest
 
-from fed_plugin.datasets.checking.counts import list_hash as hash_of_data_check
-from fed_plugin.retrieval.card_fields import COMPARED, NOT_COMPARED
-from fed_plugin.retrieval.card_lists import describe_lists, list_hash
+from fed_plugin.datasets.findings import list_hash as hash_of_data_check
 from fed_plugin.retrieval.protocol_card import (
+    COMPARED,
     FORMAT,
+    NOT_COMPARED,
     Difference,
     ProtocolCard,
+    describe_lists,
     flat,
+    list_hash,
     other_differences,
     protocol_differences,
     unknown_fields,

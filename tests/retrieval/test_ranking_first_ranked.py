@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fed_plugin.retrieval.first_ranked import first_ranked
-from fed_plugin.retrieval.ranking import rank
+from fed_plugin.retrieval.ranking import first_ranked, rank
 
 
 def test_the_first_right_answer_is_where_the_ranking_counts_it(draw_case):

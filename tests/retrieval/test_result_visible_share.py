@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fed_plugin.retrieval.result import Queries
-from fed_plugin.retrieval.visible_share import EDGES, by_visible_share, correlate_visibility
+from fed_plugin.retrieval.result import EDGES, Queries, by_visible_share, correlate_visibility
 
 NAMES = tuple("abcdef")
 SHARES = dict(zip(NAMES, (0.1, 0.4, 0.45, 0.5, 0.9, 1.0), strict=True))

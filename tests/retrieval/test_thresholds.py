@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 
 from fed_plugin.retrieval import identify_open_set, leave_identities_out, verify_pairs
-from fed_plugin.retrieval.threshold_metrics import (
-    THRESHOLD_METRICS,
-    not_computed,
-    threshold_metrics,
-)
+from fed_plugin.retrieval.thresholds import THRESHOLD_METRICS, not_computed, threshold_metrics
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fed_plugin.retrieval import identify_open_set, leave_identities_out, pairs, rank
+from fed_plugin.retrieval import identify_open_set, leave_identities_out, rank, thresholds
 
 
 def slow_open_set(order, distmat, q_pids, g_pids, q_camids, g_camids, rate, max_rank):
@@ -112,7 +112,7 @@ def test_a_query_with_no_image_left_is_neither_mated_nor_unmated():
 def test_the_size_of_a_block_changes_nothing(draw_case, monkeypatch):
     case = draw_case(2, queries=60, gallery=30, pids=50, cameras=3, steps=40)
     whole = identify_open_set(*case)
-    monkeypatch.setattr(pairs, "_BLOCK_ELEMENTS", 70)
+    monkeypatch.setattr(thresholds, "_BLOCK_ELEMENTS", 70)
     parts = identify_open_set(*case)
     np.testing.assert_array_equal(parts.identified, whole.identified)
     np.testing.assert_array_equal(parts.thresholds, whole.thresholds)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fed_plugin.retrieval import identify_open_set, leave_identities_out, rate_intervals
-from fed_plugin.retrieval.pairs import Pairs
-from fed_plugin.retrieval.rate_intervals import open_set_intervals, verification_intervals
-from fed_plugin.retrieval.verification import verify_pairs
+from fed_plugin.retrieval import identify_open_set, leave_identities_out, thresholds
+from fed_plugin.retrieval.thresholds import (
+    Pairs,
+    open_set_intervals,
+    verification_intervals,
+    verify_pairs,
+)
 
 RATES = (0.02, 0.1, 0.5)
 
 
 @pytest.fixture
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(rate_intervals, "RESAMPLES", 20)
+    monkeypatch.setattr(thresholds, "RESAMPLES", 20)
     return 20
 
 
@@ -100,14 +103,14 @@ def test_a_thinned_list_of_thresholds_stays_close(draw_case, monkeypatch):
     case = draw_case(4, queries=60, gallery=200, pids=12, cameras=3)
     case = (case[0] - 0.3 * (case[1][:, None] == case[2]), *case[1:])
     (exact,) = verification_intervals(Pairs(*case), [0.1])
-    monkeypatch.setattr(rate_intervals, "_THRESHOLDS", 200)
+    monkeypatch.setattr(thresholds, "_THRESHOLDS", 200)
     (thinned,) = verification_intervals(Pairs(*case), [0.1])
     assert thinned != exact
     assert thinned == pytest.approx(exact, abs=0.01)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says(monkeypatch):
-    monkeypatch.setattr(rate_intervals, "RESAMPLES", 200)
+    monkeypatch.setattr(thresholds, "RESAMPLES", 200)
     rng = np.random.default_rng(5)
     covered = []
     for _ in range(100):
@@ -141,10 +144,8 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another(draw_cas
 
 def test_equal_distances_are_not_kept_one_by_one(draw_case, monkeypatch):
     kept = []
-    distances = rate_intervals.Distances
-    monkeypatch.setattr(
-        rate_intervals, "Distances", lambda *a: kept.append(distances(*a)) or kept[-1]
-    )
+    distances = thresholds.Distances
+    monkeypatch.setattr(thresholds, "Distances", lambda *a: kept.append(distances(*a)) or kept[-1])
     distmat, *labels = draw_case(8, queries=30, gallery=60, pids=8, cameras=3)
     assert verification_intervals(Pairs(distmat * 0, *labels), [0.1]) == [(0.0, 0.0)]
     right, wrong = kept

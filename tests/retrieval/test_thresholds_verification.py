@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fed_plugin.retrieval import pairs, verification, verify_pairs
+from fed_plugin.retrieval import thresholds, verify_pairs
 
 RATES = (1e-4, 1e-3, 1e-2)
 
@@ -117,8 +117,8 @@ def test_a_query_without_a_right_answer_still_has_its_wrong_pairs():
 
 @pytest.mark.parametrize(("rate", "count", "allowed"), [(0.29, 100, 29), (1e-4, 9999, 0)])
 def test_a_rate_means_what_is_written(rate, count, allowed):
-    assert verification.allowed_errors(rate, count) == allowed
-    assert verification.allowed_errors(np.float64(rate), count) == allowed
+    assert thresholds.allowed_errors(rate, count) == allowed
+    assert thresholds.allowed_errors(np.float64(rate), count) == allowed
 
 
 def test_identities_may_be_names(draw_case):
@@ -133,13 +133,13 @@ def test_the_size_of_a_block_changes_nothing(draw_case, monkeypatch, rates, step
     case = draw_case(3, queries=60, gallery=50, pids=9, cameras=3, steps=steps, dtype=np.float64)
     case = case[0] + 1000, *case[1:]  # far from zero and close together
     whole = verify_pairs(*case, rates)
-    monkeypatch.setattr(pairs, "_BLOCK_ELEMENTS", 100)
+    monkeypatch.setattr(thresholds, "_BLOCK_ELEMENTS", 100)
     assert_same(verify_pairs(*case, rates), whole)
 
 
 def test_beside_its_input_it_holds_less_than_a_quarter_of_it(draw_case, monkeypatch):
     case = draw_case(4, queries=800, gallery=4000, pids=50, cameras=3)
-    monkeypatch.setattr(pairs, "_BLOCK_ELEMENTS", 40_000)
+    monkeypatch.setattr(thresholds, "_BLOCK_ELEMENTS", 40_000)
     tracemalloc.start()
     verify_pairs(*case, RATES)
     _, peak = tracemalloc.get_traced_memory()

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fed_plugin.benchmark.cells import CONFIG, RECORD, RESULT
 from fed_plugin.cli import main
-from fed_plugin.cli.benchmark.cells import CONFIG, RECORD, RESULT
 from fed_plugin.retrieval.result import METRICS, Metric, Queries, Result
-from fed_plugin.retrieval.robustness_curve import RobustnessCurve
+from fed_plugin.robustness.curve import RobustnessCurve
 
 TINY = {
     "MODEL.FED.VIT.NUM_LAYERS": 1,
@@ -25,8 +25,7 @@ def make_cell(tmp_path, on_synthocc):
     """Make a finished cell: ``make_cell(method="A", seed=0, kind="untrained", config=...)``."""
 
     def make(method="A", seed=0, kind="untrained", config="synthocc_vit_tiny_baseline", **keys):
-        from fed_plugin.fastreid_adapter.config_files import read_config
-        from fed_plugin.installed_configs import find_config
+        from fed_plugin.fastreid_adapter.config_files import find_config, read_config
 
         folder = tmp_path / "out" / "SynthOcc" / method / f"seed{seed}"
         folder.mkdir(parents=True)
@@ -133,17 +132,17 @@ def test_one_model_leaves_a_curve_a_figure_and_a_sheet(on_synthocc, tmp_path, ca
 
 
 def test_ctrl_c_loses_only_the_cell_under_way(make_cell, tmp_path, monkeypatch, capsys):
-    from fed_plugin.fastreid_adapter import robustness
+    from fed_plugin.robustness import measure
 
     folders = [make_cell("A"), make_cell("B")]
-    stock = robustness.measure_robustness
+    stock = measure.measure_robustness
 
     def interrupted(cfg, dataset, settings, method, progress):
         if method == "B":
             raise KeyboardInterrupt
         return stock(cfg, dataset, settings, method, progress)
 
-    monkeypatch.setattr(robustness, "measure_robustness", interrupted)
+    monkeypatch.setattr(measure, "measure_robustness", interrupted)
     assert main(["robustness", "--benchmark", str(tmp_path / "out"), *QUICK]) == 130
     assert "the same command goes on with the rest" in capsys.readouterr().err
     assert [(folder / "robustness.json").exists() for folder in folders] == [True, False]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fed_plugin.cli.robustness_workers import CellProgress
+from fed_plugin.robustness.command import CellProgress
 
 PARENT = """
 import os, signal, time
-from fed_plugin.cli.robustness_workers import _workers
+from fed_plugin.robustness.command import _workers
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if __name__ == "__main__":

@@ -6,10 +6,16 @@ import json
 import numpy as np
 import pytest
 
-from fed_plugin.retrieval.query_curves import METRICS, QueryCurves, area_weights
 from fed_plugin.retrieval.ranking import RankingResult
-from fed_plugin.retrieval.robustness_curve import RobustnessCurve
-from fed_plugin.retrieval.robustness_summary import compare_areas, mean_curve, summarize_rankings
+from fed_plugin.robustness.curve import (
+    METRICS,
+    QueryCurves,
+    RobustnessCurve,
+    area_weights,
+    compare_areas,
+    mean_curve,
+    summarize_rankings,
+)
 
 KINDS, SIDES, SHARES = ("objects", "people"), ("left", "top"), (0.75, 0.25)
 NAMES = tuple(f"{n}.jpg" for n in range(20))

@@ -10,15 +10,13 @@ from fastreid.data.common import CommDataset
 from fastreid.data.transforms import build_transforms
 from PIL import Image
 
-from fed_plugin.fastreid_adapter.covered_queries import example_query, plan_queries
-from fed_plugin.fastreid_adapter.dumping import dump_test_set
-from fed_plugin.fastreid_adapter.robustness import measure_robustness
-from fed_plugin.fastreid_adapter.robustness_settings import RobustnessSettings
-from fed_plugin.fastreid_adapter.trained_model import load_trained
+from fed_plugin.fastreid_adapter.extract import dump_test_set, load_trained
 from fed_plugin.retrieval.distances import cosine_distance
 from fed_plugin.retrieval.evaluation import evaluate_dump
 from fed_plugin.retrieval.protocol_card import ProtocolCard, protocol_differences
 from fed_plugin.retrieval.ranking import rank
+from fed_plugin.robustness.measure import example_query, measure_robustness, plan_queries
+from fed_plugin.robustness.occlusion import RobustnessSettings
 from fed_plugin.transforms import drawn_occluders
 
 FED, BASELINE = "synthocc_vit_tiny", "synthocc_vit_tiny_baseline"

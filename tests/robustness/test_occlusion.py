@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fed_plugin.robustness.occlusion import KINDS, SIDES, CoveredQueries, choose_people
 from fed_plugin.transforms import OccluderSet, PeopleSet
-from fed_plugin.transforms.covered_queries import KINDS, CoveredQueries, choose_people
-from fed_plugin.transforms.side_occlusion import SIDES
 
 NAMES = ("a.jpg", "b.jpg", "c.jpg")
 

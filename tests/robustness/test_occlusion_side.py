@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fed_plugin.transforms.side_occlusion import (
+from fed_plugin.robustness.occlusion import (
     SIDES,
     cover_side,
     cover_side_with_person,

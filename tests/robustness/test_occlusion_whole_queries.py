@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from fed_plugin.datasets.whole_queries import choose_whole_queries, has_occluded_queries
+from fed_plugin.robustness.occlusion import choose_whole_queries, has_occluded_queries
 
 
 def item(pid, camid, n=0, folder="gallery"):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fed_plugin.cli import robustness_pictures
-from fed_plugin.retrieval.query_curves import METRICS, QueryCurves
 from fed_plugin.retrieval.result import Metric
-from fed_plugin.retrieval.robustness_curve import Level, RobustnessCurve
+from fed_plugin.robustness import pictures
+from fed_plugin.robustness.curve import METRICS, Level, QueryCurves, RobustnessCurve
 
 ONE = dict.fromkeys(METRICS, Metric(50.0, 40.0, 60.0))
 
@@ -36,7 +35,7 @@ def make_curve(method):
 def test_bands_are_named_as_they_are(methods, words, tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(
-        robustness_pictures, "robustness_figure", lambda panels, path, title, why: said.append(why)
+        pictures, "robustness_figure", lambda panels, path, title, why: said.append(why)
     )
-    robustness_pictures.draw_curves([make_curve(method) for method in methods], tmp_path / "a.png")
+    pictures.draw_curves([make_curve(method) for method in methods], tmp_path / "a.png")
     assert words in said[0]

@@ -8,8 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from fed_plugin.retrieval.calibration import Calibration, fit_calibration, reliability
-from fed_plugin.retrieval.refusals import refusal_curve
+from fed_plugin.search.calibration import Calibration, fit_calibration, refusal_curve, reliability
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fed_plugin.retrieval.gallery_index import GalleryIndex
-from fed_plugin.retrieval.part_matching import visible_similarity
+from fed_plugin.retrieval.distances import visible_similarity
+from fed_plugin.search.gallery_index import GalleryIndex
 
 MODEL = {"weights_sha256": "ab", "config_sha256": "cd"}
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fed_plugin.retrieval import best_of_blocks as blocks
-from fed_plugin.retrieval.best_of_blocks import best_of_blocks
-from fed_plugin.retrieval.compressed_descriptors import CompressedDescriptors
-from fed_plugin.retrieval.compressing import MOST_CANDIDATES, compress
-from fed_plugin.retrieval.exact_descriptors import ExactDescriptors
-from fed_plugin.retrieval.gallery_index import GalleryIndex
+from fed_plugin.search import gallery_index as blocks
+from fed_plugin.search.gallery_index import (
+    MOST_CANDIDATES,
+    CompressedDescriptors,
+    ExactDescriptors,
+    GalleryIndex,
+    best_of_blocks,
+    compress,
+)
 
 
 def crowd(people=300, images=10, width=256, seed=0, power=1.0):

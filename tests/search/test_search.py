@@ -15,7 +15,7 @@ from fastreid.engine import DefaultTrainer
 from fastreid.utils.checkpoint import Checkpointer
 
 from fed_plugin.cli import main
-from fed_plugin.retrieval.gallery_index import GalleryIndex
+from fed_plugin.search.gallery_index import GalleryIndex
 
 LEAVES = ["synthocc_vit_tiny", "synthocc_vit_tiny_baseline"]
 
@@ -38,7 +38,7 @@ def words(tmp_path):
     """Words that name a tiny model: ``words(leaf)``; weights of that config lie in a file."""
     from fastreid.config import get_cfg
 
-    from fed_plugin.installed_configs import find_config
+    from fed_plugin.fastreid_adapter.config_files import find_config
 
     def make(leaf=LEAVES[0], seed=0):
         cfg = get_cfg()

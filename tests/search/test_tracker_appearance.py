@@ -9,7 +9,7 @@ from fastreid.engine import DefaultTrainer
 from fastreid.utils.checkpoint import Checkpointer
 
 from fed_plugin import Embedder
-from fed_plugin.fastreid_adapter.tracker_appearance import TrackerAppearance
+from fed_plugin.search.tracker_appearance import TrackerAppearance
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""``benchmarks/tracking``: the drawn video, the tracker, the count, and the command."""
+"""``examples/tracking``: the drawn video, the tracker, the count, and the command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from fastreid.engine import DefaultTrainer
 from fastreid.utils.checkpoint import Checkpointer
 
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "tracking"
+FOLDER = Path(__file__).parents[2] / "examples" / "tracking"
 MODULES = {path.stem for path in FOLDER.glob("*.py")}
 PEOPLE, FRAMES = 5, 12
 
@@ -76,7 +76,7 @@ def test_boxes_contain_the_people_and_shares_are_what_was_drawn(video):
 
 
 def test_nobody_of_a_video_is_in_a_data_set_of_its_seed(video):
-    from fed_plugin.datasets.synthocc.identity import draw_identities
+    from fed_plugin.synthocc.identity import draw_identities
 
     for group in ("train", "test", "extra"):
         assert not set(video.cast) & set(draw_identities(video.seed, group, 200))

@@ -1,6 +1,6 @@
 """A thousand broken inputs: each runs well, or ends in one sentence that names what is wrong.
 
-``python benchmarks/reliability/broken_inputs.py`` runs all of them in some ten minutes of one core,
+``python tests/soak/broken_inputs.py`` runs all of them in some ten minutes of one core,
 ``--only WORD`` those with a word in their names, ``--sample N`` some of every category, ``--list``
 none. Only a whole run writes the record.
 """

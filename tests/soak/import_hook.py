@@ -1,6 +1,6 @@
 """Put the import hook into every situation we could think of; does Python start, what is read?
 
-``python benchmarks/reliability/import_hook.py`` makes a throw-away environment for each, draws a
+``python tests/soak/import_hook.py`` makes a throw-away environment for each, draws a
 fast-reid of a few lines beside it (one or two take the real one), starts Python there and uses
 fast-reid there. It writes ``benchmarks/results/reliability/import_hook.json`` and ends with 1 if
 anything else came than `hook_situations` and `hook_places` expect.

@@ -4,7 +4,7 @@ Each kill is SIGKILL: at any moment, in the middle of writing a checkpoint, in a
 while the memory is filled. A run is lost if it does not come to its end, and differs if one value
 in its last checkpoint, or in that of its best epoch, is not that of the run that was left alone.
 
-``python benchmarks/reliability/kills.py`` writes ``results/reliability/kills.json``; minutes.
+``python tests/soak/kills.py`` writes ``results/reliability/kills.json``; minutes.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def _plant_in_memory() -> None:
 
 def _newest_is_unreadable(out: Path) -> bool:
     """Tell whether the checkpoint that ``--resume`` would take cannot be read."""
-    from fed_plugin.fastreid_adapter.compat.checkpoints import damage
+    from fed_plugin.fastreid_adapter.mends.checkpointer import damage
 
     tag = out / "last_checkpoint"
     if not tag.is_file():

@@ -1,6 +1,6 @@
 """2,000 training steps with loader workers: memory, open files and shared memory while they last.
 
-``python benchmarks/reliability/long_run.py`` writes ``results/reliability/long_run.json`` and
+``python tests/soak/long_run.py`` writes ``results/reliability/long_run.json`` and
 ``docs/long_run.svg``; minutes.
 """
 

@@ -1,6 +1,6 @@
 """Write the tables of ``docs/reliability.md`` from the committed records.
 
-``python benchmarks/reliability/page.py`` rewrites them, ``--check`` only tells.
+``python tests/soak/page.py`` rewrites them, ``--check`` only tells.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> int:
     if "--check" not in sys.argv:
         PAGE.write_text(new, encoding="utf-8")
     elif new != old:
-        print("docs/reliability.md: the records differ; run python benchmarks/reliability/page.py")
+        print("docs/reliability.md: the records differ; run python tests/soak/page.py")
         return 1
     return 0
 

@@ -118,7 +118,7 @@ def _trainer(cfg: Any) -> Any:
 if __name__ == "__main__":
     from fastreid.engine import launch
 
-    from fed_plugin.cli.mistakes import one_sentence_for_mistakes
+    from fed_plugin.console import one_sentence_for_mistakes
 
     with one_sentence_for_mistakes() as outcome:
         launch(main, int(sys.argv[2]), dist_url="auto", args=(json.loads(sys.argv[1]),))

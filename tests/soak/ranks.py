@@ -1,6 +1,6 @@
 """Several processes over gloo: the same bits on every rank, and what happens when one dies.
 
-``python benchmarks/reliability/ranks.py`` writes ``results/reliability/ranks.json``; minutes.
+``python tests/soak/ranks.py`` writes ``results/reliability/ranks.json``; minutes.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A script of this folder measures something, calls :func:`write_record`, and
 ``docs/reliability.md`` shows it between ``<!-- NAME -->`` and ``<!-- /NAME -->``; see
-``python benchmarks/reliability/page.py --check``.
+``python tests/soak/page.py --check``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fed_plugin.cli.machine import machine_words
+from fed_plugin.console import machine_words
 
 RESULTS = Path(__file__).parents[1] / "results" / "reliability"
 FORMAT = "fed_plugin.reliability/1"

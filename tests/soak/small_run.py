@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch: what forks must hold no threads
 
-import torch
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "FED" / "synthocc_vit_tiny.yml"
@@ -41,7 +42,7 @@ SETTINGS: dict[str, Any] = {
 @contextmanager
 def drawn_data() -> Iterator[Path]:
     """Draw SynthOcc tiny, where fast-reid will look for it."""
-    from fed_plugin.datasets.synthocc import build_synthocc
+    from fed_plugin.synthocc import build_synthocc
 
     with tempfile.TemporaryDirectory() as folder:
         build_synthocc(Path(folder) / "SynthOcc", "tiny", workers=1)

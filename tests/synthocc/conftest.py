@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from fed_plugin.datasets.synthocc import build_synthocc, figure
-from fed_plugin.datasets.synthocc.identity import draw_identities
+from fed_plugin.synthocc import build_synthocc, figure
+from fed_plugin.synthocc.identity import draw_identities
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fed_plugin.datasets.synthocc import SIZES, build_synthocc
-from fed_plugin.datasets.synthocc.plan import QUERY, SPLITS, Size
+from fed_plugin.synthocc import SIZES, build_synthocc
+from fed_plugin.synthocc.casting import QUERY, SPLITS, Size
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_number_of_workers_draws_the_same_bits(tiny, tmp_path, hashes):
@@ -175,8 +175,8 @@ def test_a_negative_seed_is_refused(tmp_path):
 
 def test_a_script_that_cannot_start_workers_still_gets_its_folder(tmp_path):
     script = (
-        "from fed_plugin.datasets.synthocc import SIZES, build_synthocc\n"
-        "from fed_plugin.datasets.synthocc.plan import Size\n"
+        "from fed_plugin.synthocc import SIZES, build_synthocc\n"
+        "from fed_plugin.synthocc.casting import Size\n"
         "SIZES['tiny'] = Size(1, 2, 1, 1, 2, 1, 1, cameras=2)\n"
         f"build_synthocc({str(tmp_path / 'new')!r}, 'tiny', 0, workers=2)\n"
     )

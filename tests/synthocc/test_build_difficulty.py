@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fed_plugin.datasets.synthocc import SIZES
-from fed_plugin.datasets.synthocc.build import take
-from fed_plugin.datasets.synthocc.plan import GALLERY, QUERY, Size, plan
+from fed_plugin.synthocc import SIZES
+from fed_plugin.synthocc.build import take
+from fed_plugin.synthocc.casting import GALLERY, QUERY, Size, plan
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fed_plugin.datasets.synthocc import SIZES, read_visibility
-from fed_plugin.datasets.synthocc.build import take
-from fed_plugin.datasets.synthocc.plan import QUERY, plan
-from fed_plugin.datasets.synthocc.records import Row, write_visibility
+from fed_plugin.synthocc import SIZES, read_visibility
+from fed_plugin.synthocc.build import Row, take, write_visibility
+from fed_plugin.synthocc.casting import QUERY, plan
 
 
 def test_every_query_has_a_row_and_nothing_else_has(tiny):

@@ -4,15 +4,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from fed_plugin.datasets.synthocc.plan import (
-    GALLERY,
-    QUERY,
-    SIZES,
-    TRAIN,
-    cast,
-    passers_by,
-    plan,
-)
+from fed_plugin.synthocc.casting import GALLERY, QUERY, SIZES, TRAIN, cast, passers_by, plan
 
 EVERY_SIZE = pytest.mark.parametrize("size", SIZES.values(), ids=list(SIZES))
 

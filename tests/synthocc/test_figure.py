@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fed_plugin.datasets.synthocc.figure import draw_figure
-from fed_plugin.datasets.synthocc.identity import BAGS, HAIR, HATS, LOWERS, UPPERS
-from fed_plugin.datasets.synthocc.materials import LOGOS, PATTERNS, Cloth
-from fed_plugin.datasets.synthocc.surface import Spots
+from fed_plugin.synthocc.figure import draw_figure
+from fed_plugin.synthocc.identity import BAGS, HAIR, HATS, LOWERS, UPPERS
+from fed_plugin.synthocc.surface import LOGOS, PATTERNS, Cloth, Spots
 
 PLAIN = {
     "hair": "short", "beard": False, "hat": "none", "upper": "tshirt", "sleeves": "long",

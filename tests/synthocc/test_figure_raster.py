@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fed_plugin.datasets.synthocc.materials import Flat
-from fed_plugin.datasets.synthocc.raster import rasterise
-from fed_plugin.datasets.synthocc.surface import Part, ball, slab, tube
+from fed_plugin.synthocc.figure import rasterise
+from fed_plugin.synthocc.surface import Flat, Part, ball, slab, tube
 
 RED = Flat((1.0, 0.0, 0.0))
 SHAPE, SCALE, ORIGIN = (120, 120), 100.0, (60.0, 60.0)

@@ -4,8 +4,8 @@ from itertools import combinations
 
 import pytest
 
-from fed_plugin.datasets.synthocc.identity import FAMILY_SIZE, draw_identities
-from fed_plugin.datasets.synthocc.plan import SIZES, cast
+from fed_plugin.synthocc.casting import SIZES, cast
+from fed_plugin.synthocc.identity import FAMILY_SIZE, draw_identities
 
 
 @pytest.mark.parametrize("name", SIZES)

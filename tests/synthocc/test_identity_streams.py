@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from fed_plugin.datasets.synthocc.streams import stream
+from fed_plugin.synthocc.identity import stream
 
 
 def test_the_same_key_gives_the_same_numbers_in_every_process():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fed_plugin.datasets.synthocc.placing import slide_in, visible_shares
+from fed_plugin.synthocc.obstacles import slide_in, visible_shares
 
 
 @pytest.fixture

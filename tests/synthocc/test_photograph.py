@@ -3,13 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fed_plugin.datasets.synthocc.figure import draw_figure
-from fed_plugin.datasets.synthocc.locations import CAMERAS
-from fed_plugin.datasets.synthocc.occluders import THINGS, hide_behind_thing
-from fed_plugin.datasets.synthocc.photograph import photograph
-from fed_plugin.datasets.synthocc.placing import visible_shares
-from fed_plugin.datasets.synthocc.scenes import SCENES, draw_scene
-from fed_plugin.datasets.synthocc.streams import stream
+from fed_plugin.synthocc.casting import CAMERAS
+from fed_plugin.synthocc.figure import draw_figure
+from fed_plugin.synthocc.identity import stream
+from fed_plugin.synthocc.obstacles import THINGS, hide_behind_thing, visible_shares
+from fed_plugin.synthocc.photograph import photograph
+from fed_plugin.synthocc.scenes import SCENES, draw_scene
 
 
 @pytest.fixture(scope="module")

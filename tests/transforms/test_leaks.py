@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fed_plugin.datasets.synthocc.build import take
-from fed_plugin.datasets.synthocc.plan import QUERY, SIZES, TRAIN, plan
+from fed_plugin.synthocc.build import take
+from fed_plugin.synthocc.casting import QUERY, SIZES, TRAIN, plan
 from fed_plugin.transforms import drawn_occluders
 from fed_plugin.transforms.leaks import LeakSearch
 

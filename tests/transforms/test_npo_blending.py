@@ -19,7 +19,7 @@ from fed_plugin.transforms import (
     occlusion_mask,
     paste,
 )
-from fed_plugin.transforms.blending import edge_weights
+from fed_plugin.transforms.npo import edge_weights
 
 
 def disc(height, width, color=(10, 200, 60), hidden=(255, 0, 255)):

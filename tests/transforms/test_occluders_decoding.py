@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fed_plugin.transforms.decoding import read_rgb, read_rgba, shrink_to_side
+from fed_plugin.transforms.occluders import read_rgb, read_rgba, shrink_to_side
 
 RED, MID_GREY = (255, 0, 0), (128, 128, 128)
 

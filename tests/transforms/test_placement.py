@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fed_plugin.transforms import Placement, draw_placement, occlusion_mask
-from fed_plugin.transforms.color_jitter import ORDERS
+from fed_plugin.transforms.placement import ORDERS
 
 TALL, WIDE = (90, 30), (40, 60)
 

@@ -6,7 +6,7 @@ from PIL import Image
 from torchvision.transforms import functional as torchvision_functional
 
 from fed_plugin.transforms import ColorJitter
-from fed_plugin.transforms.color_jitter import ORDERS
+from fed_plugin.transforms.placement import ORDERS
 
 TORCHVISION = {
     "brightness": torchvision_functional.adjust_brightness,

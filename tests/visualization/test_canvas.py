@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fed_plugin.visualization.canvas import Canvas
-from fed_plugin.visualization.lettering import Heading, shorten, wrap
+from fed_plugin.visualization.canvas import Canvas, Heading, shorten, wrap
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (37, 101), (100, 57), (333, 777)])

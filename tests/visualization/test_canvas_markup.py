@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fed_plugin.visualization.markup import Markup, element, joined
+from fed_plugin.visualization.canvas import Markup, element, joined
 
 
 class _Reader(HTMLParser):

@@ -9,9 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fed_plugin.visualization.axis_ticks import log_ticks, round_ticks, tick_words
-from fed_plugin.visualization.line_figure import Curve, Panel, draw_panel, line_figure
-from fed_plugin.visualization.line_looks import COLORS
+from fed_plugin.visualization.lines import (
+    COLORS,
+    Curve,
+    Panel,
+    draw_panel,
+    line_figure,
+    log_ticks,
+    round_ticks,
+    tick_words,
+)
 
 FINITE = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: round(value, 6))
 

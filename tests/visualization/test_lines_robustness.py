@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fed_plugin.visualization.line_figure import Curve, Panel
-from fed_plugin.visualization.robustness_figure import robustness_figure
+from fed_plugin.visualization.lines import Curve, Panel, robustness_figure
 
 SHARES = (1.0, 0.5, 0.25)
 

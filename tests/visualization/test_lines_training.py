@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fed_plugin.visualization.line_figure import Curve, Panel
-from fed_plugin.visualization.training_figure import training_figure
+from fed_plugin.visualization.lines import Curve, Panel, training_figure
 
 
 def panels(count):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fed_plugin.visualization import RankingLists, ranking_sheet
-from fed_plugin.visualization.palette import BLUE, VERMILLION
+from fed_plugin.visualization.canvas import BLUE, VERMILLION
 
 # 176 rows is the size at which lists are drawn: such images are not resized
 

@@ -9,12 +9,7 @@ import re
 import pytest
 from PIL import Image
 
-from fed_plugin.visualization.ranking_strips import (
-    Answer,
-    RankedList,
-    data_uri,
-    ranking_strip,
-)
+from fed_plugin.visualization.rankings import Answer, RankedList, data_uri, ranking_strip
 
 
 @pytest.fixture

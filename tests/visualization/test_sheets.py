@@ -9,7 +9,7 @@ import pytest
 
 import fed_plugin
 from fed_plugin.visualization import image_sheet, pair_sheet, visibility_sheet
-from fed_plugin.visualization.palette import BLUE, VERMILLION
+from fed_plugin.visualization.canvas import BLUE, VERMILLION
 
 
 def test_a_pair_sheet_shows_every_image_of_both_views(tmp_path, noise, read, shows):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fed_plugin.visualization.coverage_sheet import coverage_sheet
+from fed_plugin.visualization.sheets import coverage_sheet
 
 SIDES = ("left", "top")
 

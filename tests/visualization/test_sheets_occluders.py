@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fed_plugin.visualization.occluder_sheet import occluder_sheet
+from fed_plugin.visualization.sheets import occluder_sheet
 
 
 def read(path):

@@ -5,12 +5,25 @@ set, which ``background`` looks through), ``duplicates``, ``writing`` with ``man
 ``checking`` for what was written, here or by anybody.
 """
 
-from fed_plugin.datasets.occluder_sets.checking import SetCheck, check_set
-from fed_plugin.datasets.occluder_sets.crops import Crop, LeftOut, read_crops
-from fed_plugin.datasets.occluder_sets.duplicates import alike, look_of, without_duplicates
-from fed_plugin.datasets.occluder_sets.manifest import MANIFEST, Entry, Manifest, read_manifest
+from __future__ import annotations
+
 from fed_plugin.datasets.occluder_sets.mining import mine_crops
-from fed_plugin.datasets.occluder_sets.writing import check_target, write_set
+from fed_plugin.datasets.occluder_sets.sets import (
+    MANIFEST,
+    Crop,
+    Entry,
+    LeftOut,
+    Manifest,
+    SetCheck,
+    alike,
+    check_set,
+    check_target,
+    look_of,
+    read_crops,
+    read_manifest,
+    without_duplicates,
+    write_set,
+)
 
 __all__ = [
     "MANIFEST",

@@ -7,30 +7,18 @@ calls them around the execution of those modules; where a defect is absent, the 
 
 from __future__ import annotations
 
-from . import (  # noqa: F401 - importing a file registers its mends
-    checkpoints,
-    device,
-    evaluation,
-    events,
-    export,
-    files,
+from fed_plugin.fastreid_adapter.mends import (  # noqa: F401 - importing a file registers its mends
+    checkpointer,
+    evaluator,
     images,
     imports,
     launch,
-    libraries,
-    loaders,
-    noise,
     optimizer,
-    pretrained,
-    ranking,
-    resuming,
+    resumption,
     samplers,
-    schedules,
-    training,
-    tripwire,
-    verification,
+    trainer,
 )
-from .mending import MENDS, SKIP, Mend, arm, rebind
+from fed_plugin.fastreid_adapter.mends.mending import MENDS, SKIP, Mend, arm, rebind
 
 __all__ = ["MENDS", "SKIP", "Mend", "rebind"]
 

@@ -8,7 +8,7 @@ import os
 from types import ModuleType
 from typing import Any
 
-from .mending import mend, mentions, replace
+from fed_plugin.fastreid_adapter.mends.mending import mend, mentions, replace
 
 
 @mend(
@@ -38,7 +38,7 @@ def images_are_read_as_rgb(module: ModuleType) -> bool:
                 with contextlib.suppress(Exception):  # broken EXIF data spoil no image: as stock
                     image = ImageOps.exif_transpose(image)
                 return image.convert("RGB")
-            from fed_plugin.transforms.decoding import read_rgb
+            from fed_plugin.transforms.occluders import read_rgb
 
             file.seek(0)
             return Image.fromarray(read_rgb(file))

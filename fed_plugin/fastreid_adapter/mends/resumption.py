@@ -10,7 +10,7 @@ import logging
 from types import ModuleType
 from typing import Any
 
-from .mending import mend, mentions
+from fed_plugin.fastreid_adapter.mends.mending import mend, mentions
 
 logger = logging.getLogger("fastreid.compat")
 
@@ -29,9 +29,8 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
 
     @functools.wraps(stock_init)
     def __init__(self: Any, cfg: Any) -> None:  # noqa: N807
-        from fed_plugin.fastreid_adapter.resuming.folder_lock import held
-        from fed_plugin.fastreid_adapter.resuming.progress_checkpoints import ProgressCheckpoints
         from fed_plugin.fastreid_adapter.resuming.run_state import KEY, RunState
+        from fed_plugin.fastreid_adapter.resuming.training_loop import ProgressCheckpoints, held
 
         stock_init(self, cfg)
         self.run_state = RunState(self)
@@ -47,7 +46,7 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
 
     @functools.wraps(stock_resume)
     def resume_or_load(self: Any, resume: bool = True) -> None:
-        from fed_plugin.fastreid_adapter.resuming.other_configs import (
+        from fed_plugin.fastreid_adapter.resuming.run_state import (
             check_all_ranks_resume,
             check_optimizer,
             fuse_as_configured,
@@ -88,7 +87,7 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
 
 
 def _remove_unfinished(folder: str) -> None:
-    from fed_plugin.retrieval.whole_files import remove_unfinished
+    from fed_plugin.files import remove_unfinished
 
     for path in remove_unfinished(folder, "model_*.pth") if folder else ():
         logger.info("Removed what a killed run left of a checkpoint: %s", path)
@@ -151,23 +150,23 @@ def bad_losses_name_their_images(module: ModuleType) -> bool:
 
     @functools.wraps(stock_init)
     def __init__(self: Any, model: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        from fed_plugin.fastreid_adapter.resuming.bad_losses import StepBegin
+        from fed_plugin.fastreid_adapter.resuming.training_loop import StepBegin
 
         stock_init(self, model, *args, **kwargs)
         self.step_begin = StepBegin(model)
 
     @functools.wraps(stock_write)
     def _write_metrics(self: Any, loss_dict: dict[str, Any], data_time: float) -> None:
-        from fed_plugin.fastreid_adapter.resuming import bad_losses
+        from fed_plugin.fastreid_adapter.resuming import training_loop
 
         begin = getattr(self, "step_begin", None)
         if begin is not None:
-            bad_losses.tell_own_bad_losses(loss_dict, begin, getattr(self, "iter", -1))
+            training_loop.tell_own_bad_losses(loss_dict, begin, getattr(self, "iter", -1))
         try:
             stock_write(self, loss_dict, data_time)
         except FloatingPointError as error:
             if begin is not None:
-                bad_losses.describe_bad_losses(loss_dict, begin, error)
+                training_loop.describe_bad_losses(loss_dict, begin, error)
             raise
 
     trainer.__init__, trainer._write_metrics = __init__, _write_metrics

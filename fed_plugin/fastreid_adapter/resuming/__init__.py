@@ -5,3 +5,5 @@
 an epoch, ``bad_losses.py`` leaves one of the last good state. The mends of ``compat/resuming.py``
 put them into the host's trainer.
 """
+
+from __future__ import annotations

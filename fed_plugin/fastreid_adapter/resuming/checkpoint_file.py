@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from fed_plugin.retrieval.whole_files import written_whole
+from fed_plugin.files import written_whole
 
 
 class Recorder(io.RawIOBase):

@@ -6,29 +6,194 @@ that never was: the place in the stream of images, random states and the best me
 
 from __future__ import annotations
 
+import inspect
+import json
 import logging
+import math
 import os
 import weakref
+from pathlib import Path
+from types import CellType
 from typing import Any
 
 import torch
+from fastreid.engine.hooks import PeriodicWriter
 from fastreid.utils import comm
 from fastreid.utils.checkpoint import PeriodicCheckpointer
 
-from fed_plugin.fastreid_adapter.items import SeededSampler
-from fed_plugin.fastreid_adapter.random_states import (
+from fed_plugin.fastreid_adapter.seeding import (
+    SeededSampler,
     restore_streams,
     saved_streams,
     seed_streams,
 )
-from fed_plugin.fastreid_adapter.resuming.freezing import frozen_steps, set_frozen_steps
-from fed_plugin.fastreid_adapter.resuming.metrics_file import forget_lines_from
-from fed_plugin.fastreid_adapter.resuming.other_configs import (
-    cosine_epochs,
-    warn_of_another_cosine,
-)
+
+# How long layers have been frozen (``SOLVER.FREEZE_ITERS``): the host counts it in a closure.
+#
+# A resumed run would count from zero and freeze them once more.
+
+_COUNTER = "cnt"
+
+
+def frozen_steps(optimizer: Any) -> int | None:
+    """Return the steps that a freezing optimizer has counted, None for any other."""
+    cell = _counter(optimizer)
+    return None if cell is None else int(cell.cell_contents)
+
+
+def set_frozen_steps(optimizer: Any, steps: int) -> None:
+    """Let a freezing optimizer go on counting from ``steps``; any other is left alone."""
+    cell = _counter(optimizer)
+    if cell is not None:
+        cell.cell_contents = steps
+
+
+def _counter(optimizer: Any) -> CellType | None:
+    step = inspect.unwrap(type(optimizer).step)
+    names = step.__code__.co_freevars
+    if _COUNTER not in names or step.__closure__ is None:
+        return None
+    return step.__closure__[names.index(_COUNTER)]
+
+
+# The host's ``metrics.json`` in a resumed run: no iteration stands in it twice.
+
+NAME = "metrics.json"
+
+
+def forget_lines_from(first: int, trainer: Any) -> None:
+    """Cut off what a killed run wrote of iterations that are run again.
+
+    Args:
+        first: iteration that the run goes on with.
+        trainer: whose writers do not write again what was measured before.
+    """
+    path = os.path.join(trainer.cfg.OUTPUT_DIR, NAME)
+    if os.path.isfile(path):
+        with open(path, "rb+") as file:
+            file.truncate(_end_of_lines_before(first, file.read()))
+    for hook in trainer._hooks:
+        for writer in hook._writers if isinstance(hook, PeriodicWriter) else ():
+            if isinstance(getattr(writer, "_last_write", None), int):
+                writer._last_write = first - 1
+
+
+def _end_of_lines_before(first: int, content: bytes) -> int:
+    """Return the length of what stays: all up to the last whole line before iteration ``first``.
+
+    Only the end is cut off: lines further up may be those of an earlier run in the same folder.
+    """
+    end = len(content)
+    for line in reversed(content.splitlines(keepends=True)):
+        if line.endswith(b"\n") and _iteration(line) < first:
+            break
+        end -= len(line)
+    return end
+
+
+def _iteration(line: bytes) -> float:
+    try:
+        return float(json.loads(line)["iteration"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
+# A run that is resumed with another config than it began with: refused where it cannot work.
 
 logger = logging.getLogger("fastreid.fed_plugin.resuming")
+
+
+def check_all_ranks_resume(path: str) -> None:
+    """Refuse ranks that go on from different places: they would wait for each other for ever.
+
+    Args:
+        path: of the checkpoint that this rank has read; empty if it found none.
+
+    Raises:
+        ValueError: on every rank alike, if their checkpoints' names differ.
+    """
+    if comm.get_world_size() == 1:
+        return
+    names = [Path(one).name for one in comm.all_gather(path)]
+    if len(set(names)) > 1:
+        found = ", ".join(f"rank {i}: {name or 'none'}" for i, name in enumerate(names))
+        raise ValueError(
+            f"--resume: ranks found different checkpoints ({found}); expected one OUTPUT_DIR that "
+            "all machines share, try a folder on a shared disk, or copy it to every machine"
+        )
+
+
+def options_of(optimizer: Any) -> set[str]:
+    """Return what every group of an optimizer's weights has: to be asked before a state is loaded.
+
+    Its ``defaults`` alone will not do: PyTorch 1.13 adds one to them that no group gets.
+    """
+    return set(optimizer.defaults).intersection(*optimizer.param_groups)
+
+
+def fuse_as_configured(optimizer: Any, configured: list[Any]) -> None:
+    """Let a loaded optimizer pass over its weights as this config says, not as the file's run did.
+
+    Args:
+        optimizer: that has loaded its state.
+        configured: ``fused`` of each of its groups before; None where the group had no such option.
+    """
+    for group, fused in zip(optimizer.param_groups, configured, strict=False):
+        if "fused" in group or fused is not None:
+            group["fused"] = fused
+
+
+def check_optimizer(optimizer: Any, needed: set[str], path: str) -> None:
+    """Refuse the state of another optimizer, or of other weights, which PyTorch loads unseen.
+
+    Args:
+        optimizer: that has loaded its state.
+        needed: its :func:`options_of` before.
+        path: of the checkpoint, for the message.
+
+    Raises:
+        ValueError: the next step would fail, in words that name neither file nor key.
+    """
+    why = ""
+    for group in optimizer.param_groups:
+        missing = sorted(needed - group.keys())
+        if missing:
+            why = f"its optimizer has no {missing[0]}, which {type(optimizer).__name__} needs"
+        for weights in group["params"]:
+            for name, value in optimizer.state.get(weights, {}).items():
+                is_per_weight = torch.is_tensor(value) and value.ndim > 0
+                if is_per_weight and value.shape != weights.shape:
+                    why = f"its {name} is of {value.numel()} weights, here are {weights.numel()}"
+    if why:
+        raise ValueError(
+            f"{path}: not of a run with this config: {why}; expected SOLVER.OPT, the model and its "
+            "identities as they were, try the config it was trained with, another OUTPUT_DIR, "
+            "or MODEL.WEIGHTS without --resume to take over the weights alone"
+        )
+
+
+def cosine_epochs(scheduler: Any) -> int | None:
+    """Return over how many epochs a cosine schedule falls, None for any other."""
+    return getattr((scheduler or {}).get("lr_sched"), "T_max", None)
+
+
+def warn_of_another_cosine(configured: int | None, scheduler: Any) -> None:
+    """Say that a run which got more epochs keeps the learning rates of the fewer it began with.
+
+    Args:
+        configured: epochs of the schedule as this config builds it.
+        scheduler: that has loaded its state.
+    """
+    loaded = cosine_epochs(scheduler)
+    if configured is not None and loaded is not None and loaded != configured:
+        logger.warning(
+            "SOLVER.SCHED=CosineAnnealingLR goes on as it began, over %d epochs behind the "
+            "warm-up, not the %d of this config: behind them the learning rate rises again; to "
+            "train with another schedule, start from MODEL.WEIGHTS without --resume",
+            loaded,
+            configured,
+        )
+
 
 KEY = "run_state"
 BEST = "model_best.pth"

@@ -6,19 +6,326 @@ that is finished says so and evaluates, and one that failed does not evaluate wh
 
 from __future__ import annotations
 
+import json
 import logging
-from contextlib import AbstractContextManager, nullcontext
+import math
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
-from fastreid.engine.hooks import EvalHook
+import torch
+from fastreid.engine.hooks import EvalHook, HookBase
 from fastreid.utils import comm
 from fastreid.utils.events import EventStorage
+from torch import Tensor, nn
 
-from fed_plugin.fastreid_adapter.resuming.bad_losses import keep_the_last_good_state
-from fed_plugin.fastreid_adapter.resuming.folder_lock import held
-from fed_plugin.fastreid_adapter.resuming.progress_checkpoints import ProgressCheckpoints
+from fed_plugin.files import written_whole
 
-logger = logging.getLogger("fastreid.engine.train_loop")
+# Checkpoints within an epoch, so that a kill costs minutes (``SOLVER.CHECKPOINT_ITERS``).
+
+logger = logging.getLogger("fastreid.fed_plugin.resuming")
+
+KEPT = 2
+PREFIX = "model_iter_"
+FINAL = "model_final.pth"
+
+
+def weights_are_finite(model: torch.nn.Module) -> bool:
+    """Tell whether a run could go on from these weights at all."""
+    return all(bool(torch.isfinite(weights).all()) for weights in model.parameters())
+
+
+class ProgressCheckpoints(HookBase):
+    """Write ``model_iter_<done>.pth`` every N iterations and before evaluations; keep the last two.
+
+    They are removed when the run is finished: the host has written ``model_final.pth`` then.
+
+    Args:
+        checkpointer: of the host.
+        period: iterations N; 0 writes only what :meth:`save` is asked for.
+        eval_period: epochs between evaluations.
+    """
+
+    def __init__(self, checkpointer: Any, period: int, eval_period: int) -> None:
+        self.checkpointer = checkpointer
+        self.period = period
+        self.eval_period = eval_period
+
+    def after_step(self) -> None:
+        """Save behind every ``period`` iterations, and behind the last before an evaluation."""
+        trainer = self.trainer
+        trainer.run_state.done = trainer.iter + 1  # also in a training loop of somebody's own
+        if self.period < 1:
+            return
+        done, next_epoch = trainer.iter + 1, trainer.epoch + 1
+        evaluates = next_epoch % self.eval_period == 0 or next_epoch == trainer.max_epoch
+        before_evaluation = evaluates and done == next_epoch * trainer.iters_per_epoch
+        if done % self.period == 0 or before_evaluation:
+            if weights_are_finite(trainer.model):
+                self.save()
+            else:
+                logger.error("Weights are not finite behind iteration %d: not saved", trainer.iter)
+
+    def save(self) -> Path:
+        """Write where the run is; the host, too, can resume from it, at the epoch's beginning."""
+        done = self.trainer.run_state.done
+        path = Path(self.checkpointer.save_dir, f"{PREFIX}{done:07d}.pth")
+        self.checkpointer.save(path.stem, epoch=self.trainer.epoch - 1)
+        others = [other for other in self._written() if other.name != path.name]
+        self._remove(others[: 1 - KEPT])  # never this one, should the clock have gone back
+        return path
+
+    def finish(self, resumed_from: str) -> None:
+        """Give a run that was killed just before its ``model_final.pth`` the file it lacks.
+
+        Args:
+            resumed_from: checkpoint of the last epoch; the host writes ``model_best.pth`` with the
+                same content first.
+        """
+        final = Path(self.checkpointer.save_dir, FINAL)
+        if Path(resumed_from).absolute() == final.absolute():
+            return
+        with open(resumed_from, "rb") as source, written_whole(final) as target:
+            shutil.copyfileobj(source, target)
+        self.checkpointer.tag_last_checkpoint(FINAL)
+
+    def after_train(self) -> None:
+        """Remove what only a resume would have needed.
+
+        The last step is no end of the run: an error, or Ctrl-C, in the evaluation behind it leaves
+        nothing but these to resume from.
+        """
+        if self.trainer.iter < self.trainer.max_iter:
+            return
+        newest = Path(self.checkpointer.get_checkpoint_file()).name
+        if not newest.startswith(PREFIX):
+            self._remove(self._written())
+
+    def _written(self) -> list[Path]:
+        """List them, the last written last; an earlier run's may have higher numbers."""
+        found = Path(self.checkpointer.save_dir).glob(f"{PREFIX}*.pth")
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+    def _remove(self, paths: list[Path]) -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
+# A loss that is not a number: what led to it, and the last state that was good.
+#
+# The host stops between the backward pass and the optimizer's step. Weights are those before the
+# bad step then; BatchNorm statistics are not, as the forward pass has moved them.
+
+_SHOWN = 4
+
+
+class StepBegin:
+    """What a training step began with: the names of its images, and BatchNorm statistics.
+
+    Args:
+        model: told of every forward pass in training mode.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.paths: list[str] = []
+        self.folder = ""
+        """Where reports of a bad loss go."""
+        self._model = model
+        self._statistics: list[Tensor] = []
+        model.register_forward_pre_hook(self._note)
+
+    def _note(self, model: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if model.training:
+            batch = inputs[0] if inputs and isinstance(inputs[0], dict) else {}
+            self.paths = list(batch.get("img_paths", ()))
+            current = list(_statistics(model))
+            if [t.shape for t in current] != [t.shape for t in self._statistics]:
+                self._statistics = [t.clone() for t in current]
+            else:
+                _copy(self._statistics, current)
+
+    def restore_statistics(self) -> None:
+        """Set BatchNorm statistics to what they were before the step."""
+        _copy(list(_statistics(self._model)), self._statistics)
+
+
+def _statistics(model: nn.Module) -> Iterator[Tensor]:
+    for module in model.modules():
+        if "running_mean" in module._buffers:
+            yield from module.buffers(recurse=False)
+
+
+@torch.no_grad()
+def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
+    if not hasattr(torch, "_foreach_copy_"):  # PyTorch 1
+        for target, source in zip(targets, sources, strict=True):
+            target.copy_(source)
+        return
+    for floating in (True, False):
+        chosen = [i for i, t in enumerate(targets) if t.is_floating_point() == floating]
+        if chosen:
+            torch._foreach_copy_([targets[i] for i in chosen], [sources[i] for i in chosen])
+
+
+def describe_bad_losses(losses: dict[str, Tensor], begin: StepBegin, error: BaseException) -> None:
+    """Note on an error what this rank's losses are, and the images they came of."""
+    error.step = _step(losses, begin)
+
+
+def tell_own_bad_losses(losses: dict[str, Tensor], begin: StepBegin, iteration: int) -> None:
+    """Leave the images of a bad loss in a file and in the log of this rank; rank 0 is told of it.
+
+    Args:
+        losses: of this rank, by name.
+        begin: what the step began with.
+        iteration: counted from 0.
+    """
+    if comm.get_world_size() == 1:  # the host's error says it all
+        return
+    step = _step(losses, begin)
+    bad = _bad(step)
+    if not bad:
+        return
+    names, paths = " and ".join(bad), ", ".join(begin.paths)
+    logger.error("Rank %d: %s not finite; its images: %s", comm.get_rank(), names, paths)
+    if begin.folder and not comm.is_main_process():
+        _write(_report(begin.folder, iteration, comm.get_rank()), iteration, step)
+
+
+def keep_the_last_good_state(trainer: Any, error: FloatingPointError) -> None:
+    """Write a checkpoint of the state before the bad step, and say in ``error`` what happened.
+
+    Args:
+        trainer: a ``DefaultTrainer`` whose step raised.
+        error: of the host; its text is replaced by one sentence.
+    """
+    begin = getattr(getattr(trainer, "_trainer", None), "step_begin", None)
+    hook = next((h for h in trainer._hooks if isinstance(h, ProgressCheckpoints)), None)
+    if begin is None or hook is None or not hasattr(error, "step"):
+        return
+    begin.restore_statistics()
+    folder, iteration = hook.checkpointer.save_dir, trainer.iter
+    kept = _keep(trainer, hook)
+    report = _report(folder, iteration, 0)
+    all_of_them = f"all of them, and all losses, in {_write(report, iteration, error.step)}"
+    step, whose = error.step, "the batch"
+    if not _bad(step):
+        step, whose, all_of_them = _of_another_rank(folder, iteration, step)
+    bad = [f"{name} is {value}" for name, value in _bad(step).items()]
+    names = ", ".join(step["images"][:_SHOWN])
+    more = len(step["images"]) - _SHOWN
+    error.args = (
+        f"iteration {iteration}: {', '.join(bad) or 'a loss of another rank is not finite'}; "
+        f"images of {whose}: {names}{f' and {more} more' if more > 0 else ''} ({all_of_them}); "
+        f"{kept}; expected finite losses, try a smaller SOLVER.BASE_LR, or fp32 in place of half "
+        "precision",
+    )
+
+
+def _step(losses: dict[str, Tensor], begin: StepBegin) -> dict[str, Any]:
+    values = {name: float(value.detach()) for name, value in losses.items()}
+    return {"losses": values, "images": begin.paths}
+
+
+def _bad(step: dict[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in step["losses"].items() if not math.isfinite(value)}
+
+
+def _keep(trainer: Any, hook: ProgressCheckpoints) -> str:
+    """Save the state if it is a good one; say where it is, or what there is in its place."""
+    if weights_are_finite(trainer.model):
+        try:
+            return f"the state before this step is in {hook.save()}"
+        except OSError as failure:
+            return f"the state before this step is lost: {failure}"
+    newest = Path(hook.checkpointer.get_checkpoint_file()).name
+    return (
+        "weights were not finite before this step either, so no checkpoint was written; the newest "
+        f"is {newest or 'none'}"
+    )
+
+
+def _report(folder: str, iteration: int, rank: int) -> Path:
+    return Path(folder, f"bad_loss_iter_{iteration:07d}{f'_rank{rank}' if rank else ''}.json")
+
+
+def _write(path: Path, iteration: int, step: dict[str, Any]) -> str:
+    """Write a report; return its name, or why there is none."""
+    try:
+        content = json.dumps({"iteration": iteration, **step}, indent=1)
+        path.write_text(content + "\n", encoding="utf-8")
+    except OSError as failure:
+        return f"no file: {failure}"
+    return str(path)
+
+
+def _of_another_rank(
+    folder: str, iteration: int, own: dict[str, Any]
+) -> tuple[dict[str, Any], str, str]:
+    """Return the first bad step that another rank on this disk reported, whose, and where it is."""
+    for rank in range(1, comm.get_world_size()):
+        path = _report(folder, iteration, rank)
+        if path.is_file():
+            step = json.loads(path.read_text(encoding="utf-8"))
+            return step, f"rank {rank}", f"all of them, and all losses, in {path}"
+    return own, "rank 0", "those of the other one are in its log"
+
+
+# One training at a time writes into an ``OUTPUT_DIR``: two would mix checkpoints and logs.
+
+NAME = ".training"
+
+
+class FolderInUseError(ValueError):
+    """Another process trains into the folder."""
+
+
+@contextmanager
+def held(folder: str) -> Iterator[None]:
+    """Keep other processes from training into a folder while the block runs.
+
+    A killed process holds nothing, and worker processes hold nothing for it (POSIX record locks).
+    File systems and platforms without such locks are not guarded.
+
+    Args:
+        folder: an ``OUTPUT_DIR`` that is there.
+
+    Raises:
+        FolderInUseError: Another process is training into it.
+    """
+    try:
+        import fcntl
+
+        descriptor = os.open(Path(folder, NAME), os.O_RDWR | os.O_CREAT, 0o644)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        _lock(fcntl, descriptor, folder)
+        yield
+        with suppress(OSError):
+            os.unlink(Path(folder, NAME))
+    finally:
+        os.close(descriptor)
+
+
+def _lock(fcntl: object, descriptor: int, folder: str) -> None:
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # type: ignore[attr-defined]
+    except (BlockingIOError, PermissionError) as error:  # POSIX allows either
+        holder = os.read(descriptor, 300).decode(errors="replace").strip() or "another process"
+        raise FolderInUseError(
+            f"OUTPUT_DIR={folder}: {holder} is training into it; expected one training a folder, "
+            "try another OUTPUT_DIR, or wait until it has ended"
+        ) from error
+    except OSError:  # a file system without locks
+        return
+    os.truncate(descriptor, 0)
+    os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
 
 def train(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) -> None:

@@ -10,10 +10,9 @@ from PIL import Image
 
 from fed_plugin.datasets import LAYOUTS, list_split
 from fed_plugin.datasets.occluder_sets import mine_crops
-from fed_plugin.datasets.occluder_sets.background import person_pixels
-from fed_plugin.datasets.occluder_sets.mining import border_windows
-from fed_plugin.datasets.synthocc.build import take
-from fed_plugin.datasets.synthocc.plan import SIZES, TRAIN, plan
+from fed_plugin.datasets.occluder_sets.mining import border_windows, person_pixels
+from fed_plugin.synthocc.build import take
+from fed_plugin.synthocc.casting import SIZES, TRAIN, plan
 
 
 @pytest.fixture(scope="module")

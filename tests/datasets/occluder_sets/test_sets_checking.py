@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from fed_plugin.datasets.occluder_sets import check_set, write_set
-from fed_plugin.datasets.occluder_sets.checking import USED_SUFFIXES
-from fed_plugin.transforms.decoding import DECODED_SUFFIXES
+from fed_plugin.datasets.occluder_sets.sets import USED_SUFFIXES
+from fed_plugin.transforms.occluders import DECODED_SUFFIXES
 
 
 @pytest.fixture

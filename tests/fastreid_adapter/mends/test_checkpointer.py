@@ -15,7 +15,7 @@ import pytest
 import torch
 from fastreid.utils import checkpoint
 
-from fed_plugin.fastreid_adapter.compat.checkpoints import damage
+from fed_plugin.fastreid_adapter.mends.checkpointer import damage
 from fed_plugin.fastreid_adapter.resuming.checkpoint_file import Recorder, written_checkpoint
 
 
@@ -214,7 +214,7 @@ def test_checkpoints_of_old_pytorch_are_not_called_broken(model, tmp_path):
 
 
 def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
-    from fed_plugin.retrieval.whole_files import remove_unfinished
+    from fed_plugin.files import remove_unfinished
 
     dead = subprocess.Popen(["true"])
     dead.wait()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from fed_plugin.fastreid_adapter.compat import files
+from fed_plugin.fastreid_adapter.mends import checkpointer
 
 
 class Harmful:
@@ -50,7 +50,7 @@ def test_the_stock_checkpointer_is_refused_numpy_numbers(stock, checkpoint):
 @pytest.mark.defect_since("torch", "2.6")
 def test_the_mended_checkpointer_loads_them(stock, checkpoint):
     module = stock("fastreid.utils.checkpoint")
-    assert files.checkpoints_may_hold_numpy(module)
+    assert checkpointer.checkpoints_may_hold_numpy(module)
     rest = module.Checkpointer(nn.Linear(2, 1)).load(checkpoint(**NUMBERS))
     for name, value in NUMBERS.items():
         np.testing.assert_array_equal(rest[name], value)
@@ -73,7 +73,7 @@ def test_files_written_under_the_other_numpy_load_too(stock, checkpoint, tmp_pat
                 content = content.replace(*swap)
             target.writestr(entry, content)
     module = stock("fastreid.utils.checkpoint")
-    assert files.checkpoints_may_hold_numpy(module)
+    assert checkpointer.checkpoints_may_hold_numpy(module)
     rest = module.Checkpointer(nn.Linear(2, 1)).load(str(other))
     assert rest["metric"] == 0.25
     assert rest["ids"].tolist() == [0, 1, 2]
@@ -83,7 +83,7 @@ def test_files_written_under_the_other_numpy_load_too(stock, checkpoint, tmp_pat
 @pytest.mark.defect_since("torch", "2.6")
 def test_whatever_else_is_refused_stays_refused(stock, checkpoint, extra):
     module = stock("fastreid.utils.checkpoint")
-    assert files.checkpoints_may_hold_numpy(module)
+    assert checkpointer.checkpoints_may_hold_numpy(module)
     with pytest.raises(pickle.UnpicklingError):
         module.Checkpointer(nn.Linear(2, 1)).load(checkpoint(extra=extra))
 
@@ -91,7 +91,7 @@ def test_whatever_else_is_refused_stays_refused(stock, checkpoint, extra):
 @pytest.mark.defect_since("torch", "2.6")
 def test_the_allowance_ends_with_the_file(stock, checkpoint):
     module = stock("fastreid.utils.checkpoint")
-    assert files.checkpoints_may_hold_numpy(module)
+    assert checkpointer.checkpoints_may_hold_numpy(module)
     path = checkpoint(metric=np.float64(0.25))
     module.Checkpointer(nn.Linear(2, 1)).load(path)
     with pytest.raises(pickle.UnpicklingError):
@@ -101,8 +101,8 @@ def test_the_allowance_ends_with_the_file(stock, checkpoint):
 def test_a_torch_that_loads_numpy_is_left_alone(stock, monkeypatch):
     module = stock("fastreid.utils.checkpoint")
     before = module.Checkpointer._load_file
-    monkeypatch.setattr(files, "numpy_is_refused", lambda: False)
-    assert files.checkpoints_may_hold_numpy(module) is False
+    monkeypatch.setattr(checkpointer, "numpy_is_refused", lambda: False)
+    assert checkpointer.checkpoints_may_hold_numpy(module) is False
     assert module.Checkpointer._load_file is before
 
 
@@ -125,7 +125,7 @@ class TestBackboneTables:
         build = getattr(module, f"build_{kind}_backbone")
         with pytest.raises(FileNotFoundError):
             build(cfg)
-        assert files.backbone_tables_lie_beside_the_package(module)
+        assert checkpointer.backbone_tables_lie_beside_the_package(module)
         assert sum(weight.numel() for weight in build(cfg).parameters()) > 1_000_000
 
     def test_a_file_of_the_working_directory_and_an_absolute_path_come_first(
@@ -133,13 +133,13 @@ class TestBackboneTables:
     ):
         monkeypatch.chdir(tmp_path)
         (tmp_path / "own.yaml").write_text("")
-        assert files.beside_the_package("own.yaml") == "own.yaml"
-        assert files.beside_the_package("/some/where.yaml") == "/some/where.yaml"
+        assert checkpointer.beside_the_package("own.yaml") == "own.yaml"
+        assert checkpointer.beside_the_package("/some/where.yaml") == "/some/where.yaml"
 
     def test_a_backbone_that_finds_its_tables_is_left_alone(self, backbone):
         module = backbone("fastreid.modeling.backbones.regnet.regnet")
         module.build_regnet_backbone = lambda cfg: "tables/RegNetX.yaml"
-        assert files.backbone_tables_lie_beside_the_package(module) is False
+        assert checkpointer.backbone_tables_lie_beside_the_package(module) is False
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ class TestBackboneTables:
 )
 def test_a_file_that_is_no_checkpoint_is_refused_by_name(stock, tmp_path, content, message):
     module = stock("fastreid.utils.checkpoint")
-    assert files.wrong_checkpoint_is_named(module)
+    assert checkpointer.wrong_checkpoint_is_named(module)
     path = tmp_path / "weights.pth"
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -166,7 +166,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_by_name(stock, tmp_path, conten
 @pytest.mark.parametrize("share", [0.001, 0.3, 0.9])
 def test_a_checkpoint_that_was_cut_off_is_refused_by_name(stock, tmp_path, share):
     module = stock("fastreid.utils.checkpoint")
-    files.wrong_checkpoint_is_named(module)
+    checkpointer.wrong_checkpoint_is_named(module)
     model, path = torch.nn.Linear(200, 200), tmp_path / "model.pth"
     torch.save({"model": model.state_dict()}, path)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
@@ -177,8 +177,8 @@ def test_a_checkpoint_that_was_cut_off_is_refused_by_name(stock, tmp_path, share
 
 def test_a_whole_checkpoint_still_loads(stock, tmp_path):
     module = stock("fastreid.utils.checkpoint")
-    files.wrong_checkpoint_is_named(module)
-    assert not files.wrong_checkpoint_is_named(module)
+    checkpointer.wrong_checkpoint_is_named(module)
+    assert not checkpointer.wrong_checkpoint_is_named(module)
     saved, loaded = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     torch.save({"model": saved.state_dict()}, tmp_path / "model.pth")
     module.Checkpointer(loaded).load(str(tmp_path / "model.pth"))
@@ -190,7 +190,7 @@ class TestNothingIsExecuted:
         self, stock, checkpoint, monkeypatch
     ):
         module = stock("fastreid.utils.checkpoint")
-        assert files.checkpoints_execute_nothing(module)
+        assert checkpointer.checkpoints_execute_nothing(module)
         default = torch.load
         monkeypatch.setattr(  # as before PyTorch 2.6, where nobody says otherwise
             torch, "load", lambda *a, **k: default(*a, **{"weights_only": False, **k})
@@ -206,8 +206,8 @@ class TestNothingIsExecuted:
             "safetensors.torch", reason="an extra: try `pip install safetensors`"
         ).save_file
         module = stock("fastreid.utils.checkpoint")
-        assert files.checkpoints_execute_nothing(module)
-        assert files.wrong_checkpoint_is_named(module)
+        assert checkpointer.checkpoints_execute_nothing(module)
+        assert checkpointer.wrong_checkpoint_is_named(module)
         linear, other = nn.Linear(2, 1), nn.Linear(2, 1)
         path = str(tmp_path / "model.safetensors")
         save_file(linear.state_dict(), path)
@@ -217,7 +217,7 @@ class TestNothingIsExecuted:
     @pytest.mark.parametrize("model", [None, [1], {"a": "text"}, {1: torch.zeros(1)}])
     def test_a_model_that_is_no_state_dict_is_named(self, stock, tmp_path, model):
         module = stock("fastreid.utils.checkpoint")
-        assert files.wrong_checkpoint_is_named(module)
+        assert checkpointer.wrong_checkpoint_is_named(module)
         path = str(tmp_path / "odd.pth")
         torch.save({"model": model}, path)
         with pytest.raises(ValueError, match=r"odd\.pth: its 'model' is no table of tensors"):

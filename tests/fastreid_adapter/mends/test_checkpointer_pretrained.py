@@ -8,8 +8,8 @@ import os
 import pytest
 import torch
 
-from fed_plugin.fastreid_adapter.compat import pretrained
-from fed_plugin.fastreid_adapter.compat.mending import Overlay
+from fed_plugin.fastreid_adapter.mends import checkpointer
+from fed_plugin.fastreid_adapter.mends.mending import Overlay
 
 
 class Payload:
@@ -34,14 +34,14 @@ def build(module, tiny_cfg, path):
 def test_a_planted_payload_does_not_run_and_is_named(resnet, tiny_cfg, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"conv1.weight": torch.zeros(1), "x": Payload()}, "bad.pth")
-    assert pretrained.pretrained_weights_execute_nothing(resnet)
+    assert checkpointer.pretrained_weights_execute_nothing(resnet)
     with pytest.raises(ValueError, match=r"PRETRAIN_PATH.*bad\.pth: .*executed"):
         build(resnet, tiny_cfg, "bad.pth")
     assert not os.path.exists("it_ran")
 
 
 def test_something_else_than_weights_is_named(resnet, tiny_cfg, tmp_path):
-    assert pretrained.pretrained_weights_execute_nothing(resnet)
+    assert checkpointer.pretrained_weights_execute_nothing(resnet)
     torch.save([1], tmp_path / "list.pth")
     with pytest.raises(ValueError, match=r"list\.pth: holds a list"):
         build(resnet, tiny_cfg, tmp_path / "list.pth")
@@ -51,18 +51,18 @@ def test_weights_arrive_as_they_did(resnet, tiny_cfg, tmp_path):
     cfg = tiny_cfg()
     weights = resnet.build_resnet_backbone(cfg).state_dict()
     torch.save(weights, tmp_path / "good.pth")
-    assert pretrained.pretrained_weights_execute_nothing(resnet)
+    assert checkpointer.pretrained_weights_execute_nothing(resnet)
     loaded = build(resnet, tiny_cfg, tmp_path / "good.pth").state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in weights.items())
 
 
 def test_a_second_call_changes_nothing(resnet):
-    assert pretrained.pretrained_weights_execute_nothing(resnet)
-    assert pretrained.pretrained_weights_execute_nothing(resnet) is False
-    assert isinstance(resnet.torch, Overlay) and resnet.torch.load is pretrained.load_pretrained
+    assert checkpointer.pretrained_weights_execute_nothing(resnet)
+    assert checkpointer.pretrained_weights_execute_nothing(resnet) is False
+    assert isinstance(resnet.torch, Overlay) and resnet.torch.load is checkpointer.load_pretrained
 
 
-@pytest.mark.parametrize("name", pretrained.BACKBONES)
+@pytest.mark.parametrize("name", checkpointer.BACKBONES)
 def test_every_backbone_that_loads_is_mended(name):
     module = importlib.import_module(f"fastreid.modeling.backbones.{name}")
-    assert module.torch.load is pretrained.load_pretrained
+    assert module.torch.load is checkpointer.load_pretrained

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fed_plugin.fastreid_adapter.compat import evaluation
+from fed_plugin.fastreid_adapter.mends import evaluator as evaluator_module
 
 
 class Stub(nn.Module):
@@ -65,7 +65,7 @@ def test_the_stock_flip_test_normalises_the_second_pass_twice(stock, batches):
 
 def test_the_mended_flip_test_hands_each_pass_a_fresh_batch_and_says_so(stock, batches, log):
     module, model = stock("fastreid.evaluation.evaluator"), Stub(in_place=True)
-    assert evaluation.flip_test_gets_a_fresh_batch(module)
+    assert evaluator_module.flip_test_gets_a_fresh_batch(module)
     results = module.inference_on_dataset(model, batches(), Evaluator(), flip_test=True)
     first, second = batches()
     torch.testing.assert_close(model.seen[1], first["images"].flip(dims=[3]) - 100)
@@ -76,7 +76,7 @@ def test_the_mended_flip_test_hands_each_pass_a_fresh_batch_and_says_so(stock, b
 
 def test_a_model_that_does_not_write_into_its_batch_is_left_alone(stock, batches, log):
     module, model = stock("fastreid.evaluation.evaluator"), Stub(in_place=False)
-    assert evaluation.flip_test_gets_a_fresh_batch(module)
+    assert evaluator_module.flip_test_gets_a_fresh_batch(module)
     loader = batches()
     results = module.inference_on_dataset(model, loader, Evaluator(), flip_test=True)
     torch.testing.assert_close(results["features"][:2], expected(batches()[0]))
@@ -85,7 +85,7 @@ def test_a_model_that_does_not_write_into_its_batch_is_left_alone(stock, batches
 
 def test_without_a_flip_test_no_batch_is_copied(stock, batches):
     module, model = stock("fastreid.evaluation.evaluator"), Stub(in_place=True)
-    assert evaluation.flip_test_gets_a_fresh_batch(module)
+    assert evaluator_module.flip_test_gets_a_fresh_batch(module)
     loader = batches()
     module.inference_on_dataset(model, loader, Evaluator())
     torch.testing.assert_close(loader[0]["images"], batches()[0]["images"] - 100)
@@ -94,11 +94,11 @@ def test_without_a_flip_test_no_batch_is_copied(stock, batches):
 def test_a_host_without_a_flip_test_is_left_alone(stock):
     module = stock("fastreid.evaluation.evaluator")
     module.inference_on_dataset = lambda model, data_loader, evaluator: None
-    assert evaluation.flip_test_gets_a_fresh_batch(module) is False
+    assert evaluator_module.flip_test_gets_a_fresh_batch(module) is False
 
 
 def test_the_stock_baseline_is_found_to_write_into_its_batch(tiny_cfg):
     from fastreid.modeling import build_model
 
-    assert evaluation.writes_into_its_batch(build_model(tiny_cfg()).eval())
-    assert evaluation.writes_into_its_batch(nn.Identity()), "nothing to ask: be careful"
+    assert evaluator_module.writes_into_its_batch(build_model(tiny_cfg()).eval())
+    assert evaluator_module.writes_into_its_batch(nn.Identity()), "nothing to ask: be careful"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from fed_plugin.fastreid_adapter.compat import ranking
+from fed_plugin.fastreid_adapter.mends import evaluator as evaluator_module
 
 
 def drawn(num_query, num_gallery, identities=5, seed=0):
@@ -50,25 +50,25 @@ class TestCompiling:
     ):
         monkeypatch.setattr(subprocess, "run", pytest.fail)
         evaluation = stock("fastreid.evaluation.reid_evaluation")
-        assert ranking.evaluation_needs_no_compiler(evaluation)
+        assert evaluator_module.evaluation_needs_no_compiler(evaluation)
         evaluation.ReidEvaluator(tiny_cfg(), 2)
 
     def test_an_evaluator_that_compiles_nothing_is_left_alone(self, stock):
         evaluation = stock("fastreid.evaluation.reid_evaluation")
         del evaluation.ReidEvaluator._compile_dependencies
-        assert ranking.evaluation_needs_no_compiler(evaluation) is False
+        assert evaluator_module.evaluation_needs_no_compiler(evaluation) is False
 
     def test_compile_helper_neither_runs_make_nor_exits(self, stock, without_a_compiler):
         package = stock("fastreid.evaluation.rank_cylib")
         with pytest.raises(SystemExit):
             package.compile_helper()
-        assert ranking.compile_helper_does_not_exit(package)
+        assert evaluator_module.compile_helper_does_not_exit(package)
         package.compile_helper()
 
     def test_a_compile_helper_that_does_not_exit_is_left_alone(self):
         package = types.ModuleType("fastreid.evaluation.rank_cylib")
         package.compile_helper = lambda: None
-        assert ranking.compile_helper_does_not_exit(package) is False
+        assert evaluator_module.compile_helper_does_not_exit(package) is False
 
     def test_the_missing_extension_is_no_warning_any_more(self, stock):
         with warnings.catch_warnings(record=True) as seen:
@@ -77,7 +77,7 @@ class TestCompiling:
         assert "Cython rank" in str(seen[0].message)
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
-            assert ranking.missing_extension_is_no_warning(types.ModuleType("x"))
+            assert evaluator_module.missing_extension_is_no_warning(types.ModuleType("x"))
             stock("fastreid.evaluation.rank")
             stock("fastreid.evaluation.roc")
             warnings.warn("another one", stacklevel=1)
@@ -88,7 +88,7 @@ class TestRanking:
     @pytest.fixture
     def rank(self, stock):
         module = stock("fastreid.evaluation.rank")
-        assert ranking.small_galleries_rank_right(module)
+        assert evaluator_module.small_galleries_rank_right(module)
         return module.evaluate_rank
 
     def test_it_agrees_with_the_stock_python_on_an_ordinary_gallery(self, stock, rank):
@@ -147,9 +147,9 @@ class TestRanking:
     def test_a_host_that_ranks_small_galleries_right_is_left_alone(self, stock, rank, capsys):
         module = stock("fastreid.evaluation.rank")
         module.evaluate_rank = rank
-        assert ranking.small_galleries_rank_right(module) is False
+        assert evaluator_module.small_galleries_rank_right(module) is False
         assert module.evaluate_rank is rank
-        ranking.small_galleries_rank_right(stock("fastreid.evaluation.rank"))
+        evaluator_module.small_galleries_rank_right(stock("fastreid.evaluation.rank"))
         assert capsys.readouterr().out == "", "the probe should print nothing"
 
 
@@ -169,7 +169,7 @@ class TestReranking:
     def test_the_mended_host_gives_the_numbers_of_its_own_cpu_branch(self, stock, features):
         module = stock("fastreid.utils.compute_dist")
         cpu_branch = module.compute_jaccard_distance(features, k1=5, k2=2, search_option=3)
-        assert ranking.rerank_works_without_gpu_faiss(module)
+        assert evaluator_module.rerank_works_without_gpu_faiss(module)
         distances = module.build_dist(features[:10], features[10:], "jaccard", k1=5, k2=2)
         np.testing.assert_allclose(distances, cpu_branch[:10, 10:], atol=1e-6)
         whole = module.compute_jaccard_distance(features, k1=5, k2=2)
@@ -179,7 +179,7 @@ class TestReranking:
 
     def test_a_gallery_smaller_than_k1_re_ranks_over_all_of_it(self, stock, features):
         module = stock("fastreid.utils.compute_dist")
-        assert ranking.rerank_works_without_gpu_faiss(module)
+        assert evaluator_module.rerank_works_without_gpu_faiss(module)
         distances = module.build_dist(features[:2], features[2:8], "jaccard", k1=20, k2=6)
         assert distances.shape == (2, 6)
         assert np.isfinite(distances).all()
@@ -191,21 +191,21 @@ class TestReranking:
         cpu_branch = module.compute_jaccard_distance(
             features, k1=5, k2=2, search_option=3, fp16=True
         )
-        assert ranking.rerank_works_without_gpu_faiss(module)
+        assert evaluator_module.rerank_works_without_gpu_faiss(module)
         halves = module.compute_jaccard_distance(features, k1=5, k2=2, fp16=True)
         np.testing.assert_array_equal(halves, cpu_branch)
 
     def test_other_distances_stay_the_hosts_own(self, stock, features):
         module = stock("fastreid.utils.compute_dist")
         before = module.build_dist(features[:4], features[4:], "cosine")
-        assert ranking.rerank_works_without_gpu_faiss(module)
+        assert evaluator_module.rerank_works_without_gpu_faiss(module)
         after = module.build_dist(features[:4], features[4:], metric="cosine")
         np.testing.assert_array_equal(after, before)
 
     def test_with_a_gpu_for_faiss_the_stock_branch_stays(self, stock, monkeypatch):
         module = stock("fastreid.utils.compute_dist")
         before = module.compute_jaccard_distance, module.build_dist
-        monkeypatch.setattr(ranking, "cuda_is_available", lambda: True)
+        monkeypatch.setattr(evaluator_module, "cuda_is_available", lambda: True)
         monkeypatch.setattr(module.faiss, "StandardGpuResources", object, raising=False)
-        assert ranking.rerank_works_without_gpu_faiss(module) is False
+        assert evaluator_module.rerank_works_without_gpu_faiss(module) is False
         assert (module.compute_jaccard_distance, module.build_dist) == before

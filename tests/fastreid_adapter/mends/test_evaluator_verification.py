@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fed_plugin.fastreid_adapter.compat import verification
+from fed_plugin.fastreid_adapter.mends import evaluator as evaluator_module
 from fed_plugin.retrieval import verify_pairs
 
 NAME = "fastreid.evaluation.roc"
@@ -28,17 +28,17 @@ def test_the_stock_host_calls_wrong_pairs_positive(stock, case):
     module = stock(NAME)
     distances, labels = module.evaluate_roc(*case, use_cython=False)
     assert distances[labels == 1].mean() > distances[labels == 0].mean()
-    assert verification.takes_wrong_pairs_for_positive(module.evaluate_roc)
+    assert evaluator_module.takes_wrong_pairs_for_positive(module.evaluate_roc)
 
 
 def test_the_mended_host_calls_right_pairs_positive_and_similar(stock, case):
     module = stock(NAME)
-    assert verification.roc_counts_right_pairs_as_positive(module)
+    assert evaluator_module.roc_counts_right_pairs_as_positive(module)
     scores, labels = module.evaluate_roc(*case, use_cython=False)
     rates = verify_pairs(*case, false_positive_rates=(0.01, 0.1))
     for threshold, tpr in zip(rates.thresholds, rates.true_positive_rates, strict=True):
         assert (scores[labels == 1] > -threshold).mean() == pytest.approx(tpr)
-    assert not verification.roc_counts_right_pairs_as_positive(module), "twice is once"
+    assert not evaluator_module.roc_counts_right_pairs_as_positive(module), "twice is once"
 
 
 def test_a_host_that_labels_right_pairs_is_left_alone():
@@ -46,7 +46,7 @@ def test_a_host_that_labels_right_pairs_is_left_alone():
         return -distmat.ravel(), np.array([1, 0])
 
     module = types.SimpleNamespace(evaluate_roc=evaluate_roc)
-    assert not verification.roc_counts_right_pairs_as_positive(module)
+    assert not evaluator_module.roc_counts_right_pairs_as_positive(module)
     assert module.evaluate_roc is evaluate_roc
 
 

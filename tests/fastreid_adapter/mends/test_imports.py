@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from fed_plugin.fastreid_adapter.compat import imports
+from fed_plugin.fastreid_adapter.mends import imports
 
 
 def host_module(source):

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torchvision import transforms as torchvision_transforms
 
-from fed_plugin.fastreid_adapter.compat import libraries
-from fed_plugin.fastreid_adapter.compat import optimizer as optimizer_mends
+from fed_plugin.fastreid_adapter.mends import imports
+from fed_plugin.fastreid_adapter.mends import optimizer as optimizer_mends
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ class TestRandomAffine:
         self, stock, tiny_cfg, image
     ):
         module = stock("fastreid.data.transforms.build")
-        assert libraries.random_affine_takes_its_old_arguments(module)
+        assert imports.random_affine_takes_its_old_arguments(module)
         pipeline = module.build_transforms(
             tiny_cfg(**{"INPUT.AFFINE.ENABLED": True, "INPUT.FLIP.ENABLED": False})
         )
@@ -44,7 +44,7 @@ class TestRandomAffine:
 
     def test_torchvision_itself_and_the_other_transforms_stay_as_they_are(self, stock, tiny_cfg):
         module = stock("fastreid.data.transforms.build")
-        libraries.random_affine_takes_its_old_arguments(module)
+        imports.random_affine_takes_its_old_arguments(module)
         with pytest.raises(TypeError):
             torchvision_transforms.RandomAffine(0, resample=False)
         assert module.T.Compose is torchvision_transforms.Compose
@@ -59,7 +59,7 @@ class TestRandomAffine:
 
         module = stock("fastreid.data.transforms.build")
         module.T = Older
-        assert libraries.random_affine_takes_its_old_arguments(module) is False
+        assert imports.random_affine_takes_its_old_arguments(module) is False
         assert module.T is Older
 
 
@@ -70,13 +70,13 @@ class TestNumPy:
         monkeypatch.delattr(np, "bool")
         with pytest.raises(AttributeError):
             module.np.bool  # noqa: B018
-        assert libraries.ranking_finds_np_bool(module)
+        assert imports.ranking_finds_np_bool(module)
         assert module.np.zeros(2, dtype=module.np.bool).dtype == bool
         assert not hasattr(np, "bool")
 
     def test_a_numpy_with_bool_is_left_alone(self, stock):
         module = stock("fastreid.evaluation.rank")
-        assert libraries.ranking_finds_np_bool(module) is False
+        assert imports.ranking_finds_np_bool(module) is False
         assert module.np is np
 
     @pytest.mark.parametrize("mode", ["1", "I;16"])
@@ -91,7 +91,7 @@ class TestNumPy:
     def test_the_mended_to_tensor_takes_images_of_every_mode(self, stock, image, mode):
         module = stock("fastreid.data.transforms.functional")
         picture = image.convert("I").convert(mode)
-        assert libraries.to_tensor_copies_where_it_must(module)
+        assert imports.to_tensor_copies_where_it_must(module)
         values = np.asarray(picture).astype(np.float64) * (255 if mode == "1" else 1)
         assert module.to_tensor(picture).shape == (1, 64, 32)
         np.testing.assert_allclose(module.to_tensor(picture)[0].double().numpy(), values)
@@ -99,12 +99,12 @@ class TestNumPy:
     def test_a_numpy_that_copies_where_it_must_is_left_alone(self, stock, monkeypatch):
         module = stock("fastreid.data.transforms.functional")
         monkeypatch.setattr(np, "array", lambda content, dtype, copy: np.asarray(content, dtype))
-        assert libraries.to_tensor_copies_where_it_must(module) is False
+        assert imports.to_tensor_copies_where_it_must(module) is False
         assert module.np is np
 
     def test_random_augmentations_still_draw_from_numpy(self, stock, image):
         module = stock("fastreid.data.transforms.functional")
-        libraries.to_tensor_copies_where_it_must(module)
+        imports.to_tensor_copies_where_it_must(module)
         np.random.seed(0)
         first = [function(image, 3).tobytes() for function in module.augmentations]
         np.random.seed(0)
@@ -127,7 +127,7 @@ class TestProfiler:
         hooks = stock("fastreid.engine.hooks")
         with pytest.raises(TypeError, match="use_cuda"):
             self.profile(hooks, tmp_path)
-        assert libraries.profiler_takes_use_cuda(hooks)
+        assert imports.profiler_takes_use_cuda(hooks)
         self.profile(hooks, tmp_path)
         assert "aten::sum" in (tmp_path / "profiler-trace-iter0.json").read_text()
 
@@ -138,7 +138,7 @@ class TestProfiler:
             return None
 
         monkeypatch.setattr(torch.autograd.profiler, "profile", profile)
-        assert libraries.profiler_takes_use_cuda(hooks) is False
+        assert imports.profiler_takes_use_cuda(hooks) is False
         assert hooks.torch is torch
 
 
@@ -166,7 +166,7 @@ class TestStochasticWeightAveraging:
     @pytest.mark.defect_since("torch", "2.0")
     def test_the_mended_average_trains_flat_buffers_and_ends_on_the_mean(self, stock, tiny_cfg):
         swa, build = stock("fastreid.solver.optim.swa"), stock("fastreid.solver.build")
-        assert libraries.swa_is_a_whole_optimizer(swa)
+        assert imports.swa_is_a_whole_optimizer(swa)
         optimizer_mends.flat_buffers_keep_their_gradient(build)
         model, optimizer, seen = self.averaged(swa, build, tiny_cfg())
         assert not torch.equal(seen[0], seen[2])
@@ -180,9 +180,9 @@ class TestStochasticWeightAveraging:
     @pytest.mark.defect_since("torch", "2.0")
     def test_an_average_that_is_a_whole_optimizer_is_left_alone(self, stock):
         swa = stock("fastreid.solver.optim.swa")
-        assert libraries.swa_is_a_whole_optimizer(swa)
+        assert imports.swa_is_a_whole_optimizer(swa)
         swa.__dict__.pop("__fed_mends__")
-        assert libraries.swa_is_a_whole_optimizer(swa) is False
+        assert imports.swa_is_a_whole_optimizer(swa) is False
 
 
 def test_nothing_here_touches_the_random_state(stock):
@@ -190,8 +190,8 @@ def test_nothing_here_touches_the_random_state(stock):
     np.random.seed(0)
     torch.manual_seed(0)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
-    libraries.random_affine_takes_its_old_arguments(stock("fastreid.data.transforms.build"))
-    libraries.swa_is_a_whole_optimizer(stock("fastreid.solver.optim.swa"))
+    imports.random_affine_takes_its_old_arguments(stock("fastreid.data.transforms.build"))
+    imports.swa_is_a_whole_optimizer(stock("fastreid.solver.optim.swa"))
     optimizer_mends.flat_buffers_keep_their_gradient(stock("fastreid.solver.build"))
     after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     assert states == after

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import projects_registry
-from fed_plugin.fastreid_adapter import compat
-from fed_plugin.fastreid_adapter.compat import mending
+from fed_plugin.fastreid_adapter import mends as mends_module
+from fed_plugin.fastreid_adapter.mends import mending
 
 
 @pytest.fixture
@@ -113,9 +113,9 @@ def test_an_overlay_differs_in_its_names_and_passes_the_rest_on():
 
 
 def test_the_table_covers_its_rows_and_every_mend_says_why():
-    rows = {entry.row for entry in compat.MENDS.values()}
+    rows = {entry.row for entry in mends_module.MENDS.values()}
     assert rows >= {*range(1, 12), 14, *range(16, 23)}
-    for entry in compat.MENDS.values():
+    for entry in mends_module.MENDS.values():
         assert entry.reason
         assert entry.host_modules
         assert entry.moment in ("before", "after")
@@ -126,7 +126,7 @@ def test_importing_the_mends_imports_neither_torch_nor_numpy_nor_the_host():
     code = (
         "import sys, projects_registry\n"
         "projects_registry.host_import_in_progress = lambda: True\n"
-        "import fed_plugin.fastreid_adapter.compat\n"
+        "import fed_plugin.fastreid_adapter.mends\n"
         f"print(*[name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run(
@@ -141,7 +141,7 @@ def test_the_hook_applies_the_mends_to_the_host_that_this_process_imported():
 
     missing = [
         entry.name
-        for entry in compat.MENDS.values()
+        for entry in mends_module.MENDS.values()
         if not entry.applied
         and all(name in sys.modules for name in entry.host_modules)
         and entry.name != "ranking_finds_np_bool"  # its defect ended with NumPy 2

@@ -9,8 +9,8 @@ import torch
 from fastreid.engine import DefaultTrainer
 from torch import nn
 
-from fed_plugin.fastreid_adapter.compat import optimizer as mends
-from fed_plugin.fastreid_adapter.compat import tripwire
+from fed_plugin.fastreid_adapter.mends import optimizer as mends
+from fed_plugin.fastreid_adapter.mends import optimizer as optimizer_module
 
 
 def small_model(seed=0):
@@ -232,7 +232,7 @@ def test_the_stock_trainer_with_the_mend_skipped_is_stopped_by_the_tripwire(
     import fastreid.engine.defaults as defaults
 
     build = stock("fastreid.solver.build")
-    assert tripwire.training_that_moves_nothing_stops(build)
+    assert optimizer_module.training_that_moves_nothing_stops(build)
     monkeypatch.setattr(defaults, "build_optimizer", build.build_optimizer)
     trainer = DefaultTrainer(tiny_cfg())
     with pytest.raises(RuntimeError, match=r"Training does nothing.*zero_grad\(\) has set"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fed_plugin.fastreid_adapter.compat import schedules
+from fed_plugin.fastreid_adapter.mends import optimizer as optimizer_module
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def optimizer():
 @pytest.fixture
 def build(stock):
     module = stock("fastreid.solver.build")
-    assert schedules.schedules_shorter_than_their_warmup_are_refused(module)
+    assert optimizer_module.schedules_shorter_than_their_warmup_are_refused(module)
     return module.build_lr_scheduler
 
 
@@ -69,7 +69,7 @@ def test_a_schedule_that_can_run_is_built_as_ever(stock, build, optimizer, tiny_
 def test_a_host_with_another_signature_is_left_alone(stock):
     module = stock("fastreid.solver.build")
     module.build_lr_scheduler = lambda cfg, optimizer: None
-    assert schedules.schedules_shorter_than_their_warmup_are_refused(module) is False
+    assert optimizer_module.schedules_shorter_than_their_warmup_are_refused(module) is False
 
 
 class TestEvaluationPeriod:
@@ -84,7 +84,7 @@ class TestEvaluationPeriod:
     @pytest.mark.parametrize("period", [0, -1])
     def test_a_period_that_is_not_positive_is_refused(self, stock, period):
         hooks = stock("fastreid.engine.hooks")
-        assert schedules.evaluation_period_must_be_positive(hooks)
+        assert optimizer_module.evaluation_period_must_be_positive(hooks)
         with pytest.raises(ValueError, match=f"TEST.EVAL_PERIOD={period}: expected .* try"):
             hooks.EvalHook(period, dict)
         assert hooks.EvalHook(1, dict)._period == 1
@@ -98,7 +98,7 @@ class TestEvaluationPeriod:
                     raise ValueError("the host's own words")
 
         hooks.EvalHook = EvalHook
-        assert schedules.evaluation_period_must_be_positive(hooks) is False
+        assert optimizer_module.evaluation_period_must_be_positive(hooks) is False
 
     def test_a_stock_run_is_refused_before_its_first_step(self, market_root, tiny_cfg):
         from fastreid.engine import DefaultTrainer

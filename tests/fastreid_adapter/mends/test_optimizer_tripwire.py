@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from fed_plugin.fastreid_adapter.compat import optimizer as mends
-from fed_plugin.fastreid_adapter.compat import tripwire
+from fed_plugin.fastreid_adapter.mends import optimizer as mends
+from fed_plugin.fastreid_adapter.mends import optimizer as optimizer_module
 
 pytestmark = pytest.mark.defect_since("torch", "2.0")
 
@@ -30,7 +30,7 @@ def train(model, optimizer, steps):
 def build(stock):
     """The stock module, whose optimizers train nothing, with the tripwire alone."""
     module = stock("fastreid.solver.build")
-    assert tripwire.training_that_moves_nothing_stops(module)
+    assert optimizer_module.training_that_moves_nothing_stops(module)
     return module
 
 
@@ -41,7 +41,7 @@ def hooks(optimizer):
 def test_a_training_that_moves_nothing_stops_after_three_steps_and_says_why(build, tiny_cfg):
     model = small_model()
     optimizer, _ = build.build_optimizer(tiny_cfg(), model)
-    train(model, optimizer, tripwire.STEPS - 1)
+    train(model, optimizer, optimizer_module.STEPS - 1)
     with pytest.raises(RuntimeError, match="flat_buffers_keep_their_gradient prevents"):
         train(model, optimizer, 1)
 
@@ -131,13 +131,13 @@ def test_what_is_held_does_not_grow_with_the_model(build, tiny_cfg):
     optimizer, _ = build.build_optimizer(tiny_cfg(), model)
     watch = next(iter(optimizer._optimizer_step_pre_hooks.values())).__self__
     watch.look(optimizer, (), {})
-    assert len(watch.before) <= tripwire.TENSORS
-    assert all(sample.numel() <= tripwire.ELEMENTS for sample in watch.before)
+    assert len(watch.before) <= optimizer_module.TENSORS
+    assert all(sample.numel() <= optimizer_module.ELEMENTS for sample in watch.before)
     owned = {sample.untyped_storage().nbytes() for sample in watch.before}
-    assert max(owned) <= tripwire.ELEMENTS * 4
+    assert max(owned) <= optimizer_module.ELEMENTS * 4
 
 
 def test_before_torch_2_there_is_nothing_to_hook_into(stock, monkeypatch):
     module = stock("fastreid.solver.build")
     monkeypatch.delattr(torch.optim.Optimizer, "register_step_post_hook")
-    assert tripwire.training_that_moves_nothing_stops(module) is False
+    assert optimizer_module.training_that_moves_nothing_stops(module) is False

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fed_plugin.fastreid_adapter.compat import samplers
+from fed_plugin.fastreid_adapter.mends import samplers
 
 DRAWS = 20_000
 

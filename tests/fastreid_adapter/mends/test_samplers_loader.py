@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
-from fed_plugin.fastreid_adapter.compat import loaders
+from fed_plugin.fastreid_adapter.mends import samplers
 
 
 class Numbers(torch.utils.data.Dataset):
@@ -43,7 +43,7 @@ def values(loader):
 @pytest.fixture
 def plain(stock):
     module = stock("fastreid.data.data_utils")
-    assert loaders.loader_works_without_cuda(module)
+    assert samplers.loader_works_without_cuda(module)
     return module.DataLoaderX
 
 
@@ -94,19 +94,19 @@ def test_an_error_of_a_worker_reaches_the_user_and_nothing_hangs(plain, workers,
 def test_with_cuda_the_stock_loader_stays(stock, monkeypatch):
     module = stock("fastreid.data.data_utils")
     before = module.DataLoaderX
-    monkeypatch.setattr(loaders, "cuda_is_available", lambda: True)
-    assert loaders.loader_works_without_cuda(module) is False
+    monkeypatch.setattr(samplers, "cuda_is_available", lambda: True)
+    assert samplers.loader_works_without_cuda(module) is False
     assert module.DataLoaderX is before
 
 
 def test_only_workers_of_spawned_ranks_are_forked(monkeypatch):
     monkeypatch.setattr("multiprocessing.get_start_method", lambda allow_none: "spawn")
-    assert loaders.worker_context() is None
+    assert samplers.worker_context() is None
     monkeypatch.setattr("multiprocessing.parent_process", lambda: object())
-    monkeypatch.setattr(loaders.sys, "platform", "linux")
-    assert loaders.worker_context() == "fork"
-    monkeypatch.setattr(loaders.sys, "platform", "win32")
-    assert loaders.worker_context() is None
+    monkeypatch.setattr(samplers.sys, "platform", "linux")
+    assert samplers.worker_context() == "fork"
+    monkeypatch.setattr(samplers.sys, "platform", "win32")
+    assert samplers.worker_context() is None
 
 
 class TestReadingThread:
@@ -133,7 +133,7 @@ class TestReadingThread:
         assert not stream.is_alive()
 
     def test_the_mended_thread_raises_its_error_at_the_next_batch(self, reader, in_time):
-        assert loaders.reading_thread_hands_errors_over(reader)
+        assert samplers.reading_thread_hands_errors_over(reader)
         stream = reader.BackgroundGenerator(self.broken(), 0)
         how, error = in_time(lambda: list(stream))
         assert how == "raised"
@@ -141,13 +141,13 @@ class TestReadingThread:
         assert "the disk is gone" in str(error)
 
     def test_a_stream_without_errors_is_as_it_was(self, reader, in_time):
-        assert loaders.reading_thread_hands_errors_over(reader)
+        assert samplers.reading_thread_hands_errors_over(reader)
         assert in_time(lambda: list(reader.BackgroundGenerator(iter(range(30)), 0)))[1] == list(
             range(30)
         )
 
     def test_shutting_down_a_broken_stream_raises_nothing(self, reader, in_time):
-        assert loaders.reading_thread_hands_errors_over(reader)
+        assert samplers.reading_thread_hands_errors_over(reader)
         stream = reader.BackgroundGenerator(self.broken(), 0)
         stream.join(20)
         stream.exit_event.set()
@@ -165,7 +165,7 @@ class TestReadingThread:
         monkeypatch.setattr(torch.cuda, "current_stream", Stream)
         monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
         monkeypatch.setattr(torch.Tensor, "to", lambda self, **kwargs: self)
-        assert loaders.reading_thread_hands_errors_over(reader)
+        assert samplers.reading_thread_hands_errors_over(reader)
         others = multiprocessing.active_children()
         loader = reader.DataLoaderX(0, **{**arguments(Numbers(9), 1), "pin_memory": False})
         how, error = in_time(lambda: values(loader))
@@ -181,7 +181,7 @@ class TestReadingThread:
                     self.queue.put(error)
 
         reader.BackgroundGenerator = Careful
-        assert loaders.reading_thread_hands_errors_over(reader) is False
+        assert samplers.reading_thread_hands_errors_over(reader) is False
 
 
 class TestTestLoader:
@@ -211,4 +211,4 @@ class TestTestLoader:
         module = ModuleType("fastreid.data.build")
         module.build_reid_test_loader = len
         module._test_loader_from_config = lambda cfg: {"num_workers": cfg.DATALOADER.NUM_WORKERS}
-        assert loaders.test_loader_takes_the_configured_workers(module) is False
+        assert samplers.test_loader_takes_the_configured_workers(module) is False

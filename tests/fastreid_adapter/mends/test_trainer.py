@@ -9,7 +9,7 @@ import pytest
 import torch
 from fastreid.utils import comm
 
-from fed_plugin.fastreid_adapter.compat import training
+from fed_plugin.fastreid_adapter.mends import trainer as trainer_module
 
 
 def drawn():
@@ -32,7 +32,7 @@ class TestSeed:
     @pytest.fixture
     def defaults(self, stock):
         module = stock("fastreid.engine.defaults")
-        assert training.default_setup_honours_the_seed(module)
+        assert trainer_module.default_setup_honours_the_seed(module)
         return module
 
     def test_the_stock_setup_seeds_at_random(self, stock, seeded_cfg, arguments):
@@ -77,7 +77,7 @@ class TestSeed:
             return cfg.SEED
 
         module.default_setup = default_setup
-        assert training.default_setup_honours_the_seed(module) is False
+        assert trainer_module.default_setup_honours_the_seed(module) is False
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_two_runs_with_one_seed_end_on_the_same_weights(
@@ -134,7 +134,7 @@ class TestMixedPrecision:
 
     def test_the_mended_one_takes_the_steps_of_the_simple_trainer_and_warns_once(self, stock, log):
         module = stock("fastreid.engine.train_loop")
-        assert training.amp_trains_in_fp32_without_cuda(module)
+        assert trainer_module.amp_trains_in_fp32_without_cuda(module)
         trainer, model = self.run(module, "AMPTrainer")
         _, expected = self.run(module, "SimpleTrainer")
         assert torch.equal(model.weight, expected.weight)
@@ -145,8 +145,8 @@ class TestMixedPrecision:
     def test_with_cuda_the_stock_trainer_stays(self, stock, monkeypatch):
         module = stock("fastreid.engine.train_loop")
         before = module.AMPTrainer.run_step
-        monkeypatch.setattr(training, "cuda_is_available", lambda: True)
-        assert training.amp_trains_in_fp32_without_cuda(module) is False
+        monkeypatch.setattr(trainer_module, "cuda_is_available", lambda: True)
+        assert trainer_module.amp_trains_in_fp32_without_cuda(module) is False
         assert module.AMPTrainer.run_step is before
 
     def test_a_stock_run_with_amp_warms_up_and_trains(self, market_root, tiny_cfg, log):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fed_plugin.fastreid_adapter.compat import events
+from fed_plugin.fastreid_adapter.mends import trainer
 
 
 def writes_twice(module):
@@ -23,11 +23,11 @@ def test_the_stock_writer_divides_by_no_steps(stock):
 
 def test_the_mended_writer_says_what_it_knows(stock, caplog):
     module = stock("fastreid.utils.events")
-    assert events.short_trainings_write_their_progress(module)
+    assert trainer.short_trainings_write_their_progress(module)
     writes_twice(module)
 
 
 def test_a_writer_that_estimates_nothing_is_left_alone(stock):
     module = stock("fastreid.utils.events")
     module.CommonMetricPrinter.write = lambda self: None
-    assert events.short_trainings_write_their_progress(module) is False
+    assert trainer.short_trainings_write_their_progress(module) is False

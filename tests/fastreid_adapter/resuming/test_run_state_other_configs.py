@@ -10,8 +10,8 @@ import pytest
 from fastreid.engine import DefaultTrainer
 from torch.optim import AdamW
 
-from fed_plugin.fastreid_adapter.fused_optimizer import _can_fuse
-from fed_plugin.fastreid_adapter.resuming.metrics_file import forget_lines_from
+from fed_plugin.fastreid_adapter.resuming.run_state import forget_lines_from
+from fed_plugin.fastreid_adapter.training import _can_fuse
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_trainer_that_builds_itself_otherwise_resumes_as_fast_reid_does(run, s
 def test_ranks_that_read_different_checkpoints_are_refused(monkeypatch):
     from fastreid.utils import comm
 
-    from fed_plugin.fastreid_adapter.resuming.other_configs import check_all_ranks_resume
+    from fed_plugin.fastreid_adapter.resuming.run_state import check_all_ranks_resume
 
     found = []
     monkeypatch.setattr(comm, "get_world_size", lambda: 2)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fed_plugin.fastreid_adapter.items import SeededIndex
+from fed_plugin.fastreid_adapter.seeding import SeededIndex
 
 
 def iterations(trainer):
@@ -53,7 +53,7 @@ def test_the_random_states_matter(run, stop_at, saved, monkeypatch):
 
 
 def test_the_place_in_the_data_matters(run, stop_at, saved, monkeypatch):
-    from fed_plugin.fastreid_adapter.items import SeededSampler
+    from fed_plugin.fastreid_adapter.seeding import SeededSampler
 
     whole = run("whole")
     run("parts", stop=stop_at(9))
@@ -206,7 +206,7 @@ def test_a_hook_that_fails_at_the_end_does_not_hide_why_the_run_failed(run, monk
 def test_the_freeze_of_layers_is_not_repeated():
     from fastreid.solver.build import _generate_optimizer_class_with_freeze_layer
 
-    from fed_plugin.fastreid_adapter.resuming.freezing import frozen_steps, set_frozen_steps
+    from fed_plugin.fastreid_adapter.resuming.run_state import frozen_steps, set_frozen_steps
 
     def optimizer():
         weight = torch.nn.Parameter(torch.ones(1))

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from fastreid.engine import DefaultTrainer
 
-from fed_plugin.fastreid_adapter.resuming.folder_lock import NAME, FolderInUseError, held
+from fed_plugin.fastreid_adapter.resuming.training_loop import NAME, FolderInUseError, held
 
 HOLD = """
 import sys, time
-from fed_plugin.fastreid_adapter.resuming.folder_lock import held
+from fed_plugin.fastreid_adapter.resuming.training_loop import held
 with held(sys.argv[1]):
     print("held", flush=True)
     time.sleep(100)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cases import Case
+from benchmarks.reliability.corpus.cases import Case
 
 
 def all_cases() -> list[Case]:

@@ -21,7 +21,7 @@ class Case:
     Attributes:
         name: of its own, with the category in front.
         put: breaks something in a folder that holds the whole material.
-        words: behind ``python -m fed_plugin``, run in that folder.
+        words: behind ``fed-plugin``, run in that folder.
         says: what the sentence has to name; one of them is enough.
         ends: REFUSED, RUNS, or EITHER where chance decides whether anything broke.
         seconds: after which it counts as hanging.

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from .cases import EITHER, REFUSED, Case, Put, change, nothing, write
-from .images import flip
-from .material import DUMP, OTHER_DUMP
+from benchmarks.reliability.corpus.cases import EITHER, REFUSED, Case, Put, change, nothing, write
+from benchmarks.reliability.corpus.images import flip
+from benchmarks.reliability.corpus.material import DUMP, OTHER_DUMP
 
 CATEGORY = "dumps"
 _EVALUATE = ("evaluate", DUMP, "--json", "new.json")

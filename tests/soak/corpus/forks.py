@@ -32,8 +32,8 @@ def import_everything() -> None:
 
     torch.set_num_threads(1)
     import fed_plugin.cli.train
-    import fed_plugin.fastreid_adapter.costs
-    import fed_plugin.fastreid_adapter.robustness
+    import fed_plugin.costs.measure
+    import fed_plugin.robustness.measure
     import fed_plugin.visualization  # noqa: F401
 
 
@@ -41,7 +41,7 @@ def run_forked(words: Sequence[str], folder: Path, seconds: float) -> Ended:
     """Run a command in a fork; its whole process group is gone when this returns.
 
     Args:
-        words: behind ``python -m fed_plugin``.
+        words: behind ``fed-plugin``.
         folder: working directory; data sets lie in its ``datasets``.
         seconds: that it may take.
     """

@@ -7,9 +7,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from benchmarks.reliability.corpus.forks import run_forked
 from PIL import Image
-
-from .forks import run_forked
 
 PEOPLE = "people"
 CONFIG = "tiny.yml"
@@ -43,7 +42,7 @@ OUTPUT_DIR: run
 
 def make_material(folder: Path) -> None:
     """Fill a folder; commands of the plugin make what they can make."""
-    from fed_plugin.installed_configs import find_config
+    from fed_plugin.fastreid_adapter.config_files import find_config
 
     folder.mkdir(parents=True, exist_ok=True)
     draw_people(folder / PEOPLE)

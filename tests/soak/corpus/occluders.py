@@ -9,9 +9,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .cases import EITHER, REFUSED, Case, Put, both, change, nothing, write
-from .images import broken_files, encoded, flip, picture
-from .material import CONFIG, OCCLUDERS
+from benchmarks.reliability.corpus.cases import (
+    EITHER,
+    REFUSED,
+    Case,
+    Put,
+    both,
+    change,
+    nothing,
+    write,
+)
+from benchmarks.reliability.corpus.images import broken_files, encoded, flip, picture
+from benchmarks.reliability.corpus.material import CONFIG, OCCLUDERS
 
 CATEGORY = "occluders"
 MANIFEST = f"{OCCLUDERS}/manifest.json"

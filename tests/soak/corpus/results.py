@@ -8,9 +8,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .cases import EITHER, REFUSED, Case, Put, both, change, nothing, write
-from .images import flip
-from .material import BENCHMARK, CONFIG, RESULT
+from benchmarks.reliability.corpus.cases import (
+    EITHER,
+    REFUSED,
+    Case,
+    Put,
+    both,
+    change,
+    nothing,
+    write,
+)
+from benchmarks.reliability.corpus.images import flip
+from benchmarks.reliability.corpus.material import BENCHMARK, CONFIG, RESULT
 
 CATEGORY = "results"
 RESULTS = f"{BENCHMARK}/results.json"

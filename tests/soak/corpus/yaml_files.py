@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from .cases import EITHER, REFUSED, Case, both, nothing, write
-from .material import CONFIG, DUMP
+from benchmarks.reliability.corpus.cases import EITHER, REFUSED, Case, both, nothing, write
+from benchmarks.reliability.corpus.material import CONFIG, DUMP
 
 CATEGORY = "yaml"
 BAD = "bad.yml"

@@ -1,0 +1,1 @@
+"""Benchmarks: methods x data sets x seeds, each cell in a process of its own."""

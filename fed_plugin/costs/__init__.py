@@ -1,0 +1,1 @@
+"""Costs of methods: parameters, multiplications, time and memory."""

@@ -1,0 +1,1 @@
+"""Search in a gallery of photos: index, queries, calibration, appearance of a tracker."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -146,3 +147,51 @@ def full_card():
         versions={"torch": "2.14.1", "numpy": "2.4.6"},
         commit="c0ffee",
     )
+
+
+@pytest.fixture
+def tiny_cfg(tmp_path):
+    """Build a FED config small enough for milliseconds; keywords are merged as KEY VALUE."""
+
+    configs = Path(__file__).parents[1] / "configs" / "FED"
+
+    def make(*overrides, leaf="synthocc_vit_tiny"):
+        from fastreid.config import get_cfg
+
+        cfg = get_cfg()
+        cfg.merge_from_file(str(configs / f"{leaf}.yml"))
+        options = {
+            "MODEL.DEVICE": "cpu",
+            "MODEL.BACKBONE.FEAT_DIM": 32,
+            "MODEL.BACKBONE.STRIDE_SIZE": (8, 8),
+            "MODEL.FED.VIT.NUM_LAYERS": 1,
+            "MODEL.FED.VIT.EMBED_DIM": 32,
+            "MODEL.FED.VIT.NUM_HEADS": 2,
+            "MODEL.FED.VIT.PATCH_SIZE": 8,
+            "MODEL.HEADS.NUM_CLASSES": 6,
+            "MODEL.FED.FDM.NUM_NEIGHBORS": 3,
+            "INPUT.SIZE_TRAIN": [64, 32],
+            "INPUT.SIZE_TEST": [64, 32],
+            "SOLVER.IMS_PER_BATCH": 8,
+            "SOLVER.MAX_EPOCH": 2,
+            "SOLVER.WARMUP_ITERS": 2,
+            "SOLVER.CHECKPOINT_PERIOD": 1,
+            "TEST.EVAL_PERIOD": 1,
+            "DATALOADER.NUM_WORKERS": 0,
+            "OUTPUT_DIR": str(tmp_path / "run"),
+        }
+        cfg.merge_from_list([item for pair in options.items() for item in pair])
+        cfg.merge_from_list(list(overrides))
+        return cfg
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def random_crop():
+    """Return a function that makes an (height, width, 3) uint8 crop from a seed."""
+
+    def make(height: int, width: int, seed: int = 0):
+        return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+    return make

@@ -155,7 +155,7 @@ def test_a_room_imports_only_what_it_may(room):
 def test_only_the_adapter_imports_the_host_and_mends_import_it_in_functions_alone():
     for module, (path, tree) in trees().items():
         tops = {name.split(".")[0] for name in imported_names(path, tree)}
-        assert "fastreid" not in tops or room_of(module) in ("fastreid_adapter", *STUDIES), module
+        assert "fastreid" not in tops or room_of(module) == "fastreid_adapter", module
         if module.startswith("fastreid_adapter.mends"):
             heads = {
                 name.split(".")[0]
@@ -196,7 +196,7 @@ def test_a_small_module_with_one_importer_is_a_section_of_that_importer():
 def test_a_file_name_stands_once():
     names = Counter(path.stem for path, _ in trees().values())
     twice = {name for name, count in names.items() if count > 1}
-    assert twice <= {"__init__", "command", "measure", "occluders"}
+    assert twice <= {"__init__", "command", "occluders"}
 
 
 def test_no_file_is_a_drawer_without_a_name():

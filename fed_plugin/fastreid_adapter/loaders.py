@@ -61,6 +61,20 @@ def training_items(cfg: Any) -> list[tuple[str, str, str]]:
     return items
 
 
+def query_and_gallery(cfg: Any, dataset_name: str) -> tuple[list[Item], list[Item]]:
+    """List (path, pid, camid) of a data set's query and gallery, as the stock test loader does.
+
+    Raises:
+        FileNotFoundError: The data set is not there.
+    """
+    with as_current(cfg):
+        dataset = DATASET_REGISTRY.get(dataset_name)(root=build._root)
+    query, gallery = (
+        [tuple(item[:3]) for item in part] for part in (dataset.query, dataset.gallery)
+    )
+    return query, gallery
+
+
 def extend_stock_loaders() -> None:
     """Let the host's two loader builders hand on their config and its seed; twice is once."""
     for stock in (build.build_reid_train_loader, build.build_reid_test_loader):

@@ -120,7 +120,7 @@ def measure_one(
     config_file = find_config(args.config_file)
 
     from fed_plugin.fastreid_adapter.config_files import read_config
-    from fed_plugin.robustness.measure import measure_robustness
+    from fed_plugin.robustness.covered_search import measure_robustness
 
     cfg = read_config(config_file, args.overrides)
     dataset = args.dataset or only_test_set(cfg.DATASETS.TESTS)
@@ -265,7 +265,7 @@ def measure_cell(
 ) -> dict[str, str]:
     """Measure one cell and write its curve; return what went wrong, by its name."""
     from fed_plugin.fastreid_adapter.config_files import read_config
-    from fed_plugin.robustness.measure import measure_robustness
+    from fed_plugin.robustness.covered_search import measure_robustness
 
     try:
         cfg = read_config(str(cell.folder / CONFIG), ["MODEL.WEIGHTS", cell.weights])
@@ -425,4 +425,4 @@ def is_measured(cell: ModelCell, settings: RobustnessSettings) -> bool:
         curve = RobustnessCurve.load(cell.folder / CURVE)
     except (OSError, ValueError):
         return False
-    return curve.settings == settings.asked(cell.weights)
+    return curve.settings == settings.as_json(cell.weights)

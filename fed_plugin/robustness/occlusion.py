@@ -1,4 +1,4 @@
-"""A set of query images, each covered by its own obstacles and people, from every side.
+"""Occlusion of test queries: what covers a query, how much, and which queries are covered.
 
 Shape shorthand: ``V`` queries of ``H`` x ``W`` pixels.
 """
@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,10 +25,10 @@ from fed_plugin.robustness.curve import Condition
 from fed_plugin.transforms import OccluderSet, drawn_occluders
 from fed_plugin.transforms.people import PeopleSet
 
-# One side of an image covered by an obstacle or by another person, for tests; nothing is drawn.
+# One side of an image under an obstacle or another person.
 #
-# Training's random placements are in ``placement`` and ``npo``. Here the share that stays visible
-# is asked for, and the same arguments give the same bits.
+# ``placement`` and ``npo`` hold the random placements of the training. Here the caller gives the
+# visible share, and the same arguments give the same bits.
 
 Pixels = NDArray[np.uint8]
 
@@ -44,9 +45,9 @@ class Rectangle(NamedTuple):
 
 
 def side_rectangle(height: int, width: int, side: str, visible_share: float) -> Rectangle:
-    """Return what is covered from one side so that a share of the image stays visible.
+    """Return the rectangle that leaves a share of the image visible.
 
-    Whole rows or columns are covered, so the share is exact to half a row or column.
+    The rectangle has whole rows or columns. Therefore the share is exact to half a row or column.
 
     Args:
         height: rows of the image.
@@ -55,7 +56,7 @@ def side_rectangle(height: int, width: int, side: str, visible_share: float) -> 
         visible_share: of the image's area, in (0, 1]; 1 covers nothing.
 
     Raises:
-        ValueError: another side, or a share outside (0, 1].
+        ValueError: Another side, or a share outside (0, 1].
     """
     if side not in SIDES:
         raise ValueError(f"side {side!r}: expected one of {', '.join(SIDES)}")
@@ -69,7 +70,7 @@ def side_rectangle(height: int, width: int, side: str, visible_share: float) -> 
 
 
 def cover_side(image: Pixels, crop: Pixels, side: str, visible_share: float) -> Pixels:
-    """Cover one side of a copy of an image with an obstacle, stretched to what it covers, opaque.
+    """Cover one side of a copy of an image with an opaque obstacle, stretched to the rectangle.
 
     Args:
         image: (H, W, 3) uint8; not modified.
@@ -81,24 +82,23 @@ def cover_side(image: Pixels, crop: Pixels, side: str, visible_share: float) -> 
         (H, W, 3) uint8, equal to ``image`` outside ``side_rectangle``.
 
     Raises:
-        ValueError: as ``side_rectangle``.
+        ValueError: As ``side_rectangle``.
     """
     place = side_rectangle(image.shape[0], image.shape[1], side, visible_share)
-    return _pasted(image, crop, place)
+    return _paste(image, crop, place)
 
 
 def cover_side_with_person(
     image: Pixels, person: Pixels, side: str, visible_share: float
 ) -> Pixels:
-    """Cover one side of a copy of an image with another person as large as its own, opaque.
+    """Cover one side of a copy of an image with another person of the same size, opaque.
 
-    What shows of the other person's image is its middle from left and right, where the person
-    stands; its upper part from the bottom, as of somebody nearer to the camera; its lower part from
-    the top.
+    From left and right the middle of the person's image shows, where the person stands. From the
+    bottom the upper part shows, as of somebody nearer to the camera; from the top, the lower part.
 
     Args:
         image: (H, W, 3) uint8; not modified.
-        person: (h, w, 3) uint8, taken as if it were of the size (H, W).
+        person: (h, w, 3) uint8, resized to (H, W).
         side: one of ``SIDES``.
         visible_share: of the image's area, in (0, 1].
 
@@ -106,20 +106,20 @@ def cover_side_with_person(
         (H, W, 3) uint8, equal to ``image`` outside ``side_rectangle``.
 
     Raises:
-        ValueError: as ``side_rectangle``.
+        ValueError: As ``side_rectangle``.
     """
     height, width = image.shape[:2]
     place = side_rectangle(height, width, side, visible_share)
     whole = resize_opaque(person, height, width)
     if side in ("left", "right"):
         first = (width - place.width) // 2
-        return _pasted(image, whole[:, first : first + place.width], place)
-    shown = whole[: place.height] if side == "bottom" else whole[height - place.height :]
-    return _pasted(image, shown, place)
+        return _paste(image, whole[:, first : first + place.width], place)
+    part = whole[: place.height] if side == "bottom" else whole[height - place.height :]
+    return _paste(image, part, place)
 
 
 def resize_opaque(crop: Pixels, height: int, width: int) -> Pixels:
-    """Resize (h, w, 3) uint8: areas are averaged along an axis that shrinks, else interpolated."""
+    """Resize (h, w, 3) uint8: average areas along an axis that shrinks, else interpolate."""
     shrunk = (min(width, crop.shape[1]), min(height, crop.shape[0]))
     smaller = cv2.resize(np.ascontiguousarray(crop), shrunk, interpolation=cv2.INTER_AREA)
     resized = cv2.resize(smaller, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -127,24 +127,24 @@ def resize_opaque(crop: Pixels, height: int, width: int) -> Pixels:
 
 
 def crops_for_side(sizes: Sequence[tuple[int, int]], side: str) -> list[int]:
-    """Return the crops that suit a side: tall ones (h/w > 2) for left and right, else the others.
+    """Return the crops that fit a side: tall ones (h/w > 2) for left and right, else the others.
 
     Args:
         sizes: (height, width) of every crop.
         side: one of ``SIDES``.
 
     Returns:
-        Indices into ``sizes``; all of them where none suits.
+        Indices into ``sizes``; all of them where no crop fits.
     """
     wants_tall = side in ("left", "right")
-    suiting = [
+    fitting = [
         index for index, (height, width) in enumerate(sizes) if (height > 2 * width) == wants_tall
     ]
-    return suiting or list(range(len(sizes)))
+    return fitting or list(range(len(sizes)))
 
 
 def draw_by_name(seed: int, *words: str) -> float:
-    """Return a number in [0, 1) that a seed and names decide, in any order of calls, everywhere.
+    """Return a number in [0, 1) that depends on a seed and names alone, on every machine.
 
     Args:
         seed: for another number.
@@ -154,13 +154,15 @@ def draw_by_name(seed: int, *words: str) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def _pasted(image: Pixels, crop: Pixels, place: Rectangle) -> Pixels:
+def _paste(image: Pixels, crop: Pixels, place: Rectangle) -> Pixels:
     covered = image.copy()
     if place.height and place.width:
         patch = resize_opaque(crop, place.height, place.width)
         covered[place.top : place.top + place.height, place.left : place.left + place.width] = patch
     return covered
 
+
+# A set of queries, each with its own obstacle and its own person for every side.
 
 OBJECTS, PEOPLE = "objects", "people"
 KINDS = (OBJECTS, PEOPLE)
@@ -169,13 +171,13 @@ KINDS = (OBJECTS, PEOPLE)
 def choose_people(
     names: Sequence[str], pids: Sequence[Hashable], people: PeopleSet, seed: int
 ) -> dict[str, list[str]]:
-    """Choose somebody else to stand before every query, one for each side.
+    """Choose another person to cover every query, one person for each side.
 
     Args:
         names: V file names.
-        pids: V identities, all of them among the people.
-        people: who may stand there.
-        seed: chooses others.
+        pids: V identities, all of them in ``people``.
+        people: to choose from.
+        seed: for another choice.
 
     Returns:
         V files by side, none of the query's identity.
@@ -190,14 +192,14 @@ def choose_people(
 
 
 class CoveredQueries:
-    """Cover queries; a query meets one obstacle and one person a side, growing with the share.
+    """Queries, each with one obstacle and one person for every side, the same for every share.
 
     Args:
         images: (V, H, W, 3) uint8 RGB, as the model gets them; not modified.
-        names: V file names, which choose the obstacles.
+        names: V file names; a name decides the query's obstacles.
         occluders: obstacles to choose from; transparency is ignored.
-        people: by side, V images of other people; empty if none are asked for.
-        seed: chooses other obstacles.
+        people: by side, V images of other people; empty if people cover nobody.
+        seed: for other obstacles.
     """
 
     def __init__(
@@ -213,10 +215,10 @@ class CoveredQueries:
             (PEOPLE, side): crops for side, crops in people.items()
         }
         for side in SIDES:
-            suiting = crops_for_side(occluders.sizes, side)
+            fitting = crops_for_side(occluders.sizes, side)
             draws = [draw_by_name(seed, OBJECTS, side, name) for name in names]
             self._crops[OBJECTS, side] = [
-                occluders[suiting[int(draw * len(suiting))]] for draw in draws
+                occluders[fitting[int(draw * len(fitting))]] for draw in draws
             ]
 
     def __len__(self) -> int:
@@ -229,7 +231,7 @@ class CoveredQueries:
             kind: one of ``KINDS``.
             side: one of ``SIDES``.
             visible_share: of every image's area, in (0, 1].
-            rows: which queries.
+            rows: indices of the queries.
 
         Returns:
             (len(rows), H, W, 3) uint8.
@@ -239,7 +241,7 @@ class CoveredQueries:
         return np.stack([paste(self.images[v], crops[v], side, visible_share) for v in rows])
 
 
-# Which people are searched for in a test with pasted occluders: whole ones, by a stable rule.
+# The choice of the queries: images of whole people, by a rule that no order and no folder changes.
 
 QUERY, GALLERY, AUTO = "query", "gallery", "auto"
 _PARTIAL_REID_NAMES = ("PartialREID", "PartialiLIDS", "OccludedREID")  # of fast-reid's project
@@ -247,13 +249,13 @@ _PARTIAL_REID_NAMES = ("PartialREID", "PartialiLIDS", "OccludedREID")  # of fast
 
 @dataclass(frozen=True)
 class WholeQueries:
-    """Say what is searched for, and in what.
+    """Images of whole people, and the gallery to search.
 
     Attributes:
         queries: (path, pid, camid), each with a right answer in the gallery.
-        gallery: all of it; cameras are made up where the set has none.
-        gallery_people: those of the gallery whose identity is known, distractors left out.
-        rule: how the queries were chosen, in one sentence.
+        gallery: all images; each gets a camera of its own where the set has no cameras.
+        gallery_people: images of the gallery without distractors.
+        rule: of the choice, in one sentence.
     """
 
     queries: list[Item]
@@ -263,7 +265,7 @@ class WholeQueries:
 
 
 def has_occluded_queries(dataset: str) -> bool:
-    """Tell whether a data set's queries are occluded: those of the benchmarks for occlusion."""
+    """Tell whether a data set is one of the benchmarks with occluded queries."""
     return dataset in _PARTIAL_REID_NAMES or (dataset in LAYOUTS and dataset not in CHECKED_ONLY)
 
 
@@ -276,25 +278,24 @@ def choose_whole_queries(
     per_identity: int = 2,
     source: str = AUTO,
 ) -> WholeQueries:
-    """Choose images of whole people to search for.
+    """Choose images of whole people as queries.
 
-    A set with whole queries has its own taken; of one with occluded queries, gallery images are,
-    against the whole gallery, and the camera rule takes the image itself out of its ranking. Every
-    identity gives one image before any gives two, those from another camera; which, the sha256 of
-    the file names decides. Distractors and files that are queries as well are not chosen from a
-    gallery. Gallery images without cameras get one of their own each, so that only the image itself
-    is left out.
+    A set with whole queries gives its own queries. A set with occluded queries gives gallery
+    images; the camera rule removes the image itself from its ranking. Every identity gives one
+    image before any identity gives a second one, from another camera. The sha256 of the file names
+    decides the order. Distractors, and files that are queries too, are never taken from a gallery.
+    If the gallery has one camera only, every image gets a camera of its own.
 
     Args:
         dataset: its registered name.
         query: (path, pid, camid) of the set's queries.
-        gallery: likewise.
-        most: how many to choose at most.
-        per_identity: how many of one identity at most.
-        source: ``"query"`` or ``"gallery"`` to take them from there; ``"auto"`` by the name.
+        gallery: (path, pid, camid) of the set's gallery.
+        most: largest number of queries.
+        per_identity: largest number of queries of one identity.
+        source: ``"query"`` or ``"gallery"``; ``"auto"`` decides by the name of the set.
 
     Raises:
-        ValueError: no image has a right answer from another camera, or an argument is out of range.
+        ValueError: No image has a right answer from another camera, or an argument is out of range.
     """
     if most < 2 or per_identity < 1 or source not in (QUERY, GALLERY, AUTO):
         raise ValueError(
@@ -303,11 +304,10 @@ def choose_whole_queries(
         )
     if source == AUTO:
         source = GALLERY if has_occluded_queries(dataset) else QUERY
-    gallery, made_up = list(gallery), False
-    if source == GALLERY:
-        made_up = len({camid for _, _, camid in gallery}) == 1
-        if made_up:
-            gallery = [(path, pid, place) for place, (path, pid, _) in enumerate(gallery)]
+    gallery = list(gallery)
+    no_cameras = source == GALLERY and len({camid for _, _, camid in gallery}) == 1
+    if no_cameras:
+        gallery = [(path, pid, place) for place, (path, pid, _) in enumerate(gallery)]
     people = _without_distractors(dataset, gallery)
     candidates = list(query)
     if source == GALLERY:
@@ -317,10 +317,10 @@ def choose_whole_queries(
     if not answered:
         raise ValueError(
             f"{dataset}: expected {source} images with a right answer from another camera in the "
-            f"gallery, found none among {len(candidates)}; try another data set"
+            f"gallery, got none among {len(candidates)}; try another data set"
         )
     chosen = _spread_over_identities(answered, most, per_identity)
-    rule = _rule(source, len(chosen), most, per_identity, made_up)
+    rule = _rule(source, len(chosen), most, per_identity, no_cameras)
     return WholeQueries(chosen, gallery, people, rule)
 
 
@@ -338,7 +338,7 @@ def _with_answers(candidates: Sequence[Item], gallery: Sequence[Item]) -> list[I
 
 
 def _spread_over_identities(items: Sequence[Item], most: int, per_identity: int) -> list[Item]:
-    """Take the first image of every identity, then the second, by the hash of their names."""
+    """Take the first image of every identity, then the second, by the hash of the file names."""
     turns: list[list[Item]] = [[] for _ in range(per_identity)]
     cameras: dict[int, set[int]] = {}
     for item in sorted(items, key=_name_hash):
@@ -354,40 +354,40 @@ def _name_hash(item: Item) -> str:
     return hashlib.sha256(os.fsencode(os.path.basename(item[0]))).hexdigest()
 
 
-def _rule(source: str, count: int, most: int, per_identity: int, made_up: bool) -> str:
+def _rule(source: str, count: int, most: int, per_identity: int, no_cameras: bool) -> str:
     images = "queries of the set" if source == QUERY else "gallery images against the gallery"
-    cameras = "; each gallery image has a camera of its own" if made_up else ""
+    cameras = "; each gallery image has a camera of its own" if no_cameras else ""
     return (
         f"{count} {images}: at most {most} in all and {per_identity} of a person, from different "
         f"cameras, chosen by the sha256 of their names{cameras}"
     )
 
 
-# What a robustness curve is measured with: shares, kinds of occluders, and how many queries.
+# The settings of a curve.
 
 VISIBLE_SHARES = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25)
 """Eighths, which are whole rows and columns of the usual input sizes."""
 
 DRAWN_COUNT, DRAWN_SEED = 120, 90_210
-"""Of the drawn occluders. Training draws its own with seed 0: no crop is in both sets."""
+"""Of the drawn occluders. The training draws with seed 0: no crop is in both sets."""
 
 
 @dataclass(frozen=True)
 class RobustnessSettings:
-    """Say what is measured.
+    """Settings that a robustness curve is measured with.
 
     Args:
         visible_shares: of the image's area, below 1 and falling.
         kinds: of occluders.
-        queries: how many at most.
-        per_identity: how many of one person at most.
-        source: whether queries come from the set's ``"query"`` or ``"gallery"``; ``"auto"``: by
-            what is known of the set.
-        occluders: folder of crops; empty takes drawn ones.
-        seed: chooses what is pasted where, 0 or more.
+        queries: largest number of queries.
+        per_identity: largest number of queries of one person.
+        source: ``"query"`` or ``"gallery"``, where the queries come from; ``"auto"`` decides by the
+            name of the set.
+        occluders: folder of crops; an empty name takes drawn crops.
+        seed: of what is pasted where, 0 or more.
 
     Raises:
-        ValueError: a value out of its range, named by the command's word.
+        ValueError: A value is out of its range; the message names the command's flag.
     """
 
     visible_shares: tuple[float, ...] = VISIBLE_SHARES
@@ -413,41 +413,34 @@ class RobustnessSettings:
     @property
     def conditions(self) -> list[Condition]:
         """Every kind, side and visible share."""
-        return [
-            (kind, side, share)
-            for kind in self.kinds
-            for side in SIDES
-            for share in self.visible_shares
-        ]
+        return list(product(self.kinds, SIDES, self.visible_shares))
 
     def load_occluders(self) -> OccluderSet:
         """Draw or decode the obstacles.
 
         Raises:
-            FileNotFoundError: the folder is not there or holds no image.
-            ValueError: a file in it cannot be decoded.
+            FileNotFoundError: The folder is not there or holds no image.
+            ValueError: A file of the folder cannot be decoded.
         """
         if self.occluders:
             return _decode(self.occluders)
         return drawn_occluders(DRAWN_COUNT, DRAWN_SEED + self.seed)
 
     def describe_occluders(self, occluders: OccluderSet) -> dict[str, str]:
-        """Say by kind what is pasted, so that two sets are told apart wherever they lie."""
+        """Return by kind what is pasted; two sets of crops differ in their hash, not their path."""
         digest = hashlib.sha256(b"".join(crop.tobytes() for crop in occluders)).hexdigest()[:12]
-        said = {
-            OBJECTS: f"{len(occluders)} crops of {Path(self.occluders).resolve().name}, sha256 "
-            f"{digest}"
-            if self.occluders
-            else f"{len(occluders)} drawn crops, seed {DRAWN_SEED + self.seed}",
-            PEOPLE: "gallery images of other identities",
-        }
-        return {kind: said[kind] for kind in self.kinds}
+        crops = f"{len(occluders)} drawn crops, seed {DRAWN_SEED + self.seed}"
+        if self.occluders:
+            name = Path(self.occluders).resolve().name
+            crops = f"{len(occluders)} crops of {name}, sha256 {digest}"
+        words = {OBJECTS: crops, PEOPLE: "gallery images of other identities"}
+        return {kind: words[kind] for kind in self.kinds}
 
-    def asked(self, weights: str) -> dict[str, Any]:
-        """Return what tells one measurement from another, as JSON has it.
+    def as_json(self, weights: str) -> dict[str, Any]:
+        """Return the settings of a measurement as JSON; equal settings give an equal curve.
 
         Args:
-            weights: file of the model's, empty for random ones.
+            weights: checkpoint of the model, empty for random weights.
         """
         return {
             **asdict(self),

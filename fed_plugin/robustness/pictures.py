@@ -166,7 +166,7 @@ def draw_sheet(cfg: Any, dataset: str, settings: RobustnessSettings, path: Path)
         FileNotFoundError: the data set or the folder of occluders is not there.
         ValueError: no query can be chosen, or a path that is no PNG.
     """
-    from fed_plugin.robustness.measure import example_query
+    from fed_plugin.robustness.covered_search import example_query
     from fed_plugin.robustness.occlusion import SIDES
 
     name, query = example_query(cfg, dataset, settings)

@@ -115,7 +115,7 @@ def test_a_gallery_of_one_person_has_nobody_to_paste(tmp_path, capsys):
     words = [str(word) for pair in keys.items() for word in pair]
     command = ["robustness", "--config-file", "synthocc_vit_tiny_baseline", "--visible", "0.5"]
     assert main([*command, "--out", str(tmp_path / "a.json"), *words]) == 1
-    assert "FolderReID has one identity in its gallery" in capsys.readouterr().err
+    assert "the gallery of FolderReID has one identity" in capsys.readouterr().err
     assert not (tmp_path / "a.json").exists()
 
 
@@ -132,17 +132,17 @@ def test_one_model_leaves_a_curve_a_figure_and_a_sheet(on_synthocc, tmp_path, ca
 
 
 def test_ctrl_c_loses_only_the_cell_under_way(make_cell, tmp_path, monkeypatch, capsys):
-    from fed_plugin.robustness import measure
+    from fed_plugin.robustness import covered_search
 
     folders = [make_cell("A"), make_cell("B")]
-    stock = measure.measure_robustness
+    stock = covered_search.measure_robustness
 
     def interrupted(cfg, dataset, settings, method, progress):
         if method == "B":
             raise KeyboardInterrupt
         return stock(cfg, dataset, settings, method, progress)
 
-    monkeypatch.setattr(measure, "measure_robustness", interrupted)
+    monkeypatch.setattr(covered_search, "measure_robustness", interrupted)
     assert main(["robustness", "--benchmark", str(tmp_path / "out"), *QUICK]) == 130
     assert "the same command goes on with the rest" in capsys.readouterr().err
     assert [(folder / "robustness.json").exists() for folder in folders] == [True, False]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
@@ -15,16 +14,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def random_crop():
-    """Return a function that makes an (height, width, 3) uint8 crop from a seed."""
-
-    def make(height: int, width: int, seed: int = 0) -> np.ndarray:
-        return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-    return make
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def import_everything() -> None:
     torch.set_num_threads(1)
     import fed_plugin.cli.train
     import fed_plugin.costs.measure
-    import fed_plugin.robustness.measure
+    import fed_plugin.robustness.covered_search
     import fed_plugin.visualization  # noqa: F401
 
 

@@ -15,7 +15,7 @@ from fed_plugin.retrieval.distances import cosine_distance
 from fed_plugin.retrieval.evaluation import evaluate_dump
 from fed_plugin.retrieval.protocol_card import ProtocolCard, protocol_differences
 from fed_plugin.retrieval.ranking import rank
-from fed_plugin.robustness.measure import example_query, measure_robustness, plan_queries
+from fed_plugin.robustness.covered_search import example_query, measure_robustness, plan_queries
 from fed_plugin.robustness.occlusion import RobustnessSettings
 from fed_plugin.transforms import drawn_occluders
 

@@ -1,7 +1,7 @@
-"""The robustness curve of a config's model: whole queries with one side covered, share by share.
+"""Search for whole people, then for the same people with one side of every query covered.
 
-Images pass the stock evaluation's pipeline first. Occluders are pasted on what comes out of it, so
-that the visible share is that of what the model sees, and every image is decoded once.
+Occluders are pasted on what the stock evaluation's pipeline yields (resized, not normalised).
+Therefore the visible share is exact for the model, and every image is decoded once.
 
 Shape shorthand: ``V`` queries, ``G`` gallery images, ``D`` numbers.
 """
@@ -15,13 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastreid.data import build
-from fastreid.data.datasets import DATASET_REGISTRY
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fed_plugin.fastreid_adapter.extract import checked_descriptors, known_of_weights, load_trained
-from fed_plugin.fastreid_adapter.loaders import as_current, load_images
+from fed_plugin.fastreid_adapter.loaders import load_images, query_and_gallery
 from fed_plugin.fastreid_adapter.run_cards import describe_evaluation, evaluated_epoch
 from fed_plugin.retrieval.evaluation import DISTANCES
 from fed_plugin.retrieval.feature_dump import unique_names
@@ -41,18 +39,14 @@ from fed_plugin.robustness.occlusion import (
 )
 from fed_plugin.transforms import PeopleSet
 
-# Whole queries of a registered data set, and their pixels, ready to be covered.
-#
-# Pixels are those that the stock evaluation's pipeline yields: resized, not normalised.
-
 
 @dataclass(frozen=True)
 class QueryPlan:
-    """Say who is searched for, and who is pasted.
+    """Whole queries, their gallery, and the people who cover the queries.
 
     Attributes:
         chosen: whole queries and their gallery.
-        names: of the queries; they choose what is pasted.
+        names: of the queries; a name decides what is pasted on the query.
         people: files by side, one per query; empty if no people are pasted.
     """
 
@@ -76,18 +70,17 @@ class QueryPlan:
 
 
 def plan_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> QueryPlan:
-    """List a data set as the stock test loader does, and choose who is searched for and pasted.
+    """Choose the queries of a registered data set, and the people who cover the queries.
 
     Raises:
-        FileNotFoundError: the data set is not there.
-        ValueError: no image can be searched for, or there is nobody else to paste.
+        FileNotFoundError: The data set is not there.
+        ValueError: No image can be a query, or the gallery holds nobody else to paste.
     """
-    with as_current(cfg):
-        dataset = DATASET_REGISTRY.get(dataset_name)(root=build._root)
+    query, gallery = query_and_gallery(cfg, dataset_name)
     chosen = choose_whole_queries(
         dataset_name,
-        [tuple(item[:3]) for item in dataset.query],
-        [tuple(item[:3]) for item in dataset.gallery],
+        query,
+        gallery,
         most=settings.queries,
         per_identity=settings.per_identity,
         source=settings.source,
@@ -97,8 +90,8 @@ def plan_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> Q
     if PEOPLE in settings.kinds:
         if len({pid for _, pid, _ in chosen.gallery_people}) < 2:
             raise ValueError(
-                f"--kinds people: {dataset_name} has one identity in its gallery, and people cover "
-                "others only; expected two or more, try --kinds objects"
+                f"--kinds people: the gallery of {dataset_name} has one identity, and a person "
+                "covers only others; expected two identities or more, try --kinds objects"
             )
         rows = sorted(chosen.gallery_people, key=lambda item: (item[1], os.path.basename(item[0])))
         others = PeopleSet([row[0] for row in rows], [row[1] for row in rows], key="--kinds people")
@@ -108,7 +101,7 @@ def plan_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> Q
 
 
 class PixelStore:
-    """Keep the pixels that a plan needs from batches that pass by.
+    """Pixels that a plan needs, collected from batches of the stock test loader.
 
     Args:
         plan: of the queries.
@@ -119,14 +112,14 @@ class PixelStore:
         self.pixels: dict[str, Pixels] = {}
 
     def keep(self, batch: Mapping[str, Any]) -> None:
-        """Keep what is needed of a batch of the stock test loader."""
+        """Keep the needed images of a batch."""
         for path, image in zip(batch["img_paths"], batch["images"], strict=True):
             if path in self.needed and path not in self.pixels:
                 levels = image.round().clamp(0, 255).to(torch.uint8)
                 self.pixels[path] = levels.permute(1, 2, 0).contiguous().numpy()
 
     def complete(self, cfg: Any, settings: RobustnessSettings) -> CoveredQueries:
-        """Read what did not pass by, and return the queries."""
+        """Read the files that no batch held, and return the queries."""
         chosen = self.plan.chosen
         items = {item[0]: item for item in (*chosen.queries, *chosen.gallery)}
         missing = [items[path] for path in sorted(self.needed - self.pixels.keys())]
@@ -147,11 +140,11 @@ class PixelStore:
 def example_query(
     cfg: Any, dataset_name: str, settings: RobustnessSettings
 ) -> tuple[str, CoveredQueries]:
-    """Return the first query, by name and covered, as every model of this input size sees it.
+    """Return the name of the first query, and the query at the input size of a config.
 
     Raises:
-        FileNotFoundError: as :func:`plan_queries`.
-        ValueError: as :func:`plan_queries`.
+        FileNotFoundError: As :func:`plan_queries`.
+        ValueError: As :func:`plan_queries`.
     """
     plan = plan_queries(cfg, dataset_name, settings).first()
     return plan.names[0], PixelStore(plan).complete(cfg, settings)
@@ -171,39 +164,37 @@ def measure_robustness(
     """Search a gallery for whole people, then for the same people with one side covered.
 
     Args:
-        cfg: any config of the host; ``MODEL.WEIGHTS`` names the checkpoint, empty takes random
-            weights.
+        cfg: any config of the host; ``MODEL.WEIGHTS`` names the checkpoint, an empty name takes
+            random weights.
         dataset_name: name in the host's ``DATASET_REGISTRY``.
-        settings: what is measured.
+        settings: of the curve.
         method: name in tables.
         progress: called with images described and images in all.
 
     Raises:
-        FileNotFoundError: the data set or the folder of occluders is not there.
-        ValueError: the checkpoint is of another model, no image can be searched for, or
+        FileNotFoundError: The data set or the folder of occluders is not there.
+        ValueError: The checkpoint is of another model, no image can be a query, or
             ``TEST.METRIC`` is no distance.
     """
     if cfg.TEST.METRIC not in DISTANCES:
         raise ValueError(f"TEST.METRIC={cfg.TEST.METRIC!r}: expected {' or '.join(DISTANCES)}")
     plan = plan_queries(cfg, dataset_name, settings)
-    chosen = plan.chosen
+    chosen, conditions = plan.chosen, settings.conditions
     model = load_trained(cfg)
     epoch = evaluated_epoch(cfg, model)
-    conditions = settings.conditions
     total = len(chosen.gallery) + len(plan.names) * (1 + len(conditions))
     describe = _Describer(cfg, model, total, progress)
     store, features = PixelStore(plan), []
     for batch in load_images(cfg, chosen.gallery):
         store.keep(batch)
         features.append(describe(batch["images"]))
-    gallery = np.concatenate(features)
+    gallery = np.concatenate(features)  # (G, D)
     covered = store.complete(cfg, settings)
 
     def ranking(kind: str, side: str, share: float) -> RankingResult:
         query = describe.covered(covered, kind, side, share)
         return _rank(DISTANCES[cfg.TEST.METRIC](query, gallery), chosen)
 
-    whole = ranking(OBJECTS, SIDES[0], 1.0)
     occluders = settings.describe_occluders(settings.load_occluders())
     card = describe_evaluation(
         cfg,
@@ -216,20 +207,20 @@ def measure_robustness(
     ).to_json()
     return summarize_rankings(
         plan.names,
-        whole,
+        ranking(OBJECTS, SIDES[0], 1.0),
         {condition: ranking(*condition) for condition in conditions},
         method=method,
         dataset=card["dataset"],
         queries=chosen.rule,
         seed=settings.seed,
         occluders=occluders,
-        settings=settings.asked(cfg.MODEL.WEIGHTS),
+        settings=settings.as_json(cfg.MODEL.WEIGHTS),
         card={**card, "dataset": _card_name(card["dataset"], settings, occluders)},
     )
 
 
 class _Describer:
-    """Turn images into descriptors as the stock evaluation does, and count them."""
+    """Descriptors of images as in the stock evaluation, with a count of the images."""
 
     def __init__(self, cfg: Any, model: nn.Module, total: int, progress: Progress | None) -> None:
         self.model, self.batch = model, cfg.TEST.IMS_PER_BATCH
@@ -258,7 +249,7 @@ class _Describer:
         return np.concatenate(features)
 
     def _describe(self, images: Tensor) -> Tensor:
-        images = images.clone().to(self.model.device)  # stock models write into what they get
+        images = images.clone().to(self.model.device)  # stock models write into their input
         return checked_descriptors(self.model, self.model({"images": images}))
 
 
@@ -269,7 +260,7 @@ def _rank(distances: NDArray[np.float32], chosen: WholeQueries) -> RankingResult
         for items in (chosen.queries, chosen.gallery)
     ]
     result = rank(distances, *ids)
-    assert result.valid_queries.size == len(chosen.queries)  # they were chosen so
+    assert result.valid_queries.size == len(chosen.queries)  # the choice allows only such queries
     return result
 
 

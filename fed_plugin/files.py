@@ -1,71 +1,143 @@
-"""Files that are there whole or not at all."""
+"""Write files atomically, read files without executing anything in them, and lock folders."""
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
+import re
+import secrets
+import socket
+import stat
 import struct
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
+from types import TracebackType
 from typing import Any, BinaryIO, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+logger = logging.getLogger(__name__)
+
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)(?:@(?P<host>.*)-\w+)?\.part", re.DOTALL)
+"""Name of an unfinished file. Versions before this one wrote no host and no random end."""
+_OPEN: set[Path] = set()
+"""Unfinished files that this process writes now."""
+
 
 @contextmanager
-def written_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file beside ``path`` to write to; it takes the name when the block ends well.
+def write_atomically(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path``, and give it the name when the block ends well.
 
-    An error or Ctrl-C in the block leaves neither, and what lay at ``path`` before as it was.
+    A reader sees the old content or the new content, never half. After an error or Ctrl-C in the
+    block the old content stays. A new file gets the mode that the umask asks for. A file that is
+    replaced keeps its mode, and its owner where the system permits this. A link stays a link: the
+    file behind the link is replaced. The first write into a folder removes what killed processes
+    left there.
 
     Args:
-        path: of a file in a folder that is there.
+        path: path of a file in an existing folder.
 
     Raises:
         FileExistsError: ``path`` is a device, a pipe or a socket.
-        FileNotFoundError: There is no such folder.
+        FileNotFoundError: the folder does not exist.
         IsADirectoryError: ``path`` is a folder.
+        PermissionError: the folder cannot be written to.
     """
-    target = Path(path)
-    check_writable(target)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
+    check_writable(path)
+    target = Path(os.path.realpath(path))
+    _sweep(target.parent)
+    # open(.., "x") and no mkstemp: mkstemp's mode 0600 hides the umask, and its folder's ACL
+    name = f".{target.name}.{os.getpid()}@{_host()}-{secrets.token_hex(4)}.part"
+    unfinished = target.with_name(name)
+    _OPEN.add(unfinished)
     try:
-        with unfinished.open("wb") as file:
+        with unfinished.open("xb") as file:
+            _keep_mode_and_owner(target, unfinished)
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, target)
-        _flush_folder(target.absolute().parent)
+        _flush_folder(target.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+        _OPEN.discard(unfinished)
+
+
+def write_file(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write a text (UTF-8) or bytes atomically."""
+    with write_atomically(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: str | os.PathLike[str], content: Any, indent: int | None = 1) -> None:
+    """Write JSON atomically.
+
+    Raises:
+        ValueError: ``content`` holds a number that is not finite.
+    """
+    write_file(path, json.dumps(content, indent=indent, allow_nan=False) + "\n")
 
 
 def remove_unfinished(folder: str | os.PathLike[str], pattern: str = "*") -> list[Path]:
-    """Remove what killed processes left half-written; return what was removed.
+    """Remove unfinished files of killed processes of this machine; return the removed paths.
 
     Args:
-        folder: to look in, not below.
-        pattern: of the names that the files would have had.
+        folder: folder to look in; folders below are not searched.
+        pattern: pattern of the names that the finished files would have.
     """
     removed = []
     for path in Path(folder).glob(f".{pattern}.*.part"):
-        process = path.name.rsplit(".", 2)[1]
-        if process.isdigit() and not _is_running(int(process)):
+        match = _LEFTOVER.fullmatch(path.name)
+        if match is None or match["host"] not in (None, _host()):
+            continue
+        process = int(match["process"])  # this process may have the number of a dead one
+        if path not in _OPEN if process == os.getpid() else not _is_running(process):
             path.unlink(missing_ok=True)
             removed.append(path)
     return removed
 
 
+@lru_cache(maxsize=1024)
+def _sweep(folder: Path) -> None:
+    """Remove old unfinished files, once per process: a list of a large folder takes long."""
+    with suppress(OSError):
+        for path in remove_unfinished(folder):
+            logger.info("Removed an unfinished file of a killed process: %s", path)
+
+
+def _host() -> str:
+    return socket.gethostname()
+
+
 def _is_running(process: int) -> bool:
+    """Return whether a process of this machine is alive."""
+    if os.name == "nt":  # os.kill(process, 0) would send Ctrl-C there
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # of another user
-        return True
-    return process != os.getpid()
+    except (PermissionError, OverflowError):  # of another user; no number of a process
+        pass
+    return True
+
+
+def _keep_mode_and_owner(old: Path, new: Path) -> None:
+    try:
+        status = os.stat(old)
+    except FileNotFoundError:
+        return
+    if hasattr(os, "chown"):
+        for owner in ((-1, status.st_gid), (status.st_uid, -1)):
+            with suppress(PermissionError):
+                os.chown(new, *owner)
+    os.chmod(new, stat.S_IMODE(status.st_mode))
 
 
 def _flush_folder(folder: Path) -> None:
@@ -82,43 +154,44 @@ def _flush_folder(folder: Path) -> None:
 
 
 def check_apart(path: str | os.PathLike[str], read: Iterable[str | os.PathLike[str]]) -> None:
-    """Refuse to write over a file that is needed itself, however it is spelled.
+    """Refuse to write over a file that is needed, also where the two are spelled differently.
 
     Args:
-        path: to write to.
-        read: files that are read, or written under other names.
+        path: path to write to.
+        read: paths of files that are read, or written under other names.
 
     Raises:
         ValueError: ``path`` is one of them.
     """
     if os.path.realpath(path) in map(os.path.realpath, read):
         raise ValueError(
-            f"{path}: is read here, or written as something else; expected a file of its own, try "
+            f"{path}: is read here, or written as something else; expected a file of its own; try "
             "another name"
         )
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Refuse a path that no file can be written at, before the work that fills it.
+    """Refuse a path that no file can be written to, before the work that makes the content.
 
     Raises:
-        FileExistsError: It is a device, a pipe or a socket, whose place a file would take.
-        FileNotFoundError: Its folder is not there.
-        IsADirectoryError: It is a folder.
-        PermissionError: Its folder cannot be written to.
+        FileExistsError: ``path`` is a device, a pipe or a socket.
+        FileNotFoundError: the folder does not exist.
+        IsADirectoryError: ``path`` is a folder.
+        PermissionError: the folder cannot be written to.
     """
     target = Path(path)
-    if not target.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{target}: expected a file in a folder that is there; make it")
+    folder = Path(os.path.realpath(target)).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{target}: expected a file in an existing folder; try making it")
     if target.is_dir():
-        raise IsADirectoryError(f"{target}: is a folder, expected the name of a file")
+        raise IsADirectoryError(f"{target}: is a folder; expected the name of a file")
     if os.path.exists(target) and not target.is_file():  # a rename would remove /dev/null
         raise FileExistsError(
-            f"{target}: is a device or a pipe, expected the name of a file; try another"
+            f"{target}: is a device or a pipe; expected the name of a file; try another name"
         )
-    if not os.access(target.absolute().parent, os.W_OK):
+    if not os.access(folder, os.W_OK):
         raise PermissionError(
-            f"{target}: its folder cannot be written to; expected a file elsewhere, try another"
+            f"{target}: its folder cannot be written to; try a file in another folder"
         )
 
 
@@ -211,6 +284,124 @@ def about_from_array(array: NDArray[Any]) -> dict[str, Any]:
     return about
 
 
+# One process at a time works in a folder.
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+
+class FolderInUseError(RuntimeError):
+    """Refusal of a folder that another process works in."""
+
+
+class FolderLock:
+    """Lock of a folder, held by the kernel: the lock ends with the process that holds it.
+
+    The lock is on a file in the folder, which stays there. Processes that were started with
+    ``pass_fds=lock.descriptors`` hold the lock too, as long as they live. On a file system without
+    locks a warning is logged, and nothing is locked.
+
+    Args:
+        folder: folder to lock; a folder that does not exist is made.
+        name: name of the lock file.
+        work: what the holder does, for the message: "process 7 on host ``work``".
+        remedy: what to try instead, for the message.
+        label: what messages call the folder; None takes its path.
+        patience: seconds that children of a dead holder get to end.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        name: str = ".lock",
+        *,
+        work: str = "works in it",
+        remedy: str = "waiting for it, or another folder",
+        label: str | None = None,
+        patience: float = 15.0,
+    ) -> None:
+        self.path = Path(folder, name)
+        self.label = label or str(folder)
+        self.work, self.remedy, self.patience = work, remedy, patience
+        self._lock: Any = None
+
+    def __enter__(self) -> FolderLock:
+        """Take the lock.
+
+        Raises:
+            FolderInUseError: another process holds the lock.
+            OSError: the lock file cannot be written.
+        """
+        import filelock
+
+        lock, give_up = filelock.FileLock(self.path, blocking=False), None
+        while True:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                lock.acquire()
+                break
+            except filelock.Timeout:
+                process, host = self._holder()
+                dead = host == _host() and process.isdigit() and not _is_running(int(process))
+                give_up = give_up or time.monotonic() + self.patience
+                if not dead or time.monotonic() >= give_up:
+                    raise self._refusal(process, host) from None
+                time.sleep(0.1)
+            except (OSError, NotImplementedError) as error:
+                if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+                    raise OSError(
+                        f"{self.label}: its lock file {self.path.name} cannot be written "
+                        f"({error.strerror or error}); expected a folder that can be written to; "
+                        "try another folder"
+                    ) from error
+                return self._unguarded()
+        if isinstance(lock, filelock.SoftFileLock):  # a dead process would hold it for ever
+            lock.release()
+            return self._unguarded()
+        self._lock = lock
+        with suppress(OSError):  # Windows lets nobody write to a locked file
+            self.path.write_text(f"{os.getpid()} {_host()}\n", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Descriptors for ``subprocess.Popen(pass_fds=...)``: a child holds the lock with them."""
+        descriptor = self._lock and self._lock._context.lock_file_fd
+        return () if descriptor is None or os.name == "nt" else (descriptor,)
+
+    def _holder(self) -> tuple[str, str]:
+        """Return number and host of the holding process; empty where not known."""
+        try:
+            process, _, host = self.path.read_text(encoding="utf-8").partition(" ")
+        except (OSError, ValueError):
+            return "", ""
+        return process.strip(), host.strip()
+
+    def _refusal(self, process: str, host: str) -> FolderInUseError:
+        holder = f"process {process} on {host or '?'}" if process else "another process"
+        return FolderInUseError(
+            f"{self.label}: {holder} {self.work} (lock file {self.path.name}); expected one "
+            f"process at a time; try {self.remedy}"
+        )
+
+    def _unguarded(self) -> FolderLock:
+        logger.warning(
+            "%s: this file system has no locks; a second process in the folder would not be "
+            "noticed; expected one process at a time",
+            self.label,
+        )
+        return self
+
+
 # Objects that are files of JSON: there whole or not at all, refused by name if not read.
 
 Stored = TypeVar("Stored", bound="StoredAsJson")
@@ -237,8 +428,7 @@ class StoredAsJson:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file; it is there whole or not at all."""
-        with written_whole(path) as file:
-            file.write((json.dumps(self.to_json(), allow_nan=False) + "\n").encode())
+        write_json(path, self.to_json(), indent=None)
 
     @classmethod
     def load(cls: type[Stored], path: str | os.PathLike[str]) -> Stored:

@@ -1,24 +1,63 @@
-"""A file that cannot be written is refused before the work that fills it."""
+"""Files are written atomically, and a path that cannot be written is refused before the work."""
 
 from __future__ import annotations
 
 import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import pytest
 
-from fed_plugin.files import check_writable, written_whole
+from fed_plugin import files
+from fed_plugin.files import (
+    check_writable,
+    remove_unfinished,
+    write_atomically,
+    write_file,
+    write_json,
+)
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
-def test_a_path_in_a_folder_that_is_there_may_be_written(tmp_path):
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def mode(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+@pytest.fixture
+def umask():
+    before = os.umask(0o027)
+    yield 0o027
+    os.umask(before)
+
+
+def test_a_path_in_an_existing_folder_may_be_written(tmp_path):
     check_writable(tmp_path / "new.json")
-    with written_whole(tmp_path / "new.json") as file:
-        file.write(b"{}")
+    write_json(tmp_path / "new.json", {"a": 1})
     check_writable(tmp_path / "new.json")
-    assert [path.name for path in tmp_path.iterdir()] == ["new.json"]
+    assert names(tmp_path) == ["new.json"]
+    assert (tmp_path / "new.json").read_text() == '{\n "a": 1\n}\n'
+
+
+def test_text_is_written_as_utf_8_and_numbers_that_are_not_finite_are_refused(tmp_path):
+    write_file(tmp_path / "a.txt", "ä\n")
+    write_file(tmp_path / "b.txt", b"\xc3\xa4\n")
+    assert (tmp_path / "a.txt").read_bytes() == (tmp_path / "b.txt").read_bytes()
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "c.json", float("nan"))
+    assert names(tmp_path) == ["a.txt", "b.txt"]
 
 
 def test_no_folder_and_a_folder_of_that_name_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected a file in a folder that is there"):
+    with pytest.raises(FileNotFoundError, match="expected a file in an existing folder"):
         check_writable(tmp_path / "no" / "new.json")
     with pytest.raises(IsADirectoryError, match="is a folder"):
         check_writable(tmp_path)
@@ -30,7 +69,7 @@ def test_a_pipe_or_a_device_is_refused_and_stays(tmp_path):
     for name in ("pipe", "link"):
         with pytest.raises(FileExistsError, match=f"{name}: is a device or a pipe"):
             check_writable(tmp_path / name)
-        with pytest.raises(FileExistsError), written_whole(tmp_path / name):
+        with pytest.raises(FileExistsError), write_atomically(tmp_path / name):
             pass
     assert (tmp_path / "pipe").is_fifo()
 
@@ -41,10 +80,140 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
         check_writable(tmp_path / "new.json")
 
 
-def test_an_error_leaves_what_was_there(tmp_path):
+def test_an_error_leaves_the_old_content(tmp_path):
     (tmp_path / "old.json").write_text("old")
-    with pytest.raises(KeyError), written_whole(tmp_path / "old.json") as file:
+    with pytest.raises(KeyError), write_atomically(tmp_path / "old.json") as file:
         file.write(b"half")
         raise KeyError("broken")
     assert (tmp_path / "old.json").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+    assert names(tmp_path) == ["old.json"]
+
+
+def test_a_new_file_gets_the_mode_of_the_umask(tmp_path, umask):
+    write_file(tmp_path / "new", "new")
+    assert mode(tmp_path / "new") == 0o666 & ~umask
+
+
+def test_a_replaced_file_keeps_its_mode_from_the_first_byte_on(tmp_path):
+    (tmp_path / "old").write_text("old")
+    os.chmod(tmp_path / "old", 0o600)
+    with write_atomically(tmp_path / "old") as file:
+        assert mode(file.name) == 0o600  # nobody reads the new content meanwhile
+        file.write(b"new")
+    assert mode(tmp_path / "old") == 0o600
+    assert (tmp_path / "old").read_text() == "new"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may chown")
+def test_a_replaced_file_keeps_its_owner(tmp_path):
+    (tmp_path / "old").write_text("old")
+    os.chown(tmp_path / "old", 1234, 2345)
+    write_file(tmp_path / "old", "new")
+    status = os.stat(tmp_path / "old")
+    assert (status.st_uid, status.st_gid) == (1234, 2345)
+
+
+def test_an_owner_that_may_not_be_given_is_no_error(tmp_path, monkeypatch):
+    def refuse(path, uid, gid):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refuse)
+    (tmp_path / "old").write_text("old")
+    write_file(tmp_path / "old", "new")
+    assert (tmp_path / "old").read_text() == "new"
+
+
+def test_a_link_stays_a_link_and_its_target_is_replaced(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "target").write_text("old")
+    (tmp_path / "link").symlink_to(Path("there", "target"))
+    write_file(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "target").read_text() == "new"
+    (tmp_path / "dangling").symlink_to(Path("there", "made"))
+    write_file(tmp_path / "dangling", "made")
+    assert (tmp_path / "there" / "made").read_text() == "made"
+    (tmp_path / "nowhere").symlink_to(Path("gone", "target"))
+    with pytest.raises(FileNotFoundError, match="nowhere: expected a file in an existing folder"):
+        write_file(tmp_path / "nowhere", "lost")
+
+
+def test_file_and_folder_are_on_the_disk_before_and_after_the_rename(tmp_path, monkeypatch):
+    steps = []
+    fsync, replace = os.fsync, os.replace
+
+    def noting_fsync(descriptor):
+        steps.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def noting_replace(*paths):
+        steps.append("rename")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    monkeypatch.setattr(os, "replace", noting_replace)
+    write_file(tmp_path / "new", "new")
+    assert steps == ["file", "rename", "folder"]
+
+
+KILLED = """
+import os, signal, sys
+from fed_plugin.files import write_atomically
+with write_atomically(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_write_removes_what_a_killed_process_left(tmp_path):
+    target = tmp_path / "result.json"
+    subprocess.run([sys.executable, "-c", KILLED, str(target)], env=ENVIRONMENT)
+    (left,) = names(tmp_path)
+    assert left.startswith(".result.json.") and left.endswith(".part")
+    write_file(tmp_path / "another.json", "{}")
+    assert names(tmp_path) == ["another.json"]
+
+
+def test_files_of_living_processes_other_machines_and_other_programs_stay(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    host = socket.gethostname()
+    stay = [
+        f".a.{os.getppid()}@{host}-00ff00ff.part",
+        f".a.{dead.pid}@{host}.elsewhere-00ff00ff.part",
+        ".a.part",
+        "a.part",
+    ]
+    go = [
+        f".a.{dead.pid}@{host}-00ff00ff.part",
+        f".a.{dead.pid}.part",  # as versions before this one wrote
+        f".a.{os.getpid()}@{host}-00ff00ff.part",  # of a dead process with this one's number
+    ]
+    for name in stay + go:
+        (tmp_path / name).touch()
+    with write_atomically(tmp_path / "a") as file:
+        assert remove_unfinished(tmp_path) == []  # the write has removed the others before
+        assert names(tmp_path) == sorted([*stay, Path(file.name).name])
+    assert names(tmp_path) == sorted([*stay, "a"])
+
+
+def test_threads_that_write_at_once_do_not_remove_each_others_files(tmp_path):
+    def write(number):
+        for _ in range(20):
+            files._sweep.cache_clear()
+            write_file(tmp_path / "one", f"{number}\n" * 1000)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    errors = []
+    hook, threading.excepthook = threading.excepthook, errors.append
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        threading.excepthook = hook
+    assert errors == []
+    assert names(tmp_path) == ["one"]
+    assert len(set((tmp_path / "one").read_text().split())) == 1

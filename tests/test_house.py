@@ -218,7 +218,7 @@ def test_functions_fit_on_a_screen():
 
 def test_the_package_is_small_enough_to_hold():
     lines = sum(len(path.read_text().splitlines()) for path, _ in trees().values())
-    assert len(trees()) <= 150 and lines <= 37_400, (len(trees()), lines)
+    assert len(trees()) <= 150 and lines <= 37_600, (len(trees()), lines)
 
 
 PRINTING = {"cli", "console", "benchmark.runner"}

@@ -25,7 +25,7 @@ from typing import Any
 from tabulate import tabulate
 
 from fed_plugin.console import machine_words
-from fed_plugin.files import written_whole
+from fed_plugin.files import write_atomically
 
 RESULTS = Path(__file__).parents[1] / "results" / "speed"
 FORMAT = "fed_plugin.speed/1"
@@ -152,7 +152,7 @@ def write_row(
     path, text = folder / f"{name}.json", json.dumps(content, indent=1) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as file:
+        with write_atomically(path) as file:
             file.write(text.encode())
     except OSError as error:
         print(text)

@@ -44,7 +44,7 @@ from tracker import Rule
 
 from fed_plugin import __version__
 from fed_plugin.console import ProgressLine, machine_words
-from fed_plugin.files import check_writable, written_whole
+from fed_plugin.files import check_writable, write_atomically
 
 HISTOGRAM = "colour histogram"
 TUNING_SEED = 100_000  # videos whose seeds begin here choose the settings
@@ -94,7 +94,7 @@ def main() -> int:
         "rows": [row.to_json() for row in rows],
         "differences": differences,
     }
-    with written_whole(args.out) as file:
+    with write_atomically(args.out) as file:
         file.write((json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
     _print(rows, differences)
     if args.picture:

@@ -23,7 +23,7 @@ import numpy as np
 
 import projects_registry  # noqa: F401 - arms the mends, also where the .pth line is not installed
 from fed_plugin.console import WithoutTraceback, one_sentence_for_mistakes
-from fed_plugin.files import written_whole
+from fed_plugin.files import write_atomically
 from fed_plugin.retrieval.result import Result
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def write_record(cell: Cell, state: str, **more: Any) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a file of JSON, whole or not at all."""
-    with written_whole(path) as file:
+    with write_atomically(path) as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())
 
 

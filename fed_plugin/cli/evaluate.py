@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
         FileNotFoundError: no such file, or no folder to write in.
         ValueError: a file is no feature dump or result, or two follow different protocols.
     """
-    from fed_plugin.files import check_writable, written_whole
+    from fed_plugin.files import check_writable, write_atomically
 
     if args.method and len(args.method) != len(args.files):
         raise ValueError(
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         content = [result.to_json() for result in results]
         text = json.dumps(content if len(content) > 1 else content[0], allow_nan=False)
-        with written_whole(args.json) as file:
+        with write_atomically(args.json) as file:
             file.write(f"{text}\n".encode())
         print(f"\nnumbers of every query: {args.json}")
 

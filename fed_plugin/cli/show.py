@@ -256,7 +256,7 @@ def run_curves(args: argparse.Namespace) -> None:
 
 
 def _write_page(panels: list[Any], path: str, caption: str) -> None:
-    from fed_plugin.files import written_whole
+    from fed_plugin.files import write_atomically
     from fed_plugin.report.page import STYLE
     from fed_plugin.visualization.canvas import Markup, element
     from fed_plugin.visualization.lines import line_figure
@@ -272,7 +272,7 @@ def _write_page(panels: list[Any], path: str, caption: str) -> None:
         element("style", Markup(STYLE)),
     )
     page = f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
-    with written_whole(path) as file:
+    with write_atomically(path) as file:
         file.write(page.encode())
 
 

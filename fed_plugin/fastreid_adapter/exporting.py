@@ -36,7 +36,7 @@ from fed_plugin.fastreid_adapter.extract import (
     load_trained,
 )
 from fed_plugin.fastreid_adapter.meta_arch import FED
-from fed_plugin.files import written_whole
+from fed_plugin.files import write_atomically
 from fed_plugin.retrieval.evaluation import MetricDifference, compare_results, evaluate_dump
 from fed_plugin.retrieval.result import Result
 from fed_plugin.synthocc.build import take
@@ -565,7 +565,7 @@ def export_model(
     cfg = _on_cpu(cfg)
     flip = bool(cfg.TEST.FLIP.ENABLED)
     height, width = _size(cfg)
-    with written_whole(path) as file:
+    with write_atomically(path) as file:
         model = load_trained(cfg)
         answers = model_answers(model, flip)
         example = torch.from_numpy(random_images((height, width))[:2])

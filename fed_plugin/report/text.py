@@ -14,7 +14,7 @@ from typing import Any
 from tabulate import tabulate
 
 from fed_plugin.costs.command import HEADER
-from fed_plugin.files import check_writable, written_whole
+from fed_plugin.files import check_writable, write_atomically
 from fed_plugin.report import wording
 from fed_plugin.report.contents import Report
 from fed_plugin.report.curves import Robustness, Visible
@@ -258,6 +258,6 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     for name in texts:
         check_writable(folder / name)
     for name, text in texts.items():
-        with written_whole(folder / name) as file:
+        with write_atomically(folder / name) as file:
             file.write(text.encode())
     return [folder / name for name in texts]

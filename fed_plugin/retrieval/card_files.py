@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from fed_plugin.files import written_whole
+from fed_plugin.files import write_atomically
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.protocol_card import (
     CAMERA_RULE,
@@ -91,7 +91,7 @@ def write_card(card: ProtocolCard, path: str | os.PathLike[str]) -> None:
     Raises:
         FileNotFoundError: Its folder is not there.
     """
-    with written_whole(path) as file:
+    with write_atomically(path) as file:
         file.write((json.dumps(card.to_json(), indent=1) + "\n").encode())
 
 

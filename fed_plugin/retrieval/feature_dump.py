@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.files import about_as_text, about_from_array, read_arrays, written_whole
+from fed_plugin.files import about_as_text, about_from_array, read_arrays, write_atomically
 
 # What the arrays of a feature dump must be, one sentence for each that is not.
 #
@@ -197,7 +197,7 @@ class FeatureDump:
         """
         arrays = {name: getattr(self, name) for name in (*REQUIRED, *OPTIONAL)}
         arrays = {name: array for name, array in arrays.items() if array is not None}
-        with written_whole(path) as file:
+        with write_atomically(path) as file:
             np.savez(file, **arrays, **{ABOUT: np.array(about_as_text(self.about))})
 
     @classmethod

@@ -229,7 +229,7 @@ def run(args: argparse.Namespace) -> None:
             nothing can be fitted.
     """
     from fed_plugin.datasets.fingerprints import content_hash
-    from fed_plugin.files import check_writable, written_whole
+    from fed_plugin.files import check_writable, write_atomically
     from fed_plugin.retrieval.feature_dump import FeatureDump
 
     if not Path(args.weights).is_file():
@@ -254,7 +254,7 @@ def run(args: argparse.Namespace) -> None:
     _print_tables(tried)
     if args.json:
         known = {key: dump.about.get(key) for key in ("method", "config", "seed", "epoch")}
-        with written_whole(args.json) as file:
+        with write_atomically(args.json) as file:
             file.write((json.dumps({"of": known, **tried}, indent=1) + "\n").encode())
     if args.picture:
         draw_trial(tried, args.picture, Path(args.weights).name)

@@ -13,7 +13,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.files import about_as_text, about_from_array, read_arrays, written_whole
+from fed_plugin.files import about_as_text, about_from_array, read_arrays, write_atomically
 from fed_plugin.retrieval.distances import visible_similarity
 
 # The largest inner products of queries with many vectors, without all of them in memory.
@@ -522,7 +522,7 @@ def write_index(
     path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]
 ) -> None:
     """Write an index's file; it is there whole or not at all."""
-    with written_whole(path) as file:
+    with write_atomically(path) as file:
         np.savez(file, about=np.array(about_as_text(about)), **arrays)  # type: ignore[arg-type]
 
 

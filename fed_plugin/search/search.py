@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
         ValueError: a photo cannot be read, the weights are others than the index's, or the model
             estimates no visibility to match by.
     """
-    from fed_plugin.files import written_whole
+    from fed_plugin.files import write_atomically
 
     check_outputs(args)
     check_numbers(args)
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> None:
             "model": index.about.get("model"),
             "photos": found,
         }
-        with written_whole(args.json) as file:
+        with write_atomically(args.json) as file:
             file.write((json.dumps(answers, indent=1) + "\n").encode())
         print(args.json)
     if args.picture:

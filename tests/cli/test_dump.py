@@ -44,7 +44,7 @@ def test_the_only_test_set_and_a_name_are_taken(command, tmp_path):
     [
         ([], {"weights": "gone.pth"}, "--weights gone.pth: no such file; expected a check"),
         ([], {"config": "gone"}, "--config-file 'gone': no such file"),
-        ([], {"out": "gone/a.npz"}, "expected a file in a folder that is there"),
+        ([], {"out": "gone/a.npz"}, "expected a file in an existing folder"),
         (["--dataset", "Gone"], {}, "Gone"),
         ([], {"overrides": ["DATASETS.TESTS", "()"]}, "--dataset: expected a name, as DATA"),
         ([], {"overrides": ["MODEL.NO_KEY", "1"]}, "MODEL.NO_KEY"),

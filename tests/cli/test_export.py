@@ -49,7 +49,7 @@ def test_what_int8_costs_is_measured_when_asked(command, on_synthocc, capsys):
     ("words", "options", "message"),
     [
         ([], {"weights": "gone.pth"}, "--weights gone.pth: no such file; expected a check"),
-        ([], {"out": "gone/a.pt"}, "expected a file in a folder that is there"),
+        ([], {"out": "gone/a.pt"}, "expected a file in an existing folder"),
         ([], {"format": "pickle"}, "--format pickle: expected one of onnx, torchscript"),
         (["--int8"], {"format": "torch-export"}, "no dynamic quantisation here"),
         (["--dataset", "Gone"], {}, "Gone"),

@@ -236,7 +236,7 @@ def test_a_save_that_fails_leaves_what_was_there(draw_dump, tmp_path, monkeypatc
 
 
 def test_saving_where_no_folder_is_or_over_a_folder_is_refused(draw_dump, tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected a file in a folder that is there"):
+    with pytest.raises(FileNotFoundError, match="expected a file in an existing folder"):
         draw_dump().save(tmp_path / "gone" / "a.npz")
     with pytest.raises(IsADirectoryError, match="is a folder"):
         draw_dump().save(tmp_path)

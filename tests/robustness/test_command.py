@@ -158,7 +158,7 @@ def test_ctrl_c_loses_only_the_cell_under_way(make_cell, tmp_path, monkeypatch, 
         (["--config-file", "gone", "--only", "A"], "--only: not read with --config-file"),
         (["--config-file", "gone", "--figure", "a.jpg"], "--figure a.jpg: expected a name that"),
         (["--config-file", "gone", "--sheet", "a.svg"], "--sheet a.svg: expected a name that"),
-        (["--config-file", "gone", "--out", "gone/a.json"], "a file in a folder that is there"),
+        (["--config-file", "gone", "--out", "gone/a.json"], "a file in an existing folder"),
         (["--config-file", "gone", "--visible", "0.5", "0.7"], "--visible 0.5 0.7: expected sh"),
         (
             ["--config-file", "synthocc_vit_tiny", "--occluders", "gone"],

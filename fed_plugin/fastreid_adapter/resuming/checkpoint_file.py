@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from fed_plugin.files import written_whole
+from fed_plugin.files import write_atomically
 
 
 class Recorder(io.RawIOBase):
@@ -68,7 +68,7 @@ def written_checkpoint(path: str, mode: str) -> Iterator[Any]:
     """
     recorder, handled = None, sys.exc_info()[1]
     try:
-        with written_whole(path) as file:
+        with write_atomically(path) as file:
             recorder = Recorder(file)
             if "b" in mode:
                 try:

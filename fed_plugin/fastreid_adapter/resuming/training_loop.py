@@ -23,7 +23,7 @@ from fastreid.utils import comm
 from fastreid.utils.events import EventStorage
 from torch import Tensor, nn
 
-from fed_plugin.files import written_whole
+from fed_plugin.files import write_atomically
 
 # Checkpoints within an epoch, so that a kill costs minutes (``SOLVER.CHECKPOINT_ITERS``).
 
@@ -89,7 +89,7 @@ class ProgressCheckpoints(HookBase):
         final = Path(self.checkpointer.save_dir, FINAL)
         if Path(resumed_from).absolute() == final.absolute():
             return
-        with open(resumed_from, "rb") as source, written_whole(final) as target:
+        with open(resumed_from, "rb") as source, write_atomically(final) as target:
             shutil.copyfileobj(source, target)
         self.checkpointer.tag_last_checkpoint(FINAL)
 

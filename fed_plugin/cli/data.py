@@ -1,10 +1,11 @@
-"""``data check``: what is there of a data set, what is missing, broken, or there twice."""
+"""``fed-plugin data``: draw, check and build data sets."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import shlex
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -12,22 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fed_plugin.console import ProgressLine
-from fed_plugin.datasets.listing import printable
-from fed_plugin.datasets.posetrack import cut_crops
-from fed_plugin.synthocc import SIZES, build_synthocc
 
 if TYPE_CHECKING:
+    from fed_plugin.datasets import Layout
     from fed_plugin.datasets.check import Report
-    from fed_plugin.datasets.image_facts import FactsCache
+
+# ``data check``: the content of a data set, and its faults.
 
 CHECK_INTERRUPTED = "what was read is remembered for the next check, but for --no-cache"
 
 _SHOWN = 3  # files of a finding
-_HASH = 12  # characters of a hash that a table has room for
+_HASH = 12  # characters of a hash in the table
+_CONFIG = "market1501_vit_base"  # for data sets without a config of their own
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
+    """Declare the arguments of ``data check``."""
     parser.description = (
         "Check a data set: counts against the published ones, hashes of the file lists, images "
         "that cannot be read or are unlike the others, pictures that are there twice, queries "
@@ -38,52 +39,45 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
         "dataset",
         nargs="?",
         metavar="NAME|PATH",
-        help="a registered name such as Occluded_Duke; or the folder of a data set, one that holds "
-        "data sets, or own images; default: all below FASTREID_DATASETS (datasets, if it is unset)",
+        help="a registered name such as Occluded_Duke; or the folder of a data set, a folder that "
+        "holds data sets, or own images; default: all below FASTREID_DATASETS (datasets, if unset)",
     )
     parser.add_argument("--all", action="store_true", help="name every file, not the first few")
-    parser.add_argument("--json", metavar="FILE", help="write everything, with every file, as JSON")
+    parser.add_argument("--json", metavar="FILE", help="write the report, with every file, as JSON")
     parser.add_argument(
-        "--fast", action="store_true", help="believe headers: decode nothing, seek no look-alikes"
+        "--fast", action="store_true", help="read headers alone; search for no look-alikes"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: all cores")
     parser.add_argument(
-        "--cache", metavar="FILE", help="what is known of files; default: in XDG_CACHE_HOME"
+        "--cache", metavar="FILE", help="facts of files that were read; default: in XDG_CACHE_HOME"
     )
     parser.add_argument(
-        "--no-cache", action="store_true", help="read every file again, keep nothing"
+        "--no-cache", action="store_true", help="read every file again, remember nothing"
     )
 
 
 def run_check(args: argparse.Namespace) -> int:
     """Check and print; status 1 after an error in any of the data sets."""
-    from fed_plugin.console import ProgressLine
     from fed_plugin.datasets.check import check, find_targets
     from fed_plugin.datasets.image_facts import FactsCache, default_cache
+    from fed_plugin.files import check_writable
 
-    if args.json and not Path(args.json).absolute().parent.is_dir():
-        raise FileNotFoundError(f"--json {args.json}: expected a file in a folder that is there")
-    root = os.environ.get("FASTREID_DATASETS", "datasets")
-    targets = find_targets(args.dataset, root)
+    if args.json:
+        check_writable(args.json)
+    targets = find_targets(args.dataset, os.environ.get("FASTREID_DATASETS", "datasets"))
     cache = None if args.no_cache else FactsCache(args.cache or default_cache())
+    options = {"decode": not args.fast, "workers": args.workers, "cache": cache}
     reports = []
     try:
         for target in targets:
             with ProgressLine(f"checking {target.name}") as progress:
-                reports.append(
-                    check(
-                        target,
-                        decode=not args.fast,
-                        workers=args.workers,
-                        cache=cache,
-                        progress=progress,
-                    )
-                )
+                reports.append(check(target, **options, progress=progress))
             print_report(reports[-1], every_file=args.all)
     finally:
         if cache is not None:
             cache.close()
-    _warn(cache)
+    for warning in cache.warnings if cache else ():
+        _print(f"warning: {warning}")
     if args.json:
         _write_json(Path(args.json), reports)
     return int(any(report.errors for report in reports))
@@ -97,29 +91,28 @@ def print_report(report: Report, *, every_file: bool = False) -> None:
         every_file: name all files of a finding.
     """
     target = report.target
-    _say(f"\n{target.name}: {target.folder}")
-    for line in (*target.variant, "", *table(report), ""):
-        _say(f"  {line}".rstrip())
+    base = target.folder if os.path.isdir(target.folder) else os.path.dirname(target.folder) or "."
+    _print("")
+    _print(f"{target.name}: {target.folder}")
+    for line in (*target.variant, "", *_table(report), ""):
+        _print(f"  {line}".rstrip())
     for finding in report.findings:
-        _say(f"{finding.severity}: {finding.sentence}")
-        shown = finding.files if every_file else finding.files[:_SHOWN]
-        for files in shown:
-            names = (printable(os.path.relpath(f, _base(target.folder))) for f in files)
-            _say(f"    {' = '.join(names)}")
-        if len(shown) < len(finding.files):
-            _say(f"    ... and {len(finding.files) - len(shown)} more (--all names them)")
+        _print(f"{finding.severity}: {finding.sentence}")
+        named = finding.files if every_file else finding.files[:_SHOWN]
+        for files in named:
+            _print(f"    {' = '.join(os.path.relpath(file, base) for file in files)}")
+        if len(named) < len(finding.files):
+            _print(f"    ... and {len(finding.files) - len(named)} more (--all names them)")
     again = report.images - report.inspected
-    _say(
+    _print(
         f"{_summary(report)}; {report.inspected} files read, {again} unchanged since a check before"
     )
     if not report.errors:
-        _say("to train or test on it:")
-        for line in target.training:
-            _say(f"    {line}")
+        for line in ("to train or test on it:", *(f"    {line}" for line in how_to_train(report))):
+            _print(line)
 
 
-def table(report: Report) -> list[str]:
-    """Return the lines of a table with a row per split."""
+def _table(report: Report) -> list[str]:
     head = ("split", "images", "published", "ids", "published", "cameras", "median", "file list")
     rows = [
         (
@@ -135,12 +128,10 @@ def table(report: Report) -> list[str]:
         for row in report.splits
     ]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    return [_aligned(row, widths) for row in (head, *rows)]
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = zip(row, widths, strict=True)
-    return "  ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)])
+    return [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+        for row in (head, *rows)
+    ]
 
 
 def _number(value: int | None) -> str:
@@ -148,41 +139,69 @@ def _number(value: int | None) -> str:
 
 
 def _summary(report: Report) -> str:
-    counts = {
-        severity: sum(finding.severity == severity for finding in report.findings)
-        for severity in ("error", "warning", "note")
-    }
+    severities = [finding.severity for finding in report.findings]
+    counts = {severity: severities.count(severity) for severity in ("error", "warning", "note")}
     return ", ".join(f"{n} {severity}{'' if n == 1 else 's'}" for severity, n in counts.items())
 
 
-def _base(folder: str) -> str:
-    return folder if os.path.isdir(folder) else os.path.dirname(folder) or "."
+def _print(line: str) -> None:
+    """Print a line that may hold file names in no encoding, or with line breaks."""
+    from fed_plugin.datasets.listing import printable
 
-
-def _say(line: str) -> None:
-    """Print a line that may hold file names in no encoding."""
-    print(line.encode("utf-8", "backslashreplace").decode())
-
-
-def _warn(cache: FactsCache | None) -> None:
-    for warning in cache.warnings if cache else ():
-        _say(f"warning: {warning}")
+    print(printable(line))
 
 
 def _write_json(path: Path, reports: Sequence[Report]) -> None:
+    content = [{**report.to_json(), "training": how_to_train(report)} for report in reports]
     unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(json.dumps([report.to_json() for report in reports], indent=1) + "\n")
+    unfinished.write_text(json.dumps(content, indent=1) + "\n")
     unfinished.replace(path)
 
 
-# ``data build-occluded-duke``: Occluded-Duke out of somebody's own copy of DukeMTMC-reID.
+def how_to_train(report: Report) -> list[str]:
+    """Return shell lines that train on a checked data set, or test on it."""
+    from fed_plugin.datasets import LAYOUTS
+
+    target = report.target
+    if target.name in LAYOUTS:
+        return _train_on_benchmark(LAYOUTS[target.name], *os.path.split(target.folder))
+    there = {row.split for row in report.splits if row.images}
+    trains, tests = "train" in there, {"query", "gallery"} <= there
+    own = "'(\"FolderReID\",)'"
+    words = ["DATASETS.NAMES", own] * trains + ["DATASETS.TESTS", own] * tests
+    words += ["DATASETS.FOLDER_REID.ROOT", shlex.quote(os.path.abspath(target.folder))]
+    lines = [" ".join(["fed-plugin train --config-file", _CONFIG, *words])]
+    if not (trains and tests):
+        missing = "test on" if trains else "train on"
+        lines.append(f"(nothing here to {missing}: the config's own sets have to be there)")
+    return lines
+
+
+def _train_on_benchmark(layout: Layout, root: str, folder: str) -> list[str]:
+    lines = []
+    known = layout.folders[:1] if layout.checked_only else layout.folders
+    if folder not in known:
+        link = os.path.join(root, layout.folders[0])
+        lines.append(f"ln -s {shlex.quote(folder)} {shlex.quote(link)}")
+    name = f"'(\"{layout.name}\",)'"
+    words = [] if layout.config else ["DATASETS.TESTS", name]
+    if words and "train" in layout.splits:
+        words = ["DATASETS.NAMES", name, *words]
+    command = f"FASTREID_DATASETS={shlex.quote(os.path.abspath(root))} fed-plugin train"
+    lines.append(" ".join([f"{command} --config-file", layout.config or _CONFIG, *words]))
+    if "train" not in layout.splits:
+        lines.append(f"(it has no training images: Market1501 has to lie in {root}, too)")
+    return lines
+
+
+# ``data build-occluded-duke``: Occluded-Duke from the user's own copy of DukeMTMC-reID.
 
 BUILD_OCCLUDED_DUKE_INTERRUPTED = "the same command goes on from here"
 
 
 def add_build_occluded_duke_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
-    from fed_plugin.datasets.occluded_duke import WITHDRAWN
+    """Declare the arguments of ``data build-occluded-duke``."""
+    from fed_plugin.datasets.occluded_duke_build import WITHDRAWN
 
     parser.description = (
         "Build Occluded_Duke from a copy of DukeMTMC-reID that you have, by the published lists. "
@@ -203,14 +222,13 @@ def add_build_occluded_duke_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         required=True,
         metavar="DIR/Occluded_Duke",
-        help="DIR is what FASTREID_DATASETS names",
+        help="DIR is the folder that FASTREID_DATASETS names",
     )
 
 
 def run_build_occluded_duke(args: argparse.Namespace) -> None:
-    """Say what the withdrawal means, then build."""
-    from fed_plugin.console import ProgressLine
-    from fed_plugin.datasets.occluded_duke import WITHDRAWN, build_occluded_duke
+    """Print what the withdrawal means, then build."""
+    from fed_plugin.datasets.occluded_duke_build import WITHDRAWN, build_occluded_duke
 
     print(textwrap.fill(WITHDRAWN, 79), file=sys.stderr, flush=True)
     with ProgressLine("building Occluded_Duke") as progress:
@@ -222,24 +240,27 @@ def run_build_occluded_duke(args: argparse.Namespace) -> None:
     )
 
 
-# ``data build-occluded-posetrack``: cut Occluded-PoseTrack-ReID out of PoseTrack21.
+# ``data build-occluded-posetrack``: the crops of Occluded-PoseTrack-ReID out of PoseTrack21.
 
 BUILD_OCCLUDED_POSETRACK_INTERRUPTED = "the same command goes on from here"
 
 
 def add_build_occluded_posetrack_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
+    """Declare the arguments of ``data build-occluded-posetrack``."""
     parser.add_argument(
         "--posetrack",
         required=True,
         metavar="DIR/PoseTrack21",
-        help="with images, posetrack_data and occluded_posetrack_reid/*_dataset_sampling.json; "
-        "DIR is what FASTREID_DATASETS names. Crops go to occluded_posetrack_reid/images",
+        help="holds images, posetrack_data and occluded_posetrack_reid/*_dataset_sampling.json; "
+        "DIR is the folder that FASTREID_DATASETS names. Crops go to "
+        "occluded_posetrack_reid/images",
     )
 
 
 def run_build_occluded_posetrack(args: argparse.Namespace) -> None:
-    """Cut the crops that are not there yet."""
+    """Cut the crops that are still missing."""
+    from fed_plugin.datasets.posetrack import cut_crops
+
     with ProgressLine("cutting crops") as progress:
         result = cut_crops(args.posetrack, progress=progress)
     print(f"{result.cut} crops cut, {result.there} were there")
@@ -253,17 +274,23 @@ SYNTH_INTERRUPTED = "the same command goes on from here"
 
 
 def add_synth_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
-    parser.add_argument("--size", choices=sorted(SIZES), default="small", help="default: small")
+    """Declare the arguments of ``data synth``."""
+    sizes = ("tiny", "small", "medium")
+    parser.add_argument("--size", choices=sizes, default="small", help="default: small")
     parser.add_argument(
-        "--out", required=True, metavar="DIR/SynthOcc", help="DIR is what FASTREID_DATASETS names"
+        "--out",
+        required=True,
+        metavar="DIR/SynthOcc",
+        help="DIR is the folder that FASTREID_DATASETS names",
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed draws other people")
     parser.add_argument("--workers", type=int, default=None, help="processes; default: all cores")
 
 
 def run_synth(args: argparse.Namespace) -> None:
-    """Draw the data set; a finished one of the same size and seed is left as it is."""
+    """Draw the data set; keep a finished one of the same size and seed."""
+    from fed_plugin.synthocc import build_synthocc
+
     with ProgressLine(f"drawing SynthOcc {args.size}") as progress:
         folder = build_synthocc(
             args.out, args.size, args.seed, workers=args.workers, progress=progress

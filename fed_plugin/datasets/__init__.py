@@ -1,20 +1,15 @@
-"""From folders to lists of (path, pid, camid). Knows no model, no config, no fast-reid.
+"""Lists of (path, pid, camid) from folders of images, without any model or config.
 
-``benchmarks.synthocc``, which lists the drawn dataset, is not repeated here: ``synthocc`` in this
-package is the room that draws it.
+Each row of ``layouts.LAYOUTS`` has a function here, named like the data set in lower case:
+``occluded_duke(root)`` returns the splits of the row ``Occluded_Duke``.
 """
 
 from __future__ import annotations
 
-from fed_plugin.datasets.layouts import (
-    LAYOUTS,
-    occluded_duke,
-    occluded_posetrack,
-    occluded_reid,
-    p_dukemtmc,
-    partial_ilids,
-    partial_reid,
-)
+from functools import partial
+from typing import Any
+
+from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.splits import (
     Layout,
     Published,
@@ -34,12 +29,18 @@ __all__ = [
     "Splits",
     "find_split_folders",
     "list_split",
-    "occluded_duke",
-    "occluded_posetrack",
-    "occluded_reid",
-    "p_dukemtmc",
-    "partial_ilids",
-    "partial_reid",
     "read_splits",
     "scan_split",
+    *map(str.lower, LAYOUTS),
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for layout in LAYOUTS.values():
+        if layout.name.lower() == name:
+            return partial(read_splits, layout)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *map(str.lower, LAYOUTS)]

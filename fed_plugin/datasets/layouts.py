@@ -1,6 +1,7 @@
-"""How the benchmarks lie on disk: every spelling of their folders that is seen in the wild.
+"""The known data sets, one row each: folders, file names, published counts and lists.
 
-One :class:`Layout` per dataset; what reads them is the same for all (``splits.py``).
+A row is all that a new data set needs. `fed_plugin.datasets` exports a function for each row, the
+adapter registers the row with fast-reid, `check` compares copies with it, docs/data.md shows it.
 """
 
 from __future__ import annotations
@@ -8,39 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fed_plugin.datasets import splits
 from fed_plugin.datasets.posetrack import CROPS, select_crops
-from fed_plugin.datasets.splits import (
-    DUKE_NAMES,
-    ILIDS_NAMES,
-    MARKET_NAMES,
-    NUMBERED_NAMES,
-    P_DUKE_NAMES,
-    POSETRACK_NAMES,
-    Item,
-    Layout,
-    Published,
-    Splits,
-    SplitScan,
-    find_split_folders,
-    list_split,
-    read_splits,
-    scan_split,
-)
-
-__all__ = [
-    "CHECKED_ONLY",
-    "LAYOUTS",
-    "Item",
-    "Layout",
-    "Published",
-    "SplitScan",
-    "Splits",
-    "find_split_folders",
-    "list_split",
-    "read_splits",
-    "scan_split",
-]
+from fed_plugin.datasets.splits import DUKE_NAMES, MARKET_NAMES, Layout, NameRule, Published
 
 _WITHDRAWN = (
     "DukeMTMC-reID, which this set is made of, was withdrawn by its university in April 2019: "
@@ -51,17 +21,32 @@ _MARKET_FOLDERS = {
     "query": ("query",),
     "gallery": ("bounding_box_test",),
 }
+_NUMBERED_NAMES = NameRule(r"(?P<pid>\d+)_\d+", "001_01.jpg")
 
-OCCLUDED_DUKE = Layout(
+
+def _counts(**splits: tuple[int, int | None]) -> Mapping[str, Published]:
+    return {split: Published(*numbers) for split, numbers in splits.items()}
+
+
+# The counts of Occluded_Duke come from its list files: several papers print 708 training
+# identities. All other counts come from the pages and loaders of the data sets.
+_OCCLUDED_DUKE = Layout(
     name="Occluded_Duke",
     folders=("Occluded_Duke", "Occluded-DukeMTMC-reID", "Occluded_DukeMTMC"),
     splits=_MARKET_FOLDERS,
     names=DUKE_NAMES,
-    published=splits.OCCLUDED_DUKE_COUNTS,
+    published=_counts(train=(15618, 702), query=(2210, 519), gallery=(17661, 1110)),
+    # Source: https://github.com/lightas/Occluded-DukeMTMC-Dataset, Occluded_Duke/*.list
+    lists={
+        "train": "dadffee79d8601545ca2217a38406c1cb6dab39d0b4b0c6370c8486738dee059",
+        "query": "fb5e1b1a749a0ab8602414bc9159e7a03216c2bdc519b5a4e513e05e3f612333",
+        "gallery": "0393fa86344ef4c220a5589aaad409f3adda1e14e39fc8425c80e90196065fca",
+    },
     cameras=8,
+    config="occluded_duke_vit_base",
     note=_WITHDRAWN,
 )
-P_DUKEMTMC = Layout(
+_P_DUKEMTMC = Layout(
     name="P_DukeMTMC",
     folders=("P-DukeMTMC-reID", "P-DukeMTMC-reid"),
     splits={
@@ -69,46 +54,52 @@ P_DUKEMTMC = Layout(
         "query": ("test/occluded_body_images",),
         "gallery": ("test/whole_body_images",),
     },
-    names=P_DUKE_NAMES,
+    # The pages of the data set promise nothing after the identity, cameras least of all.
+    names=NameRule(r"(?P<pid>\d+)_.+", "0001_c2_f0046182.jpg"),
     nested=True,
     joined=frozenset({"train"}),
-    published=splits.P_DUKE_COUNTS,
+    published=_counts(train=(12927, 665), query=(2163, 634), gallery=(9053, 634)),
+    protocols=("supervised", "transfer"),
     note=_WITHDRAWN,
 )
-OCCLUDED_REID = Layout(
+_OCCLUDED_REID = Layout(
     name="Occluded_REID",
     folders=("Occluded_REID", "OccludedREID"),
     splits={
         "query": ("occluded_body_images", "query"),
         "gallery": ("whole_body_images", "gallery"),
     },
-    names=NUMBERED_NAMES,
+    names=_NUMBERED_NAMES,
     nested=True,
-    published=splits.OCCLUDED_REID_COUNTS,
+    published=_counts(query=(1000, 200), gallery=(1000, 200)),
 )
-PARTIAL_REID = Layout(
+_PARTIAL_REID = Layout(
     name="Partial_REID",
     folders=("Partial_REID", "Partial-REID_Dataset"),
     splits={"query": ("partial_body_images",), "gallery": ("whole_body_images",)},
-    names=NUMBERED_NAMES,
+    names=_NUMBERED_NAMES,
     query_sets=("partial_body_images", "occluded_body_images"),
-    published=splits.PARTIAL_REID_COUNTS,
+    published=_counts(query=(300, 60), gallery=(300, 60)),
 )
-PARTIAL_REID_OCCLUDED = replace(
-    PARTIAL_REID.with_queries("occluded_body_images"), name="Partial_REID_Occluded", query_sets=()
+_PARTIAL_REID_OCCLUDED = replace(
+    _PARTIAL_REID.with_queries("occluded_body_images"),
+    name="Partial_REID_Occluded",
+    query_sets=(),
+    people=_PARTIAL_REID.name,
 )
-PARTIAL_ILIDS = Layout(
+_PARTIAL_ILIDS = Layout(
     name="Partial_iLIDS",
     folders=("Partial_iLIDS", "PartialiLIDS"),
     splits={
         "query": ("partial_body_images", "query"),
         "gallery": ("whole_body_images", "gallery"),
     },
-    names=ILIDS_NAMES,
+    # There is one image per identity and split; some copies add the image's number to the name.
+    names=NameRule(r"(?P<pid>\d+)(_\d+)?", "001.jpg"),
     nested=True,
-    published=splits.PARTIAL_ILIDS_COUNTS,
+    published=_counts(query=(119, 119), gallery=(119, 119)),
 )
-OCCLUDED_POSETRACK = Layout(
+_OCCLUDED_POSETRACK = Layout(
     name="Occluded_PoseTrack",
     folders=("PoseTrack21",),
     splits={
@@ -116,162 +107,86 @@ OCCLUDED_POSETRACK = Layout(
         "query": (f"{CROPS}/val",),
         "gallery": (f"{CROPS}/val",),
     },
-    names=POSETRACK_NAMES,
+    names=NameRule(r"(?P<pid>\d+)_[^_]+_[^_]+", "1024_000342_10003420000.jpg"),
     nested=True,
     select=select_crops,
-    note="it is cut out of PoseTrack21 by two published lists, "
+    uncounted="by its lists",
+    note="Occluded_PoseTrack is cut out of PoseTrack21 by two published lists, "
     "occluded_posetrack_reid/{train,val}_dataset_sampling.json: fed-plugin data "
-    "build-occluded-posetrack --posetrack DIR/PoseTrack21 does so, with DIR the folder that "
+    "build-occluded-posetrack --posetrack DIR/PoseTrack21 cuts the crops; DIR is the folder that "
     "FASTREID_DATASETS names.",
 )
-SYNTHOCC = Layout(
+_SYNTHOCC = Layout(
     name="SynthOcc",
     folders=("SynthOcc",),
     splits=_MARKET_FOLDERS,
     names=MARKET_NAMES,
     distractor_pids=(0,),
+    uncounted="drawn",
+    config="synthocc_vit_tiny",
     note="SynthOcc is drawn, not downloaded: fed-plugin data synth --size small "
-    "--out DIR/SynthOcc, with DIR the folder that FASTREID_DATASETS names.",
+    "--out DIR/SynthOcc; DIR is the folder that FASTREID_DATASETS names.",
 )
-MARKET1501 = Layout(
+_MARKET1501 = Layout(
     name="Market1501",
     folders=("Market-1501-v15.09.15", "Market1501", "market1501"),
     splits=_MARKET_FOLDERS,
     names=MARKET_NAMES,
     distractor_pids=(0,),
-    published=splits.MARKET_COUNTS,
+    published=_counts(train=(12936, 751), query=(3368, 750), gallery=(15913, None)),
     cameras=6,
+    checked_only=True,
+    config="market1501_vit_base",
     note="fast-reid itself reads Market1501 from Market-1501-v15.09.15 alone.",
 )
-DUKEMTMC = Layout(
+_DUKEMTMC = Layout(
     name="DukeMTMC",
     folders=("DukeMTMC-reID",),
     splits=_MARKET_FOLDERS,
     names=DUKE_NAMES,
-    published=splits.DUKE_COUNTS,
+    published=_counts(train=(16522, 702), query=(2228, 702), gallery=(17661, 1110)),
     cameras=8,
+    checked_only=True,
+    config="dukemtmc_vit_base",
     note=_WITHDRAWN.replace(", which this set is made of,", ""),
 )
-# fast-reid registers these itself: here they are described, so that a copy can be checked
-CHECKED_ONLY = ("Market1501", "DukeMTMC")
-LAYOUTS = {
+
+LAYOUTS: dict[str, Layout] = {
     layout.name: layout
     for layout in (
-        OCCLUDED_DUKE,
-        P_DUKEMTMC,
-        OCCLUDED_REID,
-        PARTIAL_REID,
-        PARTIAL_REID_OCCLUDED,
-        PARTIAL_ILIDS,
-        OCCLUDED_POSETRACK,
-        SYNTHOCC,
-        MARKET1501,
-        DUKEMTMC,
+        _OCCLUDED_DUKE,
+        _P_DUKEMTMC,
+        _OCCLUDED_REID,
+        _PARTIAL_REID,
+        _PARTIAL_REID_OCCLUDED,
+        _PARTIAL_ILIDS,
+        _OCCLUDED_POSETRACK,
+        _SYNTHOCC,
+        _MARKET1501,
+        _DUKEMTMC,
     )
 }
+"""Every known data set by its registered name."""
 
 
-# The benchmarks by name: a root folder in, lists of (path, pid, camid) out.
-#
-# All raise ``FileNotFoundError`` with the expected and the found tree where something is missing,
-# and ``ValueError`` for a file whose name does not parse.
+def table_of_data_sets() -> list[str]:
+    """Return the Markdown table of docs/data.md, one line per row of ``LAYOUTS``."""
+    lines = [
+        "| name in `DATASETS.NAMES`, `DATASETS.TESTS` | folder | training images "
+        "| queries / gallery | cameras |",
+        "|---|---|---|---|---|",
+    ]
+    for layout in LAYOUTS.values():
+        name = f"`{layout.name}`" + " (read by fast-reid itself)" * layout.checked_only
+        folders = ", ".join(f"`{folder}`" for folder in layout.folders)
+        train, query, gallery = (_images(layout, split) for split in ("train", "query", "gallery"))
+        tested = query if query == gallery == layout.uncounted else f"{query} / {gallery}"
+        cameras = (layout.cameras or layout.uncounted) if layout.names.tells_camera else "none"
+        lines.append(f"| {name} | {folders} | {train} | {tested} | {cameras} |")
+    return lines
 
 
-def occluded_duke(root: str) -> Splits:
-    """List Occluded-Duke: 15,618 / 2,210 / 17,661 images, 8 cameras, its own training split.
-
-    84.6 % of its query files are gallery files too; only the rule that takes images of the query's
-    identity and camera out of its ranking keeps that harmless.
-
-    Args:
-        root: folder that holds ``Occluded_Duke/`` or another spelling of it.
-    """
-    return read_splits(OCCLUDED_DUKE, root)
-
-
-def p_dukemtmc(root: str) -> Splits:
-    """List P-DukeMTMC-reID: 12,927 / 2,163 occluded / 9,053 whole images.
-
-    Its training split is the occluded and the whole images of ``train`` together. It has no
-    cameras: queries get camera 0 and gallery images camera 1. Numbers of a model trained on its
-    training split (supervised) and of one trained on Market-1501 (transfer) do not compare.
-
-    Args:
-        root: folder that holds ``P-DukeMTMC-reID/`` or another spelling of it.
-    """
-    return read_splits(P_DUKEMTMC, root)
-
-
-def occluded_reid(root: str) -> Splits:
-    """List Occluded-REID: 1,000 occluded queries, 1,000 whole gallery images, no training split.
-
-    It has no cameras: queries get camera 0 and gallery images camera 1.
-
-    Args:
-        root: folder that holds ``Occluded_REID/`` (nested) or ``OccludedREID/`` (flat).
-    """
-    return read_splits(OCCLUDED_REID, root)
-
-
-def partial_reid(root: str, queries: str = PARTIAL_REID.query_sets[0]) -> Splits:
-    """List Partial-REID: 300 queries, 300 whole gallery images, no training split.
-
-    It has no cameras: queries get camera 0 and gallery images camera 1.
-
-    Args:
-        root: folder that holds ``Partial_REID/`` or another spelling of it.
-        queries: ``"partial_body_images"``, cropped to what is visible, or
-            ``"occluded_body_images"``, with the obstacle. Numbers of the two do not compare.
-
-    Raises:
-        ValueError: ``queries`` is neither of the two.
-    """
-    return read_splits(PARTIAL_REID.with_queries(queries), root)
-
-
-def partial_ilids(root: str) -> Splits:
-    """List Partial-iLIDS: 119 partial queries, 119 whole gallery images, no training split.
-
-    It has no cameras: queries get camera 0 and gallery images camera 1.
-
-    Args:
-        root: folder that holds ``Partial_iLIDS/`` or ``PartialiLIDS/``.
-    """
-    return read_splits(PARTIAL_ILIDS, root)
-
-
-def occluded_posetrack(root: str) -> Splits:
-    """List Occluded-PoseTrack-ReID: crops of PoseTrack21 that its published lists name.
-
-    The queries are the fifth of a person's crops in which others cover most of it. Nothing is
-    removed from the gallery, videos are no cameras: queries get camera 0, gallery images camera 1.
-
-    Args:
-        root: folder that holds ``PoseTrack21/``, with the crops cut (``posetrack_crops``).
-    """
-    return read_splits(OCCLUDED_POSETRACK, root)
-
-
-def synthocc(root: str) -> Splits:
-    """List SynthOcc, the drawn benchmark, in Market-1501's folders.
-
-    Args:
-        root: folder that holds ``SynthOcc/``.
-    """
-    return read_splits(SYNTHOCC, root)
-
-
-# Hashes of published file lists: a complete copy has these names and no others.
-#
-# The lists are sorted and have a name per line, so that the sha256 of the published file is what
-# ``list_hash`` makes of a copy.
-
-# Source: https://github.com/lightas/Occluded-DukeMTMC-Dataset, Occluded_Duke/*.list
-KNOWN_LISTS: Mapping[str, Mapping[str, str]] = {
-    "Occluded_Duke": {
-        "train": "dadffee79d8601545ca2217a38406c1cb6dab39d0b4b0c6370c8486738dee059",
-        "query": "fb5e1b1a749a0ab8602414bc9159e7a03216c2bdc519b5a4e513e05e3f612333",
-        "gallery": "0393fa86344ef4c220a5589aaad409f3adda1e14e39fc8425c80e90196065fca",
-    }
-}
-"""Per data set and split, the sha256 of its file list."""
+def _images(layout: Layout, split: str) -> str:
+    if split not in layout.splits:
+        return "-"
+    return f"{layout.published[split].images:,}" if layout.published else layout.uncounted

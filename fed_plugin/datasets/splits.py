@@ -1,6 +1,6 @@
-"""What a layout is, and the splits of a dataset read by one.
+"""The description of a data set (`Layout`) and the reading of its splits.
 
-The datasets themselves are rows of ``layouts.py``.
+The data sets themselves are the rows of ``layouts.py``.
 """
 
 from __future__ import annotations
@@ -20,163 +20,53 @@ from fed_plugin.datasets.listing import (
     warn_of_passed_over,
 )
 
-# What to tell somebody whose dataset was not found: the tree expected, the tree found.
+Item = tuple[str, int, int]
+"""Path, pid and camid of an image."""
 
-_SHOWN = 12  # entries of a folder
+CAMERA_OF_SPLIT: Mapping[str, int] = {"train": 0, "query": 0, "gallery": 1}
+"""Cameras of a data set without cameras.
 
+Queries and gallery images get different ones. Therefore the rule that removes images of the
+query's camera never applies.
+"""
+JUNK_PID = -1
+"""Market-1501's mark for a detection that shows nobody."""
 
-def missing_message(layout: Layout, root: str, dataset: str, split: str) -> str:
-    """Say that a dataset, or one split of it, is not there.
+_MAX_DIGITS = 18  # of an identity or a camera: the host stores 64 bits
+_SHOWN = 12  # entries of a folder in a message
 
-    Args:
-        layout: of the dataset.
-        root: folder that was searched.
-        dataset: the dataset's folder under ``root``, empty if there is none.
-        split: the split that was wanted.
-
-    Returns:
-        A message of several lines.
-    """
-    searched = os.path.join(root, dataset) if dataset else root
-    what = f"no {split} folder in {searched}" if dataset else f"not in {root}"
-    lines = [
-        f"{layout.name} (DATASETS.NAMES, DATASETS.TESTS): {what}",
-        "expected:",
-        *_expected_tree(layout, root),
-        "found:",
-        *_found_tree(searched),
-        f"try: {_advice(layout, root, dataset)}",
-    ]
-    lines += [f"note: {hint}" for hint in _hints(layout, root, searched)]
-    if layout.note:
-        lines.append(f"note: {layout.note}")
-    return "\n".join(lines)
-
-
-def _advice(layout: Layout, root: str, dataset: str) -> str:
-    if dataset:
-        return f"unpacking the dataset again, or moving its folders into {dataset}/"
-    return (
-        f"setting the environment variable FASTREID_DATASETS (now root={root!r}; without it: "
-        f"'datasets') to the folder that holds {layout.folders[0]}/, before Python starts"
-    )
-
-
-def _hints(layout: Layout, root: str, searched: str) -> list[str]:
-    """Recognise the usual slips: one folder too deep, one too many, another spelling."""
-    if _holds_a_split(layout, root):
-        own = os.path.abspath(root)
-        above, name = os.path.split(own)
-        advice = f"name the one above it, {above}"
-        if name not in layout.folders:
-            advice = f"rename it, or link to it, as {layout.folders[0]}/ and {advice}"
-        return [f"{root} looks like the dataset's own folder; {advice}"]
-    if not os.path.isdir(searched):
-        return []
-    folders = [entry for entry in visible_entries(searched) if is_folder(entry)]
-    inner = next((e for e in folders if _holds_a_split(layout, e.path)), None)
-    if searched != root and inner is not None:
-        return [f"{inner.path} looks like the dataset's own folder; move what it holds one up"]
-    spelled = {_letters(name) for name in layout.folders}
-    alike = next((entry.name for entry in folders if _letters(entry.name) in spelled), None)
-    if searched == root and alike is not None:
-        spelling = f"{printable(alike)}/ looks like another spelling"
-        return [f"{spelling}; rename it, or link to it, as one of those expected"]
-    return []
-
-
-def _holds_a_split(layout: Layout, folder: str) -> bool:
-    names = [name for spellings in layout.splits.values() for name in spellings]
-    return any(os.path.isdir(os.path.join(folder, name)) for name in names)
-
-
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalnum, name)).lower()
-
-
-def empty_message(layout: Layout, folder: str, split: str) -> str:
-    """Say that the folder of a split holds no image."""
-    return "\n".join(
-        [
-            f"{layout.name} (DATASETS.NAMES, DATASETS.TESTS): no {split} image in {folder}",
-            "expected:",
-            f"  {os.path.join(folder, '')}",
-            f"    {layout.names.example} and so on ({', '.join(IMAGE_SUFFIXES)})",
-            "found:",
-            *_found_tree(folder),
-            "try: unpacking the dataset again",
-        ]
-    )
-
-
-def _expected_tree(layout: Layout, root: str) -> list[str]:
-    lines = [f"  {os.path.join(root, '')}", f"    {_either(layout.folders)}"]
-    for split, spellings in layout.splits.items():
-        subfolders = _either(spellings, " and " if split in layout.joined else " or ")
-        lines.append(f"      {subfolders}  ({split}: {layout.names.example} and so on)")
-    return lines
-
-
-def _either(spellings: tuple[str, ...], between: str = " or ") -> str:
-    return between.join(f"{spelling}/" for spelling in spellings)
-
-
-def _found_tree(folder: str) -> list[str]:
-    if not os.path.isdir(folder):
-        return [f"  {folder} is {'a file' if os.path.exists(folder) else 'not there'}"]
-    entries = sorted(visible_entries(folder), key=lambda entry: not is_folder(entry))
-    lines = [f"    {_described(entry)}" for entry in entries[:_SHOWN]] or ["    (nothing)"]
-    if len(entries) > _SHOWN:
-        lines.append(f"    ... and {len(entries) - _SHOWN} more")
-    return [f"  {os.path.join(folder, '')}", *lines]
-
-
-def _described(entry: os.DirEntry[str]) -> str:
-    name = printable(entry.name)
-    if not is_folder(entry):
-        return name
-    try:
-        inside = visible_entries(entry.path)
-    except OSError:
-        return f"{name}/  (cannot be read)"
-    folders = sum(map(is_folder, inside))
-    return f"{name}/  (folders: {folders}, files: {len(inside) - folders})"
-
-
-# What a benchmark's file names say: identity and camera, read from the base name alone.
-
-_MAX_DIGITS = 18  # of an identity or camera: the host stores 64 bits
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class NameRule:
-    """Say how the file names of a dataset are built.
+    """Rule for the file names of a data set.
 
     Attributes:
-        pattern: matches a whole base name without its last suffix; group ``pid``, and ``camera``
-            (counted from 1) where the names tell it.
-        example: a name that matches, for messages.
+        pattern: regular expression for a whole base name without its last suffix; has the group
+            ``pid``, and the group ``camera`` (counted from 1) where the names contain cameras.
+        example: a matching name, for messages.
     """
 
-    pattern: re.Pattern[str]
+    pattern: str
     example: str
 
     def parse(self, path: str) -> tuple[int, int | None]:
-        """Read ``(pid, camid)`` from the base name of ``path``; cameras count from 0.
+        """Read ``(pid, camid)`` from the base name of ``path``; the camera counts from 0.
 
-        Folders are never looked at: ``/data/run2024_7_x/`` is no identity.
+        The names of folders are never read: ``/data/run2024_7_x/`` is no identity.
 
         Args:
-            path: of an image; need not exist.
+            path: of an image; the file need not exist.
 
         Returns:
-            Python ints, as the host's collator turns NumPy's into None. The camera is None where
-            the names do not tell it.
+            Python ints, because the host's collator turns NumPy's ints into None. The camera is
+            None where the names contain no cameras.
 
         Raises:
             ValueError: The base name does not follow the rule.
         """
-        match = self.pattern.fullmatch(os.path.splitext(os.path.basename(path))[0])
+        match = re.fullmatch(self.pattern, os.path.splitext(os.path.basename(path))[0])
         groups = match.groupdict() if match else {}
         camera = groups.get("camera")
         too_long = any(len(number or "") > _MAX_DIGITS for number in groups.values())
@@ -190,116 +80,56 @@ class NameRule:
 
     @property
     def tells_camera(self) -> bool:
-        """Whether the names hold a camera."""
-        return "camera" in self.pattern.groupindex
+        """Whether the names contain a camera."""
+        return "(?P<camera>" in self.pattern
 
 
-DUKE_NAMES = NameRule(re.compile(r"(?P<pid>\d+)_c(?P<camera>\d+)_f\d+"), "0001_c2_f0046182.jpg")
+DUKE_NAMES = NameRule(r"(?P<pid>\d+)_c(?P<camera>\d+)_f\d+", "0001_c2_f0046182.jpg")
 MARKET_NAMES = NameRule(
-    re.compile(r"(?P<pid>-1|\d+)_c(?P<camera>\d+)s\d+_\d+_\d+.*"), "0002_c1s1_000451_03.jpg"
+    r"(?P<pid>-1|\d+)_c(?P<camera>\d+)s\d+_\d+_\d+.*", "0002_c1s1_000451_03.jpg"
 )
-NUMBERED_NAMES = NameRule(re.compile(r"(?P<pid>\d+)_\d+"), "001_01.jpg")
-# Partial-iLIDS has one image per identity and split; a copy that counts them has the count behind.
-ILIDS_NAMES = NameRule(re.compile(r"(?P<pid>\d+)(_\d+)?"), "001.jpg")
-# P-DukeMTMC-reID: nothing behind the identity is promised, cameras least of all.
-P_DUKE_NAMES = NameRule(re.compile(r"(?P<pid>\d+)_.+"), "0001_c2_f0046182.jpg")
-POSETRACK_NAMES = NameRule(
-    re.compile(r"(?P<pid>\d+)_[^_]+_[^_]+"), "1024_000342_10003420000.jpg"
-)  # person, video, frame
-
-
-# How many images and identities a complete copy of each benchmark has.
 
 
 @dataclass(frozen=True)
 class Published:
-    """Hold the published size of one split.
+    """Published size of one split.
 
     Attributes:
-        images: that belong to it, without detections of nobody.
-        identities: None where only the images are published.
+        images: number of images, without detections of nobody.
+        identities: number of identities; None where only the images are published.
     """
 
     images: int
     identities: int | None = None
 
 
-def _counts(**splits: tuple[int, int | None]) -> Mapping[str, Published]:
-    return {split: Published(*numbers) for split, numbers in splits.items()}
-
-
-# Source: Occluded-Duke counted from its published list files, as several papers print 708 training
-# identities; all others from the datasets' own pages and loaders.
-OCCLUDED_DUKE_COUNTS = _counts(train=(15618, 702), query=(2210, 519), gallery=(17661, 1110))
-DUKE_COUNTS = _counts(train=(16522, 702), query=(2228, 702), gallery=(17661, 1110))
-MARKET_COUNTS = _counts(train=(12936, 751), query=(3368, 750), gallery=(15913, None))
-P_DUKE_COUNTS = _counts(train=(12927, 665), query=(2163, 634), gallery=(9053, 634))
-OCCLUDED_REID_COUNTS = _counts(query=(1000, 200), gallery=(1000, 200))
-PARTIAL_REID_COUNTS = _counts(query=(300, 60), gallery=(300, 60))
-PARTIAL_ILIDS_COUNTS = _counts(query=(119, 119), gallery=(119, 119))
-
-
-Item = tuple[str, int, int]
-
-CAMERA_OF_SPLIT: Mapping[str, int] = {"train": 0, "query": 0, "gallery": 1}
-"""Cameras where none are told: with different ones for queries and gallery images, the rule that
-removes images of the query's camera never fires."""
-JUNK_PID = -1
-"""Market-1501's mark for a detection that is nobody."""
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Hold the three lists of a dataset, each of (path, pid, camid) with Python ints.
-
-    Attributes:
-        train: training images; empty for a dataset that is for testing only.
-        query: images that are searched for.
-        gallery: images that are searched.
-    """
-
-    train: list[Item]
-    query: list[Item]
-    gallery: list[Item]
-
-
-@dataclass(frozen=True)
-class SplitScan:
-    """Hold all that was found where a split lies; every file is in one of the lists.
-
-    Attributes:
-        items: (path, pid, camid), sorted by base name.
-        passed_over: paths of what is no image to read, or no image of any split.
-        junk: paths of detections that are nobody (Market-1501's identity -1).
-    """
-
-    items: list[Item]
-    passed_over: list[str]
-    junk: list[str]
-
-
 @dataclass(frozen=True)
 class Layout:
-    """Describe where a dataset's images lie and how they are named.
+    """Place, file names and published size of a data set.
 
     Attributes:
-        name: the dataset's registered name.
-        folders: spellings of its folder, the preferred one first.
+        name: registered name of the data set.
+        folders: spellings of the data set's folder, the preferred one first.
         splits: per split, in the order train, query, gallery, the spellings of its subfolder.
-        names: how its files are named.
+        names: rule for the file names.
         nested: whether a split may hold a folder per identity.
-        joined: splits whose subfolders are no spellings, but all belong to it.
+        joined: splits that consist of all their subfolders; elsewhere several subfolders are
+            several spellings of one.
         query_sets: subfolders that are different query sets, the default first; empty where there
-            is only one. ``splits["query"]`` names the one in use.
+            is only one. ``splits["query"]`` names the set in use.
+        people: name of another data set that shows the same people; empty for most.
         distractor_pids: identities of the gallery that are nobody's.
         published: per split the counts of a complete copy; splits without known counts are absent.
-        cameras: how many a complete copy has; 0 where there are none, or nobody counted them.
-        select: for a dataset whose published lists say which images a split has: gets a split's
-            subfolder, the split and the images found there, returns those of this split and those
-            of no split.
-        note: what somebody who lacks the dataset should know.
+        lists: per split the sha256 of the published file list (``findings.list_hash``).
+        uncounted: words in place of the counts in the table of data sets, where none are published.
+        cameras: number of cameras in a complete copy; 0 where it is not known.
+        checked_only: whether fast-reid itself registers and reads the data set.
+        protocols: ways in which papers test the data set; empty where there is one.
+        config: installed config that is made for the data set; empty where there is none.
+        select: function for a data set whose published lists choose the images of a split; takes a
+            split's subfolder, the split and the images in the subfolder, returns the images of
+            this split and the images of no split.
+        note: what somebody without a copy of the data set should know.
     """
 
     name: str
@@ -309,9 +139,15 @@ class Layout:
     nested: bool = False
     joined: frozenset[str] = frozenset()
     query_sets: tuple[str, ...] = ()
+    people: str = ""
     distractor_pids: tuple[int, ...] = ()
     published: Mapping[str, Published] = field(default_factory=dict)
+    lists: Mapping[str, str] = field(default_factory=dict)
+    uncounted: str = "not known"
     cameras: int = 0
+    checked_only: bool = False
+    protocols: tuple[str, ...] = ()
+    config: str = ""
     select: Callable[[str, str, list[str]], tuple[list[str], list[str]]] | None = None
     note: str = field(default="", repr=False)
 
@@ -319,7 +155,7 @@ class Layout:
         """Return this layout with another of its query sets.
 
         Raises:
-            ValueError: It has no such query set.
+            ValueError: The data set has no such query set.
         """
         if queries not in self.query_sets:
             expected = " or ".join(self.query_sets) or "none: there is only one query set"
@@ -327,12 +163,56 @@ class Layout:
         return replace(self, splits={**self.splits, "query": (queries,)})
 
 
+@dataclass(frozen=True)
+class Splits:
+    """Three lists of (path, pid, camid) with Python ints.
+
+    Attributes:
+        train: training images; empty for a data set that is for testing only.
+        query: query images.
+        gallery: gallery images.
+    """
+
+    train: list[Item]
+    query: list[Item]
+    gallery: list[Item]
+
+
+@dataclass(frozen=True)
+class SplitScan:
+    """All files of one split; every file is in one of the lists.
+
+    Attributes:
+        items: (path, pid, camid), sorted by base name.
+        passed_over: paths of files that are no images, or images of no split.
+        junk: paths of detections that show nobody (Market-1501's identity -1).
+    """
+
+    items: list[Item]
+    passed_over: list[str]
+    junk: list[str]
+
+
+def read_splits(layout: Layout, root: str, queries: str | None = None) -> Splits:
+    """List all splits of a data set; see :func:`list_split`.
+
+    Args:
+        layout: of the data set.
+        root: folder that holds the data set's folder.
+        queries: another query set of ``layout``; None takes the default.
+    """
+    if queries is not None:
+        layout = layout.with_queries(queries)
+    lists = {split: list_split(layout, root, split) for split in layout.splits}
+    return Splits(lists.get("train", []), lists["query"], lists["gallery"])
+
+
 def list_split(layout: Layout, root: str, split: str, log: logging.Logger = logger) -> list[Item]:
     """List one split, sorted by base name; one warning counts and names what is passed over.
 
     Args:
-        layout: of the dataset.
-        root: folder that holds the dataset's folder.
+        layout: of the data set.
+        root: folder that holds the data set's folder.
         split: a key of ``layout.splits``.
         log: gets the warning.
 
@@ -352,19 +232,19 @@ def list_split(layout: Layout, root: str, split: str, log: logging.Logger = logg
 
 
 def scan_split(layout: Layout, root: str, split: str) -> SplitScan:
-    """Look through one split, and log nothing.
+    """List one split without a log line.
 
     Args:
-        layout: of the dataset.
-        root: folder that holds the dataset's folder.
+        layout: of the data set.
+        root: folder that holds the data set's folder.
         split: a key of ``layout.splits``.
 
     Raises:
-        FileNotFoundError: The dataset or the split is not there or holds no image; the message
-            shows the tree that was expected and what was found.
+        FileNotFoundError: The data set or the split is missing or holds no image; the message
+            shows the expected tree and the tree on the disk.
         PermissionError: A folder cannot be read.
-        ValueError: A file's name does not parse, an image is there twice, or the dataset has no
-            such split.
+        ValueError: A file's name does not follow the rule, an image exists twice, or the data set
+            has no such split.
     """
     if split not in layout.splits:
         raise ValueError(
@@ -372,77 +252,172 @@ def scan_split(layout: Layout, root: str, split: str) -> SplitScan:
         )
     folders = find_split_folders(layout, root).get(split, ())
     if not folders:
-        raise FileNotFoundError(missing_message(layout, root, find_dataset(layout, root), split))
+        raise FileNotFoundError(missing_message(layout, root, split))
     result = SplitScan([], [], [])
     for folder in folders:
-        images = _images_of(layout, folder, split, result.passed_over)
-        items, junk = _parsed(layout, images, split)
-        if not items:
-            raise FileNotFoundError(empty_message(layout, folder, split))
-        result.items.extend(items)
-        result.junk.extend(junk)
+        scan = scan_folder(folder, nested=layout.nested)
+        images, others = scan.images, scan.passed_over
+        if layout.select is not None:
+            images, unselected = layout.select(folder, split, images)
+            others = others + unselected
+        before = len(result.items)
+        for path in images:
+            sort_by_name(layout, split, path, result.items, result.junk)
+        if len(result.items) == before:
+            raise FileNotFoundError(_empty_message(layout, folder, split))
+        result.passed_over.extend(others)
     result.items.sort(key=lambda item: (os.path.basename(item[0]), item[0]))
     return result
 
 
-def _images_of(layout: Layout, folder: str, split: str, passed_over: list[str]) -> list[str]:
-    scan = scan_folder(folder, nested=layout.nested)
-    passed_over.extend(scan.passed_over)
-    if layout.select is None:
-        return scan.images
-    images, others = layout.select(folder, split, scan.images)
-    passed_over.extend(others)
-    return images
+def sort_by_name(layout: Layout, split: str, path: str, items: list[Item], junk: list[str]) -> None:
+    """Append an image to ``items`` or, if it shows nobody, to ``junk``.
 
-
-def _parsed(layout: Layout, images: list[str], split: str) -> tuple[list[Item], list[str]]:
-    """Return what the names say, and the paths of nobody."""
-    items, junk = [], []
-    for path in images:
-        pid, camid = layout.names.parse(path)
-        if pid == JUNK_PID:
-            junk.append(path)
-        else:
-            items.append((path, pid, CAMERA_OF_SPLIT[split] if camid is None else camid))
-    return items, junk
-
-
-def read_splits(layout: Layout, root: str) -> Splits:
-    """List all splits of a dataset; see :func:`list_split`."""
-    lists = {split: list_split(layout, root, split) for split in layout.splits}
-    return Splits(lists.get("train", []), lists["query"], lists["gallery"])
-
-
-def find_split_folders(layout: Layout, root: str) -> dict[str, tuple[str, ...]]:
-    """Find the folders of each split, all in one spelling of the dataset.
-
-    Args:
-        layout: of the dataset.
-        root: folder that holds the dataset's folder.
-
-    Returns:
-        Per split that is there its folders, several only for a joined split.
+    Raises:
+        ValueError: The image's name does not follow the rule.
     """
-    dataset = find_dataset(layout, root)
-    return _splits_in(layout, os.path.join(root, dataset)) if dataset else {}
+    pid, camid = layout.names.parse(path)
+    if pid == JUNK_PID:
+        junk.append(path)
+    else:
+        items.append((path, pid, CAMERA_OF_SPLIT[split] if camid is None else camid))
 
 
 def find_dataset(layout: Layout, root: str) -> str:
-    """Return that spelling of the dataset's folder which has most splits, empty if none is there.
+    """Return the spelling of the data set's folder that has most splits; empty if none exists.
 
-    Splits of two spellings are never mixed; among equals the first spelling wins.
+    Splits of two spellings are never mixed. Among equals the first spelling wins.
     """
     there = [dataset for dataset in layout.folders if os.path.isdir(os.path.join(root, dataset))]
     return max(there, key=lambda d: len(_splits_in(layout, os.path.join(root, d))), default="")
 
 
+def find_split_folders(layout: Layout, root: str) -> dict[str, tuple[str, ...]]:
+    """Find the folders of each split, all in one spelling of the data set.
+
+    Args:
+        layout: of the data set.
+        root: folder that holds the data set's folder.
+
+    Returns:
+        Folders by split; several folders only for a joined split.
+    """
+    dataset = find_dataset(layout, root)
+    return _splits_in(layout, os.path.join(root, dataset)) if dataset else {}
+
+
 def _splits_in(layout: Layout, folder: str) -> dict[str, tuple[str, ...]]:
-    found = {}
+    splits = {}
     for split, spellings in layout.splits.items():
         paths = [os.path.join(folder, spelling) for spelling in spellings]
         there = [path for path in paths if os.path.isdir(path)]
-        if split in layout.joined:
-            found[split] = tuple(there) if len(there) == len(paths) else ()
-        else:
-            found[split] = tuple(there[:1])
-    return {split: paths for split, paths in found.items() if paths}
+        if split not in layout.joined:
+            splits[split] = tuple(there[:1])
+        elif len(there) == len(paths):
+            splits[split] = tuple(there)
+    return {split: paths for split, paths in splits.items() if paths}
+
+
+# Messages for somebody whose data set is missing: the expected tree, and the tree on the disk.
+
+
+def missing_message(layout: Layout, root: str, split: str) -> str:
+    """Return several lines for a data set, or one split of it, that does not exist.
+
+    Args:
+        layout: of the data set.
+        root: folder that should hold the data set's folder.
+        split: the wanted split.
+    """
+    dataset = find_dataset(layout, root)
+    searched = os.path.join(root, dataset) if dataset else root
+    what = f"no {split} folder in {searched}" if dataset else f"not in {root}"
+    if dataset:
+        advice = f"unpacking the dataset again, or moving its folders into {dataset}/"
+    else:
+        advice = (
+            f"setting the environment variable FASTREID_DATASETS (now root={root!r}; without it: "
+            f"'datasets') to the folder that holds {layout.folders[0]}/, before Python starts"
+        )
+    lines = [
+        f"{layout.name} (DATASETS.NAMES, DATASETS.TESTS): {what}",
+        "expected:",
+        f"  {os.path.join(root, '')}",
+        f"    {_either(layout.folders)}",
+    ]
+    for name, spellings in layout.splits.items():
+        subfolders = _either(spellings, " and " if name in layout.joined else " or ")
+        lines.append(f"      {subfolders}  ({name}: {layout.names.example} and so on)")
+    lines += ["found:", *_tree(searched), f"try: {advice}"]
+    notes = [_usual_mistake(layout, root, searched), layout.note]
+    return "\n".join([*lines, *(f"note: {note}" for note in notes if note)])
+
+
+def _usual_mistake(layout: Layout, root: str, searched: str) -> str:
+    """Recognise a root that is one folder too deep or too high, and another spelling."""
+    if _holds_a_split(layout, root):
+        above, name = os.path.split(os.path.abspath(root))
+        advice = f"name the one above it, {above}"
+        if name not in layout.folders:
+            advice = f"rename it, or link to it, as {layout.folders[0]}/ and {advice}"
+        return f"{root} looks like the dataset's own folder; {advice}"
+    if not os.path.isdir(searched):
+        return ""
+    folders = [entry for entry in visible_entries(searched) if is_folder(entry)]
+    if searched != root:
+        inner = next((entry.path for entry in folders if _holds_a_split(layout, entry.path)), "")
+        advice = "looks like the dataset's own folder; move what it holds one up"
+        return f"{inner} {advice}" if inner else ""
+    spelled = {_letters(name) for name in layout.folders}
+    alike = next((entry.name for entry in folders if _letters(entry.name) in spelled), "")
+    advice = "looks like another spelling; rename it, or link to it, as one of those expected"
+    return f"{printable(alike)}/ {advice}" if alike else ""
+
+
+def _holds_a_split(layout: Layout, folder: str) -> bool:
+    names = [name for spellings in layout.splits.values() for name in spellings]
+    return any(os.path.isdir(os.path.join(folder, name)) for name in names)
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()
+
+
+def _empty_message(layout: Layout, folder: str, split: str) -> str:
+    return "\n".join(
+        [
+            f"{layout.name} (DATASETS.NAMES, DATASETS.TESTS): no {split} image in {folder}",
+            "expected:",
+            f"  {os.path.join(folder, '')}",
+            f"    {layout.names.example} and so on ({', '.join(IMAGE_SUFFIXES)})",
+            "found:",
+            *_tree(folder),
+            "try: unpacking the dataset again",
+        ]
+    )
+
+
+def _either(spellings: tuple[str, ...], between: str = " or ") -> str:
+    return between.join(f"{spelling}/" for spelling in spellings)
+
+
+def _tree(folder: str) -> list[str]:
+    if not os.path.isdir(folder):
+        return [f"  {folder} is {'a file' if os.path.exists(folder) else 'not there'}"]
+    entries = sorted(visible_entries(folder), key=lambda entry: not is_folder(entry))
+    lines = [f"    {_described(entry)}" for entry in entries[:_SHOWN]] or ["    (nothing)"]
+    if len(entries) > _SHOWN:
+        lines.append(f"    ... and {len(entries) - _SHOWN} more")
+    return [f"  {os.path.join(folder, '')}", *lines]
+
+
+def _described(entry: os.DirEntry[str]) -> str:
+    name = printable(entry.name)
+    if not is_folder(entry):
+        return name
+    try:
+        inside = visible_entries(entry.path)
+    except OSError:
+        return f"{name}/  (cannot be read)"
+    folders = sum(map(is_folder, inside))
+    return f"{name}/  (folders: {folders}, files: {len(inside) - folders})"

@@ -15,16 +15,7 @@ from typing import Any
 from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.data.datasets.bases import ImageDataset
 
-from fed_plugin.datasets.layouts import (
-    OCCLUDED_DUKE,
-    OCCLUDED_POSETRACK,
-    OCCLUDED_REID,
-    P_DUKEMTMC,
-    PARTIAL_ILIDS,
-    PARTIAL_REID,
-    PARTIAL_REID_OCCLUDED,
-    SYNTHOCC,
-)
+from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.own_data import OwnData, read_own_data
 from fed_plugin.datasets.own_split import SplitRule
@@ -171,29 +162,17 @@ def register_unless_taken(ours: type[FolderDataset]) -> type[FolderDataset]:
     return ours
 
 
-def _registered(
-    layout: Layout, people: str = "", base: type[FolderDataset] = FolderDataset
-) -> type[FolderDataset]:
-    """Return the registered class of a layout.
-
-    Args:
-        layout: of the dataset.
-        people: name of the dataset whose people these are, where that is another one.
-        base: of the class.
-    """
-    name = (people or layout.name).lower()
+def _registered(layout: Layout) -> type[FolderDataset]:
+    """Return the registered class of a row of ``LAYOUTS``."""
+    base = TwoProtocols if layout.protocols else FolderDataset
+    name = (layout.people or layout.name).lower()
     body = {"layout": layout, "dataset_name": name, "__module__": __name__}
     return register_unless_taken(type(layout.name, (base,), body))
 
 
-Occluded_Duke = _registered(OCCLUDED_DUKE)
-P_DukeMTMC = _registered(P_DUKEMTMC, base=TwoProtocols)
-Occluded_REID = _registered(OCCLUDED_REID)
-Partial_REID = _registered(PARTIAL_REID)
-Partial_REID_Occluded = _registered(PARTIAL_REID_OCCLUDED, people=PARTIAL_REID.name)
-Partial_iLIDS = _registered(PARTIAL_ILIDS)
-Occluded_PoseTrack = _registered(OCCLUDED_POSETRACK)
-SynthOcc = _registered(SYNTHOCC)
+for _layout in LAYOUTS.values():
+    if not _layout.checked_only:
+        globals()[_layout.name] = _registered(_layout)
 
 
 # Somebody's own images as the dataset ``FolderReID``: config keys say where, no Python needed.

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fed_plugin.datasets.fingerprints import content_hash
-from fed_plugin.datasets.layouts import CHECKED_ONLY, LAYOUTS
+from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.splits import Item
 from fed_plugin.robustness.curve import Condition
 from fed_plugin.transforms import OccluderSet, drawn_occluders
@@ -266,7 +266,9 @@ class WholeQueries:
 
 def has_occluded_queries(dataset: str) -> bool:
     """Tell whether a data set is one of the benchmarks with occluded queries."""
-    return dataset in _PARTIAL_REID_NAMES or (dataset in LAYOUTS and dataset not in CHECKED_ONLY)
+    return dataset in _PARTIAL_REID_NAMES or (
+        dataset in LAYOUTS and not LAYOUTS[dataset].checked_only
+    )
 
 
 def choose_whole_queries(

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from fed_plugin.cli import main
+from fed_plugin.cli.data import _CONFIG, add_synth_arguments, how_to_train
+from fed_plugin.datasets import LAYOUTS, Published
+from fed_plugin.datasets.check import check, find_targets
 
 NAMES = {
     "bounding_box_train": ("0001_c1s1_000001_01.jpg", "0002_c2s1_000002_01.jpg"),
@@ -182,3 +189,92 @@ def test_a_line_break_in_a_name_breaks_no_line(root, capsys):
     (root / "SynthOcc" / "query" / "0003_c1s1_000009_09 a\nb.jpg").write_bytes(b"no image")
     assert main(["data", "check", "SynthOcc", "--all"]) == 1
     assert r"0003_c1s1_000009_09 a\nb.jpg" in capsys.readouterr().out
+
+
+@pytest.fixture
+def training_lines(tmp_path):
+    """Draw images at paths, check the data set they make, return how to train on it."""
+
+    def lines(folder, *paths):
+        for path in paths:
+            target = tmp_path / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.effect_noise((32, 64), 90).save(target)
+        (found,) = find_targets(str(tmp_path / folder), "nowhere")
+        return how_to_train(check(found, decode=False))
+
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("paths", "lines"),
+    [
+        (
+            [f"Occluded_Duke/{split}/0001_c1_f1.jpg" for split in ("query", "bounding_box_test")],
+            ["FASTREID_DATASETS={root} fed-plugin train --config-file occluded_duke_vit_base"],
+        ),
+        (
+            ["OccludedREID/query/001_01.jpg", "OccludedREID/gallery/001_01.jpg"],
+            [
+                "FASTREID_DATASETS={root} fed-plugin train --config-file market1501_vit_base "
+                "DATASETS.TESTS '(\"Occluded_REID\",)'",
+                "(it has no training images: Market1501 has to lie in {root}, too)",
+            ],
+        ),
+        (
+            ["Market1501/query/0001_c1s1_000001_01.jpg"],
+            [
+                "ln -s Market1501 {root}/Market-1501-v15.09.15",
+                "FASTREID_DATASETS={root} fed-plugin train --config-file market1501_vit_base",
+            ],
+        ),
+    ],
+    ids=["with its config", "for testing only", "a spelling that the host lacks"],
+)
+def test_how_to_train_follows_from_the_data_sets_row(tmp_path, training_lines, paths, lines):
+    expected = [line.format(root=tmp_path) for line in lines]
+    assert training_lines(paths[0].split("/")[0], *paths) == expected
+
+
+def test_a_benchmark_in_a_folder_of_another_name_gets_a_link(tmp_path, training_lines, monkeypatch):
+    counts = {"query": Published(1), "gallery": Published(1)}
+    row = replace(LAYOUTS["Partial_iLIDS"], published=counts)
+    monkeypatch.setitem(LAYOUTS, "Partial_iLIDS", row)
+    paths = ("my copy/partial_body_images/001.jpg", "my copy/whole_body_images/001.jpg")
+    lines = training_lines("my copy", *paths)
+    assert lines[0] == f"ln -s 'my copy' {tmp_path}/Partial_iLIDS"
+
+
+def test_the_configs_of_the_rows_are_installed():
+    from fed_plugin.fastreid_adapter.config_files import find_config
+
+    for name in {layout.config for layout in LAYOUTS.values()} - {""} | {_CONFIG}:
+        assert os.path.isfile(find_config(name))
+
+
+def test_the_sizes_that_synth_takes_are_those_that_can_be_drawn():
+    from fed_plugin.synthocc import SIZES
+
+    parser = argparse.ArgumentParser()
+    add_synth_arguments(parser)
+    (size,) = (action for action in parser._actions if action.dest == "size")
+    assert list(size.choices) == list(SIZES)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "synth", "--help"],
+        ["data", "check", "--help"],
+        ["data", "build-occluded-posetrack", "--help"],
+        ["data", "synth", "--size", "huge", "--out", "nowhere"],
+    ],
+)
+def test_help_and_refusals_import_no_images_and_no_models(words):
+    code = (
+        "import sys\nfrom fed_plugin.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'fed_plugin.synthocc'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from fed_plugin.cli import main
-from fed_plugin.datasets import occluded_duke
+from fed_plugin.datasets import occluded_duke_build as occluded_duke
 
 NAMES = {
     "train.list": ["0001_c2_f0000001.jpg"],
@@ -54,7 +54,7 @@ def test_ctrl_c_says_how_to_go_on(words, monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fed_plugin.datasets.occluded_duke.inspect", interrupt)
+    monkeypatch.setattr("fed_plugin.datasets.occluded_duke_build.inspect", interrupt)
     assert main(words) == 130
     assert "the same command goes on from here" in capsys.readouterr().err
     monkeypatch.undo()

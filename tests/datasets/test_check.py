@@ -395,9 +395,9 @@ def test_a_second_check_reads_no_file_and_finds_the_same(duke, report_of, tmp_pa
 
 def test_what_is_checked_is_what_training_reads(duke):
     (target,) = find_targets(str(duke), "nowhere")
-    from fed_plugin.datasets.layouts import OCCLUDED_DUKE
+    from fed_plugin.datasets import LAYOUTS
 
-    splits = read_splits(OCCLUDED_DUKE, str(duke.parent))
+    splits = read_splits(LAYOUTS["Occluded_Duke"], str(duke.parent))
     listed = {listing.split: listing.items for listing in target.list_files()}
     assert listed == {"train": splits.train, "query": splits.query, "gallery": splits.gallery}
 

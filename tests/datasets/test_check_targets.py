@@ -119,7 +119,6 @@ def test_a_benchmark_in_a_folder_of_another_name_is_known_by_its_files(duke, mon
     (target,) = find_targets(str(other), "nowhere")
     assert (target.name, target.folder) == ("Occluded_Duke", str(other))
     assert "a name that no loader knows" in target.variant[0]
-    assert target.training[0] == f"ln -s 'my copy' {other.parent}/Occluded_Duke"
     assert "count" not in {finding.kind for finding in check(target).findings}
 
 
@@ -189,40 +188,3 @@ def test_a_file_that_is_no_table_is_no_data_set(tmp_path):
     (tmp_path / "duke.zip").write_bytes(b"")
     with pytest.raises(ValueError, match=r"DATASETS\.FOLDER_REID\.ROOT"):
         find_targets(str(tmp_path / "duke.zip"), "nowhere")
-
-
-@pytest.mark.parametrize(
-    ("paths", "lines"),
-    [
-        (
-            [f"Occluded_Duke/{split}/0001_c1_f1.jpg" for split in ("query", "bounding_box_test")],
-            ["FASTREID_DATASETS={root} fed-plugin train --config-file "
-             "occluded_duke_vit_base"],
-        ),
-        (
-            ["OccludedREID/query/001_01.jpg", "OccludedREID/gallery/001_01.jpg"],
-            ["FASTREID_DATASETS={root} fed-plugin train --config-file "
-             "market1501_vit_base DATASETS.TESTS '(\"Occluded_REID\",)'",
-             "(it has no training images: Market1501 has to lie in {root}, too)"],
-        ),
-        (
-            ["Market1501/query/0001_c1s1_000001_01.jpg"],
-            ["ln -s Market1501 {root}/Market-1501-v15.09.15",
-             "FASTREID_DATASETS={root} fed-plugin train --config-file "
-             "market1501_vit_base"],
-        ),
-    ],
-    ids=["with its config", "for testing only", "a spelling that the host lacks"],
-)  # fmt: skip
-def test_how_to_train_is_told(tmp_path, draw, paths, lines):
-    draw(*paths)
-    (target,) = find_targets(str(tmp_path / paths[0].split("/")[0]), "nowhere")
-    assert list(target.training) == [line.format(root=tmp_path) for line in lines]
-
-
-def test_the_configs_named_are_installed():
-    from fed_plugin.datasets import check as check_module
-    from fed_plugin.fastreid_adapter.config_files import find_config
-
-    for name in [*check_module._CONFIGS.values(), check_module._OWN_CONFIG]:
-        assert os.path.isfile(find_config(name))

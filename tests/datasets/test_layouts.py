@@ -1,8 +1,19 @@
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from pathlib import Path
+
 import pytest
 
-from fed_plugin.datasets import LAYOUTS, list_split, occluded_duke, read_splits
+from fed_plugin import datasets
+from fed_plugin.datasets import LAYOUTS, Layout, Published, list_split, occluded_duke, read_splits
+from fed_plugin.datasets.check import check, find_targets
+from fed_plugin.datasets.findings import list_hash
+from fed_plugin.datasets.layouts import table_of_data_sets
+from fed_plugin.datasets.splits import NameRule
+
+DATA_PAGE = Path(__file__).parents[2] / "docs" / "data.md"
 
 
 def below(folder, files):
@@ -137,3 +148,48 @@ def test_a_linked_dataset_folder_is_followed(tmp_path, draw_tree, occluded_duke_
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "Occluded_Duke").symlink_to(tmp_path / "disk")
     assert len(occluded_duke(str(tmp_path / "datasets")).gallery) == 3
+
+
+def test_one_row_makes_a_data_set_readable_checked_and_listed(tmp_path, draw_tree, monkeypatch):
+    row = Layout(
+        name="Night_REID",
+        folders=("Night_REID", "night"),
+        splits={"query": ("dark",), "gallery": ("light",)},
+        names=NameRule(r"(?P<pid>\d+)-cam(?P<camera>\d+)", "7-cam2.jpg"),
+        published={"query": Published(1, 1), "gallery": Published(2, 1)},
+        lists={"query": list_hash(["7-cam2.jpg"])},
+        cameras=2,
+    )
+    monkeypatch.setitem(LAYOUTS, row.name, row)
+    root = draw_tree(tmp_path, "night/dark/8-cam1.jpg", "night/light/7-cam1.jpg")
+    splits = datasets.night_reid(root)
+    assert [item[1:] for item in splits.query + splits.gallery] == [(8, 0), (7, 0)]
+    assert "night_reid" in dir(datasets)
+    for words in ("Night_REID", str(tmp_path / "night"), None):
+        (target,) = find_targets(words, root)
+        kinds = {finding.kind: finding.sentence for finding in check(target).findings}
+        assert target.name == "Night_REID"
+        assert "gallery: 1 images instead of 2" in kinds["count"]
+        assert "list hash" in kinds["list"] and kinds["cameras"] == "1 cameras instead of 2"
+    assert "| `Night_REID` | `Night_REID`, `night` | - | 1 / 2 | 2 |" in table_of_data_sets()
+    with pytest.raises(FileNotFoundError, match=r"one of Occluded_Duke, .*Night_REID"):
+        find_targets("holiday", "nowhere")
+
+
+def test_the_functions_of_the_rows_are_exported_and_no_module_takes_their_names():
+    for module in pkgutil.iter_modules(datasets.__path__):
+        importlib.import_module(f"fed_plugin.datasets.{module.name}")
+    for name in LAYOUTS:
+        function = getattr(datasets, name.lower())
+        assert callable(function) and function.args == (LAYOUTS[name],)
+        assert name.lower() in datasets.__all__
+    with pytest.raises(AttributeError, match="no attribute 'holiday'"):
+        _ = datasets.holiday
+
+
+def test_the_page_on_data_shows_the_table_of_the_rows():
+    lines = DATA_PAGE.read_text(encoding="utf-8").splitlines()
+    table = table_of_data_sets()
+    assert table[0] in lines, f"docs/data.md: expected the line {table[0]}"
+    start = lines.index(table[0])
+    assert lines[start : start + len(table)] == table, "try this table:\n" + "\n".join(table)

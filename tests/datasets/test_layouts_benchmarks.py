@@ -5,8 +5,7 @@ import os
 
 import pytest
 
-from fed_plugin.datasets import LAYOUTS, occluded_duke, occluded_reid, partial_reid
-from fed_plugin.datasets.layouts import synthocc
+from fed_plugin.datasets import LAYOUTS, occluded_duke, occluded_reid, partial_reid, synthocc
 
 SYNTHOCC_FILES = (
     "bounding_box_train/0001_c1s1_000151_00.jpg",

@@ -2,22 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from fed_plugin.datasets.splits import (
-    DUKE_NAMES,
-    ILIDS_NAMES,
-    MARKET_NAMES,
-    NUMBERED_NAMES,
-    P_DUKE_NAMES,
-    POSETRACK_NAMES,
-)
+from fed_plugin.datasets import LAYOUTS
+from fed_plugin.datasets.splits import DUKE_NAMES, MARKET_NAMES
 
 RULES = {
     "duke": DUKE_NAMES,
     "market": MARKET_NAMES,
-    "numbered": NUMBERED_NAMES,
-    "ilids": ILIDS_NAMES,
-    "p_duke": P_DUKE_NAMES,
-    "posetrack": POSETRACK_NAMES,
+    "numbered": LAYOUTS["Occluded_REID"].names,
+    "ilids": LAYOUTS["Partial_iLIDS"].names,
+    "p_duke": LAYOUTS["P_DukeMTMC"].names,
+    "posetrack": LAYOUTS["Occluded_PoseTrack"].names,
 }
 
 

@@ -270,7 +270,7 @@ def test_importing_the_module_again_registers_nothing_twice(root):
 def test_a_name_somebody_else_registered_stays_theirs_and_a_warning_says_so(caplog, monkeypatch):
     theirs = type("Occluded_Duke", (ImageDataset,), {"__module__": "somebody.elses"})
     monkeypatch.setitem(DATASET_REGISTRY._obj_map, "Occluded_Duke", theirs)
-    ours = adapter._registered(adapter.OCCLUDED_DUKE)
+    ours = adapter._registered(adapter.LAYOUTS["Occluded_Duke"])
     assert DATASET_REGISTRY.get("Occluded_Duke") is theirs and issubclass(ours, ImageDataset)
     assert "Occluded_Duke is already registered by somebody.elses" in caplog.text
 
@@ -278,5 +278,5 @@ def test_a_name_somebody_else_registered_stays_theirs_and_a_warning_says_so(capl
 def test_the_names_of_fast_reids_partial_reid_project_stay_free():
     classes = DATASET_REGISTRY._obj_map.items()
     ours = {name for name, found in classes if found.__module__ == adapter.__name__}
-    assert ours == set(NAMES)
+    assert ours == {*NAMES, adapter.NAME}
     assert ours.isdisjoint({"PartialREID", "PartialiLIDS", "OccludedREID"})

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fed_plugin.datasets.image_facts import inspect
-from fed_plugin.datasets.layouts import KNOWN_LISTS
+from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.listing import printable, visible_entries
 from fed_plugin.datasets.splits import DUKE_NAMES
 
@@ -53,30 +53,16 @@ class ListRule:
     identities: int
 
 
-_SHA256 = KNOWN_LISTS["Occluded_Duke"]
-# Source: counted from the files themselves.
-LISTS = (
+_LAYOUT = LAYOUTS["Occluded_Duke"]
+LISTS = tuple(
     ListRule(
-        file="train.list",
-        folder="bounding_box_train",
-        sha256=_SHA256["train"],
-        images=15618,
-        identities=702,
-    ),
-    ListRule(
-        file="query.list",
-        folder="query",
-        sha256=_SHA256["query"],
-        images=2210,
-        identities=519,
-    ),
-    ListRule(
-        file="gallery.list",
-        folder=TEST,
-        sha256=_SHA256["gallery"],
-        images=17661,
-        identities=1110,
-    ),
+        file=f"{split}.list",
+        folder=folders[0],
+        sha256=_LAYOUT.lists[split],
+        images=_LAYOUT.published[split].images,
+        identities=_LAYOUT.published[split].identities or 0,
+    )
+    for split, folders in _LAYOUT.splits.items()
 )
 
 
@@ -500,6 +486,3 @@ def _read(path: Path) -> dict[str, object]:
     except (ValueError, OSError, RecursionError):
         return {}
     return held if isinstance(held, dict) else {}
-
-
-__all__ = ["LISTS", "WITHDRAWN", "Built", "ListRule", "build_occluded_duke", "read_lists"]

@@ -28,6 +28,7 @@ from fed_plugin.files import write_atomically
 # Checkpoints within an epoch, so that a kill costs minutes (``SOLVER.CHECKPOINT_ITERS``).
 
 logger = logging.getLogger("fastreid.fed_plugin.resuming")
+loop_logger = logging.getLogger("fastreid.engine.train_loop")  # of the loop that is replaced
 
 KEPT = 2
 PREFIX = "model_iter_"
@@ -355,17 +356,17 @@ def train(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) 
             if start_epoch >= max_epoch:
                 _evaluate_finished(trainer, start_epoch, max_epoch)
             else:
-                logger.info("Starting training from epoch %d", start_epoch)
+                loop_logger.info("Starting training from epoch %d", start_epoch)
                 if state is not None:
                     state.go_on(first)
                 _run_epochs(trainer, start_epoch, max_epoch, iters_per_epoch)
             finished = True
         except FloatingPointError as error:
             keep_the_last_good_state(trainer, error)
-            logger.exception("Exception during training:")
+            loop_logger.exception("Exception during training:")
             raise
         except Exception:
-            logger.exception("Exception during training:")
+            loop_logger.exception("Exception during training:")
             raise
         finally:
             _end(trainer, finished)
@@ -396,7 +397,7 @@ def _run_epochs(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch:
 
 def _evaluate_finished(trainer: Any, done: int, max_epoch: int) -> None:
     """Evaluate a run that has nothing left to train, as its last epoch did."""
-    logger.info("Training is finished: %d of %d epochs; evaluating it", done, max_epoch)
+    loop_logger.info("Training is finished: %d of %d epochs; evaluating it", done, max_epoch)
     trainer.storage.epoch = trainer.epoch
     resumed_from = getattr(getattr(trainer, "checkpointer", None), "resumed_from", None)
     for hook in trainer._hooks:
@@ -421,4 +422,4 @@ def _end(trainer: Any, finished: bool) -> None:
         except Exception:
             if finished:
                 raise
-            logger.exception("%s failed, too:", type(hook).__name__)
+            loop_logger.exception("%s failed, too:", type(hook).__name__)

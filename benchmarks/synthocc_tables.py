@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fed_plugin.report.curves import Robustness, read_robustness
 from fed_plugin.report.tables import Benchmark, Gap, Number, Row, Table, make_tables, read_benchmark
-from fed_plugin.retrieval.result import Metric
+from fed_plugin.retrieval.estimates import Estimate
 
 KEPT = Path(__file__).parent / "results" / "synthocc_medium"
 TRIED = KEPT.with_name("synthocc_tried")
@@ -138,11 +138,11 @@ def _gap(gap: Gap | None) -> str:
     return f"{f'**{value}**' if gap.excludes_zero else value} [{gap.low:+.1f}, {gap.high:+.1f}]"
 
 
-def _points(gap: Gap | Metric) -> str:
+def _points(gap: Gap | Estimate) -> str:
     return f"{gap.value:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}]"
 
 
-def _metric(metric: Metric | None) -> str:
+def _metric(metric: Estimate | None) -> str:
     return "-" if metric is None else f"{metric.value:.1f} [{metric.low:.1f}, {metric.high:.1f}]"
 
 

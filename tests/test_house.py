@@ -41,7 +41,7 @@ THIRD_PARTY = {
     "transforms": {"torch", "numpy", "PIL", "cv2"},
     "datasets": {"PIL", "numpy", "faiss", "joblib", "msgspec"},
     "synthocc": {"PIL", "numpy", "joblib"},
-    "retrieval": {"numpy", "torch", "faiss", "scipy", "msgspec"},
+    "retrieval": {"numpy", "torch", "faiss", "scipy", "msgspec", "tabulate"},
     "visualization": {"numpy", "cv2", "matplotlib"},
     "files": {"numpy", "filelock", "msgspec"},
     "console": {"torch", "tqdm"},  # torch inside a function: it names the GPU

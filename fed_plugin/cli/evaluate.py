@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tabulate import tabulate
-
-from fed_plugin.retrieval.evaluation import MetricDifference, compare_results
+from fed_plugin.retrieval.estimates import Column, as_text
+from fed_plugin.retrieval.evaluation import compare_results
 from fed_plugin.retrieval.intervals import holm_adjusted
-from fed_plugin.retrieval.result import METRICS, Metric, Result
+from fed_plugin.retrieval.result import METRICS, Result
 from fed_plugin.retrieval.thresholds import THRESHOLD_METRICS
 
 if TYPE_CHECKING:
@@ -83,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
         FileNotFoundError: no such file, or no folder to write in.
         ValueError: a file is no feature dump or result, or two follow different protocols.
     """
-    from fed_plugin.files import check_writable, write_atomically
+    from fed_plugin.files import check_writable, write_json
 
     if args.method and len(args.method) != len(args.files):
         raise ValueError(
@@ -101,9 +99,7 @@ def run(args: argparse.Namespace) -> None:
     print("\n\n".join(filter(None, tables)))
     if args.json:
         content = [result.to_json() for result in results]
-        text = json.dumps(content if len(content) > 1 else content[0], allow_nan=False)
-        with write_atomically(args.json) as file:
-            file.write(f"{text}\n".encode())
+        write_json(args.json, content if len(content) > 1 else content[0], indent=None)
         print(f"\nnumbers of every query: {args.json}")
 
 
@@ -152,8 +148,6 @@ def _read_result(
     path: str, method: str | None, distance: str | None, groups: str, before: Sequence[_Scored]
 ) -> _Scored:
     """Read a result, unless its protocol is another than that of a file before it."""
-    from dataclasses import replace
-
     from fed_plugin.retrieval.evaluation import with_groups
     from fed_plugin.retrieval.protocol_card import ProtocolCard
     from fed_plugin.retrieval.result import Result
@@ -207,36 +201,43 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:12]}..."
 
 
-# Tables of ``evaluate``: numbers with intervals, and differences with p-values.
+# Tables: numbers with intervals, and differences with p-values.
 
 DRAWN = {"query": "the queries", "identity": "the queries' identities"}
 
 
+def _columns(names: Iterable[str], spec: str = ".1f") -> list[Column[Any]]:
+    """Return a column per metric, for rows of (method, ..., estimates by metric)."""
+    return [Column(name, name, lambda row, name=name: row[-1].get(name), spec) for name in names]
+
+
 def means_table(results: Sequence[Result], groups: str) -> str:
-    """Return Rank-1 to mINP of every result, and what their intervals are."""
-    rows = [
-        [name, str(len(result.queries.names)), *_cells(result, METRICS)]
-        for name, result in zip(row_names(results), results, strict=True)
+    """Return a table of Rank-1 to mINP, and a line about the intervals."""
+    columns = [
+        Column("method", "method", lambda row: row[0]),
+        Column("queries", "queries", lambda row: row[1]),
+        *_columns(METRICS),
     ]
-    note = f"95 % intervals: bootstrap over {DRAWN[groups]}"
-    return f"{_table(['method', 'queries', *METRICS], rows)}\n{note}"
+    names = row_names(results)
+    rows = [(n, len(r.queries.names), r.metrics) for n, r in zip(names, results, strict=True)]
+    return f"{as_text(columns, rows)}\n95 % intervals: bootstrap over {DRAWN[groups]}"
 
 
 def thresholds_table(results: Sequence[Result]) -> str:
-    """Return TPR@FPR and DIR@FAR of every result, as far as any has them; empty if none has."""
+    """Return a table of TPR@FPR and DIR@FAR; empty if no result has one of them."""
     names = [name for name in THRESHOLD_METRICS if any(name in one.metrics for one in results)]
-    rows = [
-        [method, *_cells(result, names)]
-        for method, result in zip(row_names(results), results, strict=True)
-    ]
+    if not names:
+        return ""
+    columns = [Column("method", "one threshold", lambda row: row[0]), *_columns(names)]
     note = f"95 % intervals: bootstrap over {DRAWN['identity']}"
     if any(name.startswith("DIR") for name in names):
         note += "; DIR@FAR: half of the identities left the gallery"
-    return f"{_table(['one threshold', *names], rows)}\n{note}" if names else ""
+    rows = zip(row_names(results), (one.metrics for one in results), strict=True)
+    return f"{as_text(columns, rows)}\n{note}"
 
 
 def undefined_notes(results: Sequence[Result]) -> list[str]:
-    """Say which of TPR@FPR and DIR@FAR are missing, and why; of all results together if it fits."""
+    """Return a line per reason why TPR@FPR or DIR@FAR is missing, with the methods it is for."""
     missing: dict[tuple[str, str], list[str]] = {}
     for method, result in zip(row_names(results), results, strict=True):
         for reason in dict.fromkeys(result.undefined.values()):
@@ -249,29 +250,25 @@ def undefined_notes(results: Sequence[Result]) -> list[str]:
 
 
 def differences_table(results: Sequence[Result], groups: str) -> str:
-    """Return every result's differences to the first, and what is to be known of them.
+    """Return a table of every result's differences to the first, and a line about them.
 
     Raises:
         ValueError: Two results are not on the same queries.
     """
     names = row_names(results)
-    found = [compare_results(result, results[0], groups=groups) for result in results[1:]]
-    p_values = {
-        metric: holm_adjusted([float(row[metric].p_value or 0) for row in found])
-        for metric in METRICS
-    }
-    rows = [
-        [name, *(_difference(row[metric], p_values[metric][place]) for metric in METRICS)]
-        for place, (name, row) in enumerate(zip(names[1:], found, strict=True))
-    ]
+    rows = [compare_results(result, results[0], groups=groups) for result in results[1:]]
+    for metric in METRICS:
+        for row, p in zip(rows, holm_adjusted([row[metric].p or 0 for row in rows]), strict=True):
+            row[metric] = replace(row[metric], p=float(p))
     flipped = "sign flips" if groups == "query" else "sign flips of whole identities"
-    if len(found) > 1:
-        flipped += f", corrected for the {len(found)} rows of a column (Holm)"
+    if len(rows) > 1:
+        flipped += f", corrected for the {len(rows)} rows of a column (Holm)"
     head = (
         f"less {names[0]}, in points, with 95 % intervals over {DRAWN[groups]}; * an interval "
         f"without zero; p: {flipped}"
     )
-    return f"{head}\n{_table(['method', *METRICS], rows)}"
+    columns = [Column("method", "method", lambda row: row[0]), *_columns(METRICS, "+.1f")]
+    return f"{head}\n{as_text(columns, zip(names[1:], rows, strict=True))}"
 
 
 def row_names(results: Sequence[Result]) -> list[str]:
@@ -281,32 +278,3 @@ def row_names(results: Sequence[Result]) -> list[str]:
         f"{result.method} ({place})" if count[result.method] > 1 else result.method
         for place, result in enumerate(results, start=1)
     ]
-
-
-def with_interval(metric: Metric, sign: str = "") -> str:
-    """Return ``61.2 [59.8, 62.7]``, or the value alone where there is no interval.
-
-    Args:
-        metric: to print.
-        sign: ``+`` for a difference.
-    """
-    text = f"{metric.value:{sign}.1f}"
-    if metric.interval is None:
-        return text
-    low, high = metric.interval
-    return f"{text} [{low:{sign}.1f}, {high:{sign}.1f}]"
-
-
-def _difference(metric: MetricDifference, p_value: float) -> str:
-    low, high = metric.interval or (0.0, 0.0)
-    return f"{with_interval(metric, '+')}{'' if low <= 0 <= high else ' *'} p {p_value:.2g}"
-
-
-def _cells(result: Result, names: Sequence[str]) -> list[str]:
-    return [
-        with_interval(result.metrics[name]) if name in result.metrics else "-" for name in names
-    ]
-
-
-def _table(header: Sequence[str], rows: list[list[str]]) -> str:
-    return tabulate(rows, headers=header, tablefmt="github", disable_numparse=True)

@@ -37,7 +37,8 @@ from fed_plugin.fastreid_adapter.extract import (
 )
 from fed_plugin.fastreid_adapter.meta_arch import FED
 from fed_plugin.files import write_atomically
-from fed_plugin.retrieval.evaluation import MetricDifference, compare_results, evaluate_dump
+from fed_plugin.retrieval.estimates import Estimate
+from fed_plugin.retrieval.evaluation import compare_results, evaluate_dump
 from fed_plugin.retrieval.result import Result
 from fed_plugin.synthocc.build import take
 from fed_plugin.synthocc.casting import QUERY, SIZES, plan
@@ -657,7 +658,7 @@ class Rank1Cost:
 
     model: float
     file: float
-    difference: MetricDifference
+    difference: Estimate
 
 
 def measure_rank1(

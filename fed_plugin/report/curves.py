@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from fed_plugin.report.failures import load_dump
 from fed_plugin.report.tables import Row, Table
 from fed_plugin.retrieval.card_files import worded
+from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.intervals import bootstrap_interval
 from fed_plugin.retrieval.protocol_card import ProtocolCard, protocol_differences
-from fed_plugin.retrieval.result import Metric, by_visible_share, correlate_visibility
+from fed_plugin.retrieval.result import by_visible_share, correlate_visibility
 from fed_plugin.robustness.command import CURVE
 from fed_plugin.robustness.curve import (
     METRICS,
@@ -166,8 +167,8 @@ class RobustnessRow:
     method: str
     seeds: tuple[int, ...]
     curve: RobustnessCurve
-    numbers: Mapping[str, Metric]
-    gaps: Mapping[str, Metric]
+    numbers: Mapping[str, Estimate]
+    gaps: Mapping[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -256,26 +257,26 @@ def robustness_as_json(robustness: Robustness) -> dict[str, Any]:
             {
                 "method": row.method,
                 "seeds": list(row.seeds),
-                "metrics": {name: vars(one) for name, one in row.numbers.items()},
-                "differences": {name: vars(one) for name, one in row.gaps.items()},
+                "metrics": {name: one.to_json() for name, one in row.numbers.items()},
+                "differences": {name: one.to_json() for name, one in row.gaps.items()},
             }
             for row in robustness.rows
         ],
     }
 
 
-def _numbers(curve: RobustnessCurve) -> dict[str, Metric]:
+def _numbers(curve: RobustnessCurve) -> dict[str, Estimate]:
     """Return what becomes of whole queries, and the areas."""
     rows = curve.per_query
     values = [rows.whole(name) for name in METRICS] + [rows.areas(name) for name in METRICS]
     found = [bootstrap_interval(one) for one in values]
     return {
-        column: Metric(one.mean, one.low, one.high)
+        column: Estimate(one.mean, one.low, one.high)
         for column, one in zip(ROBUSTNESS_COLUMNS, found, strict=True)
     }
 
 
-def _gaps(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Metric]:
+def _gaps(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Estimate]:
     found = [*compare_whole(curve, baseline).values(), *compare_areas(curve, baseline).values()]
     return dict(zip(ROBUSTNESS_COLUMNS, found, strict=True))
 

@@ -33,7 +33,7 @@ from fed_plugin.report.tables import (
     own_settings,
     shared_settings,
 )
-from fed_plugin.retrieval.result import Metric
+from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.visualization.canvas import Child, Markup, element, joined
 from fed_plugin.visualization.lines import LINE_STYLE, Panel, line_figure
 from fed_plugin.visualization.rankings import STRIP_STYLE, ranking_strip
@@ -355,11 +355,11 @@ def _share_cell(one: Bin, method: str) -> Markup:
     return stacked(wording.plain(mean), wording.interval(low, high))
 
 
-def _metric(metric: Metric) -> Markup:
+def _metric(metric: Estimate) -> Markup:
     return stacked(wording.plain(metric.value), wording.interval(metric.low, metric.high))
 
 
-def _figure_gap(metric: Metric | None) -> Markup:
+def _figure_gap(metric: Estimate | None) -> Markup:
     if metric is None:
         return joined("\u2013")
     sure = metric.low > 0 or metric.high < 0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fed_plugin.retrieval.distances import cosine_distance, euclidean_distance
+from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.intervals import (
-    Interval,
     PairedTest,
     SeedSummary,
     bootstrap_interval,
@@ -23,7 +23,11 @@ from fed_plugin.retrieval.thresholds import (
     verify_pairs,
 )
 
+Interval = Estimate
+"""Name of an estimate before there was one class for all."""
+
 __all__ = [
+    "Estimate",
     "Interval",
     "OpenSetResult",
     "PairedTest",

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fed_plugin.retrieval.card_files import group_by_protocol
 from fed_plugin.retrieval.distances import cosine_distance, euclidean_distance
+from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.intervals import (
-    Interval,
     SeedSummary,
     bootstrap_interval,
     paired_bootstrap,
@@ -23,7 +23,7 @@ from fed_plugin.retrieval.intervals import (
 from fed_plugin.retrieval.large_ranking import rank_features
 from fed_plugin.retrieval.protocol_card import ProtocolCard
 from fed_plugin.retrieval.ranking import RankingResult, rank
-from fed_plugin.retrieval.result import GROUPS, METRICS, Metric, Queries, Result
+from fed_plugin.retrieval.result import GROUPS, METRICS, Queries, Result
 from fed_plugin.retrieval.thresholds import ThresholdMetrics, not_computed, threshold_metrics
 
 DISTANCES = {"cosine": cosine_distance, "euclidean": euclidean_distance}
@@ -183,32 +183,17 @@ def _labels(dump: FeatureDump, rows: NDArray[np.int64]) -> tuple[NDArray[Any], .
     return dump.pids[rows], dump.pids[gallery], dump.camids[rows], dump.camids[gallery]
 
 
-def _means(queries: Queries, groups: str) -> dict[str, Metric]:
+def _means(queries: Queries, groups: str) -> dict[str, Estimate]:
     drawn = drawn_together(queries, groups)
-    means = {}
-    for name in METRICS:
-        interval = bootstrap_interval(queries.percentages(name), groups=drawn)
-        means[name] = Metric(interval.mean, interval.low, interval.high)
-    return means
+    return {name: bootstrap_interval(queries.percentages(name), groups=drawn) for name in METRICS}
 
 
 # What lies between two results on the same queries: differences, intervals, p-values.
 
 
-@dataclass(frozen=True)
-class MetricDifference(Metric):
-    """Hold by how many points a result is better, its interval, and whether that may be chance.
-
-    Args:
-        p_value: two-sided, of sign flips; None if nobody computed it.
-    """
-
-    p_value: float | None = None
-
-
 def compare_results(
     result: Result, baseline: Result, *, groups: str = "query"
-) -> dict[str, MetricDifference]:
+) -> dict[str, Estimate]:
     """Compute by how many points a result is better, and the interval over the same queries.
 
     Args:
@@ -231,9 +216,7 @@ def compare_results(
         theirs = baseline.queries.percentages(metric)[order]
         interval = paired_bootstrap(ours, theirs, groups=together)
         test = sign_flip_test(ours, theirs, groups=together)
-        differences[metric] = MetricDifference(
-            interval.mean, interval.low, interval.high, test.p_value
-        )
+        differences[metric] = replace(interval, p=test.p_value)
     return differences
 
 
@@ -296,7 +279,28 @@ class MethodRow:
             return None
         return summarize_seeds([one.metrics[metric].value for one in self.results])
 
-    def over_queries(self, metric: str, groups: str = "query") -> Interval | None:
+    def estimate(self, metric: str, groups: str = "query") -> Estimate | None:
+        """Return the mean over the seeds, their range, and the interval of :meth:`over_queries`.
+
+        One seed keeps the interval of its result, also where the metric is no mean over queries.
+
+        Args:
+            metric: a key of ``Result.metrics``.
+            groups: what is drawn: ``query`` by query, or ``identity`` by identity.
+
+        Returns:
+            None if a seed lacks the metric, or no seed is there.
+        """
+        seeds = self.summary(metric)
+        if seeds is None:
+            return None
+        over = self.over_queries(metric, groups)
+        if over is None and seeds.count == 1:
+            over = self.results[0].metrics[metric]
+        ends = (over.low, over.high) if over else (None, None)
+        return Estimate(seeds.mean, *ends, lowest=seeds.lowest, highest=seeds.highest)
+
+    def over_queries(self, metric: str, groups: str = "query") -> Estimate | None:
         """Return the mean over the seeds with its interval over the queries.
 
         Every query counts with its mean over the seeds. The interval says what another draw of

@@ -17,24 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fed_plugin.retrieval.estimates import Estimate
+
 _BLOCK_ELEMENTS = 2_000_000  # drawn indices held at once: 16 MB
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Hold a mean and its interval, in the unit of the values.
-
-    Attributes:
-        mean: mean of the values.
-        low: lower end.
-        high: upper end.
-        level: share of resamples between the two ends.
-    """
-
-    mean: float
-    low: float
-    high: float
-    level: float
 
 
 def bootstrap_interval(
@@ -44,7 +29,7 @@ def bootstrap_interval(
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
-) -> Interval:
+) -> Estimate:
     """Compute the percentile bootstrap interval of a mean over queries.
 
     With ``groups``, as many groups as there are are drawn with replacement, and the mean is over
@@ -78,7 +63,7 @@ def bootstrap_interval(
             sums[drawn].mean(1) if groups is None else sums[drawn].sum(1) / counts[drawn].sum(1)
         )
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(values.mean()), float(low), float(high), level)
+    return Estimate(float(values.mean()), float(low), float(high), level=level)
 
 
 def paired_bootstrap(
@@ -89,7 +74,7 @@ def paired_bootstrap(
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
-) -> Interval:
+) -> Estimate:
     """Compute the interval of ``mean(a) - mean(b)`` where both ranked the same queries.
 
     The pairs stay together, so that what makes a query hard for both cancels out. An interval that
@@ -313,7 +298,7 @@ class SeedSummary:
     sd: float | None
     lowest: float
     highest: float
-    interval: Interval | None
+    interval: Estimate | None
 
 
 def summarize_seeds(values: ArrayLike, *, level: float = 0.95) -> SeedSummary:
@@ -341,7 +326,7 @@ def summarize_seeds(values: ArrayLike, *, level: float = 0.95) -> SeedSummary:
     if numbers.size > 1:
         sd = float(numbers.std(ddof=1))
         half = student_t(level, numbers.size - 1) * sd / math.sqrt(numbers.size)
-        interval = Interval(mean, mean - half, mean + half, level)
+        interval = Estimate(mean, mean - half, mean + half, level=level)
     return SeedSummary(numbers.size, mean, sd, float(numbers.min()), float(numbers.max()), interval)
 
 

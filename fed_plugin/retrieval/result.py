@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fed_plugin.files import StoredAsJson, reading
+from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.intervals import bootstrap_interval
 
 FORMAT = "fed_plugin.result/1"
@@ -21,27 +22,6 @@ METRICS = ("Rank-1", "Rank-5", "Rank-10", "mAP", "mINP")
 GROUPS = ("query", "identity")
 """What a bootstrap draws: query by query, or an identity with all its queries."""
 _PER_QUERY = ("first_hits", "average_precisions", "inverse_negative_penalties")
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A percentage and its 95 % interval, finite numbers all; low and high None: no interval."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-    def __post_init__(self) -> None:
-        if (self.low is None) != (self.high is None):
-            raise ValueError(f"{self}: expected both ends of an interval, or none")
-        numbers = [self.value, *(end for end in (self.low, self.high) if end is not None)]
-        if not np.isfinite(numbers).all():
-            raise ValueError(f"{self}: expected finite numbers")
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Both ends, or None."""
-        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +93,7 @@ class Result(StoredAsJson):
     CALLED = "a result"
 
     method: str
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, Estimate]
     queries: Queries
     card: Mapping[str, Any]
     undefined: Mapping[str, str] = field(default_factory=dict)
@@ -131,10 +111,7 @@ class Result(StoredAsJson):
         return {
             "format": FORMAT,
             "method": self.method,
-            "metrics": {
-                name: {"value": metric.value, "low": metric.low, "high": metric.high}
-                for name, metric in self.metrics.items()
-            },
+            "metrics": {name: one.to_json() for name, one in self.metrics.items()},
             "undefined": dict(self.undefined),
             "groups": self.groups,
             "queries": {"names": list(self.queries.names), **lists},
@@ -159,9 +136,9 @@ class Result(StoredAsJson):
             )
 
 
-def _metric(content: Any) -> Metric:
+def _metric(content: Any) -> Estimate:
     ends = (content["low"], content["high"])
-    return Metric(float(content["value"]), *(None if end is None else float(end) for end in ends))
+    return Estimate(float(content["value"]), *(None if end is None else float(end) for end in ends))
 
 
 def _queries(lists: Any) -> Queries:
@@ -200,7 +177,7 @@ class VisibleShareRow:
     low: float
     high: float
     count: int
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, Estimate]
 
 
 def by_visible_share(
@@ -242,7 +219,7 @@ def by_visible_share(
             float(edges[place]),
             float(edges[place + 1]),
             int(count),
-            {name: _query_metric(numbers[places == place]) for name, numbers in values.items()},
+            {name: bootstrap_interval(some[places == place]) for name, some in values.items()},
         )
         for place, count in enumerate(np.bincount(places, minlength=len(edges) - 1))
         if count
@@ -265,8 +242,3 @@ def correlate_visibility(predicted: NDArray[np.floating], true: NDArray[np.float
     if pair.shape[1] < 2 or not (np.ptp(pair, axis=1) > 0).all():
         return 0.0
     return float(np.corrcoef(pair)[0, 1])
-
-
-def _query_metric(values: np.ndarray) -> Metric:
-    interval = bootstrap_interval(values)
-    return Metric(interval.mean, interval.low, interval.high)

@@ -13,8 +13,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.ranking import checked_distances, checked_labels, rank
-from fed_plugin.retrieval.result import Metric
 
 # The pairs of queries and gallery images that the camera rule allows, block by block.
 
@@ -553,7 +553,7 @@ THRESHOLD_METRICS = (*FALSE_POSITIVE_RATES, *FALSE_ALARM_RATES)
 class ThresholdMetrics:
     """Hold percentages by name, and of the rest why there is none."""
 
-    metrics: dict[str, Metric] = field(default_factory=dict)
+    metrics: dict[str, Estimate] = field(default_factory=dict)
     undefined: dict[str, str] = field(default_factory=dict)
 
     def __or__(self, other: ThresholdMetrics) -> ThresholdMetrics:
@@ -633,9 +633,9 @@ def _too_few(rates: dict[str, float], count: int, what: str) -> dict[str, str]:
 
 def _metrics(
     values: dict[str, float], intervals: dict[str, tuple[float, float] | None]
-) -> dict[str, Metric]:
+) -> dict[str, Estimate]:
     """Return those metrics in per cent that have an entry among the intervals."""
     return {
-        name: Metric(100 * float(values[name]), *(100 * end for end in ends or ()))
+        name: Estimate(100 * float(values[name]), *(100 * end for end in ends or ()))
         for name, ends in intervals.items()
     }

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fed_plugin.files import StoredAsJson, reading
+from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.intervals import bootstrap_interval, paired_bootstrap
 from fed_plugin.retrieval.ranking import RankingResult
-from fed_plugin.retrieval.result import Metric
 
 # What becomes of every query as it is covered, and the area under what becomes of it.
 #
@@ -108,7 +108,7 @@ class Level:
     kind: str
     side: str
     visible_share: float
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, Estimate]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +141,8 @@ class RobustnessCurve(StoredAsJson):
     seed: int
     occluders: Mapping[str, str]
     levels: tuple[Level, ...]
-    whole: Mapping[str, Metric]
-    area: Mapping[str, Metric]
+    whole: Mapping[str, Estimate]
+    area: Mapping[str, Estimate]
     per_query: QueryCurves
     card: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -214,13 +214,13 @@ class RobustnessCurve(StoredAsJson):
             )
 
 
-def _metrics_to_json(metrics: Mapping[str, Metric]) -> dict[str, dict[str, float]]:
-    return {name: dict(vars(metric)) for name, metric in metrics.items()}
+def _metrics_to_json(metrics: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {name: metric.to_json() for name, metric in metrics.items()}
 
 
-def _metrics_from_json(content: Any) -> dict[str, Metric]:
+def _metrics_from_json(content: Any) -> dict[str, Estimate]:
     return {
-        name: Metric(*(float(content[name][key]) for key in ("value", "low", "high")))
+        name: Estimate(*(float(content[name][key]) for key in ("value", "low", "high")))
         for name in METRICS
     }
 
@@ -308,7 +308,7 @@ def summarize_rankings(
 
 def mean_curve(
     curve: RobustnessCurve, metric: str, kind: str | None = None
-) -> list[tuple[float, Metric]]:
+) -> list[tuple[float, Estimate]]:
     """Return (visible share, metric) from 1 down, in the mean over the sides.
 
     Args:
@@ -325,7 +325,7 @@ def mean_curve(
 
 def compare_areas(
     curve: RobustnessCurve, baseline: RobustnessCurve, kind: str | None = None
-) -> dict[str, Metric]:
+) -> dict[str, Estimate]:
     """Compute by how many points a method's areas are larger, paired over the same queries.
 
     Args:
@@ -348,7 +348,7 @@ def compare_areas(
     }
 
 
-def compare_whole(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Metric]:
+def compare_whole(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Estimate]:
     """Compute by how many points a method is better on the whole queries, paired over them.
 
     Args:
@@ -399,13 +399,13 @@ def _percentages(ranking: RankingResult, metric: str) -> NDArray[np.float64]:
     return 100 * (ranking.average_precisions if metric == "mAP" else ranking.hits_at(1))
 
 
-def _metrics_of(ranking: RankingResult) -> dict[str, Metric]:
+def _metrics_of(ranking: RankingResult) -> dict[str, Estimate]:
     return {name: _metric(_percentages(ranking, name)) for name in METRICS}
 
 
-def _metric(values: NDArray[np.float64]) -> Metric:
+def _metric(values: NDArray[np.float64]) -> Estimate:
     return _of_interval(bootstrap_interval(values))
 
 
-def _of_interval(interval: Any) -> Metric:
-    return Metric(interval.mean, interval.low, interval.high)
+def _of_interval(interval: Any) -> Estimate:
+    return interval

@@ -12,9 +12,9 @@ import numpy as np
 from tabulate import tabulate
 
 from fed_plugin.retrieval.card_files import group_by_protocol
+from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.intervals import summarize_seeds
 from fed_plugin.retrieval.protocol_card import ProtocolCard
-from fed_plugin.retrieval.result import Metric
 from fed_plugin.robustness.curve import METRICS, RobustnessCurve, mean_curve
 from fed_plugin.visualization.lines import Curve, Panel, robustness_figure
 from fed_plugin.visualization.sheets import coverage_sheet
@@ -90,7 +90,7 @@ def _table(rows: Sequence[Sequence[RobustnessCurve]]) -> str:
     return tabulate(lines, headers=header, tablefmt="github", disable_numparse=True)
 
 
-def _spread(metrics: Sequence[Metric]) -> str:
+def _spread(metrics: Sequence[Estimate]) -> str:
     if len(metrics) == 1:
         only = metrics[0]
         return f"{only.value:.1f} [{only.low:.1f}, {only.high:.1f}]"
@@ -138,7 +138,7 @@ def robustness_panel(
         metric: ``"Rank-1"`` or ``"mAP"``.
         kind: of occluder; None for the mean over all kinds.
     """
-    methods: dict[str, list[list[tuple[float, Metric]]]] = {}
+    methods: dict[str, list[list[tuple[float, Estimate]]]] = {}
     for curve in curves:
         methods.setdefault(curve.method, []).append(mean_curve(curve, metric, kind))
     lines = []

@@ -10,7 +10,8 @@ import pytest
 
 from fed_plugin.benchmark.cells import Cell
 from fed_plugin.benchmark.plan import Plan
-from fed_plugin.retrieval.result import METRICS, Metric, Queries, Result
+from fed_plugin.retrieval.estimates import Estimate
+from fed_plugin.retrieval.result import METRICS, Queries, Result
 
 PRELUDE = """
 import json, os, sys, time, pathlib
@@ -29,7 +30,7 @@ def make_result():
 
     def make(rank1=50.0, method="A"):
         queries = Queries(("a.jpg",), np.array([1]), np.array([0.5]), np.array([0.5]))
-        metrics = {name: Metric(rank1, rank1 - 1, rank1 + 1) for name in METRICS}
+        metrics = {name: Estimate(rank1, rank1 - 1, rank1 + 1) for name in METRICS}
         return Result(method, metrics, queries, {})
 
     return make

@@ -78,8 +78,8 @@ def test_several_dumps_are_compared_query_by_query(write_dump, tmp_path, capsys)
     method, *_, difference, _ = cells(lines[place + 3])
     metric = compare_results(b, a)["mAP"]
     ends = f"[{metric.low:+.1f}, {metric.high:+.1f}]"
-    assert method == "B" and metric.low > 0 and metric.p_value < 0.05
-    assert difference == f"{metric.value:+.1f} {ends} * p {metric.p_value:.2g}"
+    assert method == "B" and metric.low > 0 and metric.p < 0.05
+    assert difference == f"{metric.value:+.1f} {ends} * p = {metric.p:.3f}"
 
 
 def test_p_values_of_several_rows_are_corrected_and_that_is_said(write_dump, capsys):
@@ -89,9 +89,9 @@ def test_p_values_of_several_rows_are_corrected_and_that_is_said(write_dump, cap
     head, *rows = capsys.readouterr().out.split("less plain, ")[1].splitlines()
     assert head.endswith("p: sign flips, corrected for the 3 rows of a column (Holm)")
     plain, *others = (evaluate_dump(FeatureDump.load(path)) for path in paths)
-    found = [compare_results(one, plain)["mAP"].p_value for one in others]
-    shown = [cells(row)[4].split(" p ")[1] for row in rows[2:]]
-    assert shown == [f"{value:.2g}" for value in holm_adjusted(found)]
+    found = [compare_results(one, plain)["mAP"].p for one in others]
+    p_values = [cells(row)[4].split(" p = ")[1] for row in rows[2:]]
+    assert p_values == [f"{value:.3f}" for value in holm_adjusted(found)]
 
 
 def test_identities_are_drawn_where_that_is_asked_for(write_dump, tmp_path, capsys):

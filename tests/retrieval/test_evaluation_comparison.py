@@ -30,14 +30,14 @@ def test_differences_pair_the_queries_by_name(draw_dump, groups):
         interval, test = paired_bootstrap(*pair, **drawn), sign_flip_test(*pair, **drawn)
         assert metric.value == pytest.approx(a.metrics[name].value - b.metrics[name].value)
         assert metric.interval == (interval.low, interval.high)
-        assert metric.p_value == test.p_value
+        assert metric.p == test.p_value
     assert compare_results(a, shuffled, groups=groups) == compare_results(a, b, groups=groups)
 
 
 def test_a_method_is_no_better_than_itself(draw_dump):
     result = evaluate_dump(draw_dump())
     found = compare_results(result, result).values()
-    assert {(one.value, one.p_value) for one in found} == {(0.0, 1.0)}
+    assert {(one.value, one.p) for one in found} == {(0.0, 1.0)}
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.evaluation import evaluate_dump
-from fed_plugin.retrieval.result import Metric, Result
+from fed_plugin.retrieval.result import Result
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_the_file_says_its_format_and_every_query(result, tmp_path):
 
 
 def test_a_metric_without_an_interval_comes_back_without_one(result, tmp_path):
-    metrics = {**result.metrics, "TPR@FPR=1e-2": Metric(50.0)}
+    metrics = {**result.metrics, "TPR@FPR=1e-2": Estimate(50.0)}
     replace(result, metrics=metrics).save(tmp_path / "result.json")
     content = json.loads((tmp_path / "result.json").read_text())
     assert content["metrics"]["TPR@FPR=1e-2"] == {"value": 50.0, "low": None, "high": None}

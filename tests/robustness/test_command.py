@@ -8,7 +8,8 @@ from PIL import Image
 
 from fed_plugin.benchmark.cells import CONFIG, RECORD, RESULT
 from fed_plugin.cli import main
-from fed_plugin.retrieval.result import METRICS, Metric, Queries, Result
+from fed_plugin.retrieval.estimates import Estimate
+from fed_plugin.retrieval.result import METRICS, Queries, Result
 from fed_plugin.robustness.curve import RobustnessCurve
 
 TINY = {
@@ -38,7 +39,7 @@ def make_cell(tmp_path, on_synthocc):
         record = {"dataset": "SynthOcc", "method": method, "seed": seed, "kind": kind}
         (folder / RECORD).write_text(json.dumps({"format": "fed_plugin.cell/1", **record}))
         queries = Queries(("a.jpg",), np.array([1]), np.array([0.5]), np.array([0.5]))
-        metrics = {name: Metric(1.0, 0.0, 2.0) for name in METRICS}
+        metrics = {name: Estimate(1.0, 0.0, 2.0) for name in METRICS}
         Result(method, metrics, queries, {}).save(folder / RESULT)
         return folder
 

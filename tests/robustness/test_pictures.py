@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fed_plugin.retrieval.result import Metric
+from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.robustness import pictures
 from fed_plugin.robustness.curve import METRICS, Level, QueryCurves, RobustnessCurve
 
-ONE = dict.fromkeys(METRICS, Metric(50.0, 40.0, 60.0))
+ONE = dict.fromkeys(METRICS, Estimate(50.0, 40.0, 60.0))
 
 
 def make_curve(method):

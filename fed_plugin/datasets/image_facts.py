@@ -1,24 +1,24 @@
-"""One image file, read to its last byte: what it is, or why nobody can read it."""
+"""Facts about image files: format, size, hashes and faults, remembered until a file changes."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import logging
 import multiprocessing
 import os
 import signal
 import sqlite3
 import stat
+import threading
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -32,8 +32,8 @@ from PIL import (
 
 from fed_plugin.datasets.fingerprints import content_hash, mean_colors, perceptual_hash
 
-# What an image of a person may come in, whatever its suffix says. All others are refused: some of
-# PIL's readers start other programs.
+# Formats of photos of people, whatever the suffix. All other formats are refused: some of PIL's
+# readers start other programs.
 _READERS = (
     *(JpegImagePlugin.JpegImageFile, PngImagePlugin.PngImageFile, TiffImagePlugin.TiffImageFile),
     *(BmpImagePlugin.BmpImageFile, GifImagePlugin.GifImageFile, WebPImagePlugin.WebPImageFile),
@@ -42,20 +42,19 @@ _FORMATS = tuple(reader.format for reader in _READERS if reader.format in Image.
 _MAX_BYTES = 256 << 20  # a file beyond is hashed, not decoded
 
 
-@dataclass(frozen=True)
-class Facts:
-    """Hold what one file turned out to be.
+class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Facts about one file.
 
     Attributes:
-        sha256: of its bytes, in hex; empty where they could not be read.
+        sha256: sha256 of the bytes, in hex; empty where they could not be read.
         look: perceptual hash; None where the picture was not decoded.
         colors: mean colours in hex; empty where the picture was not decoded.
-        width: in pixels; 0 where unknown.
-        height: in pixels; 0 where unknown.
-        kinds: what is unusual about it: ``"palette"``, ``"CMYK"``, ``"16-bit"``, ``"grey"``,
+        width: width in pixels; 0 where unknown.
+        height: height in pixels; 0 where unknown.
+        kinds: unusual properties: ``"palette"``, ``"CMYK"``, ``"16-bit"``, ``"grey"``,
             ``"transparent"``, ``"several frames"``.
-        problem: why it cannot be read; empty for a sound file.
-        decoded: whether every pixel was asked for.
+        problem: reason why the file cannot be read; empty for a sound file.
+        decoded: whether every pixel was decoded.
     """
 
     sha256: str = ""
@@ -67,30 +66,13 @@ class Facts:
     problem: str = ""
     decoded: bool = True
 
-    def to_json(self) -> str:
-        """Return the facts as one line of JSON."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, line: str) -> Facts:
-        """Read what :meth:`to_json` wrote.
-
-        Raises:
-            ValueError: It is something else.
-        """
-        try:
-            fields = json.loads(line)
-            return cls(**{**fields, "kinds": tuple(fields["kinds"])})
-        except (TypeError, KeyError, RecursionError) as error:
-            raise ValueError(f"expected the facts of a file, got {line!r}") from error
-
 
 def inspect(path: str, *, decode: bool = True) -> Facts:
-    """Read one file and say what it is; never raises for what is wrong with the file.
+    """Read one file; never raise for what is wrong with the file.
 
     Args:
-        path: of anything: a broken link, a folder or a pipe is a file with a problem.
-        decode: decode every pixel; otherwise the header alone is believed.
+        path: path of anything: a broken link, a folder or a pipe is a file with a problem.
+        decode: whether to decode every pixel; without it, the header alone is read.
     """
     try:
         data = _read(path)
@@ -105,7 +87,7 @@ def inspect(path: str, *, decode: bool = True) -> Facts:
     size, kinds = (0, 0), ()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of metadata that nothing here reads
+            warnings.simplefilter("ignore")  # warnings of metadata that nothing here reads
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 size, kinds = image.size, _kinds(image)
@@ -123,13 +105,13 @@ def inspect(path: str, *, decode: bool = True) -> Facts:
 
 
 def _read(path: str) -> bytes | None:
-    """Return the bytes of a regular file; None for one that is too large."""
-    found = os.stat(path)
-    if stat.S_ISDIR(found.st_mode):
+    """Return the bytes of a regular file; None for a file that is too large."""
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
         raise OSError("a folder")
-    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
         raise OSError("no regular file")
-    if found.st_size > _MAX_BYTES:
+    if status.st_size > _MAX_BYTES:
         return None
     with open(path, "rb") as file:
         return file.read()
@@ -142,7 +124,7 @@ def _reason(path: str, error: OSError) -> str:
 
 
 def _kinds(image: Image.Image) -> tuple[str, ...]:
-    """Name what is unusual about an image that is not decoded yet."""
+    """Name the unusual properties of an image that is not decoded yet."""
     sixteen = image.mode.startswith("I") or any("16" in str(tile[3]) for tile in image.tile)
     return tuple(
         kind
@@ -159,35 +141,35 @@ def _kinds(image: Image.Image) -> tuple[str, ...]:
 
 
 def _decode(image: Image.Image) -> tuple[int, str]:
-    """Decode every pixel, as training will; return what the picture shows and its colours."""
+    """Decode every pixel, as training does; return the perceptual hash and the mean colours."""
     image.load()
     return perceptual_hash(image), mean_colors(image).hex()
 
 
 def _lacks_end(data: bytes) -> bool:
-    """Tell whether a JPEG or a PNG has no end, though it decodes: what is missing becomes grey."""
+    """Tell whether a JPEG or PNG has no end: such a file decodes, the missing part is grey."""
     if data.startswith(b"\xff\xd8"):
         return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")  # end of image, start of scan
     return data.startswith(b"\x89PNG") and b"IEND\xaeB`\x82" not in data
 
 
-# Facts about files that have not changed since, kept in one small database of the user's.
+# Facts about files that have not changed, kept in one small database of the user.
 
 Stamp = tuple[int, int, int, int]
-"""Size, mtime_ns, ctime_ns and inode of a file: another stamp, another file."""
+"""Size, mtime_ns, ctime_ns and inode of a file: a file with another stamp is another file."""
 
-_TABLE = "facts_2"  # another number whenever Facts or what fills them changes
+_TABLE = "facts_2"  # another number whenever Facts or the functions that fill them change
 _AT_ONCE = 500  # paths of one question
 _WAIT = 5.0  # seconds for another check that is writing
 
 
 def stamp_of(path: str) -> Stamp | None:
-    """Return the stamp of a file, or None for one that cannot be looked at."""
+    """Return the stamp of a file, or None for a file that does not exist or is out of reach."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return None
-    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def default_cache() -> Path:
@@ -198,13 +180,13 @@ def default_cache() -> Path:
 
 
 class FactsCache:
-    """Remember facts by path and stamp; what goes wrong with it is a warning, never an error.
+    """Facts by path and stamp, in a database; a fault of the database is a warning, no error.
 
     Args:
-        file: of the database; made with its folder when the first facts are kept.
+        file: path of the database; the file and its folder are made when the first facts are kept.
 
     Attributes:
-        warnings: sentences about what went wrong.
+        warnings: sentences about faults of the database.
     """
 
     def __init__(self, file: str | os.PathLike[str]) -> None:
@@ -217,8 +199,8 @@ class FactsCache:
         """Return the facts of the files that have not changed.
 
         Args:
-            stamps: per path, as the file is now.
-            decoded: leave out facts of files that were not decoded.
+            stamps: present stamp by path.
+            decoded: whether to leave out facts of files that were not decoded.
         """
         known: dict[str, Facts] = {}
         paths = list(stamps)
@@ -240,14 +222,17 @@ class FactsCache:
         return known
 
     def keep(self, rows: Iterable[tuple[str, Stamp, Facts]]) -> None:
-        """Keep facts, at once on disk, so that an interrupted check loses few of them."""
+        """Write facts to the disk at once: an interrupted check loses few of them."""
         if not self._usable:
             return
         try:
             with self._open() as connection:
                 connection.executemany(
                     f"INSERT OR REPLACE INTO {_TABLE} VALUES (?, ?, ?)",
-                    [(_key(path), _text(stamp), facts.to_json()) for path, stamp, facts in rows],
+                    [
+                        (_key(path), _text(stamp), msgspec.json.encode(facts).decode())
+                        for path, stamp, facts in rows
+                    ],
                 )
         except (sqlite3.Error, OSError) as error:
             self._give_up(error)
@@ -264,7 +249,7 @@ class FactsCache:
             self._connection = sqlite3.connect(self.file, timeout=_WAIT)
             try:
                 self._connection.execute(f"SELECT path, stamp, facts FROM {_TABLE} LIMIT 1")
-            except sqlite3.OperationalError:  # a new one, or one of another version
+            except sqlite3.OperationalError:  # a new database, or one of another version
                 self._connection.execute(
                     f"CREATE TABLE IF NOT EXISTS {_TABLE} "  # another check may have been faster
                     "(path BLOB PRIMARY KEY, stamp TEXT, facts TEXT)"
@@ -274,8 +259,8 @@ class FactsCache:
     def _give_up(self, error: Exception) -> None:
         if self._usable:
             self.warnings.append(
-                f"--cache {self.file}: not used ({error}); try deleting it, or naming a file in a "
-                "folder that can be written"
+                f"cache {self.file}: not used ({error}); try deleting the file, or naming a file "
+                "in a folder that can be written"
             )
         self._usable = False
 
@@ -288,31 +273,31 @@ def _text(stamp: Stamp) -> str:
     return " ".join(map(str, stamp))
 
 
-def _facts(line: str) -> Facts | None:
+def _facts(line: str | bytes) -> Facts | None:
     try:
-        return Facts.from_json(line)
-    except ValueError:
+        facts = msgspec.json.decode(line, type=Facts)
+    except (msgspec.MsgspecError, UnicodeError, TypeError):
         return None
+    return facts if facts.sha256 else None
 
 
-# All files of a data set inspected, in several processes, each only once while it stays as is.
+# The facts of all files of a data set, collected by several processes.
 
 Progress = Callable[[int, int], None]
 
 _CHUNK = 64  # files that a process inspects at once
-_FEW = 500  # files that are inspected before processes have started
-_QUEUED = 3  # chunks per process, so that none waits for the next
+_FEW = 500  # files that this process has inspected before other processes have started
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Scan:
-    """Hold the facts of all files.
+    """Facts of all files.
 
     Attributes:
-        facts: by path.
-        inspected: how many files were read now; those of the others were remembered.
+        facts: facts by path.
+        inspected: number of files that were read now; the facts of the others were remembered.
     """
 
     facts: dict[str, Facts]
@@ -327,14 +312,12 @@ def scan(
     cache: FactsCache | None = None,
     progress: Progress | None = None,
 ) -> Scan:
-    """Inspect files.
-
-    What was inspected before Ctrl-C stays in the cache.
+    """Inspect files; after Ctrl-C the cache keeps the facts of the files that were read.
 
     Args:
-        paths: of the files; a path that is there twice is inspected once.
-        decode: decode every pixel; otherwise the headers alone are believed.
-        workers: processes; by default as many as processors, for few files this one alone.
+        paths: paths of the files; a repeated path is inspected once.
+        decode: whether to decode every pixel; without it, the headers alone are read.
+        workers: number of processes; None takes one per processor, for few files this one alone.
         cache: facts of earlier checks.
         progress: called with (files inspected, files to inspect).
 
@@ -342,7 +325,7 @@ def scan(
         ValueError: ``workers`` is below 1.
     """
     if workers is not None and workers < 1:
-        raise ValueError(f"--workers {workers}: expected 1 or more processes")
+        raise ValueError(f"workers={workers}: expected 1 or more processes; try 1")
     stamps = {path: stamp_of(path) for path in dict.fromkeys(paths)}
     known = {path: stamp for path, stamp in stamps.items() if stamp is not None}
     facts = cache.recall(known, decoded=decode) if cache else {}
@@ -350,8 +333,8 @@ def scan(
     count = workers or (1 if len(todo) <= _FEW else os.cpu_count() or 1)
     chunks = [todo[start : start + _CHUNK] for start in range(0, len(todo), _CHUNK)]
     done = 0
-    for chunk, found in _spread(chunks, decode, count):
-        new = dict(zip(chunk, found, strict=True))
+    for chunk, results in _spread(chunks, decode, count):
+        new = dict(zip(chunk, results, strict=True))
         facts |= new
         if cache:
             cache.keep(_lasting(new, known))
@@ -369,41 +352,47 @@ def inspect_all(paths: Sequence[str], decode: bool) -> list[Facts]:
 def _lasting(
     facts: dict[str, Facts], stamps: dict[str, Stamp]
 ) -> Iterator[tuple[str, Stamp, Facts]]:
-    """Yield what is worth keeping: not of files that could not be opened, or that changed since."""
-    for path, found in facts.items():
-        if found.sha256 and path in stamps and stamp_of(path) == stamps[path]:
-            yield path, stamps[path], found
+    """Yield the facts worth keeping: of files that could be opened and did not change since."""
+    for path, known in facts.items():
+        if known.sha256 and path in stamps and stamp_of(path) == stamps[path]:
+            yield path, stamps[path], known
 
 
 def _spread(
     chunks: list[list[str]], decode: bool, workers: int
 ) -> Iterator[tuple[list[str], list[Facts]]]:
-    """Yield each chunk with its facts, in any order."""
-    if workers == 1 or len(chunks) <= 1:
-        yield from ((chunk, inspect_all(chunk, decode)) for chunk in chunks)
-        return
-    context = multiprocessing.get_context("spawn")
-    waiting = deque(chunks)
-    running: dict[Future[list[Facts]], list[str]] = {}
-    try:
-        with ProcessPoolExecutor(workers, context, initializer=_leave_ctrl_c) as pool:
-            try:
-                while waiting or running:
-                    while waiting and len(running) < workers * _QUEUED:
-                        future = pool.submit(inspect_all, waiting[0], decode)
-                        running[future] = waiting.popleft()
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        found = future.result()
-                        yield running.pop(future), found
-            finally:
-                pool.shutdown(cancel_futures=True)
-    except BrokenProcessPool:
-        # A script without `if __name__ == "__main__"`, or a shell's stdin, cannot be spawned.
-        logger.warning("worker processes ended early; inspecting the rest in this process")
-        for chunk in [*running.values(), *waiting]:
-            yield chunk, inspect_all(chunk, decode)
+    """Yield each chunk with its facts, in any order.
+
+    joblib's pool is no shorter here: its workers outlive a killed parent, too, and it starts 0.8 s
+    later.
+    """
+    left = dict(enumerate(chunks))
+    if workers > 1 and len(chunks) > 1:
+        context = multiprocessing.get_context("spawn")
+        try:
+            with ProcessPoolExecutor(workers, context, initializer=_follow_parent) as pool:
+                try:
+                    futures = {pool.submit(inspect_all, left[i], decode): i for i in left}
+                    for future in as_completed(futures):
+                        results = future.result()
+                        yield left.pop(futures[future]), results
+                finally:
+                    pool.shutdown(cancel_futures=True)
+        except BrokenProcessPool:
+            # A script without `if __name__ == "__main__"`, or a shell's stdin, cannot be spawned.
+            logger.warning("worker processes ended early; inspecting the rest in this process")
+    for chunk in left.values():
+        yield chunk, inspect_all(chunk, decode)
 
 
-def _leave_ctrl_c() -> None:
-    """Leave Ctrl-C to the process that asked, which ends the others."""
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent, and end with the parent, however the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_after_parent, daemon=True).start()
+
+
+def _end_after_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

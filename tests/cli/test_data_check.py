@@ -118,7 +118,7 @@ def test_without_a_cache_none_is_made(root, tmp_path):
 def test_a_cache_that_cannot_be_used_is_a_warning(root, tmp_path, capsys):
     (tmp_path / "mine").write_bytes(b"no database" * 200)
     assert main(["data", "check", "SynthOcc", "--cache", str(tmp_path / "mine")]) == 0
-    assert f"warning: --cache {tmp_path / 'mine'}: not used" in capsys.readouterr().out
+    assert f"warning: cache {tmp_path / 'mine'}: not used" in capsys.readouterr().out
 
 
 def test_fast_is_told(root, capsys):

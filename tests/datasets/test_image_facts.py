@@ -210,14 +210,3 @@ def test_without_decoding_the_header_is_believed(tmp_path, picture):
     data = encoded(picture("a"), "JPEG")[:-20]
     facts = inspected(tmp_path, data, decode=False)
     assert (facts.problem, facts.width, facts.look, facts.decoded) == ("", 32, None, False)
-
-
-def test_facts_survive_a_line_of_json():
-    facts = Facts("ab", 2**64 - 1, "0f", 3, 4, ("palette", "16-bit"), "broken", False)
-    assert Facts.from_json(facts.to_json()) == facts
-
-
-@pytest.mark.parametrize("line", ["", "[]", "{}", '{"kinds": [], "more": 1}', "null"])
-def test_other_lines_are_no_facts(line):
-    with pytest.raises(ValueError):
-        Facts.from_json(line)

@@ -101,7 +101,7 @@ def test_a_file_that_is_no_database_is_a_warning_or_filled(tmp_path, image, cont
     assert known(cache, image) == {}
     cache.keep([(image, stamp_of(image), FACTS)])
     if content:
-        assert len(cache.warnings) == 1 and f"--cache {file}: not used" in cache.warnings[0]
+        assert len(cache.warnings) == 1 and f"cache {file}: not used" in cache.warnings[0]
         assert file.read_bytes() == content
     else:
         assert known(cache, image) == {image: FACTS}
@@ -187,3 +187,25 @@ def test_the_cache_lies_where_the_user_keeps_such_things(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_cache() == tmp_path / ".cache" / "fed_plugin" / "data_check.sqlite"
+
+
+def write_line(cache, line):
+    with sqlite3.connect(cache.file) as connection:
+        connection.execute(f"UPDATE {cache_module._TABLE} SET facts = ?", (line,))
+    connection.close()
+
+
+def test_every_fact_survives_the_database(cache, image):
+    facts = Facts("ab", 2**64 - 1, "0f", 3, 4, ("palette", "16-bit"), "broken", False)
+    cache.keep([(image, stamp_of(image), facts)])
+    assert known(cache, image, decoded=False) == {image: facts}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "[]", "{}", '{"sha256": "ab", "more": 1}', "null", '{"sha256": "ab", "decoded": "no"}'],
+)
+def test_other_lines_than_facts_are_read_as_nothing(cache, image, line):
+    cache.keep([(image, stamp_of(image), FACTS)])
+    write_line(cache, line)
+    assert known(cache, image) == {} and cache.warnings == []

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -94,7 +97,7 @@ def test_ctrl_c_keeps_what_was_read(images, cache):
 def test_a_process_that_dies_costs_no_file(images, monkeypatch, caplog):
     """As in a shell's stdin, where nothing can be spawned."""
     alone = scan(images, workers=1)
-    monkeypatch.setattr(image_facts, "_leave_ctrl_c", _die)
+    monkeypatch.setattr(image_facts, "_follow_parent", _die)
     assert scan(images, workers=2) == alone
     assert "worker processes ended early" in caplog.text
 
@@ -115,3 +118,46 @@ def test_no_files_are_no_work():
 def test_no_worker_is_refused(workers):
     with pytest.raises(ValueError, match="expected 1 or more processes"):
         scan([], workers=workers)
+
+
+SLOW_CHECK = """
+import sys
+from fed_plugin.datasets import image_facts
+
+image_facts._CHUNK = 1
+if __name__ == "__main__":
+    paths = [sys.argv[1] + "/./" * number + "/0.jpg" for number in range(1000)]
+    image_facts.scan(paths, workers=2, progress=lambda *step: print(step, flush=True))
+"""
+
+
+def processes_of(group):
+    """Return the living processes of a process group."""
+    listed = subprocess.run(["ps", "-eo", "pid=,pgid=,stat="], capture_output=True, text=True)
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return [pid for pid, pgid, state in rows if int(pgid) == group and state[0] != "Z"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs ps and process groups")
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_a_killed_check(tmp_path, images, end):
+    script = tmp_path / "slow_check.py"
+    script.write_text(SLOW_CHECK)
+    parent = subprocess.Popen(
+        [sys.executable, script, os.path.dirname(images[0])],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        parent.stdout.readline()
+        assert len(processes_of(parent.pid)) >= 3
+        parent.send_signal(end)
+        assert parent.wait() == -end
+        patience = time.monotonic() + 30
+        while processes_of(parent.pid) and time.monotonic() < patience:
+            time.sleep(0.1)
+        assert processes_of(parent.pid) == []
+    finally:
+        for pid in processes_of(parent.pid):
+            os.kill(int(pid), signal.SIGKILL)
+        parent.stdout.close()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 
 from fed_plugin.datasets import fingerprints
 from fed_plugin.datasets.fingerprints import (
@@ -15,7 +15,6 @@ from fed_plugin.datasets.fingerprints import (
     NEAR_COLORS,
     color_distance,
     content_hash,
-    hamming,
     mean_colors,
     near_pairs,
     perceptual_hash,
@@ -31,6 +30,10 @@ def people(tmp_path_factory):
     for path in sorted((root / "bounding_box_train").glob("*.*")):
         first.setdefault(path.name.split("_")[0], path)
     return list(first.values())
+
+
+def hamming(first, second):
+    return (first ^ second).bit_count()
 
 
 def encoded(image, kind, **options):
@@ -161,8 +164,7 @@ def test_pairs_within_one_list_are_named_once_and_never_with_themselves():
     assert near_pairs([5, 9, 5, 2**63], max_distance=1).tolist() == [[0, 2]]
 
 
-def test_more_pairs_than_fit_at_once_are_all_found(monkeypatch):
-    monkeypatch.setattr(fingerprints, "_PAIRS", 10)
+def test_many_equal_hashes_make_every_pair():
     values = [7] * 9 + [8] * 5
     assert len(near_pairs(values, [7] * 4, 0)) == 36
     assert len(near_pairs(values, values, 4)) == 14 * 14
@@ -176,3 +178,21 @@ def test_pictures_without_contrast_are_near_to_nothing():
 def test_a_distance_out_of_range_is_refused(distance):
     with pytest.raises(ValueError, match=rf"max_distance={distance}: expected 0 to 63 bits"):
         near_pairs([1], [2], distance)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_of_exif_data_is_turned_as_pil_turns_it(people, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(people[0]) as image:
+        stored = encoded(image.convert("RGB"), "PNG", exif=exif)
+    upright = ImageOps.exif_transpose(stored)
+    assert perceptual_hash(stored) == perceptual_hash(upright)
+    assert mean_colors(stored) == mean_colors(upright)
+    assert (hamming(perceptual_hash(stored), perceptual_hash(people[0])) > NEAR) == (
+        orientation > 1
+    )
+
+
+def test_no_hash_has_no_pair():
+    assert near_pairs([]).shape == near_pairs([], [5]).shape == near_pairs([5], []).shape == (0, 2)

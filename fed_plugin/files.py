@@ -19,10 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, ClassVar, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
+Kind = TypeVar("Kind")
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)(?:@(?P<host>.*)-\w+)?\.part", re.DOTALL)
 """Name of an unfinished file. Versions before this one wrote no host and no random end."""
@@ -400,6 +402,121 @@ class FolderLock:
             self.label,
         )
         return self
+
+
+# Content of a declared type: a ``msgspec.Struct``, a dataclass, a list or dict of these.
+
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+
+
+def decode(source: str | os.PathLike[str] | bytes, kind: type[Kind], called: str) -> Kind:
+    """Read JSON as a declared type.
+
+    A type may explain a field by ``Annotated[int, msgspec.Meta(ge=0, description="a count")]``;
+    the message then asks for "a count".
+
+    Args:
+        source: path of a file, or the bytes themselves.
+        kind: type of the content.
+        called: name of such a file in messages, such as "a result".
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: the content is something else; the message names file and field.
+    """
+    where = "" if isinstance(source, bytes) else f"{source}: "
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    try:
+        return convert(msgspec.json.decode(data), kind)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        no_json = isinstance(error, msgspec.DecodeError | UnicodeDecodeError | RecursionError)
+        reason = f"no JSON ({error})" if no_json else error
+        raise ValueError(f"{where}not {called}: {reason}") from error
+
+
+def convert(content: Any, kind: type[Kind]) -> Kind:
+    """Return parsed JSON or YAML as a declared type.
+
+    Raises:
+        ValueError: the content is something else; the message names the field.
+    """
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(_reason(str(error), msgspec.inspect.type_info(kind), content)) from error
+
+
+def _reason(message: str, kind: Any, content: Any) -> str:
+    """Return msgspec's message as field, expected, got."""
+    text, _, place = message.partition(" - at `$")
+    path, expected = "", ""
+    for token in ("", *re.findall(r"\[[^\]]*\]|\.[^.\[`]+", place)):
+        kind, content = _below(kind, content, token)
+        if described := _description(kind):
+            path, expected, got = path + token, described, content
+            break
+        path += token
+    where = path.lstrip(".") + ": " if path else ""
+    key = re.fullmatch("Object (missing required|contains unknown) field `(.+)`", text)
+    if key and key[1] == "missing required":
+        return f"{where}expected the key {key[2]!r}, got {_listed(content)}"
+    if key:
+        return f"{where}expected no key {key[2]!r}, only {_listed(_fields(kind))}"
+    if expected:
+        return f"{where}expected {expected}, got {got!r:.60}"
+    if not text.startswith("Expected"):  # of a __post_init__
+        return where + text
+    text = re.sub(r", got `.*`", "", text).replace("Expected", "expected").replace(" | ", "` or `")
+    text = re.sub("`(.*?)`", lambda name: _WORDS.get(name[1], name[1]), text)
+    return f"{where}{text}, got {content!r:.60}"
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
+    return getattr(kind, "types", (kind,))
+
+
+def _below(kind: Any, content: Any, token: str) -> tuple[Any, Any]:
+    """Return type and content one step down; None where the message does not name the step."""
+    if not token:
+        return kind, content
+    name, known = token.strip(".[]"), None
+    for option in map(_plain, _options(kind)):
+        fields = {field.encode_name: field.type for field in _fields(option).values()}
+        items = getattr(option, "item_types", ())
+        known = known or fields.get(name) or getattr(option, "item_type", None)
+        known = known or getattr(option, "value_type", None) or next(iter(items), None)
+    with suppress(TypeError, KeyError, IndexError, ValueError):
+        return known, content[int(name) if token[0] == "[" else name]
+    return known, None
+
+
+def _plain(kind: Any) -> Any:
+    return kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    options = map(_plain, _options(kind))
+    return {field.encode_name: field for one in options for field in getattr(one, "fields", ())}
+
+
+def _description(kind: Any) -> str:
+    for option in _options(kind):
+        if isinstance(option, msgspec.inspect.Metadata) and option.extra_json_schema:
+            return str(option.extra_json_schema.get("description", ""))
+        if isinstance(option, msgspec.inspect.LiteralType):
+            return " or ".join(map(repr, option.values))
+    return ""
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(map(repr, names)) if names else "nothing"
 
 
 # Objects that are files of JSON: there whole or not at all, refused by name if not read.

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--out", required=True, metavar="FILE", help="file to write")
     parser.add_argument(
-        "--int8", action="store_true", help="int8 weights in linear layers; onnx and torchscript"
+        "--int8", action="store_true", help="int8 weights in linear layers; --format onnx alone"
     )
     parser.add_argument(
         "--dataset", metavar="NAME", help="registered name, to measure Rank-1 of file and model on"
@@ -58,20 +58,24 @@ def run(args: argparse.Namespace) -> None:
     config_file, cfg = read_chosen_config(args)
 
     from fed_plugin.fastreid_adapter import exporting
-    from fed_plugin.fastreid_adapter.extract import describe_test_set
+    from fed_plugin.fastreid_adapter.extract import describe_test_set, load_trained
 
     exporting.check_format(args.format, args.int8)
+    cfg = exporting.on_cpu(cfg)
+    trained = load_trained(cfg)
     described = None
-    if args.dataset:  # first, as a data set may be missing
+    if args.dataset:  # before the export, as the data set may be missing
         with ProgressLine(f"describing {args.dataset} with the model") as progress:
-            described = describe_test_set(cfg, args.dataset, progress)
+            described = describe_test_set(cfg, args.dataset, progress, trained)
     about = {
         "config": Path(config_file).name,
         "overrides": " ".join(map(str, args.overrides)),
     }
-    exported = exporting.export_model(cfg, args.format, target, about, int8=args.int8)
-    for precision, found in (("float32", exported.float32), ("int8", exported.int8)):
-        for one in found or ():
+    exported = exporting.export_model(
+        cfg, args.format, target, about, int8=args.int8, trained=trained
+    )
+    for precision, differences in (("float32", exported.float32), ("int8", exported.int8)):
+        for one in differences or ():
             print(
                 f"{precision}, {one.images} images in batches of 1, 3 and 8: greatest difference "
                 f"{one.greatest:.1e}, smallest cosine {one.cosine:.6f}"

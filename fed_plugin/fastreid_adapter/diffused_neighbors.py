@@ -63,7 +63,7 @@ def diffused_neighbors(cfg: Any, count: int) -> DiffusedNeighbors:
     model = _with_memory(cfg, len(photos))
     samples = _choose(first_training_images(cfg, _LOOKED_AT * count), count)
     head = model.heads
-    visibility, erased = head.erase(model.tokens(samples.views[:, 1]))
+    visibility, erased = head.erase(model.tokens(samples.views[:, 1].to(model.device)))
     memory, targets = head.memory("erased"), samples.targets.to(model.device)
     known = memory.nearest_identities(erased, targets, head.fdm.num_neighbors)
     weights = head.fdm.attention.weights(erased, memory.normalized(), known[0]).mean(dim=1)
@@ -80,7 +80,7 @@ def _with_memory(cfg: Any, num_classes: int) -> FED:
     cfg = cfg.clone()
     cfg.defrost()
     cfg.MODEL.HEADS.NUM_CLASSES = num_classes
-    model = load_trained(cfg)
+    model = load_trained(cfg).model
     if not isinstance(model, FED) or model.heads.fdm is None:
         raise ValueError(
             f"MODEL.META_ARCHITECTURE={cfg.MODEL.META_ARCHITECTURE}: diffuses no neighbours; "

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.fastreid_adapter.config_files import find_config, read_config
 from fed_plugin.fastreid_adapter.extract import describe_images, load_trained
 from fed_plugin.transforms.occluders import pixels_of
@@ -78,22 +77,6 @@ def checked_device(device: str | torch.device | None) -> torch.device:
 
 
 # What makes descriptors comparable: the weights, and the config's keys that decide them.
-
-
-def model_identity(cfg: Any) -> dict[str, str]:
-    """Return what decides a model's descriptors, as hashes.
-
-    Args:
-        cfg: config.
-
-    Returns:
-        ``weights_sha256``, empty without weights, and ``config_sha256``.
-    """
-    weights = cfg.MODEL.WEIGHTS
-    return {
-        "weights_sha256": content_hash(weights) if weights else "",
-        "config_sha256": hashlib.sha256(_deciding_keys(cfg).encode()).hexdigest(),
-    }
 
 
 def _deciding_keys(cfg: Any) -> str:
@@ -249,14 +232,14 @@ class Embedder:
             self.cfg.TEST.IMS_PER_BATCH if batch_size is None else batch_size
         )
         self.precision = precision
-        self.model = load_trained(self.cfg)
+        trained = load_trained(self.cfg)
+        self.model = trained.model
+        self.model_identity = {
+            "weights_sha256": trained.weights_sha256 or "",
+            "config_sha256": hashlib.sha256(_deciding_keys(self.cfg).encode()).hexdigest(),
+        }
         self.device = torch.device(self.model.device)  # the CPU, where there is no CUDA
         self._prepare = build_transforms(self.cfg, is_train=False)
-
-    @property
-    def model_identity(self) -> dict[str, str]:
-        """What decides the descriptors, as hashes: of the weights, and of the config's keys."""
-        return model_identity(self.cfg)
 
     def __call__(
         self,
@@ -297,7 +280,7 @@ class Embedder:
         if not said:
             said.append(self._describe([self._prepare(Image.new("RGB", (64, 128)))], keep=0))
         joined = {name: np.concatenate([part[name] for part in said]) for name in said[0]}
-        return Embeddings(joined["features"], joined.get("visibility"), failures)
+        return Embeddings(joined["descriptors"], joined.get("visibility"), failures)
 
     def _batches(self, photos: Iterator[Photo]) -> Iterator[list[Tensor | str]]:
         """Yield prepared images, or why there is none; the next batch is read meanwhile."""
@@ -335,11 +318,13 @@ class Embedder:
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
         ):
-            said = describe_images(self.model, stacked, self.cfg.TEST.FLIP.ENABLED)
-        said["features"] = F.normalize(said["features"].float())
+            outputs = describe_images(self.model, stacked, self.cfg.TEST.FLIP.ENABLED)
+        wanted = {"descriptors": F.normalize(outputs.descriptors.float())}
+        if outputs.visibility is not None:
+            wanted["visibility"] = outputs.visibility.float()
         rows = {}
-        for name in said.keys() & {"features", "visibility"}:
-            values = said[name].float().cpu().numpy()
+        for name, tensor in wanted.items():
+            values = tensor.cpu().numpy()
             if not np.isfinite(values).all():
                 raise ValueError(
                     f"MODEL.WEIGHTS={self.cfg.MODEL.WEIGHTS}: the model's {name} are not finite; "

@@ -1,10 +1,13 @@
-"""Descriptors of a data set, computed by the stock test loader and predictor.
+"""Descriptors of a data set, computed by the model, the test loader and the predictor of the host.
 
-Shape shorthand: ``N`` images (queries first), ``D`` numbers, ``P`` parts, ``C`` channels.
+Shape shorthand: ``N`` images (queries first), ``B`` images of a batch, ``D`` numbers, ``P`` parts,
+``C`` channels.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,41 +22,54 @@ from fastreid.utils.checkpoint import Checkpointer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.fastreid_adapter.config_files import read_config
-from fed_plugin.fastreid_adapter.meta_arch import FED
-from fed_plugin.fastreid_adapter.run_cards import describe_evaluation, evaluated_epoch
+from fed_plugin.fastreid_adapter.meta_arch import FED, EvaluationOutputs
+from fed_plugin.fastreid_adapter.run_cards import describe_evaluation, epoch_of_checkpoint
 from fed_plugin.retrieval.feature_dump import FeatureDump, unique_names
 from fed_plugin.retrieval.protocol_card import OFF
 
-# A model as a checkpoint left it, or an error: the host only logs weights that do not fit.
+logger = logging.getLogger(__name__)
+
+
+class _FileInMemory(io.BytesIO):
+    """Content of a file, under the name of the file."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(Path(path).read_bytes())
+        self._path = path
+
+    def __str__(self) -> str:
+        return self._path
 
 
 class FittingCheckpointer(Checkpointer):
-    """Load a checkpoint, and refuse one that leaves weights random which evaluation needs.
+    """Checkpointer that refuses a file without the weights that evaluation needs.
+
+    The host only logs weights that do not fit.
 
     Args:
-        model: to load into.
-        num_classes: rows of its classifiers, which evaluation does not need.
+        model: model to fill.
+        num_classes: rows of the model's classifiers, which evaluation does not need.
+
+    Attributes:
+        sha256: hash of the last file, None before any.
     """
 
     def __init__(self, model: nn.Module, num_classes: int) -> None:
         super().__init__(model)
         self.num_classes = num_classes
         self.path = ""
+        self.sha256: str | None = None
 
-    def load(self, path: str, checkpointables: Any = None) -> Any:
-        """Load the weights.
-
-        Raises:
-            ValueError: The file is of another model.
-        """
-        self.path = path
-        return super().load(path, checkpointables)
+    def _load_file(self, f: str) -> Any:
+        self.path = f
+        content = _FileInMemory(f)  # one read serves the hash and the weights
+        self.sha256 = hashlib.sha256(content.getbuffer()).hexdigest()
+        return super()._load_file(content)
 
     def _log_incompatible_keys(self, incompatible: Any) -> None:
         if isinstance(self.model, FED):
-            return  # it knows which of its weights evaluation needs, and has refused others
+            return  # FED has its own check, in load_state_dict
         shapes = [name for name, *_ in incompatible.incorrect_shapes]
         random = [name for name in (*incompatible.missing_keys, *shapes) if self._is_needed(name)]
         if random:
@@ -69,18 +85,32 @@ class FittingCheckpointer(Checkpointer):
         return not (classifier or name.endswith("num_batches_tracked"))
 
 
-def load_trained(cfg: Any) -> nn.Module:
-    """Build a config's model for evaluation and load ``MODEL.WEIGHTS``.
+@dataclass(frozen=True)
+class TrainedModel:
+    """Model in evaluation mode, with the origin of its weights.
+
+    Attributes:
+        model: of any config of the host.
+        epoch: epochs of training; None if not known.
+        epoch_choice: who chose the epoch, as on a protocol card; None if not known.
+        weights_sha256: hash of the checkpoint; None for random weights.
+    """
+
+    model: nn.Module
+    epoch: int | None = None
+    epoch_choice: str | None = None
+    weights_sha256: str | None = None
+
+
+def load_trained(cfg: Any) -> TrainedModel:
+    """Build the model of a config for evaluation and read ``MODEL.WEIGHTS`` once.
 
     Args:
-        cfg: config; empty ``MODEL.WEIGHTS`` leaves random weights, drawn from ``SEED`` if that is
-            0 or more.
-
-    Returns:
-        The model, in evaluation mode.
+        cfg: config; empty ``MODEL.WEIGHTS`` leaves random weights, drawn from ``SEED`` if ``SEED``
+            is 0 or more.
 
     Raises:
-        ValueError: The checkpoint is of another model.
+        ValueError: the checkpoint is of another model.
     """
     unloaded = cfg.clone()
     unloaded.defrost()
@@ -88,35 +118,27 @@ def load_trained(cfg: Any) -> nn.Module:
     if cfg.get("SEED", -1) >= 0:
         torch.manual_seed(cfg.SEED)
     model = DefaultPredictor(unloaded).model
-    if cfg.MODEL.WEIGHTS:
-        FittingCheckpointer(model, cfg.MODEL.HEADS.NUM_CLASSES).load(cfg.MODEL.WEIGHTS)
-    return model
-
-
-__all__ = [
-    "Description",
-    "checked_descriptors",
-    "describe_images",
-    "describe_test_set",
-    "read_config",
-]
+    path = cfg.MODEL.WEIGHTS
+    if not path:
+        return TrainedModel(model)
+    checkpointer = FittingCheckpointer(model, cfg.MODEL.HEADS.NUM_CLASSES)
+    where = epoch_of_checkpoint(path, checkpointer.load(path))
+    return TrainedModel(model, where.epoch, where.choice, checkpointer.sha256)
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a model says of a data set's test images.
+    """Descriptors of the test images of a data set, with labels.
 
     Attributes:
         features: (N, D) float32.
-        visibility: (N, P) in [0, 1]; None for a model that does not estimate it.
+        visibility: (N, P) in [0, 1]; None for a model without an OEM.
         pids: (N,) identities.
         camids: (N,) cameras.
         paths: N files.
-        num_query: how many of them are queries; they come first.
+        num_query: number of queries; queries come first.
         num_parameters: parameters of the model.
-        part_features: (N, P, C) pooled parts, nothing erased; None for a model without parts.
-        epoch: epochs of training behind the weights; None if not known.
-        epoch_choice: who chose it, as on a protocol card; None if not known.
+        part_features: (N, P, C) pooled parts, not erased; None for a model without parts.
     """
 
     features: NDArray[np.float32]
@@ -127,17 +149,15 @@ class Description:
     num_query: int
     num_parameters: int
     part_features: NDArray[np.float32] | None = None
-    epoch: int | None = None
-    epoch_choice: str | None = None
 
     def to_dump(self, about: Mapping[str, Any]) -> FeatureDump:
-        """Return it as a feature dump.
+        """Return a feature dump of the same images.
 
         Args:
-            about: where the features come from.
+            about: origin of the features.
 
         Raises:
-            ValueError: The test set has an empty split, or a feature is not finite.
+            ValueError: the test set has an empty split, or a feature is not finite.
         """
         queries, gallery = self.paths[: self.num_query], self.paths[self.num_query :]
         return FeatureDump(
@@ -154,104 +174,90 @@ class Description:
 
 @torch.no_grad()
 def describe_test_set(
-    cfg: Any, dataset_name: str, progress: Callable[[int, int], None] | None = None
+    cfg: Any,
+    dataset_name: str,
+    progress: Callable[[int, int], None] | None = None,
+    trained: TrainedModel | None = None,
 ) -> Description:
     """Describe every query and gallery image of a registered data set.
 
-    With ``TEST.FLIP.ENABLED`` everything is the mean of an image's and its mirror image's, as in
-    the stock evaluation.
-
     Args:
-        cfg: config; ``MODEL.WEIGHTS`` names the checkpoint, empty leaves random weights.
+        cfg: config; with ``TEST.FLIP.ENABLED`` every number is the mean of an image's and of the
+            mirror image's, as in the stock evaluation.
         dataset_name: name in the host's ``DATASET_REGISTRY``.
         progress: called with images done and images in all, after each batch.
+        trained: model of the config; None loads the model.
 
     Raises:
-        ValueError: The checkpoint is of another model, or the model yields no descriptors.
+        ValueError: the checkpoint is of another model, or the model yields no descriptors.
     """
     loader, num_query = build_reid_test_loader(cfg, dataset_name=dataset_name)
-    model = load_trained(cfg)
-    epoch = evaluated_epoch(cfg, model)
+    model = (trained or load_trained(cfg)).model
     total = len(loader.dataset)
-    said: dict[str, NDArray[np.float32]] = {}
+    arrays: dict[str, NDArray[np.float32]] = {}
     labels: dict[str, list[Any]] = {"targets": [], "camids": [], "img_paths": []}
     for batch in loader:
         done = len(labels["img_paths"])
-        for name, tensor in describe_images(model, batch["images"], cfg.TEST.FLIP.ENABLED).items():
-            whole = said.setdefault(name, np.empty((total, *tensor.shape[1:]), np.float32))
-            whole[done : done + len(tensor)] = tensor.float().cpu().numpy()
+        outputs = describe_images(model, batch["images"], cfg.TEST.FLIP.ENABLED)
+        for name, tensor in outputs._asdict().items():
+            if tensor is not None:
+                whole = arrays.setdefault(name, np.empty((total, *tensor.shape[1:]), np.float32))
+                whole[done : done + len(tensor)] = tensor.float().cpu().numpy()
         for name, values in labels.items():
             values.extend(batch[name].tolist() if torch.is_tensor(batch[name]) else batch[name])
         if progress is not None:
             progress(len(labels["img_paths"]), total)
     return Description(
-        features=said["features"],
-        visibility=said.get("visibility"),
+        features=arrays["descriptors"],
+        visibility=arrays.get("visibility"),
         pids=np.array(labels["targets"], dtype=np.int64),
         camids=np.array(labels["camids"], dtype=np.int64),
         paths=tuple(labels["img_paths"]),
         num_query=num_query,
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
-        part_features=said.get("part_features"),
-        epoch=epoch.epoch,
-        epoch_choice=epoch.choice,
+        part_features=arrays.get("part_features"),
     )
 
 
-def describe_images(model: nn.Module, images: Tensor, flip: bool) -> dict[str, Tensor]:
-    """Return what a model says of images, and of their mirror images if ``flip``, in the mean.
+def describe_images(model: nn.Module, images: Tensor, flip: bool) -> EvaluationOutputs:
+    """Describe images with a model of any config.
 
     Args:
-        model: of any config, in evaluation mode.
-        images: (B, 3, H, W) float in [0, 255]; not written to.
-        flip: whether mirror images count.
-
-    Returns:
-        ``features`` (B, D); FED's also ``part_features`` (B, P, C) and, with OEM, ``visibility``
-        (B, P).
+        model: in evaluation mode.
+        images: (B, 3, H, W) float in [0, 255]; not modified.
+        flip: whether to return the mean of the images and of their mirror images.
 
     Raises:
-        ValueError: The model yields no descriptors.
+        ValueError: the model yields no descriptors.
     """
-    said = _describe_once(model, images)
+    outputs = _describe_once(model, images)
     if not flip:
-        return said
+        return outputs
     mirrored = _describe_once(model, images.flip(dims=[3]))
-    return {name: (said[name] + mirrored[name]) / 2 for name in said}
+    pairs = zip(outputs, mirrored, strict=True)
+    return EvaluationOutputs(*(None if one is None else (one + other) / 2 for one, other in pairs))
 
 
-def _describe_once(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    images = images.clone().to(model.device)  # stock models write into what they get
+def _describe_once(model: nn.Module, images: Tensor) -> EvaluationOutputs:
+    images = images.clone().to(model.device)  # stock models write into their input
     if isinstance(model, FED):
-        parts: list[Tensor] = []
-        hook = model.heads.oem.register_forward_hook(lambda _, inputs, __: parts.append(inputs[0]))
-        try:
-            features, visibility = model.describe(images)
-        finally:
-            hook.remove()
-        said = {"features": features, "part_features": parts[0]}
-        return said if visibility is None else {**said, "visibility": visibility}
-    return {"features": checked_descriptors(model, model({"images": images}))}
+        return model.describe(images)
+    return EvaluationOutputs(checked_descriptors(model, model({"images": images})))
 
 
-def checked_descriptors(model: nn.Module, answer: Any) -> Tensor:
-    """Return what a model answers in evaluation, (B, D), or refuse it.
+def checked_descriptors(model: nn.Module, outputs: Any) -> Tensor:
+    """Return the outputs of a model in evaluation if they are descriptors (B, D).
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the outputs are something else.
     """
-    if not torch.is_tensor(answer) or answer.ndim != 2:
+    if not torch.is_tensor(outputs) or outputs.ndim != 2:
         raise ValueError(
             f"MODEL.META_ARCHITECTURE={type(model).__name__}: yields "
-            f"{getattr(answer, 'shape', type(answer).__name__)} in evaluation, expected one "
+            f"{getattr(outputs, 'shape', type(outputs).__name__)} in evaluation, expected one "
             "descriptor per image (B, D)"
         )
-    return answer
-
-
-# A feature dump of a data set by a config's model, with a protocol card in it.
-
-logger = logging.getLogger(__name__)
+    return outputs
 
 
 def dump_test_set(
@@ -260,35 +266,38 @@ def dump_test_set(
     about: dict[str, Any],
     progress: Callable[[int, int], None] | None = None,
 ) -> FeatureDump:
-    """Describe a data set's queries and gallery with a config's model, and say how.
+    """Describe a data set with the model of a config; return a dump with a protocol card.
 
     Args:
-        cfg: config; ``MODEL.WEIGHTS`` names the checkpoint, empty takes random weights.
+        cfg: config; empty ``MODEL.WEIGHTS`` takes random weights.
         dataset_name: name in the host's ``DATASET_REGISTRY``.
-        about: what else to say, such as ``method`` and ``config``.
+        about: further entries of the dump, such as ``method`` and ``config``.
         progress: called with images done and images in all.
 
     Raises:
-        ValueError: As :func:`describe_test_set` and ``FeatureDump``.
+        ValueError: as :func:`describe_test_set` and ``FeatureDump``.
     """
     if cfg.TEST.RERANK.ENABLED or cfg.TEST.AQE.ENABLED:
         logger.warning(
             "TEST.RERANK or TEST.AQE is on: a dump holds descriptors, which are ranked as they are"
         )
-    description = describe_test_set(cfg, dataset_name, progress)
-    weights = cfg.MODEL.WEIGHTS
+    trained = load_trained(cfg)
+    description = describe_test_set(cfg, dataset_name, progress, trained)
+    labels = (description.pids.tolist(), description.camids.tolist())
+    items = list(zip(description.paths, *labels, strict=True))
     card = describe_evaluation(
         cfg,
         dataset_name,
-        *_items(description),
+        items[: description.num_query],
+        items[description.num_query :],
         rerank=OFF,
         query_expansion=OFF,
-        **known_of_weights(cfg, description.epoch, description.epoch_choice),
+        **fields_of_training(cfg, trained),
     )
     return description.to_dump(
         {
             "dataset": card.dataset,
-            "weights_sha256": content_hash(weights) if weights else None,
+            "weights_sha256": trained.weights_sha256,
             "seed": card.seed,
             "epoch": card.epoch,
             "distance": card.distance,
@@ -299,51 +308,38 @@ def dump_test_set(
     )
 
 
-def known_of_weights(cfg: Any, epoch: int | None, epoch_choice: str | None) -> dict[str, Any]:
-    """Return the fields of a card that follow from where a model's weights come from.
+def fields_of_training(cfg: Any, trained: TrainedModel) -> dict[str, Any]:
+    """Return the fields of a protocol card that follow from the origin of the weights.
 
     Args:
-        cfg: config; empty ``MODEL.WEIGHTS`` took random weights, which learnt from nothing.
-        epoch: of the checkpoint, None if not known.
-        epoch_choice: who chose it, as on a card.
+        cfg: config of the model; empty ``MODEL.WEIGHTS`` means random weights without training.
+        trained: model of the config.
     """
     weights = cfg.MODEL.WEIGHTS
     seed = seed_of_training(weights) if weights else cfg.get("SEED", -1)
-    known = {"epoch": epoch, "epoch_choice": epoch_choice}
+    known = {"epoch": trained.epoch, "epoch_choice": trained.epoch_choice}
     if not weights:
         known = {"epoch": 0, **dict.fromkeys(("training_sets", "supervision", "combineall"))}
     return {"seed": None if seed is None or seed < 0 else seed, **known}
 
 
 def seed_of_training(weights: str) -> int | None:
-    """Return the ``SEED`` of the run that left a checkpoint, by the ``config.yaml`` beside it."""
+    """Return ``SEED`` of the ``config.yaml`` beside a checkpoint, None if there is none."""
     file = Path(weights).with_name("config.yaml")
     if not file.is_file():
         return None
     try:
         return int(read_config(str(file), []).get("SEED", -1))
     except (KeyError, ValueError, AssertionError) as error:
-        logger.warning("%s: does not say the seed (%s)", file, error)
+        logger.warning("%s: the seed of the training cannot be read (%s)", file, error)
         return None
-
-
-def _items(description: Description) -> tuple[list[Any], list[Any]]:
-    items = list(
-        zip(
-            description.paths,
-            description.pids.tolist(),
-            description.camids.tolist(),
-            strict=True,
-        )
-    )
-    return items[: description.num_query], items[description.num_query :]
 
 
 def only_test_set(names: tuple[str, ...]) -> str:
     """Return the name in ``DATASETS.TESTS``.
 
     Raises:
-        ValueError: there are several, or none.
+        ValueError: ``DATASETS.TESTS`` has several names, or none.
     """
     if len(names) != 1:
         raise ValueError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -104,6 +104,17 @@ def check_loaded(result: Any, estimates_visibility: bool) -> None:
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 
 
+class EvaluationOutputs(NamedTuple):
+    """What a model computes from images in evaluation; float32 for FED."""
+
+    descriptors: Tensor
+    """(B, D)."""
+    visibility: Tensor | None = None
+    """(B, P) in [0, 1], 1 = visible; None without an OEM."""
+    part_features: Tensor | None = None
+    """(B, P, C) pooled parts, not erased; None for a model without parts."""
+
+
 @META_ARCH_REGISTRY.register()
 class FED(nn.Module):
     """Feature Erasing and Diffusion Network.
@@ -190,17 +201,16 @@ class FED(nn.Module):
         if self.training:
             return self._training_step(batched_inputs)
         images = batched_inputs if torch.is_tensor(batched_inputs) else batched_inputs["images"]
-        return self.describe(images)[0]
+        return self.describe(images.to(self.device)).descriptors
 
-    def describe(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Compute the descriptor and the visibility of whole images, in evaluation mode.
+    def describe(self, images: Tensor) -> EvaluationOutputs:
+        """Compute descriptors, visibility and part features of whole images, in evaluation mode.
 
         Args:
-            images: (B, 3, H, W) float in [0, 255].
+            images: (B, 3, H, W) float in [0, 255], on the model's device.
 
         Returns:
-            Descriptors (B, D), of unit length if the config says so, and visibility (B, P), None
-            without OEM.
+            Outputs whose descriptors have unit length if the model was built so.
 
         Raises:
             ValueError: images of another shape.
@@ -208,11 +218,13 @@ class FED(nn.Module):
         if images.ndim != 4:
             raise ValueError(f"images are {tuple(images.shape)}, expected (B, 3, H, W) to evaluate")
         with self._autocast():
-            visibility, descriptors = self.heads.erase(self.tokens(images))
+            parts = self.heads.part_features(self.tokens(images))
+            visibility, descriptors = self.heads.erase_parts(parts)
         descriptors = descriptors.float()  # (B, D)
         if self.normalize_output:
             descriptors = F.normalize(descriptors)
-        return descriptors, visibility.float() if self.heads.estimates_visibility else None
+        seen = visibility.float() if self.heads.estimates_visibility else None
+        return EvaluationOutputs(descriptors, seen, parts.float())
 
     def _training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         images = batch["images"].to(self.device)
@@ -246,7 +258,7 @@ class FED(nn.Module):
 
     def tokens(self, images: Tensor) -> Tensor:
         """Normalise images (B, 3, H, W) out of place and encode them -> (B, 1 + L, C)."""
-        return self.backbone((images.to(self.device) - self.pixel_mean) / self.pixel_std)
+        return self.backbone((images - self.pixel_mean) / self.pixel_std)
 
     @property
     def num_classes(self) -> int:

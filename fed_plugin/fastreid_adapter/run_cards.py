@@ -228,8 +228,11 @@ def _of_checkpoint(path: str, model: Any) -> EvaluatedEpoch:
     except (OSError, ValueError) as error:
         logger.warning("MODEL.WEIGHTS=%s: the card will not name its epoch: %s", path, error)
         return unknown
-    if not holds(model, content["model"]):
-        return unknown
+    return epoch_of_checkpoint(path, content) if holds(model, content["model"]) else unknown
+
+
+def epoch_of_checkpoint(path: str, content: Mapping[str, Any]) -> EvaluatedEpoch:
+    """Return which epoch a checkpoint is of, by its content and its name."""
     index = content.get("epoch")
     stem = os.path.splitext(os.path.basename(path))[0]
     return EvaluatedEpoch(None if index is None else int(index) + 1, _CHOICES.get(stem), stem)

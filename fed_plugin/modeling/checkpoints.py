@@ -38,11 +38,11 @@ _NUMBER_MODULES = {"numpy", "numpy.dtypes", "numpy.core.multiarray", "numpy._cor
 _NUMBER_NAMES = {"_reconstruct", "scalar", "ndarray", "dtype"}
 
 
-def read_weights(path: str | os.PathLike[str], numbers: Any = ()) -> Any:
+def read_weights(path: str | os.PathLike[str] | io.IOBase, numbers: Any = ()) -> Any:
     """Read a checkpoint, or the tensors of a ``.safetensors`` file.
 
     Args:
-        path: of the file.
+        path: of the file; or an open binary file, which ``str`` turns into a path.
         numbers: further names that a checkpoint may mention, as
             ``torch.serialization.safe_globals`` takes them.
 
@@ -54,9 +54,10 @@ def read_weights(path: str | os.PathLike[str], numbers: Any = ()) -> Any:
         ValueError: it is something else, or needs code to run; the message is a reason without the
             file's name.
     """
-    os.stat(path)
+    if not isinstance(path, io.IOBase):
+        os.stat(path)
     try:
-        if os.fspath(path).endswith(SAFETENSORS):
+        if str(path).endswith(SAFETENSORS):
             return _read_safetensors(path)
         return _read_checkpoint(path, numbers)
     except (FileNotFoundError, IsADirectoryError, PermissionError):
@@ -73,19 +74,20 @@ def unwrapped(content: Any) -> Any:
     return content
 
 
-def _read_safetensors(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
+def _read_safetensors(path: Any) -> dict[str, torch.Tensor]:
     try:
-        from safetensors.torch import load_file
+        from safetensors.torch import load, load_file
     except ImportError as error:
         raise ValueError(
             "reading safetensors needs a package of that name; try "
             "`pip install fed_plugin[safetensors]`"
         ) from error
-    tensors: dict[str, torch.Tensor] = load_file(path)
+    is_open = isinstance(path, io.IOBase)
+    tensors: dict[str, torch.Tensor] = load(path.read()) if is_open else load_file(path)
     return tensors
 
 
-def _read_checkpoint(path: str | os.PathLike[str], numbers: Any) -> Any:
+def _read_checkpoint(path: Any, numbers: Any) -> Any:
     # NOTE: torch < 2.6 executes what it loads unless it is told not to; before 2.5 it could not be
     # told which numbers of NumPy to let in, so that names are looked up here
     allow = getattr(torch.serialization, "safe_globals", None)

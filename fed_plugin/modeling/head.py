@@ -165,7 +165,10 @@ class FEDHead(nn.Module):
 
     def erase(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``visibility`` (B, P) and the descriptor ``z`` (B, D) of one view."""
-        parts = self.part_features(tokens)
+        return self.erase_parts(self.part_features(tokens))
+
+    def erase_parts(self, parts: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``visibility`` (B, P) and the descriptor ``z`` (B, D) of parts (B, P, C)."""
         visibility, erased = self.oem(parts)
         if self.erasure == "after_norm":
             normed = self.bottleneck(parts.flatten(1)).reshape(parts.shape)

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fed_plugin.fastreid_adapter.extract import checked_descriptors, known_of_weights, load_trained
+from fed_plugin.fastreid_adapter.extract import describe_images, fields_of_training, load_trained
 from fed_plugin.fastreid_adapter.loaders import load_images, query_and_gallery
-from fed_plugin.fastreid_adapter.run_cards import describe_evaluation, evaluated_epoch
+from fed_plugin.fastreid_adapter.run_cards import describe_evaluation
 from fed_plugin.retrieval.evaluation import DISTANCES
 from fed_plugin.retrieval.feature_dump import unique_names
 from fed_plugin.retrieval.protocol_card import OFF
@@ -180,10 +180,9 @@ def measure_robustness(
         raise ValueError(f"TEST.METRIC={cfg.TEST.METRIC!r}: expected {' or '.join(DISTANCES)}")
     plan = plan_queries(cfg, dataset_name, settings)
     chosen, conditions = plan.chosen, settings.conditions
-    model = load_trained(cfg)
-    epoch = evaluated_epoch(cfg, model)
+    trained = load_trained(cfg)
     total = len(chosen.gallery) + len(plan.names) * (1 + len(conditions))
-    describe = _Describer(cfg, model, total, progress)
+    describe = _Describer(cfg, trained.model, total, progress)
     store, features = PixelStore(plan), []
     for batch in load_images(cfg, chosen.gallery):
         store.keep(batch)
@@ -203,7 +202,7 @@ def measure_robustness(
         chosen.gallery,
         rerank=OFF,
         query_expansion=OFF,
-        **known_of_weights(cfg, epoch.epoch, epoch.choice),
+        **fields_of_training(cfg, trained),
     ).to_json()
     return summarize_rankings(
         plan.names,
@@ -214,7 +213,7 @@ def measure_robustness(
         queries=chosen.rule,
         seed=settings.seed,
         occluders=occluders,
-        settings=settings.as_json(cfg.MODEL.WEIGHTS),
+        settings=settings.as_json(trained.weights_sha256),
         card={**card, "dataset": _card_name(card["dataset"], settings, occluders)},
     )
 
@@ -229,9 +228,7 @@ class _Describer:
 
     def __call__(self, images: Tensor) -> NDArray[np.float32]:
         """Describe (B, 3, H, W) images in [0, 255]; return (B, D)."""
-        features = self._describe(images)
-        if self.flip:
-            features = (features + self._describe(images.flip(dims=[3]))) / 2
+        features = describe_images(self.model, images, self.flip).descriptors
         self.done += len(images)
         if self.progress is not None:
             self.progress(self.done, self.total)
@@ -247,10 +244,6 @@ class _Describer:
             pixels = queries.cover(kind, side, share, rows)
             features.append(self(torch.from_numpy(pixels).permute(0, 3, 1, 2).float()))
         return np.concatenate(features)
-
-    def _describe(self, images: Tensor) -> Tensor:
-        images = images.clone().to(self.model.device)  # stock models write into their input
-        return checked_descriptors(self.model, self.model({"images": images}))
 
 
 def _rank(distances: NDArray[np.float32], chosen: WholeQueries) -> RankingResult:

@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.splits import Item
 from fed_plugin.robustness.curve import Condition
@@ -438,18 +437,18 @@ class RobustnessSettings:
         words = {OBJECTS: crops, PEOPLE: "gallery images of other identities"}
         return {kind: words[kind] for kind in self.kinds}
 
-    def as_json(self, weights: str) -> dict[str, Any]:
+    def as_json(self, weights_sha256: str | None) -> dict[str, Any]:
         """Return the settings of a measurement as JSON; equal settings give an equal curve.
 
         Args:
-            weights: checkpoint of the model, empty for random weights.
+            weights_sha256: hash of the model's checkpoint, None for random weights.
         """
         return {
             **asdict(self),
             "visible_shares": list(self.visible_shares),
             "kinds": list(self.kinds),
             "occluders": self.describe_occluders(self.load_occluders()),
-            "weights_sha256": content_hash(weights) if weights else None,
+            "weights_sha256": weights_sha256,
         }
 
 

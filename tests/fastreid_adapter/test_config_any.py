@@ -204,9 +204,10 @@ def test_any_valid_config_builds_and_takes_a_step(on_synthocc, keys, count, seed
     assert {name for name in still if not without_gradient(cfg, name)} == set()
     assert all(torch.isfinite(tensor).all() for tensor in model.state_dict().values())
     with torch.no_grad():
-        descriptors, visibility = model.eval().describe(images[:, 1])
+        descriptors, visibility, parts = model.eval().describe(images[:, 1])
     assert descriptors.shape == (count, fed.NUM_PARTS * fed.VIT.EMBED_DIM)
     assert torch.isfinite(descriptors).all() and (visibility is None) != fed.OEM.ENABLED
+    assert parts.shape == (count, fed.NUM_PARTS, fed.VIT.EMBED_DIM)
     if fed.NORMALIZE_OUTPUT:
         torch.testing.assert_close(descriptors.norm(dim=1), torch.ones(count))
 

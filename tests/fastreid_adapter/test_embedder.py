@@ -154,7 +154,9 @@ def test_numbers_that_are_not_finite_are_no_descriptors(trained, photos):
     torch.save(content, weights)
     embed = Embedder(config, weights, device)
     for skip in (False, True):
-        with pytest.raises(ValueError, match=r"model_final\.pth: the model's features are not fin"):
+        with pytest.raises(
+            ValueError, match=r"model_final\.pth: the model's descriptors are not fin"
+        ):
             embed(photos, skip_errors=skip)
 
 

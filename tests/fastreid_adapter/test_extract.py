@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import torch
 from fastreid.engine import DefaultTrainer
 from fastreid.utils.checkpoint import Checkpointer
 
+from fed_plugin.cli import main
+from fed_plugin.fastreid_adapter.embedder import Embedder
 from fed_plugin.fastreid_adapter.extract import dump_test_set
 from fed_plugin.retrieval.card_files import card_of_dump
 from fed_plugin.retrieval.evaluation import evaluate_dump
@@ -40,6 +44,54 @@ def save_weights(tmp_path):
         return cfg
 
     return save
+
+
+@pytest.fixture(scope="module")
+def opened():
+    """Files that this process opens, while the list is in the set ``listening``."""
+    files, listening = [], []
+
+    def note(event, arguments):
+        if listening and event == "open" and isinstance(arguments[0], str):
+            files.append(os.path.realpath(arguments[0]))
+
+    sys.addaudithook(note)  # cannot be removed, so that it is switched off at the end
+    listening.append(True)
+    yield files
+    listening.clear()
+
+
+@pytest.mark.parametrize("command", ["dump", "export", "embedder", "robustness"])
+def test_a_command_reads_a_checkpoint_once(
+    tiny_cfg, on_synthocc, save_weights, tmp_path, opened, command
+):
+    cfg = save_weights(tiny_cfg())
+    weights = cfg.MODEL.WEIGHTS
+    config = tmp_path / "config.yml"
+    config.write_text(cfg.dump())
+    words = ["--config-file", str(config), "--dataset", "SynthOcc"]
+    from_file = ["--weights", weights, "-o", str(tmp_path / "out.npz")]
+    opened.clear()
+    if command == "dump":
+        assert main(["dump", *words, *from_file]) == 0
+    elif command == "export":
+        assert main(["export", *words, *from_file, "--format", "torchscript"]) == 0
+    elif command == "embedder":
+        embedder = Embedder(config, weights, "cpu")
+        hashes = [embedder.model_identity["weights_sha256"] for _ in range(2)]
+        assert hashes == [sha256(Path(weights).read_bytes()).hexdigest()] * 2
+        opened.remove(os.path.realpath(weights))  # the line above
+    else:
+        out = str(tmp_path / "curve.json")
+        few = ["--visible", "0.5", "--kinds", "objects", "--queries", "4", "--out", out]
+        assert main(["robustness", *words, *few, "MODEL.WEIGHTS", weights]) == 0
+    assert opened.count(os.path.realpath(weights)) == 1
+
+
+def test_parts_are_described_without_a_hook(tiny_cfg, on_synthocc, save_weights, monkeypatch):
+    cfg = save_weights(tiny_cfg())
+    monkeypatch.delattr(torch.nn.Module, "register_forward_hook")
+    assert dump_test_set(cfg, "SynthOcc", {}).part_features.shape == (28, 4, 32)
 
 
 @pytest.mark.parametrize("flip", [False, True])

@@ -57,8 +57,9 @@ def test_an_ablation_trains_and_says_what_it_still_knows(make_model, batch, left
     model = make_model(f"MODEL.FED.{left_out}.ENABLED", False).train()
     assert len(model(batch)) == len(LOSSES) - 2
     with torch.no_grad():
-        descriptors, visibility = model.eval().describe(batch["images"][:, 0])
+        descriptors, visibility, parts = model.eval().describe(batch["images"][:, 0])
     assert descriptors.ndim == 2 and (visibility is None) == (left_out == "OEM")
+    assert parts.shape == (4, 4, 32)
 
 
 @pytest.mark.parametrize("bare", [True, False])

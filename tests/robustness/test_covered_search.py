@@ -67,7 +67,7 @@ def test_a_level_is_what_a_slow_evaluation_of_pasted_pixels_finds(
     settings = RobustnessSettings((0.5,), ("objects",), queries=10, occluders=grey_folder)
     curve = measure_robustness(cfg, "SynthOcc", settings, "mine")
     chosen = plan_queries(cfg, "SynthOcc", settings).chosen
-    model, pipeline = load_trained(cfg), build_transforms(cfg, is_train=False)
+    model, pipeline = load_trained(cfg).model, build_transforms(cfg, is_train=False)
 
     def describe(items, paste):
         features = []

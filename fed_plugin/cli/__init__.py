@@ -87,7 +87,8 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "data synth": Command("cli.data", "draw SynthOcc: people, whole and occluded", "synth"),
     "data occluders": Command(
-        "cli.occluders", "build, check and preview sets of obstacles for INPUT.NPO.OCCLUDERS"
+        "cli.occluder_commands",
+        "build, check and preview sets of obstacles for INPUT.NPO.OCCLUDERS",
     ),
     "data build-occluded-duke": Command(
         "cli.data", "make Occluded_Duke from your copy of DukeMTMC-reID", "build_occluded_duke"

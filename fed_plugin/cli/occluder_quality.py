@@ -1,4 +1,7 @@
-"""How much an occluder set teaches the OEM: placements drawn, targets counted."""
+"""Quality of an occluder set: the supervision that it gives the OEM, and its leaks.
+
+The module joins `transforms`, `modeling` and `datasets`, which do not import each other.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from typing import Any
 
 from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.listing import printable
-from fed_plugin.datasets.occluder_sets import Crop, alike, look_of
+from fed_plugin.datasets.occluder_sets import Crop, LeftOut, alike, look_of, no_progress
 from fed_plugin.datasets.splits import Item
 
 DRAWS = 2000
 _BATCH = 100
-_BASE = 127.5  # no whole grey level: whatever is pasted differs from it
+_BASE = 127.5  # no whole grey level: every pasted pixel differs from it
 
 
 def measure_supervision(
@@ -26,27 +29,27 @@ def measure_supervision(
     seed: int = 0,
     alpha: bool = False,
 ) -> dict[str, Any]:
-    """Place crops by the reference's rules and count what the visibility targets say.
+    """Place crops by the reference's rules and count the parts that the targets mark.
 
-    Every covered pixel counts alike, where the rule "reference" weighs it by how unlike the person
-    it is; on drawn people that moves under two images of a hundred between one part and two.
+    Every covered pixel counts alike. The rule "reference" weighs a pixel by its difference from the
+    person; on drawn people the weights move under two images of a hundred between one part and two.
 
     Args:
         folder: a set, or any folder of crops.
-        draws: placements, at least 1.
+        draws: number of placements, at least 1.
         size: (height, width) of a training image.
-        num_parts: stripes.
-        seed: of the placements.
+        num_parts: number of stripes.
+        seed: seed of the placements.
         alpha: whether transparency is kept (INPUT.NPO.ALPHA).
 
     Returns:
-        Ready for JSON: the arguments, then for "all", "tall" (h/w > 2) and "wide" crops the number
+        The arguments, ready for JSON, and for "all", "tall" (h/w > 2) and "wide" crops the number
         of draws, ``informative`` (share whose target by the rule "reference" is not all ones),
         ``marked_parts`` (share of draws with 0, 1, .. P parts marked as covered) and ``hidden``
         (mean covered share of a part, from the rule "coverage").
 
     Raises:
-        ValueError: fewer than one draw, or parts that do not divide the height.
+        ValueError: ``draws`` is below 1, or the parts do not divide the height.
     """
     import torch
 
@@ -68,7 +71,7 @@ def measure_supervision(
             else (paste(base, occluders, place) != base).any(dim=0)
             for place in places
         ]
-        views = torch.stack(covered).unsqueeze(1).float()  # (B, 1, H, W): a colour is enough
+        views = torch.stack(covered).unsqueeze(1).float()  # (B, 1, H, W): one colour is enough
         blank = torch.zeros_like(views)
         target = visibility_target(blank, views, num_parts, "reference")
         marked.append((target < 1).sum(dim=1))
@@ -82,10 +85,10 @@ def measure_supervision(
 
 
 def check_words(draws: int, size: tuple[int, int], num_parts: int = 4) -> None:
-    """Refuse what cannot be measured, before any long work.
+    """Refuse numbers without a measurement, before any long work.
 
     Raises:
-        ValueError: fewer than one draw, or parts that do not divide the height.
+        ValueError: ``draws`` is below 1, or the parts do not divide the height.
     """
     height, width = size
     if draws < 1 or num_parts < 1 or height % num_parts or min(size) < 4:
@@ -108,31 +111,32 @@ def _summary(parts: Any, shares: Any, num_parts: int) -> dict[str, Any]:
     }
 
 
-def say_supervision(found: Mapping[str, Any], tall: int, count: int) -> list[str]:
-    """Put a measurement into sentences.
+def supervision_sentences(measured: Mapping[str, Any], tall: int, count: int) -> list[str]:
+    """Return a measurement in sentences.
 
     Args:
-        found: what ``measure_supervision`` returned.
-        tall: crops of the set with h/w > 2.
-        count: crops of the set.
+        measured: result of `measure_supervision`.
+        tall: number of crops of the set with h/w > 2.
+        count: number of crops of the set.
     """
-    height, width = found["image"]
-    every = found["all"]
-    marked = every["marked_parts"]
+    height, width = measured["image"]
+    every = measured["all"]
     detail = ", ".join(
         f"{_percent(share)} {parts} part{'s' * (parts > 1)}"
-        for parts, share in enumerate(marked)
+        for parts, share in enumerate(every["marked_parts"])
         if parts and share
     )
+    groups = [kind for kind in ("tall", "wide") if measured[kind]["draws"]]
+    hidden = ", ".join(f"{kind} crops {_percent(measured[kind]['hidden'])}" for kind in groups)
     lines = [
-        f"what it teaches the OEM, by {found['draws']} placements of the reference's rules on "
-        f"{height} x {width} images (seed {found['seed']}"
-        f"{', transparency kept' if found['alpha'] else ''}):",
-        f"  {_percent(tall / count)} of the crops are tall (h/w > 2): {_of_tall(found['tall'])}",
+        f"what it teaches the OEM, by {measured['draws']} placements of the reference's rules on "
+        f"{height} x {width} images (seed {measured['seed']}"
+        f"{', transparency kept' if measured['alpha'] else ''}):",
+        f"  {_percent(tall / count)} of the crops are tall (h/w > 2): {_of_tall(measured['tall'])}",
         f"  {_percent(every['informative'])} of the images get a target with an occluded part"
         + (f" ({detail})" if detail else ""),
         f"  with MODEL.FED.OEM.TARGET coverage all of them do: {_percent(every['hidden'])} of an "
-        f"image is covered on average ({_hidden(found)})",
+        f"image is covered on average ({hidden})",
     ]
     if every["informative"] < 0.5:
         lines.append(
@@ -150,26 +154,21 @@ def _of_tall(tall: Mapping[str, Any]) -> str:
     return f"{_percent(tall['informative'])} of their images get a target with an occluded part"
 
 
-def _hidden(found: Mapping[str, Any]) -> str:
-    groups = [kind for kind in ("tall", "wide") if found[kind]["draws"]]
-    return ", ".join(f"{kind} crops {_percent(found[kind]['hidden'])}" for kind in groups)
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-# Which crops of an occluder set are cut out of a data set's query images.
+# Leaks: crops of an occluder set that are cut out of a data set's query images.
 
 
 @dataclass(frozen=True)
 class NamedSplit:
-    """Hold one split of a data set that a user named.
+    """One split of a data set that a user named.
 
     Attributes:
-        name: the data set's registered name.
-        items: (path, pid, camid) of its images.
-        note: of its withdrawal; empty where the plugin knows of none.
+        name: registered name of the data set.
+        items: (path, pid, camid) of the images.
+        note: note on the data set's withdrawal; empty without one.
     """
 
     name: str
@@ -179,29 +178,33 @@ class NamedSplit:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """Hold the outcome of a search.
+    """Outcome of a search for leaks.
 
     Attributes:
-        dataset: whose query images were searched.
-        images: how many.
-        found: per leaking crop, by its index, where it was found.
+        dataset: data set whose query images were searched.
+        images: number of query images.
+        leaks: per leaking crop, by its index, the place of the leak.
         unsearchable: indices of crops that are too small, too flat or too transparent to be
             recognised inside an image.
-        unreadable: query images that could not be searched, and why.
+        unreadable: query images that could not be searched, with the reason.
     """
 
     dataset: str
     images: int
-    found: dict[int, str]
+    leaks: dict[int, str]
     unsearchable: list[int]
     unreadable: list[str]
 
+    def left_out(self, crops: Sequence[Crop]) -> list[LeftOut]:
+        """Return the leaking crops as crops that are left out."""
+        return [LeftOut(crops[i].origin, "leak", place) for i, place in sorted(self.leaks.items())]
+
     def to_json(self, crops: Sequence[Crop]) -> dict[str, Any]:
-        """Say for a manifest what was searched; leaking crops are listed as left out."""
+        """Describe the search for a manifest, which lists leaking crops among those left out."""
         return {
             "data set": self.dataset,
             "query images": self.images,
-            "leaking crops": len(self.found),
+            "leaking crops": len(self.leaks),
             "too small or flat to be found": [crops[index].origin for index in self.unsearchable],
             "unreadable query images": self.unreadable,
         }
@@ -211,12 +214,12 @@ def named_split(words: str, split: str) -> NamedSplit:
     """Find one split of a data set by its registered name or by a path.
 
     Args:
-        words: as ``data check`` takes them.
+        words: words of the user, as ``data check`` takes them.
         split: "train" or "query".
 
     Raises:
         FileNotFoundError: the data set is not there.
-        ValueError: it has no such split, or cannot be read, or several data sets are meant.
+        ValueError: the data set has no such split, or cannot be read, or the words mean several.
     """
     from fed_plugin.datasets.check import find_targets
 
@@ -225,7 +228,7 @@ def named_split(words: str, split: str) -> NamedSplit:
         names = ", ".join(target.name for target in targets)
         raise ValueError(f"{words}: expected one data set; it holds {names}; name one of them")
     target = targets[0]
-    listing = next((found for found in target.list_files() if found.split == split), None)
+    listing = next((one for one in target.list_files() if one.split == split), None)
     if listing is None:
         raise ValueError(f"{target.name} has no {split} split; expected a data set with one")
     if listing.problem or not listing.items:
@@ -236,20 +239,22 @@ def named_split(words: str, split: str) -> NamedSplit:
 
 
 def search_leaks(
-    crops: Sequence[Crop], queries: NamedSplit, progress: Callable[[int, int], None] | None = None
+    crops: Sequence[Crop],
+    queries: NamedSplit,
+    progress: Callable[[int, int], None] = no_progress,
 ) -> LeakReport:
-    """Search crops inside query images, at native scale, and as whole pictures at any.
+    """Search crops inside query images, at native scale, and as whole pictures at any scale.
 
     Args:
-        crops: of a set.
-        queries: the images that nothing of may be trained on.
+        crops: crops of a set.
+        queries: query images, of which no piece may be trained on.
         progress: called with (images done, images in all).
     """
     from fed_plugin.transforms.leaks import LeakSearch
     from fed_plugin.transforms.occluders import read_rgb
 
     search = LeakSearch([crop.pixels for crop in crops])
-    found: dict[int, str] = {}
+    leaks: dict[int, str] = {}
     unreadable: list[str] = []
     looks, names = [], []
     for done, (path, _, _) in enumerate(queries.items, start=1):
@@ -261,12 +266,11 @@ def search_leaks(
         else:
             for leak in search.in_image(image):
                 place = f"row {leak.top}, column {leak.left}, correlation {leak.correlation:.2f}"
-                found.setdefault(leak.crop, f"inside query image {name} ({place})")
+                leaks.setdefault(leak.crop, f"inside query image {name} ({place})")
             looks.append(look_of(image))
             names.append(name)
-        if progress is not None:
-            progress(done, len(queries.items))
+        progress(done, len(queries.items))
     for crop, image_index in alike([look_of(crop.pixels) for crop in crops], looks):
-        found.setdefault(crop, f"the same picture as query image {names[image_index]}")
+        leaks.setdefault(crop, f"the same picture as query image {names[image_index]}")
     count = len(queries.items)
-    return LeakReport(queries.name, count, found, search.unsearchable, unreadable)
+    return LeakReport(queries.name, count, leaks, search.unsearchable, unreadable)

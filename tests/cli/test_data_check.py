@@ -267,6 +267,8 @@ def test_the_sizes_that_synth_takes_are_those_that_can_be_drawn():
         ["data", "synth", "--help"],
         ["data", "check", "--help"],
         ["data", "build-occluded-posetrack", "--help"],
+        ["data", "occluders", "build", "--help"],
+        ["data", "occluders", "check"],
         ["data", "synth", "--size", "huge", "--out", "nowhere"],
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fed_plugin.cli import main
-from fed_plugin.cli.occluder_quality import measure_supervision, say_supervision
+from fed_plugin.cli.occluder_quality import measure_supervision, supervision_sentences
 from fed_plugin.datasets.occluder_sets import Crop, read_manifest, write_set
 from fed_plugin.transforms import OccluderSet
 
@@ -115,7 +115,7 @@ def test_ctrl_c_leaves_no_set_and_says_so(tmp_path, occluders, monkeypatch):
         assert len(os.listdir(tmp_path)) == 1  # the crops are written, the manifest is not
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fed_plugin.cli.occluders.measure", interrupt)
+    monkeypatch.setattr("fed_plugin.cli.occluder_commands._measure", interrupt)
     status, _, err = occluders("build", "--drawn", 3, "--out", tmp_path / "set")
     assert status == 130 and "interrupted; no half-written set is left" in err
     assert os.listdir(tmp_path) == []
@@ -264,7 +264,7 @@ def test_tall_crops_give_no_supervision_but_cover_as_much(tmp_path):
     assert found["wide"] == {"draws": 0} and found["all"]["informative"] == 0
     assert found["all"]["marked_parts"] == [1, 0, 0, 0, 0]
     assert found["all"]["hidden"] == pytest.approx(48 / 128, abs=4 * 0.0733 / np.sqrt(600))
-    text = "\n".join(say_supervision(found, 1, 1))
+    text = "\n".join(supervision_sentences(found, 1, 1))
     assert "100 % of the crops are tall" in text and "give no supervision" in text
     assert "0 % of the images get a target with an occluded part" in text
     assert "under half of the images teach anything" in text

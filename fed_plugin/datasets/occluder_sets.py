@@ -1,4 +1,8 @@
-"""``manifest.json``: what an occluder set is, where it came from and what its files hold."""
+"""Occluder sets: folders of obstacle crops for NPO, with a manifest of their origin.
+
+In the order of use: `read_crops` (any image files become pixels; `occluder_mining` cuts crops from
+a training set), `without_duplicates`, `write_set`, and `check_set` for a set of anybody.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,13 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -30,138 +35,22 @@ from fed_plugin.datasets.fingerprints import (
 )
 from fed_plugin.datasets.listing import IMAGE_SUFFIXES, printable, visible_entries
 
-MANIFEST = "manifest.json"
-FORMAT, VERSION = "fed_plugin occluder set", 1
-
-_EXPECTED = f'a JSON object with "format": "{FORMAT}", "version": {VERSION} and "crops"'
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Describe one file of a set.
-
-    Attributes:
-        file: its name.
-        sha256: of its bytes, in hex.
-        size: (height, width) in pixels.
-        ratio: height / width, rounded to four digits.
-        kind: "tall" where h/w > 2 and NPO covers the full height, else "wide".
-        transparent: whether it has an alpha channel.
-        origin: the file it came from, or how it was drawn.
-    """
-
-    file: str
-    sha256: str
-    size: tuple[int, int]
-    ratio: float
-    kind: str
-    transparent: bool
-    origin: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """Hold a manifest that was read.
-
-    Attributes:
-        entries: one per file, in name order.
-        about: everything else it says.
-    """
-
-    entries: tuple[Entry, ...]
-    about: Mapping[str, Any]
-
-
-def to_json(entries: list[Entry], about: Mapping[str, Any]) -> bytes:
-    """Write a manifest; the same arguments give the same bytes.
-
-    Args:
-        entries: one per file.
-        about: further values, such as source and licence; stand before the files.
-    """
-    tall = sum(entry.kind == "tall" for entry in entries)
-    counts = {"count": len(entries), "tall": tall, "wide": len(entries) - tall}
-    values = {"format": FORMAT, "version": VERSION, **counts, **about}
-    head = [f" {_dump(key)}: {_dump(value)}" for key, value in values.items()]
-    crops = ",\n".join(f"  {_dump(asdict(entry))}" for entry in entries)  # a line each
-    text = "{\n" + ",\n".join([*head, f' "crops": [\n{crops}\n ]']) + "\n}\n"
-    return text.encode("utf-8", "backslashreplace")  # a name in no encoding: JSON's own escape
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def read_manifest(folder: str | Path) -> Manifest | None:
-    """Read a folder's manifest; None where it has none.
-
-    Raises:
-        ValueError: the file is no manifest of an occluder set, or one of a later version.
-    """
-    path = Path(folder) / MANIFEST
-    if not path.exists():
-        return None
-    try:
-        values = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: expected {_EXPECTED}; it is no JSON ({error})") from error
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected {_EXPECTED}; got something else")
-    if values.get("version") != VERSION:
-        raise ValueError(
-            f"{path}: expected version {VERSION}, got {values.get('version')!r}; try the "
-            "fed_plugin that wrote it"
-        )
-    try:
-        entries = tuple(_to_entry(crop) for crop in values.pop("crops"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: its list of crops is damaged ({error!r})") from error
-    return Manifest(entries, values)
-
-
-def _to_entry(crop: Mapping[str, Any]) -> Entry:
-    height, width = crop["size"]
-    name = str(crop["file"])
-    if Path(name).name != name:
-        raise ValueError(f"file {name!r} is no name of a file in this folder")
-    return Entry(
-        file=name,
-        sha256=str(crop["sha256"]),
-        size=(int(height), int(width)),
-        ratio=float(crop["ratio"]),
-        kind=str(crop["kind"]),
-        transparent=bool(crop["transparent"]),
-        origin=str(crop["origin"]),
-    )
-
-
-# Crops of obstacles as they come: any kind of image file, decoded; what is no crop, by name.
-
 Pixels = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 
-KINDS = (*IMAGE_SUFFIXES, ".gif", ".webp", ".ppm", ".pgm", ".tga", ".jp2")
-"""Suffixes that a folder of crops is searched for, in any case."""
 
-MIN_SIDE = 8
-"""Pixels: a smaller crop is a smear once it covers half an image."""
-
-MAX_ELONGATION = 16.0
-"""Longer over shorter side: a longer crop is a line, and squeezed beyond recognition."""
-
-_LARGEST = 50_000_000  # pixels
-_FORMATS = {"JPEG", "MPO", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "TGA", "JPEG2000"}
-_OPAQUE = 255
+def no_progress(done: int, total: int) -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Name what did not become part of a set, and why.
+    """File or crop that is not part of a set.
 
     Attributes:
-        name: file or crop.
+        name: name of the file or crop.
         kind: "not an image", "broken", "unfit", "duplicate", "near duplicate" or "leak".
-        reason: for a reader.
+        reason: reason for a reader.
     """
 
     name: str
@@ -171,12 +60,12 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Crop:
-    """Hold one obstacle.
+    """One obstacle.
 
     Attributes:
-        name: what it is called; becomes part of its file name.
+        name: name of the crop; a part of the crop's file name.
         pixels: (h, w, 3) RGB or (h, w, 4) RGBA, uint8.
-        origin: where it came from, for the manifest.
+        origin: source of the crop, for the manifest.
     """
 
     name: str
@@ -191,44 +80,161 @@ class Crop:
 
     @property
     def is_tall(self) -> bool:
-        """Whether NPO's rule "h/w > 2" makes it cover the full height of an image."""
+        """Whether NPO's rule "h/w > 2" makes the crop cover the full height of an image."""
         return self.pixels.shape[0] > 2 * self.pixels.shape[1]
 
 
-def read_crops(
-    folder: str | Path, progress: Progress | None = None
-) -> tuple[list[Crop], list[LeftOut]]:
-    """Decode every image of a folder, in name order; nothing that is passed over goes unnamed.
+# The manifest: the origin of a set, and the content of the files.
+
+MANIFEST = "manifest.json"
+FORMAT, VERSION = "fed_plugin occluder set", 1
+
+_EXPECTED = f'a JSON object with "format": "{FORMAT}", "version": {VERSION} and "crops"'
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """Description of one file of a set.
+
+    Attributes:
+        file: name of the file.
+        sha256: sha256 of the bytes, in hex.
+        size: (height, width) in pixels.
+        ratio: height / width, rounded to four digits.
+        kind: "tall" where h/w > 2 and NPO covers the full height, else "wide".
+        transparent: whether the file has an alpha channel.
+        origin: file that the crop came from, or how the crop was drawn.
+    """
+
+    file: str
+    sha256: str
+    size: tuple[int, int]
+    ratio: float
+    kind: Literal["tall", "wide"]
+    transparent: bool
+    origin: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Content of ``manifest.json``.
+
+    Attributes:
+        entries: one per file, in name order.
+        about: all other values.
+    """
+
+    entries: tuple[Entry, ...]
+    about: Mapping[str, Any]
+
+
+def to_json(entries: list[Entry], about: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a manifest; the same arguments give the same bytes.
 
     Args:
-        folder: not searched recursively; hidden files and a ``manifest.json`` are no crops.
+        entries: one per file.
+        about: further values, such as source and licence; they stand before the files.
+    """
+    tall = sum(entry.kind == "tall" for entry in entries)
+    counts = {"count": len(entries), "tall": tall, "wide": len(entries) - tall}
+    values = {"format": FORMAT, "version": VERSION, **counts, **about}
+    head = [f" {_dump(key)}: {_dump(value)}" for key, value in values.items()]
+    crops = ",\n".join(f"  {_dump(msgspec.to_builtins(entry))}" for entry in entries)
+    text = "{\n" + ",\n".join([*head, f' "crops": [\n{crops}\n ]']) + "\n}\n"
+    return text.encode("utf-8", "backslashreplace")  # JSON's own escape for names in no encoding
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def read_manifest(folder: str | Path) -> Manifest | None:
+    """Read a folder's manifest; return None where the folder has none.
+
+    Raises:
+        ValueError: the file is no manifest of an occluder set, or one of a later version.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_bytes())  # msgspec refuses the escapes of odd file names
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: expected {_EXPECTED}; it is no JSON ({error})") from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise ValueError(f"{path}: expected {_EXPECTED}; got something else")
+    if values.get("version") != VERSION:
+        raise ValueError(
+            f"{path}: expected version {VERSION}, got {values.get('version')!r}; try the "
+            "fed_plugin that wrote the file"
+        )
+    try:
+        entries = msgspec.convert(values.pop("crops", None), tuple[Entry, ...])
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{path}: its list of crops is damaged ({error})") from error
+    for entry in entries:
+        if Path(entry.file).name != entry.file:
+            raise ValueError(
+                f"{path}: its list of crops is damaged: {entry.file!r} is no name of a file in "
+                "this folder"
+            )
+    return Manifest(entries, values)
+
+
+# Reading: image files of any kind become crops; all other files are left out by name.
+
+KINDS = (*IMAGE_SUFFIXES, ".gif", ".webp", ".ppm", ".pgm", ".tga", ".jp2")
+"""Suffixes of crops in a folder, in upper or lower case."""
+
+MIN_SIDE = 8
+"""Pixels of a side, at least: a smaller crop is a smear when it covers half an image."""
+
+MAX_ELONGATION = 16.0
+"""Longer over shorter side, at most: a longer crop is a line, and squeezed out of recognition."""
+
+_LARGEST = 50_000_000  # pixels
+_FORMATS = {"JPEG", "MPO", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "TGA", "JPEG2000"}
+_OPAQUE = 255
+
+
+def read_crops(
+    folder: str | Path, progress: Progress = no_progress
+) -> tuple[list[Crop], list[LeftOut]]:
+    """Decode every image of a folder, in name order; name every file that is no crop.
+
+    Args:
+        folder: folder of crops, without its subfolders; hidden files and a ``manifest.json`` are
+            no crops.
         progress: called with (files done, files in all).
 
     Returns:
-        The crops, and what was no usable crop.
+        The crops, and the files that are no usable crops.
 
     Raises:
-        FileNotFoundError: no such folder, or it is a file.
+        FileNotFoundError: the folder does not exist, or is a file.
     """
-    if not Path(folder).is_dir():
-        found = "is a file" if Path(folder).exists() else "no such folder"
-        raise FileNotFoundError(f"{folder}: {found}; expected a folder of occluder crops")
     crops: list[Crop] = []
     left_out: list[LeftOut] = []
-    entries = [entry for entry in visible_entries(str(folder)) if entry.name != MANIFEST]
-    for done, entry in enumerate(entries, start=1):
-        found_one = read_crop(Path(entry.path))
-        if isinstance(found_one, Crop):
-            crops.append(found_one)
+    for path in _files_of(folder, progress):
+        crop = read_crop(path)
+        if isinstance(crop, Crop):
+            crops.append(crop)
         else:
-            left_out.append(found_one)
-        if progress is not None:
-            progress(done, len(entries))
+            left_out.append(crop)
     return crops, left_out
 
 
+def _files_of(folder: str | Path, progress: Progress) -> Iterator[Path]:
+    if not Path(folder).is_dir():
+        problem = "is a file" if Path(folder).exists() else "no such folder"
+        raise FileNotFoundError(f"{folder}: {problem}; expected a folder of occluder crops")
+    entries = [entry for entry in visible_entries(str(folder)) if entry.name != MANIFEST]
+    for done, entry in enumerate(entries, start=1):
+        yield Path(entry.path)
+        progress(done, len(entries))
+
+
 def read_crop(path: Path) -> Crop | LeftOut:
-    """Decode one file; a file that is no usable crop is returned as what was left out."""
+    """Decode one file; return a `LeftOut` for a file that is no usable crop."""
     name = printable(path.name)
     if path.is_dir():
         return LeftOut(name, "not an image", "a folder: only the files beside it are read")
@@ -238,7 +244,7 @@ def read_crop(path: Path) -> Crop | LeftOut:
         return LeftOut(name, "not an image", "neither a file nor a folder")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata: what cannot be read is named below
+            warnings.simplefilter("ignore")  # warnings of odd metadata
             pixels, note = _decode(path)
     except Exception as error:  # every decoder raises its own kinds
         reason = f"{type(error).__name__}: {error}".replace(str(path), name)
@@ -250,7 +256,7 @@ def read_crop(path: Path) -> Crop | LeftOut:
 
 
 def _decode(path: Path) -> tuple[Pixels, str]:
-    """Return RGB or, where any pixel is not opaque, RGBA; and what a reader should know."""
+    """Return RGB or, where any pixel is not opaque, RGBA; and a note for the reader."""
     with Image.open(path) as opened:
         if opened.format not in _FORMATS:
             raise ValueError(f"holds {opened.format}, which is no picture of pixels")
@@ -267,7 +273,7 @@ def _decode(path: Path) -> tuple[Pixels, str]:
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16 bits and floats, which PIL clips when it narrows them."""
+    """Scale 16 bits and floats, which PIL clips instead of scaling."""
     if image.mode.startswith("I"):
         levels: NDArray[Any] = np.asarray(image) // 257
     elif image.mode == "F":
@@ -289,19 +295,19 @@ def _why_unfit(pixels: Pixels) -> str:
     return ""
 
 
-# Crops that are there twice: the same pixels, or pictures of the same thing.
+# Duplicates: crops with the same pixels, or pictures of the same thing.
 
 NEAR_RATIO = 1.1
-"""Factor between the h/w ratios of near duplicates, at most.
+"""Largest factor between the h/w ratios of near duplicates.
 
-As everywhere in the plugin, their perceptual hashes differ in at most 4 of 64 bits and their mean
-colours by at most 10 levels.
+As everywhere in the plugin, the perceptual hashes of near duplicates differ in at most 4 of 64 bits
+and the mean colours by at most 10 levels.
 """
 
 
 @dataclass(frozen=True)
 class Look:
-    """Hold what is compared of a picture: hash, colours, shape."""
+    """Hash, colours and shape of a picture."""
 
     hash: int
     colors: bytes
@@ -315,10 +321,10 @@ def look_of(pixels: Pixels) -> Look:
 
 
 def alike(left: Sequence[Look], right: Sequence[Look] | None = None) -> list[tuple[int, int]]:
-    """List the pairs that show the same thing, by their indices.
+    """List the pairs of pictures that show the same thing, by their indices.
 
-    The perceptual hash knows neither colour nor shape, so both have to agree as well. A picture
-    without any contrast is like no other.
+    The perceptual hash ignores colour and shape; therefore these have to agree, too. A picture
+    without contrast resembles no other.
 
     Args:
         left: pictures.
@@ -330,11 +336,17 @@ def alike(left: Sequence[Look], right: Sequence[Look] | None = None) -> list[tup
     return [(a, b) for a, b in pairs if _agree(left[a], others[b])]
 
 
+def _agree(first: Look, second: Look) -> bool:
+    low, high = sorted((first.ratio, second.ratio))
+    alike_in_color = color_distance(first.colors, second.colors) <= NEAR_COLORS
+    return high <= NEAR_RATIO * low and alike_in_color
+
+
 def without_duplicates(crops: Sequence[Crop]) -> tuple[list[Crop], list[LeftOut]]:
     """Keep the first of every group of equal or nearly equal crops.
 
     Returns:
-        What is kept, in order, and what is left out.
+        The kept crops, in order, and the others.
     """
     first: dict[str, str] = {}
     left_out: list[LeftOut] = []
@@ -355,117 +367,29 @@ def without_duplicates(crops: Sequence[Crop]) -> tuple[list[Crop], list[LeftOut]
     return [crop for index, crop in enumerate(unique) if index not in gone], left_out
 
 
-def _agree(first: Look, second: Look) -> bool:
-    low, high = sorted((first.ratio, second.ratio))
-    alike_in_color = color_distance(first.colors, second.colors) <= NEAR_COLORS
-    return high <= NEAR_RATIO * low and alike_in_color
-
-
-# Whether an occluder set holds what its manifest says; what anybody's folder of crops holds.
-
-USED_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-"""What ``INPUT.NPO.OCCLUDERS`` reads of a folder."""
-
-
-@dataclass(frozen=True)
-class SetCheck:
-    """Hold what was found in a folder of occluders.
-
-    Attributes:
-        manifest: None where there is none.
-        crops: every file that training would use and that can be read, in name order.
-        problems: what makes the set another one than it says, or training stop; kinds "missing",
-            "changed", "unlisted", "broken", "duplicate".
-        warnings: what is good to know: files that training passes over, unfit sizes, look-alikes.
-    """
-
-    manifest: Manifest | None
-    crops: list[Crop]
-    problems: list[LeftOut]
-    warnings: list[LeftOut]
-
-
-def check_set(folder: str | Path, progress: Progress | None = None) -> SetCheck:
-    """Read every file of an occluder set and compare it with the manifest.
-
-    Args:
-        folder: a set, or any folder of crops.
-        progress: called with (files done, files in all).
-
-    Raises:
-        FileNotFoundError: no such folder, or it is a file.
-        ValueError: its manifest cannot be read.
-    """
-    root = Path(folder)
-    if not root.is_dir():
-        found = "is a file" if root.exists() else "no such folder"
-        raise FileNotFoundError(f"{folder}: {found}; expected a folder of occluders")
-    manifest = read_manifest(root)
-    hashes = {entry.file: entry.sha256 for entry in manifest.entries} if manifest else {}
-    check = SetCheck(manifest, [], [], [])
-    entries = [entry for entry in visible_entries(str(root)) if entry.name != MANIFEST]
-    for done, entry in enumerate(entries, start=1):
-        path = Path(entry.path)
-        if path.is_dir() or path.suffix.lower() not in USED_SUFFIXES:
-            reason = f"training passes it over: it reads {' '.join(USED_SUFFIXES)}"
-            check.warnings.append(LeftOut(printable(entry.name), "not used", reason))
-        else:
-            _check_file(path, manifest, hashes, check)
-        if progress is not None:
-            progress(done, len(entries))
-    there = {entry.name for entry in entries}
-    missing = [name for name in hashes if name not in there]
-    check.problems.extend(
-        LeftOut(name, "missing", "the manifest lists it, the folder lacks it") for name in missing
-    )
-    for twin in without_duplicates(check.crops)[1]:
-        (check.problems if twin.kind == "duplicate" else check.warnings).append(twin)
-    return check
-
-
-def _check_file(
-    path: Path, manifest: Manifest | None, hashes: dict[str, str], check: SetCheck
-) -> None:
-    name = printable(path.name)
-    if manifest is not None and path.name not in hashes:
-        check.problems.append(LeftOut(name, "unlisted", "the manifest does not list it"))
-    found = read_crop(path)
-    if isinstance(found, Crop):
-        check.crops.append(found)
-    elif found.kind == "unfit":
-        reason = f"{found.reason}; training pastes it all the same"
-        check.warnings.append(LeftOut(name, "unfit", reason))
-    else:
-        check.problems.append(found)
-        return
-    if path.name in hashes and content_hash(path) != hashes[path.name]:
-        reason = "its sha256 is not the manifest's: it was edited or saved again"
-        check.problems.append(LeftOut(name, "changed", reason))
-
-
-# Writing an occluder set: the folder appears whole, manifest last, or not at all.
+# Writing: the folder appears complete, or not at all.
 
 _BEGUN = "begun-by-fed_plugin"
 _STEM = 60  # letters of a crop's own name in its file name
 
 
 def check_target(out: str | Path) -> Path:
-    """Make sure that a set may be written to ``out``: it is not there, or an empty folder.
+    """Return ``out`` as an absolute path if a set may be written there.
 
     Raises:
-        ValueError: something is there already.
+        ValueError: something other than an empty folder is there already.
     """
     folder = Path(out).absolute()
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out {out}: expected a folder; got a file; try another name")
+        raise ValueError(f"{out}: expected a folder; got a file; try another name")
     if (folder / MANIFEST).exists():
         raise ValueError(
-            f"--out {out}: holds an occluder set already; try another folder, or delete this one"
+            f"{out}: holds an occluder set already; try another folder, or delete this one"
         )
     if folder.is_dir() and any(folder.iterdir()):
-        first = sorted(os.listdir(folder))[0]
+        first = min(os.listdir(folder))
         raise ValueError(
-            f"--out {out}: expected an empty folder or none; it holds {first}, which would be "
+            f"{out}: expected an empty folder or none; it holds {first}, which would be "
             "mixed with the crops; try another folder"
         )
     draft = _draft(folder)
@@ -480,29 +404,29 @@ def write_set(
     crops: Sequence[Crop],
     about: Mapping[str, Any],
     describe: Callable[[Path], Mapping[str, Any]] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Path:
     """Write crops as PNG files and a manifest; the same arguments give the same bytes.
 
-    All is written into a hidden folder beside ``out``, which becomes ``out`` at the very end: an
-    interrupted call leaves no set, and the next one clears away what a killed one left.
+    A hidden folder beside ``out`` is filled and becomes ``out`` at the very end: an interrupted
+    call leaves no set. The next call removes what a killed call left.
 
     Args:
         out: folder to write; must not hold anything.
         crops: at least one; alpha is kept.
-        about: what the manifest says before its list of crops, ready for JSON.
-        describe: called with the folder of written crops; what it returns joins ``about``.
+        about: values of the manifest before its list of crops, ready for JSON.
+        describe: called with the folder of written crops; the result joins ``about``.
         progress: called with (crops done, crops in all).
 
     Returns:
-        ``out``, absolute.
+        ``out`` as an absolute path.
 
     Raises:
-        ValueError: no crop, or ``out`` holds something.
+        ValueError: there is no crop, or ``out`` holds something.
     """
     folder = check_target(out)
     if not crops:
-        raise ValueError(f"--out {out}: not one usable crop is left, so nothing was written")
+        raise ValueError(f"{out}: not one usable crop is left, so nothing was written")
     draft = _draft(folder)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -511,8 +435,7 @@ def write_set(
         entries = []
         for index, crop in enumerate(crops):
             entries.append(_write_crop(draft, index, crop))
-            if progress is not None:
-                progress(index + 1, len(crops))
+            progress(index + 1, len(crops))
         extra = describe(draft) if describe is not None else {}
         (draft / MANIFEST).write_bytes(to_json(entries, {**about, **extra}))
         (draft / _BEGUN).unlink()
@@ -545,3 +468,77 @@ def _write_crop(folder: Path, index: int, crop: Crop) -> Entry:
         transparent=channels == 4,
         origin=crop.origin,
     )
+
+
+# Checking: a set against its manifest, or any folder of crops.
+
+USED_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+"""Suffixes that ``INPUT.NPO.OCCLUDERS`` reads of a folder."""
+
+
+@dataclass(frozen=True)
+class SetCheck:
+    """Content of a folder of occluders.
+
+    Attributes:
+        manifest: the folder's manifest; None where there is none.
+        crops: every file that training would use and that can be read, in name order.
+        problems: faults that contradict the manifest or stop training; kinds "missing", "changed",
+            "unlisted", "broken", "duplicate".
+        warnings: files that training passes over, unfit sizes, look-alikes.
+    """
+
+    manifest: Manifest | None
+    crops: list[Crop]
+    problems: list[LeftOut]
+    warnings: list[LeftOut]
+
+
+def check_set(folder: str | Path, progress: Progress = no_progress) -> SetCheck:
+    """Read every file of an occluder set and compare the files with the manifest.
+
+    Args:
+        folder: a set, or any folder of crops.
+        progress: called with (files done, files in all).
+
+    Raises:
+        FileNotFoundError: the folder does not exist, or is a file.
+        ValueError: the manifest cannot be read.
+    """
+    manifest = read_manifest(folder)
+    hashes = {entry.file: entry.sha256 for entry in manifest.entries} if manifest else {}
+    check = SetCheck(manifest, [], [], [])
+    there = set()
+    for path in _files_of(folder, progress):
+        there.add(path.name)
+        if path.is_dir() or path.suffix.lower() not in USED_SUFFIXES:
+            reason = f"training passes it over: it reads {' '.join(USED_SUFFIXES)}"
+            check.warnings.append(LeftOut(printable(path.name), "not used", reason))
+        else:
+            _check_file(path, hashes, check)
+    check.problems.extend(
+        LeftOut(name, "missing", "the manifest lists it, the folder lacks it")
+        for name in hashes
+        if name not in there
+    )
+    for twin in without_duplicates(check.crops)[1]:
+        (check.problems if twin.kind == "duplicate" else check.warnings).append(twin)
+    return check
+
+
+def _check_file(path: Path, hashes: Mapping[str, str], check: SetCheck) -> None:
+    name = printable(path.name)
+    if check.manifest is not None and path.name not in hashes:
+        check.problems.append(LeftOut(name, "unlisted", "the manifest does not list it"))
+    crop = read_crop(path)
+    if isinstance(crop, Crop):
+        check.crops.append(crop)
+    elif crop.kind == "unfit":
+        reason = f"{crop.reason}; training pastes it all the same"
+        check.warnings.append(LeftOut(name, "unfit", reason))
+    else:
+        check.problems.append(crop)
+        return
+    if path.name in hashes and content_hash(path) != hashes[path.name]:
+        reason = "its sha256 is not the manifest's: it was edited or saved again"
+        check.problems.append(LeftOut(name, "changed", reason))

@@ -11,6 +11,10 @@ from PIL import Image
 from fed_plugin.datasets.occluder_sets import Crop, check_target, read_manifest, write_set
 
 ABOUT = {"source": "a test", "licence": "none needed"}
+ENTRY = {
+    **{"file": "a.png", "sha256": "ab", "size": [10, 20], "ratio": 0.5, "kind": "wide"},
+    **{"transparent": False, "origin": "a.jpg"},
+}
 
 
 @pytest.fixture
@@ -133,7 +137,7 @@ def test_no_crop_at_all_is_refused_and_nothing_written(tmp_path):
             json.dumps(
                 {
                     **{"format": "fed_plugin occluder set", "version": 1},
-                    "crops": [{"file": "../up.png", "size": [1, 2]}],
+                    "crops": [{**ENTRY, "file": "../up.png"}],
                 }
             ),
             "no name of a file in this folder",
@@ -156,3 +160,33 @@ def test_a_manifest_has_a_line_per_crop_and_takes_any_text(tmp_path, crops):
 
 def test_a_folder_without_manifest_has_none(tmp_path):
     assert read_manifest(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("transparent", "false", r"Expected `bool`, got `str` - at `\$\[0\].transparent`"),
+        ("transparent", 1, "Expected `bool`, got `int`"),
+        ("size", ["10", 20], r"Expected `int`, got `str` - at `\$\[0\].size"),
+        ("size", [10, 20, 3], "of length 2, got 3"),
+        ("ratio", "0.5", "Expected `float`, got `str`"),
+        ("kind", "huge", "Invalid enum value 'huge'"),
+        ("sha256", None, "Expected `str`, got `null`"),
+    ],
+)
+def test_a_value_of_another_type_is_named_and_never_taken_for_another(
+    tmp_path, key, value, message
+):
+    content = {"format": "fed_plugin occluder set", "version": 1, "crops": [{**ENTRY, key: value}]}
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(
+        ValueError, match=rf"manifest\.json: its list of crops is damaged.*{message}"
+    ):
+        read_manifest(tmp_path)
+
+
+def test_the_manifest_of_an_earlier_version_is_read(tmp_path):
+    content = {"format": "fed_plugin occluder set", "version": 1, "count": 1, "crops": [ENTRY]}
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    (entry,) = read_manifest(tmp_path).entries
+    assert (entry.file, entry.size, entry.transparent) == ("a.png", (10, 20), False)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fed_plugin.datasets.occluder_sets import Crop, alike, look_of, without_duplicates
-from fed_plugin.datasets.occluder_sets.sets import Look
+from fed_plugin.datasets.occluder_sets import Crop, Look, alike, look_of, without_duplicates
 from fed_plugin.transforms import drawn_occluders
 
 

@@ -5,8 +5,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from fed_plugin.datasets.occluder_sets import check_set, write_set
-from fed_plugin.datasets.occluder_sets.sets import USED_SUFFIXES
+from fed_plugin.datasets.occluder_sets import USED_SUFFIXES, check_set, write_set
 from fed_plugin.transforms.occluders import DECODED_SUFFIXES
 
 
@@ -74,5 +73,7 @@ def test_the_files_that_count_are_those_that_training_reads():
 
 
 def test_what_is_no_folder_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such folder; expected a folder of occluders"):
+    with pytest.raises(
+        FileNotFoundError, match="no such folder; expected a folder of occluder crops"
+    ):
         check_set(tmp_path / "gone")

@@ -1,11 +1,10 @@
 """Obstacles cut from the background beside the people of a training set.
 
-A window at the left or right border of a training image is cut where at most ``MAX_PERSON`` of its
-pixels are likely the person's (:mod:`.background` says how that is judged) and where its grey
-levels vary by ``MIN_TEXTURE`` at least. On drawn people (SynthOcc), whose true outlines are known,
-2 to 3 % of the cut pixels belong to the person, and over 10 % in one crop of twenty; 17 % of the
-pixels of all windows do. What is cut is whatever the camera saw there: a wall as well as a bin, and
-sometimes somebody else.
+A window at the left or right border of a training image is cut if at most ``MAX_PERSON`` of its
+pixels probably show the person and if its grey levels vary by ``MIN_TEXTURE`` at least. On drawn
+people (SynthOcc), whose true outlines are known, 2 to 3 % of the cut pixels belong to the person,
+and over 10 % in one crop of twenty; 17 % of the pixels of all windows do. A crop shows what the
+camera saw there: a wall as well as a bin, and sometimes another person.
 """
 
 from __future__ import annotations
@@ -20,25 +19,25 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fed_plugin.datasets.occluder_sets.sets import (
+from fed_plugin.datasets.occluder_sets import (
     MIN_SIDE,
     Crop,
     LeftOut,
+    Pixels,
     Progress,
+    no_progress,
     read_crop,
 )
 from fed_plugin.datasets.splits import Item
 
-# Which pixels of a training image are likely the person: a judgement by colour alone.
+# Pixels of a training image that probably show the person, by colour alone.
 #
-# How common is a pixel's colour in the middle columns of its own image at its height, and how
-# common in the outermost columns of the images of *other* identities of the same camera? A pixel
-# that is likelier in the middle counts as the person. So several images of one camera, and of
-# several people, have to agree on what is background, and clothes that hang into the border of one
-# image do not pass for it.
+# A pixel counts as the person if its colour is more common in the middle columns of its own image,
+# at its height, than in the outermost columns of images of *other* identities of the same camera.
+# Therefore several images of one camera, and of several people, have to agree on the background.
 
 MIN_OTHERS = 2
-"""Other identities of a camera that have to show what its background looks like."""
+"""Other identities of a camera that are needed to know its background."""
 
 _BINS, _STEP = 8, 32  # per colour channel; grey levels in a bin
 _COLOURS = _BINS**3
@@ -46,17 +45,15 @@ _BANDS = 4  # of rows, each with colours of its own
 _MIDDLE = (3 / 8, 5 / 8)  # columns
 _EDGE = 1 / 16  # columns on either side
 
-Pixels = NDArray[np.uint8]
-
 
 def person_pixels(
     images: Sequence[Pixels], pids: Sequence[int]
 ) -> Iterator[NDArray[np.bool_] | None]:
-    """Mark, for each image of ONE camera, the pixels that are likely the person.
+    """Mark, for each image of ONE camera, the pixels that probably show the person.
 
     Args:
         images: (H, W, 3) uint8 RGB, of any sizes, each with a person in the middle.
-        pids: who that is, one per image.
+        pids: identity of each image.
 
     Yields:
         (H, W) bool; None for an image without ``MIN_OTHERS`` other identities to compare with.
@@ -74,7 +71,7 @@ def person_pixels(
 
 
 def _codes(image: Pixels) -> NDArray[np.int64]:
-    """Give every pixel the number of its colour bin, (H, W)."""
+    """Return the number of each pixel's colour bin, (H, W)."""
     return (image // _STEP).astype(np.int64) @ np.array([_BINS * _BINS, _BINS, 1])
 
 
@@ -105,31 +102,31 @@ def _judge(code: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.boo
 
 
 def _density(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Turn counts per colour into shares, each colour lending some to its neighbours."""
+    """Turn counts per colour into shares; each colour gives a part to its neighbours."""
     cube = counts.reshape(_BINS, _BINS, _BINS).astype(np.float64)
     for axis in range(3):
         padded = np.pad(cube, [(int(a == axis),) * 2 for a in range(3)], mode="edge")
         low, mid, high = (np.take(padded, range(i, i + _BINS), axis=axis) for i in range(3))
         cube = (low + 2 * mid + high) / 4
-    shares = cube.ravel() + 1e-6  # a colour that was never seen is rare, not impossible
+    shares = cube.ravel() + 1e-6  # a colour without a count is rare, not impossible
     return shares / shares.sum()
 
 
 MAX_PERSON = 0.05
-"""Share of a window's pixels that may be likely the person's."""
+"""Share of a window's pixels that may show the person."""
 
 MIN_TEXTURE = 8.0
-"""Standard deviation of a window's grey levels, at least."""
+"""Lowest standard deviation of a window's grey levels."""
 
 IMAGES_PER_CAMERA = 300
-"""More neither change a background's colours nor are needed for a few hundred crops."""
+"""More images do not change the colours of the background."""
 
 _WIDE_PER_TALL = 2  # as in the drawn set: crops with h/w > 2 give the OEM no supervision
 
 
 @dataclass(frozen=True)
 class Window:
-    """Place a window in an image, in pixels."""
+    """Place of a window in an image, in pixels."""
 
     top: int
     left: int
@@ -138,31 +135,30 @@ class Window:
 
     @property
     def is_tall(self) -> bool:
-        """Whether its height is over twice its width."""
+        """Whether the height is over twice the width."""
         return self.height > 2 * self.width
 
     def of(self, image: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Cut it out."""
+        """Cut the window out of an image."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 def mine_crops(
-    train: Sequence[Item], count: int, seed: int = 0, progress: Progress | None = None
+    train: Sequence[Item], count: int, seed: int = 0, progress: Progress = no_progress
 ) -> tuple[list[Crop], list[LeftOut]]:
     """Cut obstacles from the borders of training images; every third is tall.
 
     Args:
-        train: (path, pid, camid) of TRAINING images; of each camera 300 are looked at.
-        count: crops wanted; fewer where the images do not hold as many. No two come from the
-            same image.
-        seed: chooses among images and windows, at least 0.
+        train: (path, pid, camid) of TRAINING images; 300 of each camera are read.
+        count: number of crops; the images may hold fewer. No two crops come from one image.
+        seed: seed for the choice of images and windows, at least 0.
         progress: called with (images done, images in all).
 
     Returns:
-        The crops, and the images that could not be used.
+        The crops, and the unusable images.
 
     Raises:
-        ValueError: a count below 1 or a negative seed.
+        ValueError: ``count`` is below 1, or ``seed`` is negative.
     """
     if count < 1 or seed < 0:
         raise ValueError(f"expected count >= 1 and seed >= 0, got {count} and {seed}")
@@ -181,8 +177,7 @@ def mine_crops(
             else:
                 images.append((item, np.ascontiguousarray(image.pixels[..., :3])))
             done += 1
-            if progress is not None:
-                progress(done, total)
+            progress(done, total)
         crops, unused = _mine_camera(images, rng)
         cut.append(crops)
         left_out += unused
@@ -190,7 +185,7 @@ def mine_crops(
 
 
 def _sample_by_camera(train: Sequence[Item], rng: Generator) -> list[list[Item]]:
-    """Draw the images that are looked at, in random order, a list per camera."""
+    """Draw the images to read, in random order, one list per camera."""
     by_camera: dict[int, list[Item]] = defaultdict(list)
     for item in sorted(train, key=lambda item: (Path(item[0]).name, item[0])):
         by_camera[item[2]].append(item)
@@ -222,14 +217,14 @@ def _mine_camera(
 
 
 def _choose_window(pixels: Pixels, person: NDArray[np.bool_], rng: Generator) -> Window | None:
-    """Draw one of the windows that hold background; a tall one in a third of all images."""
+    """Draw a window that shows background; a tall window in a third of all images."""
     grey = pixels.mean(axis=2)
     fit = [
         window
         for window in border_windows(*pixels.shape[:2])
         if window.of(person).mean() <= MAX_PERSON and window.of(grey).std() >= MIN_TEXTURE
     ]
-    draws = rng.random(2)  # always two, so that an image never shifts the next one's draws
+    draws = rng.random(2)  # always two: an image never shifts the draws of the next image
     wants_tall = draws[0] < 1 / (1 + _WIDE_PER_TALL)
     preferred = [window for window in fit if window.is_tall == wants_tall] or fit
     return preferred[int(draws[1] * len(preferred))] if preferred else None
@@ -238,8 +233,8 @@ def _choose_window(pixels: Pixels, person: NDArray[np.bool_], rng: Generator) ->
 def border_windows(height: int, width: int) -> list[Window]:
     """List the windows at the left and right border of an image that may be cut.
 
-    Tall ones take 3/16 of the columns, over the full height or half of it; wide ones 5/16 of the
-    columns and a quarter of the rows, beside head, arms or feet.
+    Tall windows take 3/16 of the columns and all rows or half of them. Wide windows take 5/16 of
+    the columns and a quarter of the rows, beside head, arms or feet.
     """
     columns = round(width * 3 / 16)
     half, quarter = height // 2, height // 4
@@ -254,7 +249,7 @@ def border_windows(height: int, width: int) -> list[Window]:
 
 
 def _take_turns(cut: Sequence[Sequence[Crop]]) -> list[Crop]:
-    """Order crops so that every beginning of the list holds all cameras and both kinds."""
+    """Order crops: every beginning of the list holds all cameras and both kinds."""
     tall, wide = (
         [crop for turn in zip_longest(*kinds) for crop in turn if crop is not None]
         for kinds in (

@@ -8,39 +8,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from fed_plugin.cli.occluder_quality import (
-    LeakReport,
-    NamedSplit,
-    check_words,
-    measure_supervision,
-    named_split,
-    say_supervision,
-    search_leaks,
-)
 from fed_plugin.console import ProgressLine
-from fed_plugin.datasets.occluder_sets import (
-    MANIFEST,
-    Crop,
-    LeftOut,
-    check_set,
-    check_target,
-    mine_crops,
-    read_crops,
-    without_duplicates,
-    write_set,
-)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fed_plugin.cli.occluder_quality import LeakReport
+    from fed_plugin.datasets.occluder_sets import Crop, LeftOut
 
 INTERRUPTED = "no half-written set is left"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the words of the three commands."""
+    """Declare the arguments of the three commands."""
     parser.description = (
         "Occluder sets for INPUT.NPO.OCCLUDERS: folders of obstacle crops with a manifest."
     )
@@ -82,9 +65,9 @@ def _add_build(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "licence and withdrawal bind the crops",
     )
     source.add_argument("--drawn", type=int, metavar="N", help="draw N obstacles; no download")
-    build.add_argument("--out", required=True, metavar="DIR", help="empty, or not there yet")
-    build.add_argument("--licence", metavar="TEXT", help="what binds the crops, for the manifest")
-    build.add_argument("--source", metavar="TEXT", help="where they are from, for the manifest")
+    build.add_argument("--out", required=True, metavar="DIR", help="an empty folder, or a new one")
+    build.add_argument("--licence", metavar="TEXT", help="licence of the crops, for the manifest")
+    build.add_argument("--source", metavar="TEXT", help="source of the crops, for the manifest")
     build.add_argument(
         "--count", type=int, metavar="N", help="crops at most; default: all, 200 if mined"
     )
@@ -117,79 +100,22 @@ def _add_report(parser: argparse.ArgumentParser, leaks: str) -> None:
     )
 
 
-# What the commands on occluder sets print: what is left out, what leaks, what a set teaches.
+# The source of the crops of a new set: a folder, a training set, or a program.
 
-_SHOWN = 5  # names of crops in a line
-
-
-def print_left_out(left_out: Sequence[LeftOut], shown: int | None = None) -> None:
-    """Count and name what is not part of a set, by kind.
-
-    Args:
-        left_out: all of it.
-        shown: how many of each kind are named; None names all.
-    """
-    kinds = Counter(one.kind for one in left_out)
-    for kind, count in sorted(kinds.items()):
-        print(f"{kind}: {count}")
-        names = [one for one in left_out if one.kind == kind]
-        for one in names[:shown]:
-            print(f"    {one.name}: {one.reason}")
-        if len(names[:shown]) < count:
-            print(f"    ... and {count - len(names[:shown])} more, all named in {MANIFEST}")
-
-
-def print_supervision(supervision: dict[str, Any], crops: Sequence[Crop]) -> None:
-    """Print what ``measure`` returned."""
-    tall = sum(crop.is_tall for crop in crops)
-    for found in supervision.values():
-        for line in say_supervision(found, tall, len(crops)):
-            print(line)
-
-
-def measure(folder: Path, args: argparse.Namespace, transparent: bool) -> dict[str, Any]:
-    """Measure what a folder of crops teaches, also with its transparency where it has any."""
-    size = tuple(args.image_size)
-    found = {"supervision": measure_supervision(folder, args.draws, size, seed=args.seed)}
-    if transparent:
-        found["supervision_with_alpha"] = measure_supervision(
-            folder, args.draws, size, seed=args.seed, alpha=True
-        )
-    return found
-
-
-def print_leak_search(report: LeakReport, crops: Sequence[Crop]) -> None:
-    """Say what was searched, and what could not be."""
-    print(
-        f"leaks: {len(report.found)} crops occur in {report.images} query images of "
-        f"{report.dataset}"
-    )
-    if report.unsearchable:
-        names = ", ".join(crops[index].origin for index in report.unsearchable[:_SHOWN])
-        more = len(report.unsearchable) - _SHOWN
-        print(
-            f"    {len(report.unsearchable)} crops are too small, flat or transparent to be "
-            f"recognised: {names}{f' and {more} more' if more > 0 else ''}"
-        )
-    for name in report.unreadable:
-        print(f"    cannot be searched: {name}")
-
-
-# Where the crops of a new occluder set come from: a folder, a training set, or a program.
-
-DEFAULT_COUNT = 200
-_SPARE = 2  # mined crops per crop wanted: some are duplicates or leaks
+_MINED = 200  # crops of a mined set without --count
+_SPARE = 2  # mined crops per wanted crop: some crops are duplicates or leaks
+_NAMED = 5  # names of crops in a line
 
 
 @dataclass(frozen=True)
 class Source:
-    """Hold candidates for a set.
+    """Candidates for a set.
 
     Attributes:
-        crops: in order of preference.
-        left_out: files that gave none.
-        source: where they are from.
-        licence: what binds them.
+        crops: crops in order of preference.
+        left_out: files without a usable crop.
+        source: origin of the crops.
+        licence: licence of the crops.
         most: crops that the set may have.
     """
 
@@ -197,19 +123,18 @@ class Source:
     left_out: list[LeftOut]
     source: str
     licence: str
-    most: int | None = None
+    most: int | None
 
 
-def gather(args: argparse.Namespace) -> Source:
-    """Get crops from the source that the command's words name."""
+def _gather(args: argparse.Namespace) -> Source:
     if args.from_crops is not None:
         return _from_folder(args)
-    if args.mine is not None:
-        return _mined(args)
-    return _drawn(args)
+    return _drawn(args) if args.mine is None else _mined(args)
 
 
 def _from_folder(args: argparse.Namespace) -> Source:
+    from fed_plugin.datasets.occluder_sets import read_crops
+
     with ProgressLine("reading crops") as progress:
         crops, left_out = read_crops(args.from_crops, progress)
     source = args.source or f"crops in the folder {Path(args.from_crops).resolve().name}"
@@ -218,9 +143,12 @@ def _from_folder(args: argparse.Namespace) -> Source:
 
 
 def _mined(args: argparse.Namespace) -> Source:
+    from fed_plugin.cli.occluder_quality import named_split
+    from fed_plugin.datasets.occluder_mining import mine_crops
+
     train = named_split(args.mine, "train")
-    count = DEFAULT_COUNT if args.count is None else args.count
-    with ProgressLine(f"looking through training images of {train.name}") as progress:
+    count = _MINED if args.count is None else args.count
+    with ProgressLine(f"reading training images of {train.name}") as progress:
         crops, left_out = mine_crops(train.items, _SPARE * count, args.seed, progress)
     licence = (
         f"cut out of training images of {train.name}: its licence, and its withdrawal if there is "
@@ -232,6 +160,7 @@ def _mined(args: argparse.Namespace) -> Source:
 
 
 def _drawn(args: argparse.Namespace) -> Source:
+    from fed_plugin.datasets.occluder_sets import Crop
     from fed_plugin.transforms import drawn_occluders
 
     occluders = drawn_occluders(args.drawn, args.seed)
@@ -244,28 +173,37 @@ def _drawn(args: argparse.Namespace) -> Source:
     return Source(crops, [], source, licence, args.count)
 
 
-# ``data occluders build``: gather, leave out what must not be in, write, report.
+# ``data occluders build``
 
 
 def run_build(args: argparse.Namespace) -> None:
-    """Build a set; nothing is written if that fails."""
+    """Gather crops, leave out duplicates and leaks, write the set, report; or write nothing."""
+    from fed_plugin.cli.occluder_quality import check_words, named_split
+    from fed_plugin.datasets.occluder_sets import (
+        LeftOut,
+        check_target,
+        without_duplicates,
+        write_set,
+    )
+
     check_target(args.out)
     check_words(args.draws, args.image_size)
     if args.count is not None and args.count < 1:
         raise ValueError(f"--count {args.count}: expected 1 or more")
     queries = named_split(args.leaks_in, "query") if args.leaks_in else None
-    source = gather(args)
+    source = _gather(args)
     crops, duplicates = without_duplicates(source.crops)
     left_out = [*source.left_out, *duplicates]
     leaks = None
     if queries is not None:
-        crops, found, leaks = _without_leaks(crops, queries)
-        left_out += found
-    kept = crops[: source.most]
-    if args.mine is None:  # of mined windows there are always more
-        reason = f"{source.most} are enough"
-        left_out += [LeftOut(c.origin, "beyond --count", reason) for c in crops[len(kept) :]]
-    print_left_out(left_out, None if not kept else _SHOWN)
+        report = _search(crops, queries)
+        leaks = report.to_json(crops)
+        left_out += report.left_out(crops)
+        crops = [crop for index, crop in enumerate(crops) if index not in report.leaks]
+    kept, rest = crops[: source.most], crops[len(crops[: source.most]) :]
+    if args.mine is None:  # a training set always has more windows
+        left_out += [LeftOut(c.origin, "beyond --count", f"{source.most} are enough") for c in rest]
+    _print_left_out(left_out, None if not kept else _NAMED)
     about = {
         "source": source.source,
         "licence": source.licence,
@@ -273,36 +211,21 @@ def run_build(args: argparse.Namespace) -> None:
         "leaks": leaks,
         "left_out": [vars(one) for one in left_out],
     }
-    supervision: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
 
     def describe(folder: Path) -> dict[str, Any]:
-        supervision.update(measure(folder, args, any(c.pixels.shape[2] == 4 for c in kept)))
-        return supervision
+        measured.update(_measure(folder, args, kept))
+        return measured
 
     with ProgressLine("writing crops") as progress:
         folder = write_set(args.out, kept, about, describe, progress)
     _print_summary(args, folder, kept, source)
-    print_supervision(supervision, kept)
+    _print_supervision(measured, kept)
     print(f"to train with it:\n    INPUT.NPO.OCCLUDERS {folder}")
 
 
-def _without_leaks(
-    crops: list[Crop], queries: NamedSplit
-) -> tuple[list[Crop], list[LeftOut], dict[str, Any]]:
-    """Search and take out; also return what the manifest says of the search."""
-    with ProgressLine(f"searching {len(crops)} crops in queries") as progress:
-        report = search_leaks(crops, queries, progress)
-    print_leak_search(report, crops)
-    kept = [crop for index, crop in enumerate(crops) if index not in report.found]
-    leaks = [LeftOut(crops[i].origin, "leak", text) for i, text in sorted(report.found.items())]
-    return kept, leaks, report.to_json(crops)
-
-
 def _print_summary(
-    args: argparse.Namespace,
-    folder: Path,
-    kept: Sequence[Crop],
-    source: Source,
+    args: argparse.Namespace, folder: Path, kept: Sequence[Crop], source: Source
 ) -> None:
     tall = sum(crop.is_tall for crop in kept)
     print(f"{len(kept)} crops, {tall} tall and {len(kept) - tall} wide, in {folder}")
@@ -314,8 +237,8 @@ def _print_summary(
 
 
 def _command(args: argparse.Namespace) -> str:
-    """Write the command as anybody could repeat it: without the folders of this machine."""
-    words = ["python", "-m", "fed_plugin", "data", "occluders", "build"]
+    """Return the command in words for any machine, without the folders of this machine."""
+    words = ["fed-plugin", "data", "occluders", "build"]
     named = {
         "--from-crops": args.from_crops and Path(args.from_crops).resolve().name,
         "--mine": args.mine and Path(args.mine).name,
@@ -332,11 +255,14 @@ def _command(args: argparse.Namespace) -> str:
     return shlex.join([*words, *size, "--seed", str(args.seed)])
 
 
-# ``data occluders check``: a set against its manifest, or somebody's folder of crops.
+# ``data occluders check``
 
 
 def run_check(args: argparse.Namespace) -> int:
     """Check and print; status 1 if there is a problem or a leak."""
+    from fed_plugin.cli.occluder_quality import check_words, named_split
+    from fed_plugin.datasets.occluder_sets import MANIFEST, check_set
+
     check_words(args.draws, args.image_size)
     queries = named_split(args.leaks_in, "query") if args.leaks_in else None
     with ProgressLine("reading crops") as progress:
@@ -354,31 +280,88 @@ def run_check(args: argparse.Namespace) -> int:
         print(f"    source: {about.get('source')}\n    licence: {about.get('licence')}")
     searched = True
     if queries is not None and crops:
-        with ProgressLine(f"searching {len(crops)} crops in queries") as progress:
-            report = search_leaks(crops, queries, progress)
-        print_leak_search(report, crops)
+        report = _search(crops, queries)
         searched = not report.unreadable
-        problems += [
-            LeftOut(crops[i].origin, "leak", text) for i, text in sorted(report.found.items())
-        ]
-    print_left_out(check.warnings)
-    print_left_out(problems)
+        problems += report.left_out(crops)
+    _print_left_out(check.warnings)
+    _print_left_out(problems)
     if crops and not any(problem.kind == "broken" for problem in problems):
-        transparent = any(crop.pixels.shape[2] == 4 for crop in crops)
-        print_supervision(measure(Path(args.folder), args, transparent), crops)
+        _print_supervision(_measure(Path(args.folder), args, crops), crops)
     if not crops:
         print("not one usable crop")
     return int(bool(problems) or not searched or not crops)
 
 
-# ``data occluders preview``: a contact sheet of a set, some of it pasted over drawn people.
+# Reports of build and check: crops left out, leaks, and the supervision that a set gives.
+
+
+def _print_left_out(left_out: Sequence[LeftOut], most: int | None = None) -> None:
+    """Count the crops that are left out by kind, and name ``most`` of each kind (None: all)."""
+    from fed_plugin.datasets.occluder_sets import MANIFEST
+
+    for kind, count in sorted(Counter(one.kind for one in left_out).items()):
+        print(f"{kind}: {count}")
+        named = [one for one in left_out if one.kind == kind][:most]
+        for one in named:
+            print(f"    {one.name}: {one.reason}")
+        if len(named) < count:
+            print(f"    ... and {count - len(named)} more, all named in {MANIFEST}")
+
+
+def _search(crops: list[Crop], queries: Any) -> LeakReport:
+    """Search crops in query images, and print the outcome."""
+    from fed_plugin.cli.occluder_quality import search_leaks
+
+    with ProgressLine(f"searching {len(crops)} crops in queries") as progress:
+        report = search_leaks(crops, queries, progress)
+    print(
+        f"leaks: {len(report.leaks)} crops occur in {report.images} query images of "
+        f"{report.dataset}"
+    )
+    if report.unsearchable:
+        names = ", ".join(crops[index].origin for index in report.unsearchable[:_NAMED])
+        more = len(report.unsearchable) - _NAMED
+        print(
+            f"    {len(report.unsearchable)} crops are too small, flat or transparent to be "
+            f"recognised: {names}{f' and {more} more' if more > 0 else ''}"
+        )
+    for name in report.unreadable:
+        print(f"    cannot be searched: {name}")
+    return report
+
+
+def _measure(folder: Path, args: argparse.Namespace, crops: Sequence[Crop]) -> dict[str, Any]:
+    """Measure the supervision of a folder of crops, also with its transparency if it has any."""
+    from fed_plugin.cli.occluder_quality import measure_supervision
+
+    def measured(alpha: bool) -> dict[str, Any]:
+        size = tuple(args.image_size)
+        return measure_supervision(folder, args.draws, size, seed=args.seed, alpha=alpha)
+
+    result = {"supervision": measured(alpha=False)}
+    if any(crop.pixels.shape[2] == 4 for crop in crops):
+        result["supervision_with_alpha"] = measured(alpha=True)
+    return result
+
+
+def _print_supervision(measured: dict[str, Any], crops: Sequence[Crop]) -> None:
+    from fed_plugin.cli.occluder_quality import supervision_sentences
+
+    tall = sum(crop.is_tall for crop in crops)
+    for one in measured.values():
+        for line in supervision_sentences(one, tall, len(crops)):
+            print(line)
+
+
+# ``data occluders preview``: a contact sheet of a set, with some crops pasted over drawn people.
 
 _EXAMPLES = 12
 _SIZE = (256, 128)
 
 
 def run_preview(args: argparse.Namespace) -> None:
-    """Draw the sheet, and say what it shows and what it does not."""
+    """Draw the sheet; print the numbers of visible and hidden crops."""
+    from fed_plugin.datasets.occluder_sets import check_set
     from fed_plugin.visualization.canvas import check_kind
     from fed_plugin.visualization.sheets import occluder_sheet
 
@@ -387,31 +370,33 @@ def run_preview(args: argparse.Namespace) -> None:
         raise ValueError(f"--most {args.most}: expected 1 or more")
     check = check_set(args.folder)
     if not check.crops:
-        print_left_out(check.problems)
+        _print_left_out(check.problems)
         raise ValueError(f"{args.folder}: holds no crop that can be shown")
-    shown = check.crops[: args.most]
-    hidden = len(check.crops) - len(shown)
-    note = f"{len(shown)} of {len(check.crops)} crops are shown." if hidden else ""
-    if any(crop.pixels.shape[2] == 4 for crop in shown):
-        note += " The examples keep transparency, as INPUT.NPO.ALPHA True does."
-    pictures, lines = _paste_examples(shown, args.seed)
+    visible = check.crops[: args.most]
+    notes = []
+    if len(visible) < len(check.crops):
+        notes.append(f"{len(visible)} of {len(check.crops)} crops are shown.")
+    if any(crop.pixels.shape[2] == 4 for crop in visible):
+        notes.append("The examples keep transparency, as INPUT.NPO.ALPHA True does.")
+    pictures, lines = _paste_examples(visible, args.seed)
     source = check.manifest.about.get("source") if check.manifest else None
     sheet = occluder_sheet(
-        [crop.pixels for crop in shown],
-        [crop.name for crop in shown],
+        [crop.pixels for crop in visible],
+        [crop.name for crop in visible],
         args.out,
         examples=pictures,
         example_titles=lines,
         title=f"Occluder set {Path(args.folder).resolve().name}"
         + (f": {source}" if source else ""),
-        note=note.strip(),
+        note=" ".join(notes),
     )
-    print(f"{sheet}: {len(shown)} of {len(check.crops)} crops")
-    print_left_out([*check.warnings, *check.problems])
+    print(f"{sheet}: {len(visible)} of {len(check.crops)} crops")
+    _print_left_out([*check.warnings, *check.problems])
 
 
 def _paste_examples(crops: list[Crop], seed: int) -> tuple[NDArray[np.uint8], list[str]]:
-    """Paste crops over drawn people by the reference's rules, and say what the target marks."""
+    """Paste crops over drawn people by the reference's rules; name the marked parts of each."""
+    import numpy as np
     import torch
 
     from fed_plugin.modeling import visibility_target
@@ -431,7 +416,10 @@ def _paste_examples(crops: list[Crop], seed: int) -> tuple[NDArray[np.uint8], li
 
 
 def _people() -> list[NDArray[np.uint8]]:
-    """Draw people; those of SynthOcc, so that no data set is needed."""
+    """Draw people of SynthOcc: a preview needs no data set."""
+    import numpy as np
+    from PIL import Image
+
     from fed_plugin.synthocc.build import take
     from fed_plugin.synthocc.casting import SIZES, TRAIN, plan
 

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fed_plugin.datasets.occluder_sets import Crop, read_crops
-from fed_plugin.datasets.occluder_sets.sets import read_crop
+from fed_plugin.datasets.occluder_sets import Crop, read_crop, read_crops
 
 
 def test_every_file_becomes_a_crop_or_is_named_with_a_reason(odd_files):

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from fed_plugin.datasets import LAYOUTS, list_split
-from fed_plugin.datasets.occluder_sets import mine_crops
-from fed_plugin.datasets.occluder_sets.mining import border_windows, person_pixels
+from fed_plugin.datasets.occluder_mining import border_windows, mine_crops, person_pixels
 from fed_plugin.synthocc.build import take
 from fed_plugin.synthocc.casting import SIZES, TRAIN, plan
 

@@ -1,80 +1,33 @@
-"""Write the tables of docs/configuration.md from the keys that ``config.py`` declares.
+"""Write the tables of docs/configuration.md, and docs/config.schema.json, from the table of keys.
 
-Name and default come from the declaration, the meaning from the comment right above it, what a key
-takes from ``key_checks.py``, and who sets it from ``configs/FED/``.
-
-``python benchmarks/configuration_page.py`` rewrites them, ``--check`` only tells whether they are
-current.
+The table is in ``fed_plugin/fastreid_adapter/config.py``; ``configs/FED/`` holds who sets a key.
+``python benchmarks/configuration_page.py`` writes both files, ``--check`` compares them.
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
+import json
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fed_plugin.fastreid_adapter import config
-from fed_plugin.fastreid_adapter.config import KINDS
+from fed_plugin.fastreid_adapter.config import HOST, KEYS, OWN_KEYS, Key
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "configuration.md"
+SCHEMA = ROOT / "docs" / "config.schema.json"
 CONFIGS = ROOT / "configs" / "FED"
 PLACE = re.compile(r"(<!-- keys (\S+) -->\n).*?(<!-- /keys -->)", re.DOTALL)
 VARIANTS = ("_fed_plus", "_baseline")
-
-
-class LineNode(dict):
-    """A config node that remembers in which line of ``config.py`` each of its keys was set."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        super().__setattr__("lines", {})
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self[name] = value
-        self.lines[name] = inspect.currentframe().f_back.f_lineno  # type: ignore[union-attr]
-
-    def __getattr__(self, name: str) -> Any:
-        return self[name]
-
-
-def declared(node: Any = None, prefix: str = "") -> Iterator[tuple[str, Any, int]]:
-    """Yield every key with its dots, its default, and the line that declares it."""
-    node = config.declare(LineNode) if node is None else node
-    for name, value in node.items():
-        if isinstance(value, LineNode):
-            yield from declared(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value, node.lines[name]
-
-
-def meaning(line: int, source: list[str]) -> str:
-    """Return the comment that stands right above a line, counted from 1.
-
-    Raises:
-        ValueError: none does.
-    """
-    words: list[str] = []
-    for text in reversed(source[: line - 1]):
-        if not text.lstrip().startswith("# "):
-            break
-        words.insert(0, text.strip().removeprefix("# "))
-    if not words:
-        raise ValueError(
-            f"{config.__file__}:{line}: expected a comment above {source[line - 1].strip()!r}, got "
-            "none; try a sentence that says meaning, unit or range, and the reference's value"
-        )
-    return " ".join(words)
+SECTIONS = ("MODEL.FED", "INPUT.NPO", "DATASETS")
 
 
 def set_by(key: str) -> str:
-    """Say which configs of ``configs/FED/`` set a key, and to what; leaves of a variant as one."""
+    """Return which configs of ``configs/FED/`` set a key, and to what; a variant counts as one."""
     values: dict[str, list[str]] = {}
     for stem, leaf in _leaves().items():
         node: Any = leaf
@@ -101,47 +54,86 @@ def _names(stems: list[str]) -> str:
 
 
 def table(section: str) -> str:
-    """Render the keys that begin with ``section`` (``other``: those of no other table)."""
-    source = Path(config.__file__).read_text(encoding="utf-8").splitlines()
-    rows = ["| key | default | takes | meaning | set by |", "|---|---|---|---|---|"]
-    for key, default, line in declared():
-        if _section(key) == section:
-            cells = (
-                f"`{key}`",
-                f"`{default!r}`",
-                KINDS[key].expected,
-                meaning(line, source),
-                set_by(key),
-            )
-            rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    if len(rows) == 2:
+    """Render the rows of a section: its prefix, ``other``, or ``host`` for keys of fast-reid."""
+    keys = [key for key in KEYS if _section(key) == section]
+    if not keys:
         raise ValueError(f"{PAGE.name}: <!-- keys {section} -->: expected a section that has keys")
-    return "\n".join(rows) + "\n"
+    if section == "host":
+        heads = ("key", "takes", "meaning", "checked for")
+        rows = [(f"`{k.path}`", k.takes.expected, k.words, k.only_for or "every run") for k in keys]
+    else:
+        heads = ("key", "default", "takes", "meaning", "set by")
+        rows = [
+            (f"`{k.path}`", f"`{k.default!r}`", k.takes.expected, k.words, set_by(k.path))
+            for k in keys
+        ]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *lines]) + "\n"
 
 
-def _section(key: str) -> str:
-    sections = ("MODEL.FED", "INPUT.NPO", "DATASETS")
-    return next((name for name in sections if key.startswith(f"{name}.")), "other")
+def _section(key: Key) -> str:
+    if key.default is HOST:
+        return "host"
+    return next((name for name in SECTIONS if key.path.startswith(f"{name}.")), "other")
+
+
+def schema() -> str:
+    """Return a JSON Schema of config files for editors, as text.
+
+    A section that holds keys of this plugin alone refuses other keys; fast-reid's sections do not.
+    """
+    root: dict[str, Any] = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Configs of fast-reid with fed_plugin",
+        "type": "object",
+        "properties": {"_BASE_": {"type": "string"}},
+    }
+    for key in KEYS:
+        if key.only_for:
+            continue
+        node, place = root, ""
+        *sections, name = key.path.split(".")
+        for section in sections:
+            place = f"{place}{section}."
+            node = node["properties"].setdefault(section, {"type": "object", "properties": {}})
+            under = [k for k in KEYS if k.path.startswith(place)]
+            if all(k.path in OWN_KEYS for k in under):
+                node["additionalProperties"] = False
+        node["properties"][name] = _described(key)
+    return json.dumps(root, indent=1) + "\n"
+
+
+def _described(key: Key) -> dict[str, Any]:
+    kind: dict[str, Any] = dict(key.takes.schema)
+    if '"array"' in json.dumps(kind):  # yacs also takes a tuple in Python's words
+        kind = {"anyOf": [kind, {"type": "string", "pattern": r"^[(\[].*[)\]]$"}]}
+    words = f"{key.words} Expected: {key.takes.expected}."
+    if key.default is HOST:
+        return {"description": words, **kind}
+    return {"description": words, "default": key.default, **kind}
 
 
 def rendered(text: str) -> str:
-    """Return the page with its tables written anew."""
-    return PLACE.sub(lambda found: found[1] + table(found[2]) + found[3], text)
+    """Return the page with new tables."""
+    return PLACE.sub(lambda match: match[1] + table(match[2]) + match[3], text)
 
 
 def main(words: list[str]) -> int:
-    """Rewrite the page, or with ``--check`` say whether that would change it."""
-    old = PAGE.read_text(encoding="utf-8")
-    new = rendered(old)
-    if words == ["--check"]:
-        if old != new:
+    """Write page and schema; with ``--check`` compare them and return 1 if one is outdated."""
+    outdated = 0
+    new = {PAGE: rendered(PAGE.read_text(encoding="utf-8")), SCHEMA: schema()}
+    for path, text in new.items():
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        if words == ["--check"]:
+            outdated = 1
             print(
-                "docs/configuration.md: expected the keys that are declared, got older ones; try "
+                f"docs/{path.name}: expected the keys of config.py, got older ones; try "
                 "`python benchmarks/configuration_page.py`"
             )
-        return int(old != new)
-    PAGE.write_text(new, encoding="utf-8")
-    return 0
+        else:
+            path.write_text(text, encoding="utf-8")
+    return outdated
 
 
 if __name__ == "__main__":

@@ -1,162 +1,143 @@
-"""Contradictions in a config, found before any data is read and without a file."""
+"""Checks of a whole config, done once: each value by the table, then what keys demand together.
+
+Whoever enters first checks: the host's trainer, a loader, a model, a transform, or ``read_config``.
+The same values are not checked a second time in a process.
+"""
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterator
+from collections import deque
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
-from fastreid.config import get_cfg
 from fastreid.modeling.backbones import BACKBONE_REGISTRY
 from fastreid.modeling.heads import REID_HEADS_REGISTRY
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
-from fastreid.solver import optim
 from fastreid.utils import comm
 from fastreid.utils.registry import Registry
 from torch import Tensor
 
 import projects_registry
 from fed_plugin.fastreid_adapter.config import (
-    Kind,
+    FED,
+    OWN_BACKBONE,
+    OWN_KEYS,
+    TRAINING,
     check_keys,
-    check_p_dukemtmc,
-    is_sequence,
-    number,
-    one_of,
-    pair,
-    several,
-    value_of,
-    whole,
+    naming_keys,
+    table_values,
 )
-from fed_plugin.modeling.checkpoints import check_pretrained_path
 from fed_plugin.modeling.oem import REDUCTION
 from fed_plugin.modeling.vit import VIT_PRESETS, ViTSize
 from fed_plugin.transforms.occluders import occluder_files
 from fed_plugin.transforms.placement_rule import PlacementRule
 
-# Values of the host's own keys that no run can use, met before it does hours of work.
-#
-# Only what the host fails on, or silently spoils, stands here; whatever else it takes, it gets.
-
-_OPTIMIZERS = sorted(
-    name
-    for name, value in vars(optim).items()
-    if isinstance(value, type) and not name.startswith("_") and name != "Optimizer"
-)
-_COUNT, _NONE_OR_MORE = whole(1), whole(0)
-_INFINITE = float("inf")
-
-
-def _all(element: Kind, counts: tuple[int, ...], expected: str) -> Kind:
-    """Take sequences of a kind, of one of some lengths; of any but 0 where none is given."""
-    return Kind(
-        expected,
-        lambda value: (
-            is_sequence(value)
-            and (len(value) in counts if counts else len(value) > 0)
-            and all(map(element.accepts, value))
-        ),
-    )
-
-
-_size = _all(_COUNT, (1, 2), "[height, width], whole numbers of pixels above 0")
-_name = Kind("a name", lambda value: isinstance(value, str) and bool(value))
-_rate = number(0, _INFINITE, "a number of 0 or more")
-_color = number(-_INFINITE, _INFINITE, "")
-_scale = Kind("", lambda value: _color.accepts(value) and value != 0)
-
-KINDS: dict[str, Kind] = {
-    "SOLVER.OPT": one_of(*_OPTIMIZERS),
-    "SOLVER.SCHED": one_of("MultiStepLR", "CosineAnnealingLR"),
-    "SOLVER.BASE_LR": _rate,
-    "SOLVER.MAX_EPOCH": _COUNT,
-    "SOLVER.IMS_PER_BATCH": _COUNT,
-    "SOLVER.CHECKPOINT_PERIOD": _COUNT,
-    "TEST.IMS_PER_BATCH": _COUNT,
-    "DATALOADER.NUM_WORKERS": _NONE_OR_MORE,
-    "INPUT.SIZE_TRAIN": _size,
-    "INPUT.SIZE_TEST": _size,
-    "MODEL.PIXEL_MEAN": _all(_color, (), "numbers, one for each colour"),
-    "MODEL.PIXEL_STD": _all(_scale, (), "numbers other than 0, one for each colour"),
-}
-"""Kind of the keys that every run reads."""
-
-TRAINING: dict[str, Kind] = {
-    "DATASETS.NAMES": _all(_name, (), "names of data sets, one or more"),
-    "DATASETS.TESTS": _all(_name, (), "names of data sets, one or more; training ends with them"),
-}
-"""Kind of keys that only a training reads."""
-
-
-def check_host_keys(cfg: Any, kinds: dict[str, Kind] = KINDS) -> None:
-    """Refuse a value of the host's keys that no run can use.
-
-    Args:
-        cfg: a host config.
-        kinds: of the keys to look at.
-
-    Raises:
-        ValueError: one sentence with the key, its value and what was expected.
-    """
-    for key, kind in kinds.items():
-        section, name = key.split(".")
-        value = cfg[section][name]
-        if not kind.accepts(value):
-            raise ValueError(f"{key}={value!r}: expected {kind.expected}")
-
-
-# Where the names of ``INPUT.EXTRA_TRANSFORMS`` are registered, by whatever project.
+NPO_NAME = "NPOAugmentation"
 
 TRANSFORM_REGISTRY = Registry("TRANSFORM")
 TRANSFORM_REGISTRY.__doc__ = """
-Registry of training transforms. A registered object is called as ``obj(cfg)``; what it returns
-takes what the stock pipeline ends with, a (3, H, W) float tensor in [0, 255].
+Registry of training transforms that ``INPUT.EXTRA_TRANSFORMS`` names. A registered object is called
+as ``obj(cfg)``; its result takes what the stock pipeline ends with, a (3, H, W) float tensor in
+[0, 255].
 """
 
-
-def is_registered(registry: Registry, name: str) -> bool:
-    """Tell whether one of the host's registries knows a name."""
-    return name in registry._obj_map
-
-
-# Contradictions among ``INPUT.NPO`` and ``INPUT.EXTRA_TRANSFORMS``, found without a file.
-
-NPO_NAME = "NPOAugmentation"
+# Only a training reads these keys; who evaluates sets them after the check.
+_PRETRAINED = ("MODEL.BACKBONE.PRETRAIN", "MODEL.BACKBONE.PRETRAIN_PATH")
+_checked: deque[str] = deque(maxlen=64)
 
 
-def check_npo(cfg: Any) -> PlacementRule:
-    """Refuse keys of ``INPUT.NPO`` that are wrong or contradict each other.
+def check_config(cfg: Any, *, training: bool = False) -> None:
+    """Refuse a config with a wrong key or with keys that contradict each other.
 
-    Returns:
-        What they say of the placement.
+    A config that uses no key of this plugin passes if the host can use its values. Only the config
+    is checked, not the files that it names: the config of a trained model passes where the files
+    of its training are gone.
+
+    Args:
+        cfg: a host config.
+        training: whether to check what only a training needs, too.
 
     Raises:
         ValueError: one sentence with the key, its value and what was expected.
+        FileNotFoundError: a training names weights or a folder of occluders that are not there.
     """
-    check_keys(cfg, under="INPUT.NPO.")
-    npo = cfg.INPUT.NPO
-    return PlacementRule(
-        placement=npo.PLACEMENT,
-        height=tuple(npo.HEIGHT),
-        width=tuple(npo.WIDTH),
-        count=tuple(npo.COUNT),
-        people=npo.PEOPLE.PROB,
-        people_scale=tuple(npo.PEOPLE.SCALE),
-        people_height=tuple(npo.PEOPLE.HEIGHT),
-        people_width=tuple(npo.PEOPLE.WIDTH),
-    )
+    values = table_values(cfg)
+    content = repr([value for path, value in values.items() if path not in _PRETRAINED])
+    if content not in _checked:
+        _check_agreement(cfg, values)
+        _checked.append(content)
+    _check_identities(cfg)  # their number is no key of the table: the host's trainer counts them
+    content = f"a training of {comm.get_world_size()} ranks: {values}"
+    if training and content not in _checked:
+        check_keys(values, TRAINING)
+        _check_training(cfg)
+        _checked.append(content)
 
 
-def check_extra_transforms(cfg: Any) -> None:
-    """Refuse names that nobody registered, and NPO on the two views that NPO has made.
+def check_training(cfg: Any) -> None:
+    """Refuse a config that cannot be trained, see :func:`check_config`; no data set is read."""
+    check_config(cfg, training=True)
+
+
+def is_registered(registry: Registry, name: str) -> bool:
+    """Return whether one of the host's registries holds a name."""
+    return name in registry._obj_map
+
+
+def _check_agreement(cfg: Any, values: dict[str, Any]) -> None:
+    is_fed = values.get("MODEL.META_ARCHITECTURE") == "FED"
+    has_vit = values.get("MODEL.BACKBONE.NAME") == OWN_BACKBONE
+    check_keys(values, "", *[FED] * is_fed, *[OWN_BACKBONE] * has_vit)
+    placement_rule(cfg)
+    _check_extra_transforms(cfg)
+    check_p_dukemtmc(cfg)
+    if is_fed:
+        _check_modules(cfg)
+    if has_vit:
+        _check_vit(cfg)
+    if is_fed:
+        _check_parts(cfg)
+
+
+def _refuse(key: str, value: Any, expected: str) -> None:
+    raise ValueError(f"{key}={value!r}: expected {expected}")
+
+
+# INPUT.NPO and INPUT.EXTRA_TRANSFORMS.
+
+
+def placement_rule(cfg: Any) -> PlacementRule:
+    """Return the placement that ``INPUT.NPO`` describes.
 
     Raises:
-        ValueError: one of these.
+        ValueError: keys that contradict each other.
     """
+    npo = cfg.INPUT.NPO
+    paths = {
+        name: f"INPUT.NPO.{name.upper()}" for name in ("placement", "height", "width", "count")
+    }
+    paths |= {f"people_{name}": f"INPUT.NPO.PEOPLE.{name.upper()}" for name in ("height", "width")}
+    with naming_keys(
+        people="INPUT.NPO.PEOPLE.PROB", people_scale="INPUT.NPO.PEOPLE.SCALE", **paths
+    ):
+        return PlacementRule(
+            placement=npo.PLACEMENT,
+            height=tuple(npo.HEIGHT),
+            width=tuple(npo.WIDTH),
+            count=tuple(npo.COUNT),
+            people=npo.PEOPLE.PROB,
+            people_scale=tuple(npo.PEOPLE.SCALE),
+            people_height=tuple(npo.PEOPLE.HEIGHT),
+            people_width=tuple(npo.PEOPLE.WIDTH),
+        )
+
+
+def _check_extra_transforms(cfg: Any) -> None:
     key, names = "INPUT.EXTRA_TRANSFORMS", tuple(cfg.INPUT.EXTRA_TRANSFORMS)
     for name in names:
         if not is_registered(TRANSFORM_REGISTRY, name):
@@ -164,182 +145,145 @@ def check_extra_transforms(cfg: Any) -> None:
             raise ValueError(f"{key}={names!r}: {name!r} is not registered; expected {known}")
     if cfg.INPUT.NPO.VIEWS == 2 and names.count(NPO_NAME) > 1:
         raise ValueError(
-            f"{key}={names!r}: expected {NPO_NAME} once, as it makes two views of one; try "
+            f"{key}={names!r}: expected {NPO_NAME} once, as {NPO_NAME} makes two views of one; try "
             "INPUT.NPO.COUNT for more occluders"
         )
 
 
-# Contradictions among the keys that describe ``build_fed_vit_backbone``, found without a file.
+# The two protocols of P-DukeMTMC-reID.
 
-VIT_NAME = "build_fed_vit_backbone"
+P_DUKEMTMC = "P_DukeMTMC"
 
-_HOST_KINDS = {
-    "INPUT.SIZE_TRAIN": pair(whole(1), "[height, width] in pixels, 1 or more"),
-    "INPUT.SIZE_TEST": pair(whole(1), "[height, width] in pixels, 1 or more"),
-    "MODEL.BACKBONE.STRIDE_SIZE": pair(whole(1), "(vertical, horizontal) pixels, 1 or more"),
-    **{
-        # All of them dropped would be divided by the 0 that is kept.
-        f"MODEL.BACKBONE.{key}": number(0, 0.999, "a share in [0, 1), up to 0.999")
-        for key in ("DROP_PATH_RATIO", "DROP_RATIO", "ATT_DROP_RATE")
-    },
-}
+
+def check_p_dukemtmc(cfg: Any, tested: bool = False) -> None:
+    """Refuse a config that names one protocol of P-DukeMTMC-reID and follows the other.
+
+    Args:
+        cfg: a host config.
+        tested: whether the set is tested on, also where DATASETS.TESTS does not name the set.
+
+    Raises:
+        ValueError: the key is "supervised" and the tested set is not trained on; or the key is
+            "transfer" and the set is trained on.
+    """
+    key, protocol = "DATASETS.P_DUKEMTMC.PROTOCOL", cfg.DATASETS.P_DUKEMTMC.PROTOCOL
+    names, tested = tuple(cfg.DATASETS.NAMES), tested or P_DUKEMTMC in cfg.DATASETS.TESTS
+    if protocol == "supervised" and tested and P_DUKEMTMC not in names:
+        raise ValueError(
+            f"{key}='supervised': expected {P_DUKEMTMC} in DATASETS.NAMES, as {P_DUKEMTMC} is "
+            f"tested, got {names}; try adding {P_DUKEMTMC} there, or {key} 'transfer'"
+        )
+    if protocol == "transfer" and P_DUKEMTMC in names:
+        raise ValueError(
+            f"{key}='transfer': expected DATASETS.NAMES without {P_DUKEMTMC}, got {names}; try "
+            f"training on another set, such as Market1501, or {key} 'supervised'"
+        )
+
+
+def p_dukemtmc_protocol(cfg: Any) -> str:
+    """Return a sentence with the protocol of P-DukeMTMC-reID that a config follows."""
+    names = tuple(cfg.DATASETS.NAMES)
+    name, other = "supervised", "transfer"
+    if P_DUKEMTMC not in names:
+        name, other = other, name
+    return (
+        f"{name} protocol, trained on {', '.join(names)}; its numbers do not compare with those of "
+        f"the {other} one"
+    )
+
+
+# The ViT that ``build_fed_vit_backbone`` builds.
 
 
 def vit_size(cfg: Any) -> ViTSize:
-    """Return the preset of ``MODEL.BACKBONE.DEPTH`` with ``MODEL.FED.VIT`` laid over it.
-
-    Raises:
-        ValueError: an unknown preset.
-    """
-    depth, vit = cfg.MODEL.BACKBONE.DEPTH, cfg.MODEL.FED.VIT
-    if depth not in VIT_PRESETS:
-        raise ValueError(
-            f"MODEL.BACKBONE.DEPTH={depth!r}: expected one of {', '.join(VIT_PRESETS)} "
-            "for build_fed_vit_backbone"
-        )
-    chosen = {
-        "num_layers": vit.NUM_LAYERS,
-        "embed_dim": vit.EMBED_DIM,
-        "num_heads": vit.NUM_HEADS,
-        "patch_size": vit.PATCH_SIZE,
-    }
-    return replace(VIT_PRESETS[depth], **{name: value for name, value in chosen.items() if value})
+    """Return the preset of ``MODEL.BACKBONE.DEPTH`` with the values of ``MODEL.FED.VIT``."""
+    vit = cfg.MODEL.FED.VIT
+    names = ("num_layers", "embed_dim", "num_heads", "patch_size")
+    chosen = {name: vit[name.upper()] for name in names if vit[name.upper()]}
+    return replace(VIT_PRESETS[cfg.MODEL.BACKBONE.DEPTH], **chosen)
 
 
-def check_vit(cfg: Any) -> None:
-    """Refuse a ViT that cannot be built, or that could not take the images of the pipeline.
+def token_dim(cfg: Any) -> int:
+    """Return the channels C of the configured backbone's tokens."""
+    backbone = cfg.MODEL.BACKBONE
+    return vit_size(cfg).embed_dim if backbone.NAME == OWN_BACKBONE else backbone.FEAT_DIM
 
-    Raises:
-        ValueError: one sentence with the key, its value and what was expected.
-    """
-    check_keys(cfg, under="MODEL.FED.VIT.")
-    for key, kind in _HOST_KINDS.items():
-        value = value_of(cfg, key)
-        if not kind.accepts(value):
-            raise ValueError(f"{key}={value!r}: expected {kind.expected}, for {VIT_NAME}")
-    size, backbone = vit_size(cfg), cfg.MODEL.BACKBONE
+
+def _check_vit(cfg: Any) -> None:
+    size, backbone, crop = vit_size(cfg), cfg.MODEL.BACKBONE, cfg.INPUT.CROP
+    trained, tested = list(cfg.INPUT.SIZE_TRAIN), list(cfg.INPUT.SIZE_TEST)
     if size.embed_dim % size.num_heads:
-        raise ValueError(
-            f"MODEL.FED.VIT.NUM_HEADS={size.num_heads}: expected a divisor of {size.embed_dim}, "
-            "the width that MODEL.FED.VIT.EMBED_DIM or MODEL.BACKBONE.DEPTH sets"
+        _refuse(
+            "MODEL.FED.VIT.NUM_HEADS",
+            size.num_heads,
+            f"a divisor of {size.embed_dim}, the width that MODEL.FED.VIT.EMBED_DIM or "
+            "MODEL.BACKBONE.DEPTH sets",
         )
     if cfg.MODEL.FED.VIT.OUTPUT == "cls" and backbone.FEAT_DIM != size.embed_dim:
-        raise ValueError(
-            f"MODEL.BACKBONE.FEAT_DIM={backbone.FEAT_DIM}: expected {size.embed_dim}, the width of "
-            "the ViT that MODEL.BACKBONE.DEPTH and MODEL.FED.VIT.EMBED_DIM describe"
+        _refuse(
+            "MODEL.BACKBONE.FEAT_DIM",
+            backbone.FEAT_DIM,
+            f"{size.embed_dim}, the width of the ViT that MODEL.BACKBONE.DEPTH and "
+            "MODEL.FED.VIT.EMBED_DIM describe",
         )
-    _check_images(cfg, size)
-
-
-def token_rows(cfg: Any) -> int:
-    """Return the rows of the token grid."""
-    height, stride = cfg.INPUT.SIZE_TRAIN[0], cfg.MODEL.BACKBONE.STRIDE_SIZE[0]
-    return (height - vit_size(cfg).patch_size) // stride + 1
-
-
-def _check_images(cfg: Any, size: ViTSize) -> None:
-    """Refuse image sizes that differ, or that are smaller than a patch."""
-    trained, tested = tuple(cfg.INPUT.SIZE_TRAIN), tuple(cfg.INPUT.SIZE_TEST)
     if trained != tested:
         raise ValueError(
-            f"INPUT.SIZE_TRAIN={list(trained)} and INPUT.SIZE_TEST={list(tested)}: "
-            "expected the same size, a ViT's position embedding fits one"
+            f"INPUT.SIZE_TRAIN={trained} and INPUT.SIZE_TEST={tested}: expected the same size, as "
+            "the position embedding of a ViT fits one size"
         )
-    crop = cfg.INPUT.CROP
-    if crop.ENABLED and tuple(crop.SIZE) != trained:
+    if crop.ENABLED and list(crop.SIZE) != trained:
         raise ValueError(
-            f"INPUT.CROP.SIZE={list(crop.SIZE)}: expected {list(trained)}, INPUT.SIZE_TRAIN, as a "
-            "ViT's position embedding fits one size"
+            f"INPUT.CROP.SIZE={list(crop.SIZE)}: expected {trained}, INPUT.SIZE_TRAIN, as the "
+            "position embedding of a ViT fits one size"
         )
     if min(trained) < size.patch_size:
-        raise ValueError(
-            f"MODEL.FED.VIT.PATCH_SIZE={size.patch_size}: expected {min(trained)} or fewer pixels, "
-            f"as the images of INPUT.SIZE_TRAIN are {list(trained)}"
+        _refuse(
+            "MODEL.FED.VIT.PATCH_SIZE",
+            size.patch_size,
+            f"{min(trained)} or fewer pixels, as the images of INPUT.SIZE_TRAIN are {trained}",
         )
 
 
-OWN_BACKBONE = "build_fed_vit_backbone"
-
-_COLORS = {
-    "MODEL.PIXEL_MEAN": several(3, number(-1e6, 1e6, ""), "three numbers"),
-    "MODEL.PIXEL_STD": several(3, number(1e-3, 1e6, ""), "three numbers above 0"),
-}
+# FED on top of a backbone.
 
 
-def check_config(cfg: Any) -> None:
-    """Refuse a config in which a key of this plugin is wrong or contradicts another.
-
-    A config that uses none of them passes, if its values are some that the host can use. Only the
-    config is looked at, so that one of a trained model passes where the files of its training are
-    not; see ``check_training`` for those.
-
-    Raises:
-        ValueError: one sentence with the key, its value and what was expected.
-    """
-    check_keys(cfg)
-    check_host_keys(cfg)
-    check_npo(cfg)
-    check_extra_transforms(cfg)
-    check_p_dukemtmc(cfg)
-    if cfg.MODEL.META_ARCHITECTURE == "FED":
-        check_fed_config(cfg)
-    elif cfg.MODEL.BACKBONE.NAME == OWN_BACKBONE:
-        check_vit(cfg)
-
-
-def check_fed_config(cfg: Any) -> None:
-    """Refuse a config that the FED meta-architecture cannot train.
-
-    Raises:
-        ValueError: one sentence with the key, its value and what was expected.
-    """
-    check_keys(cfg, under="MODEL.FED.")
+def _check_modules(cfg: Any) -> None:
+    """Refuse modules that nobody registered, and a backbone without tokens."""
     fed = cfg.MODEL.FED
-    if fed.VIT.OUTPUT != "tokens":
-        _refuse("MODEL.FED.VIT.OUTPUT", fed.VIT.OUTPUT, "one of 'tokens' for META_ARCHITECTURE FED")
-    if cfg.INPUT.NPO.VIEWS != 2:
-        _refuse("INPUT.NPO.VIEWS", cfg.INPUT.NPO.VIEWS, "2 for META_ARCHITECTURE FED")
-    if cfg.MODEL.HEADS.NAME != "FEDHead":
-        _refuse("MODEL.HEADS.NAME", cfg.MODEL.HEADS.NAME, "'FEDHead' for META_ARCHITECTURE FED")
     for module in ("OEM", "FDM"):
         name = fed[module].NAME
         if fed[module].ENABLED and not is_registered(REID_HEADS_REGISTRY, name):
             _refuse(f"MODEL.FED.{module}.NAME", name, "a name in REID_HEADS_REGISTRY")
-    num_classes = cfg.MODEL.HEADS.NUM_CLASSES
-    if fed.FDM.ENABLED and num_classes and fed.FDM.NUM_NEIGHBORS >= num_classes:
+    name = cfg.MODEL.BACKBONE.NAME
+    if not is_registered(BACKBONE_REGISTRY, name) or _is_stock(BACKBONE_REGISTRY, name):
+        _refuse("MODEL.BACKBONE.NAME", name, f"{OWN_BACKBONE!r}, or another that yields tokens")
+
+
+def _check_identities(cfg: Any) -> None:
+    fdm, num_classes = cfg.MODEL.FED.FDM, cfg.MODEL.HEADS.NUM_CLASSES
+    if cfg.MODEL.META_ARCHITECTURE != "FED" or not fdm.ENABLED:
+        return
+    if num_classes and fdm.NUM_NEIGHBORS >= num_classes:
         _refuse(
             "MODEL.FED.FDM.NUM_NEIGHBORS",
-            fed.FDM.NUM_NEIGHBORS,
+            fdm.NUM_NEIGHBORS,
             f"fewer than the {num_classes} training identities",
         )
-    _check_backbone(cfg)
-    _check_channels(cfg)
-    _check_normalisation(cfg)
 
 
-def _check_backbone(cfg: Any) -> None:
-    """Refuse a backbone without tokens, and parts that do not cut their grid into equal stripes."""
-    name, num_parts = cfg.MODEL.BACKBONE.NAME, cfg.MODEL.FED.NUM_PARTS
-    known = is_registered(BACKBONE_REGISTRY, name)
-    if not known or BACKBONE_REGISTRY.get(name).__module__.startswith("fastreid."):
-        _refuse("MODEL.BACKBONE.NAME", name, f"{OWN_BACKBONE!r}, or another that yields tokens")
-    if name != OWN_BACKBONE:
-        return  # another project's backbone knows its own grid
-    check_vit(cfg)
-    rows = token_rows(cfg)
-    if rows % num_parts:
-        _refuse(
-            "MODEL.FED.NUM_PARTS",
-            num_parts,
-            f"a divisor of the {rows} rows of the token grid (INPUT.SIZE_TRAIN "
-            f"{cfg.INPUT.SIZE_TRAIN[0]} pixels high, MODEL.BACKBONE.STRIDE_SIZE "
-            f"{cfg.MODEL.BACKBONE.STRIDE_SIZE[0]})",
-        )
-
-
-def _check_channels(cfg: Any) -> None:
-    """Refuse channels that the OEM or the attention heads of the FDM cannot share out."""
+def _check_parts(cfg: Any) -> None:
+    """Refuse parts, OEM and heads that do not share out the tokens evenly."""
     fed, channels = cfg.MODEL.FED, token_dim(cfg)
+    height, stride = cfg.INPUT.SIZE_TRAIN[0], cfg.MODEL.BACKBONE.STRIDE_SIZE[0]
+    if cfg.MODEL.BACKBONE.NAME == OWN_BACKBONE:  # another backbone knows its own grid
+        rows = (height - vit_size(cfg).patch_size) // stride + 1
+        if rows % fed.NUM_PARTS:
+            _refuse(
+                "MODEL.FED.NUM_PARTS",
+                fed.NUM_PARTS,
+                f"a divisor of the {rows} rows of the token grid (INPUT.SIZE_TRAIN {height} pixels "
+                f"high, MODEL.BACKBONE.STRIDE_SIZE {stride})",
+            )
     if fed.OEM.ENABLED and channels % REDUCTION:
         _refuse("MODEL.FED.VIT.EMBED_DIM", channels, f"a multiple of {REDUCTION}")
     if fed.FDM.ENABLED and fed.NUM_PARTS * channels % fed.FDM.NUM_HEADS:
@@ -350,26 +294,22 @@ def _check_channels(cfg: Any) -> None:
         )
 
 
-def _check_normalisation(cfg: Any) -> None:
-    """Refuse what no colour image can be normalised with."""
-    for key, kind in _COLORS.items():
-        value = value_of(cfg, key)
-        if not kind.accepts(value):
-            _refuse(key, value, kind.expected)
+def _is_stock(registry: Registry, name: str) -> bool:
+    return is_registered(registry, name) and registry.get(name).__module__.startswith("fastreid.")
 
 
 def check_targets(targets: Tensor, num_classes: int) -> bool:
-    """Say whether all ``targets`` (B,) are identities; negative ones stand for nobody.
+    """Return whether all ``targets`` (B,) are identities; negative targets stand for nobody.
 
-    One look at least and most together: on a GPU it is waited for, once.
+    The device is asked once, for the smallest and the largest target together.
 
     Raises:
-        ValueError: one is M or more, or M is 0.
+        ValueError: a target is M or more, or M is 0.
     """
     if not num_classes:
         raise ValueError(
             "MODEL.HEADS.NUM_CLASSES=0: expected the number of training identities; fast-reid's "
-            "DefaultTrainer counts them, another loop (tools/plain_train_net.py) has to be told"
+            "DefaultTrainer counts them, another loop (tools/plain_train_net.py) must set the key"
         )
     least, most = torch.stack((targets.min(), targets.max())).tolist()
     if most >= num_classes:
@@ -380,78 +320,44 @@ def check_targets(targets: Tensor, num_classes: int) -> bool:
     return least >= 0
 
 
-def _refuse(key: str, value: Any, expected: str) -> None:
-    raise ValueError(f"{key}={value!r}: expected {expected}")
+# What only a training needs. The host's trainer lists the training set before it builds a model,
+# therefore the check comes before the trainer.
 
 
-# Keys of this plugin that were set and that nothing of a training will read: said, not refused.
-
-logger = logging.getLogger("fastreid.fed_plugin.config")
-
-
-def warn_of_idle_keys(cfg: Any) -> None:
-    """Warn where a precision or an occlusion was asked for that will not happen."""
-    default = get_cfg()
-    method, precision = cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.FED.PRECISION
-    if method != "FED" and precision != default.MODEL.FED.PRECISION:
-        logger.warning(
-            "MODEL.FED.PRECISION=%s changes nothing: META_ARCHITECTURE %s does not read it; try "
-            "SOLVER.AMP.ENABLED True on a GPU",
-            precision,
-            method,
+def _check_training(cfg: Any) -> None:
+    npo, method, backbone = cfg.INPUT.NPO, cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.BACKBONE
+    images, ranks = cfg.SOLVER.IMS_PER_BATCH, comm.get_world_size()
+    extra = tuple(cfg.INPUT.EXTRA_TRANSFORMS)
+    if method == "FED" and images // ranks < 2:
+        raise ValueError(
+            f"SOLVER.IMS_PER_BATCH={images}: expected 2 or more for each of {ranks} processes, as "
+            f"FED normalises over a batch; try {2 * ranks}"
         )
-    changed = sorted(_changed(cfg.INPUT.NPO, default.INPUT.NPO, "INPUT.NPO"))
-    if changed and NPO_NAME not in cfg.INPUT.EXTRA_TRANSFORMS:
-        logger.warning(
-            "%s: no image is occluded, as INPUT.EXTRA_TRANSFORMS leaves %s out; try "
-            "INPUT.EXTRA_TRANSFORMS \"('%s',)\"",
-            ", ".join(changed),
-            NPO_NAME,
-            NPO_NAME,
+    if method == "FED" and not extra:
+        raise ValueError(
+            "INPUT.EXTRA_TRANSFORMS=(): expected a transform that makes the two views of FED; try "
+            f"('{NPO_NAME}',)"
         )
+    if NPO_NAME in extra and npo.VIEWS == 2 and _is_stock(META_ARCH_REGISTRY, method):
+        _refuse("INPUT.NPO.VIEWS", 2, f"1 for META_ARCHITECTURE {method}, which takes one view")
+    if NPO_NAME in extra and npo.OCCLUDERS:
+        occluder_files(npo.OCCLUDERS)
+    if backbone.NAME == OWN_BACKBONE and backbone.PRETRAIN:
+        check_pretrained_path(cfg)
 
 
-def _changed(given: Any, default: Any, name: str) -> Iterator[str]:
-    for key, value in given.items():
-        if isinstance(value, dict):
-            yield from _changed(value, default[key], f"{name}.{key}")
-        elif value != default[key]:
-            yield f"{name}.{key}={value}"
-
-
-# What a training needs beyond a config that agrees with itself: looked at first of all.
-#
-# The host's trainer lists the training set before it builds a model.
-
-
-def check_training(cfg: Any) -> None:
-    """Refuse a config that cannot be trained; no data set is looked for.
+def check_pretrained_path(cfg: Any) -> None:
+    """Refuse ``MODEL.BACKBONE.PRETRAIN_PATH`` without a file.
 
     Raises:
-        ValueError: see ``check_config``; or too few images in a batch, or another number of views
-            than the method takes.
-        FileNotFoundError: pretrained weights or a folder of occluders are not there.
+        FileNotFoundError: the file is not there.
     """
-    check_config(cfg)
-    check_host_keys(cfg, TRAINING)
-    extra, is_fed = tuple(cfg.INPUT.EXTRA_TRANSFORMS), cfg.MODEL.META_ARCHITECTURE == "FED"
-    if is_fed:
-        _check_batch(cfg)
-        if not extra:
-            raise ValueError(
-                f"INPUT.EXTRA_TRANSFORMS=(): expected a transform that makes the two views FED "
-                f"learns from; try ('{NPO_NAME}',)"
-            )
-    if NPO_NAME in extra and cfg.INPUT.NPO.VIEWS == 2 and _is_stock(cfg.MODEL.META_ARCHITECTURE):
-        raise ValueError(
-            "INPUT.NPO.VIEWS=2: expected 1 for META_ARCHITECTURE "
-            f"{cfg.MODEL.META_ARCHITECTURE}, which takes one view of an image"
+    path = cfg.MODEL.BACKBONE.PRETRAIN_PATH
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"MODEL.BACKBONE.PRETRAIN_PATH={path!r}: no such file; expected a ViT checkpoint with "
+            "timm's names (or set MODEL.BACKBONE.PRETRAIN False to start from random weights)"
         )
-    if NPO_NAME in extra and cfg.INPUT.NPO.OCCLUDERS:
-        occluder_files(cfg.INPUT.NPO.OCCLUDERS)
-    backbone = cfg.MODEL.BACKBONE
-    if backbone.NAME == OWN_BACKBONE and backbone.PRETRAIN:
-        check_pretrained_path(backbone.PRETRAIN_PATH)
 
 
 def extend_stock_trainer() -> None:
@@ -474,23 +380,29 @@ def _check_first(module: ModuleType) -> None:
     module.DefaultTrainer.__init__ = __init__
 
 
-def _check_batch(cfg: Any) -> None:
-    images, ranks = cfg.SOLVER.IMS_PER_BATCH, comm.get_world_size()
-    if images // ranks < 2:
-        raise ValueError(
-            f"SOLVER.IMS_PER_BATCH={images}: expected 2 or more for each of {ranks} processes, as "
-            f"FED normalises over a batch; try {2 * ranks}"
+# Keys of this plugin that a config sets and that its training does not read: a warning, no error.
+
+logger = logging.getLogger("fastreid.fed_plugin.config")
+
+
+def warn_of_idle_keys(cfg: Any) -> None:
+    """Warn where a config asks for a precision or an occlusion that will not happen."""
+    values, method = table_values(cfg), cfg.MODEL.META_ARCHITECTURE
+    changed = {
+        path: values[path]
+        for path, key in sorted(OWN_KEYS.items())
+        if path in values and values[path] != key.default
+    }
+    if method != "FED" and "MODEL.FED.PRECISION" in changed:
+        logger.warning(
+            "MODEL.FED.PRECISION=%s changes nothing: META_ARCHITECTURE %s does not read it; try "
+            "SOLVER.AMP.ENABLED True on a GPU",
+            *(changed["MODEL.FED.PRECISION"], method),
         )
-
-
-def _is_stock(name: str) -> bool:
-    return is_registered(META_ARCH_REGISTRY, name) and (
-        META_ARCH_REGISTRY.get(name).__module__.startswith("fastreid.")
-    )
-
-
-def token_dim(cfg: Any) -> int:
-    """Return the channels C of the configured backbone's tokens."""
-    if cfg.MODEL.BACKBONE.NAME == OWN_BACKBONE:
-        return vit_size(cfg).embed_dim
-    return cfg.MODEL.BACKBONE.FEAT_DIM
+    npo = [f"{path}={value}" for path, value in changed.items() if path.startswith("INPUT.NPO.")]
+    if npo and NPO_NAME not in cfg.INPUT.EXTRA_TRANSFORMS:
+        logger.warning(
+            "%s: no image is occluded, as INPUT.EXTRA_TRANSFORMS leaves %s out; try "
+            "INPUT.EXTRA_TRANSFORMS \"('%s',)\"",
+            *(", ".join(npo), NPO_NAME, NPO_NAME),
+        )

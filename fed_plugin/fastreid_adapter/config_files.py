@@ -1,4 +1,4 @@
-"""Config files read as the stock scripts do, and refused in a sentence where they are none."""
+"""Config files: the host's config object with the plugin's keys, reading, and finding by name."""
 
 from __future__ import annotations
 
@@ -13,26 +13,24 @@ from fastreid.config import CfgNode, defaults, get_cfg
 from fed_plugin.fastreid_adapter.config import add_fed_config, prune_defaults
 from fed_plugin.fastreid_adapter.config_checks import check_config
 
-# The host's config object, extended: the plugin's keys in its defaults, stock dumps unchanged.
-#
-# Values of a wrong type are refused in words, for every key: yacs does not convert a whole number
-# to a float, and says so by two classes.
-
 _TYPE_MISMATCH = re.compile(
     r"Type mismatch \(<class '(?:\w+\.)*(\w+)'> vs\. <class '(?:\w+\.)*(\w+)'>\) with values "
     r"\((.*) vs\. (.*)\) "
     r"for config key: (\S+)",
     re.DOTALL,
 )
-"""What yacs says of a value whose type it does not convert."""
+"""Message of yacs about a value whose type it does not convert, such as a whole number's."""
 
 
 class TypeMismatchError(ValueError):
-    """A value of another type than its key's; yacs converts few."""
+    """Value of another type than its key has; yacs converts few types."""
 
 
 def extend_defaults() -> None:
-    """Add the plugin's keys to the host's defaults, and leave them out of dumps that use none."""
+    """Add the plugin's keys to the host's defaults, and leave them out of dumps that use none.
+
+    The methods that merge values name the expected type in plain words.
+    """
     add_fed_config(defaults._C)
     if getattr(CfgNode.dump, "prunes_fed_keys", False):
         return
@@ -45,58 +43,57 @@ def extend_defaults() -> None:
     dump.prunes_fed_keys = True
     CfgNode.dump = dump
     for name in ("merge_from_list", "merge_from_other_cfg"):
-        setattr(CfgNode, name, _in_words(getattr(CfgNode, name)))
+        setattr(CfgNode, name, _with_plain_type_errors(getattr(CfgNode, name)))
 
 
-def _in_words(merge: Callable[..., None]) -> Callable[..., None]:
-    """Have a method of the config say which type a key wants."""
-
+def _with_plain_type_errors(merge: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(merge)
-    def merge_in_words(self: Any, *args: Any, **kwargs: Any) -> None:
+    def merge_with_plain_type_errors(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             merge(self, *args, **kwargs)
         except ValueError as error:
-            found = _TYPE_MISMATCH.search(str(error))
-            if found is None:
+            mismatch = _TYPE_MISMATCH.search(str(error))
+            if mismatch is None:
                 raise
-            raise TypeMismatchError(_sentence(*found.groups())) from error
+            raise TypeMismatchError(_type_message(*mismatch.groups())) from error
 
-    return merge_in_words
+    return merge_with_plain_type_errors
 
 
-def _sentence(expected: str, got: str, example: str, value: str, key: str) -> str:
-    """Say what a key wants, what it got, and of a whole number how it is written as a float."""
+def _type_message(expected: str, got: str, example: str, value: str, key: str) -> str:
     if "CfgNode" in (expected, got):
-        which = "keys below it" if expected == "CfgNode" else f"a value such as {example}"
-        return f"{key}: expected {which}, got {'keys' if got == 'CfgNode' else value}"
-    said = f"{key}={value}: expected {expected}, such as {example}, got {got}"
-    return f"{said}; try {value}.0" if (expected, got) == ("float", "int") else said
+        kind = "keys below it" if expected == "CfgNode" else f"a value such as {example}"
+        return f"{key}: expected {kind}, got {'keys' if got == 'CfgNode' else value}"
+    message = f"{key}={value}: expected {expected}, such as {example}, got {got}"
+    return f"{message}; try {value}.0" if (expected, got) == ("float", "int") else message
 
 
 def read_config(config_file: str, overrides: list[Any]) -> Any:
     """Read a config as the stock scripts do, and check it.
 
+    Args:
+        config_file: path of a YAML file.
+        overrides: keys and values in turn; they replace the values of the file.
+
     Raises:
-        FileNotFoundError: no such file, or none under its ``_BASE_``.
+        FileNotFoundError: no such file, or no file under its ``_BASE_``.
         KeyError: a key that nobody declared.
-        ValueError: a value of another type or that no key takes, see ``check_config``; or the file
-            is no config.
+        ValueError: a value of another type or one that its key does not take, see
+            ``check_config``; or the file is no config.
     """
     cfg = get_cfg()
     try:
         cfg.merge_from_file(config_file)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{config_file}: expected a file, and one under _BASE_, if any; {error.filename} is "
+            f"{config_file}: expected a file, and a file under _BASE_, if any; {error.filename} is "
             "not there"
         ) from error
     except KeyError as error:
         raise KeyError(f"{config_file}: {error.args[0]}") from error
-    except AssertionError as error:
+    except (AssertionError, TypeMismatchError) as error:
         raise ValueError(f"{config_file}: {error}") from error
-    except TypeMismatchError as error:
-        raise ValueError(f"{config_file}: {error}") from error
-    except Exception as error:  # of the YAML parser, and of the host on what is no table of keys
+    except Exception as error:  # of the YAML parser, and of the host where the file has no keys
         raise ValueError(
             f"{config_file}: expected YAML of KEY: VALUE, as fast-reid's configs are, and a file "
             f"under _BASE_, if any; got something else ({' '.join(str(error).split())})"
@@ -116,9 +113,6 @@ def read_config(config_file: str, overrides: list[Any]) -> Any:
     return cfg
 
 
-# Config files by path, or by the name of one that is installed with the plugin.
-
-
 def find_config(path: str) -> str:
     """Return the path of a config file.
 
@@ -127,7 +121,7 @@ def find_config(path: str) -> str:
             ``.yml``.
 
     Raises:
-        FileNotFoundError: neither; the message lists the installed names.
+        FileNotFoundError: neither is there; the message lists the installed names.
     """
     if path and Path(path).is_file():
         return path

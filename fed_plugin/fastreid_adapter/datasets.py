@@ -20,7 +20,7 @@ from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.own_data import OwnData, read_own_data
 from fed_plugin.datasets.own_split import SplitRule
 from fed_plugin.datasets.splits import MARKET_NAMES, Item, Layout, list_split
-from fed_plugin.fastreid_adapter.config import check_p_dukemtmc, check_value, p_dukemtmc_protocol
+from fed_plugin.fastreid_adapter.config_checks import check_p_dukemtmc, p_dukemtmc_protocol
 from fed_plugin.fastreid_adapter.loaders import current_config
 
 TrainItem = tuple[str, str, str]
@@ -217,7 +217,6 @@ class FolderReID(FolderDataset):
         cfg = current_config()
         keys = cfg.DATASETS.FOLDER_REID if cfg is not None else {}
         self.dataset_name = keys.get("NAME", NAME)
-        check_value(f"{_KEYS}.NAME", self.dataset_name)
         self.path = keys.get("ROOT", "") or os.path.join(root, self.dataset_name)
         self.rule = SplitRule(
             keys.get("TEST_SHARE", SplitRule.test_share),

@@ -19,7 +19,7 @@ from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from fastreid.utils.events import get_event_storage
 from torch import Tensor, nn
 
-from fed_plugin.fastreid_adapter.config_checks import check_fed_config, check_targets
+from fed_plugin.fastreid_adapter.config_checks import check_config, check_targets
 from fed_plugin.fastreid_adapter.memory_init import training_centroids
 from fed_plugin.fastreid_adapter.ranks import gather_across_ranks
 from fed_plugin.modeling import HeadOutputs, visibility_target
@@ -164,7 +164,7 @@ class FED(nn.Module):
         Raises:
             ValueError: keys that contradict each other or the method.
         """
-        check_fed_config(cfg)
+        check_config(cfg)
         fed = cfg.MODEL.FED
         return {
             "backbone": build_backbone(cfg),

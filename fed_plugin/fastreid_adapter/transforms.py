@@ -9,7 +9,11 @@ from fastreid.data import transforms as host_transforms
 from fastreid.data.transforms import build as host_build
 
 from fed_plugin import transforms
-from fed_plugin.fastreid_adapter.config_checks import TRANSFORM_REGISTRY, check_npo
+from fed_plugin.fastreid_adapter.config_checks import (
+    TRANSFORM_REGISTRY,
+    check_config,
+    placement_rule,
+)
 from fed_plugin.fastreid_adapter.loaders import training_items
 from fed_plugin.fastreid_adapter.mends import rebind
 from fed_plugin.fastreid_adapter.seeding import current_item
@@ -40,7 +44,8 @@ class NPOAugmentation(transforms.NPOAugmentation):
     """
 
     def __init__(self, cfg: Any) -> None:
-        rule, npo = check_npo(cfg), cfg.INPUT.NPO
+        check_config(cfg)
+        rule, npo = placement_rule(cfg), cfg.INPUT.NPO
         occluders = (
             transforms.OccluderSet.from_folder(
                 npo.OCCLUDERS, alpha=npo.ALPHA, most_shown=_most_shown(cfg.INPUT, rule)

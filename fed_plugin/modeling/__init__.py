@@ -1,9 +1,8 @@
 """The maths of FED, in PyTorch alone: no config, no toolbox, no images on disk.
 
 A training step passes through the files in this order: ``vit`` (images to tokens), ``parts``
-(tokens to stripes), ``oem`` (visibility and erasing), ``memory`` (neighbours), ``fdm``
-(diffusion), ``losses``; ``visibility`` says what the OEM should answer, ``head`` wires them,
-``pretrained`` and ``convert`` read other people's weights.
+(tokens to stripes), ``oem`` (visibility, its targets, and erasing), ``memory`` (neighbours),
+``fdm`` (diffusion), ``losses``. ``head`` joins them; ``checkpoints`` reads weights.
 """
 
 from __future__ import annotations

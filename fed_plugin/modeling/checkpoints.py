@@ -1,11 +1,10 @@
-"""ImageNet weights for the token ViT, from checkpoints with timm's names.
+"""Checkpoints read without executing anything: ImageNet weights, and weights of the released code.
 
 Shape shorthand: ``C`` channels, ``L`` patch tokens on a ``(rows, columns)`` grid.
 """
 
 from __future__ import annotations
 
-import functools
 import io
 import logging
 import math
@@ -13,10 +12,6 @@ import os
 import pickle
 import re
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from fractions import Fraction
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -25,49 +20,45 @@ from torch import Tensor
 
 from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS, TokenViT
 
-# Files of weights, read without executing anything of them: PyTorch's formats and safetensors.
+logger = logging.getLogger(__name__)
 
 SAFETENSORS = ".safetensors"
 
-_TENSOR_MODULES = {"torch", "torch._utils", "torch.nn.parameter", "torch.storage", "collections"}
-_TENSOR_NAMES = {
-    *("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter", "Parameter", "Size"),
-    *("device", "dtype", "OrderedDict", "Counter"),  # MultiStepLR counts its milestones
-}
-_NUMBER_MODULES = {"numpy", "numpy.dtypes", "numpy.core.multiarray", "numpy._core.multiarray"}
-_NUMBER_NAMES = {"_reconstruct", "scalar", "ndarray", "dtype"}
+UNUSED_PREFIXES = ("head", "pre_logits", "fc_norm", "fc.")
+"""Classifier parts of a timm checkpoint, which a re-ID model has no place for."""
 
 
 def read_weights(path: str | os.PathLike[str] | io.IOBase, numbers: Any = ()) -> Any:
     """Read a checkpoint, or the tensors of a ``.safetensors`` file.
 
     Args:
-        path: of the file; or an open binary file, which ``str`` turns into a path.
+        path: file to read, or an open binary file whose ``str`` is a path.
         numbers: further names that a checkpoint may mention, as
             ``torch.serialization.safe_globals`` takes them.
 
     Returns:
-        What was saved, on the CPU.
+        What the file holds, on the CPU.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it is something else, or needs code to run; the message is a reason without the
-            file's name.
+        ValueError: the file holds something else, or needs code to run; the message is a reason
+            without the file's name.
     """
     if not isinstance(path, io.IOBase):
         os.stat(path)
     try:
         if str(path).endswith(SAFETENSORS):
             return _read_safetensors(path)
-        return _read_checkpoint(path, numbers)
+        with torch.serialization.safe_globals(list(numbers)):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
-    except Exception as error:  # on noise the unpicklers raise a dozen kinds
+    except Exception as error:  # the unpicklers raise a dozen kinds of errors on noise
         raise ValueError(_reason(error)) from error
 
 
 def unwrapped(content: Any) -> Any:
-    """Return the state dict of a checkpoint, which may lie under ``model`` or ``state_dict``."""
+    """Return the state dict of a checkpoint, alone or under ``model`` or ``state_dict``."""
     for wrapper in ("model", "state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -87,83 +78,14 @@ def _read_safetensors(path: Any) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _read_checkpoint(path: Any, numbers: Any) -> Any:
-    # NOTE: torch < 2.6 executes what it loads unless it is told not to; before 2.5 it could not be
-    # told which numbers of NumPy to let in, so that names are looked up here
-    allow = getattr(torch.serialization, "safe_globals", None)
-    if allow is None:
-        return _load_restricted(path)
-    allowed: AbstractContextManager[Any] = allow(list(numbers))
-    with allowed:
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _load_restricted(file: Any) -> Any:
-    names = restricted_pickle()
-    if _ignores_pickle_modules():
-        serialization: Any = torch.serialization
-        with serialization._open_file_like(file, "rb") as opened:
-            if not serialization._is_zipfile(opened):
-                return serialization._legacy_load(opened, "cpu", names, encoding="utf-8")
-            with serialization._open_zipfile_reader(opened) as archive:
-                return serialization._load(archive, "cpu", names, encoding="utf-8")
-    return torch.load(file, map_location="cpu", weights_only=False, pickle_module=names)
-
-
-@functools.lru_cache(maxsize=1)
-def _ignores_pickle_modules() -> bool:
-    """Try whether ``torch.load`` takes its own pickle whatever it is given, as 1.13.1 does."""
-    harmless = io.BytesIO()
-    torch.save(Fraction(1, 2), harmless)
-    harmless.seek(0)
-    try:
-        torch.load(harmless, weights_only=False, pickle_module=restricted_pickle())
-    except pickle.UnpicklingError:
-        return False
-    return True
-
-
-class _NamesOfTensors(pickle.Unpickler):
-    """Find what tensors and numbers are rebuilt from, and nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        is_tensor = module in _TENSOR_MODULES and (
-            name in _TENSOR_NAMES or (name.isidentifier() and name.endswith("Storage"))
-        )
-        is_number = module in _NUMBER_MODULES and (
-            name in _NUMBER_NAMES or (name.isidentifier() and name.endswith("DType"))
-        )
-        is_bytes = (module, name) == ("_codecs", "encode")  # how old pickles hold those of numbers
-        if not (is_tensor or is_number or is_bytes):
-            raise pickle.UnpicklingError(f"Weights only load failed: it mentions {module}.{name}")
-        return super().find_class(module, name)
-
-
-def restricted_pickle() -> ModuleType:
-    """Return a module like ``pickle`` that ``torch.load`` takes and that executes nothing."""
-
-    def load(file: Any, **options: Any) -> Any:
-        return _NamesOfTensors(file, **options).load()
-
-    module = ModuleType("restricted_pickle")
-    module.__dict__.update(Unpickler=_NamesOfTensors, load=load)
-    return module
-
-
 def _reason(error: Exception) -> str:
-    """Say in one line why a file cannot be read."""
     text = str(error).strip()
     if isinstance(error, pickle.UnpicklingError) and "eights only load failed" in text:
         return "it holds more than tensors, which would have to be executed"
     return text.splitlines()[0] if text else type(error).__name__
 
 
-logger = logging.getLogger(__name__)
-
-UNUSED_PREFIXES = ("head", "pre_logits", "fc_norm", "fc.")
-"""Classifier parts of a timm checkpoint, which a re-ID model has no place for."""
-
-_KEY = "MODEL.BACKBONE.PRETRAIN_PATH"
+# ImageNet weights with timm's names.
 
 
 def load_pretrained(vit: TokenViT, path: str, source_grid: tuple[int, int] = (0, 0)) -> None:
@@ -177,10 +99,8 @@ def load_pretrained(vit: TokenViT, path: str, source_grid: tuple[int, int] = (0,
 
     Raises:
         FileNotFoundError: no file at ``path``.
-        ValueError: not a checkpoint, a missing or unknown name, or a wrong shape; the message
-            names the config key and the file.
+        ValueError: the file is no checkpoint, a name is missing or unknown, or a shape is wrong.
     """
-    check_pretrained_path(path)
     weights = {
         name: value
         for name, value in _read_state_dict(path).items()
@@ -195,19 +115,6 @@ def load_pretrained(vit: TokenViT, path: str, source_grid: tuple[int, int] = (0,
     logger.info("Loaded %d pretrained tensors from %s", len(weights), path)
 
 
-def check_pretrained_path(path: str) -> None:
-    """Refuse a path without a file.
-
-    Raises:
-        FileNotFoundError: there is none; the message names the config key.
-    """
-    if not path or not Path(path).is_file():
-        raise FileNotFoundError(
-            f"{_KEY}={path!r}: no such file; expected a ViT checkpoint with timm's names "
-            "(or set MODEL.BACKBONE.PRETRAIN False to start from random weights)"
-        )
-
-
 def resize_position_embedding(
     embedding: Tensor, grid: tuple[int, int], source_grid: tuple[int, int] = (0, 0), path: str = ""
 ) -> Tensor:
@@ -217,7 +124,7 @@ def resize_position_embedding(
         embedding: (1, 1 + L_old, C).
         grid: ``(rows, columns)`` wanted.
         source_grid: ``(rows, columns)`` of ``embedding``; ``(0, 0)`` to infer them.
-        path: file it came from, for the error message.
+        path: file of the embedding, for the error message.
 
     Returns:
         (1, 1 + rows * columns, C).
@@ -227,13 +134,13 @@ def resize_position_embedding(
     """
     if embedding.ndim != 3 or embedding.shape[1] <= NUM_PREFIX_TOKENS:
         raise ValueError(
-            f"{_KEY}={path!r}: pos_embed is {tuple(embedding.shape)}, expected (1, 1 + L, C)"
+            f"path={path!r}: pos_embed is {tuple(embedding.shape)}, expected (1, 1 + L, C)"
         )
     num_tokens = embedding.shape[1] - NUM_PREFIX_TOKENS
     rows, columns = source_grid if any(source_grid) else _infer_grid(num_tokens, grid)
     if rows * columns != num_tokens:
         raise ValueError(
-            f"MODEL.FED.VIT.PRETRAIN_GRID={tuple(source_grid)}: {path!r} holds {num_tokens} "
+            f"source_grid={tuple(source_grid)}: {path!r} holds {num_tokens} "
             f"position embeddings, expected {rows} x {columns}"
         )
     if (rows, columns) == tuple(grid):
@@ -261,13 +168,9 @@ def _read_state_dict(path: str) -> dict[str, Tensor]:
     try:
         content = unwrapped(read_weights(path))
     except ValueError as error:
-        raise ValueError(
-            f"{_KEY}={path!r}: not a PyTorch checkpoint of tensors ({error})"
-        ) from error
+        raise ValueError(f"path={path!r}: not a PyTorch checkpoint of tensors ({error})") from error
     if not isinstance(content, Mapping):
-        raise ValueError(
-            f"{_KEY}={path!r}: holds a {type(content).__name__}, expected a state dict"
-        )
+        raise ValueError(f"path={path!r}: holds a {type(content).__name__}, expected a state dict")
     return {
         name.removeprefix("module."): value
         for name, value in content.items()
@@ -280,16 +183,15 @@ def _check_fit(weights: dict[str, Tensor], expected: dict[str, Tensor], path: st
     missing = sorted(expected.keys() - weights.keys())
     if unknown or missing:
         raise ValueError(
-            f"{_KEY}={path!r}: not the ViT that MODEL.BACKBONE.DEPTH and MODEL.FED.VIT describe; "
+            f"path={path!r}: not the weights of this ViT; "
             f"missing {missing[:3]} ({len(missing)} in all), "
             f"unknown {unknown[:3]} ({len(unknown)} in all)"
         )
     for name, value in weights.items():
         if value.shape != expected[name].shape:
             raise ValueError(
-                f"{_KEY}={path!r}: {name} is {tuple(value.shape)}, expected "
-                f"{tuple(expected[name].shape)} by MODEL.BACKBONE.DEPTH, MODEL.FED.VIT and "
-                "INPUT.SIZE_TRAIN"
+                f"path={path!r}: {name} is {tuple(value.shape)}, expected "
+                f"{tuple(expected[name].shape)} by the size of the ViT and of its images"
             )
 
 
@@ -333,8 +235,8 @@ def convert_reference_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, 
     """Rename a checkpoint of the released code into this model's names.
 
     Per-part layers are stacked, dead weights are dropped by name, a ``module.`` prefix is cut.
-    The released code keeps its memory outside the checkpoint: evaluation does not need it, and
-    training fills it again.
+    The released code keeps its memory outside the checkpoint: evaluation does not need the memory,
+    and training fills the memory again.
 
     Args:
         state_dict: names and tensors of a released checkpoint.

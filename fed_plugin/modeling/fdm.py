@@ -1,4 +1,4 @@
-"""Feature Diffusion Module: fill what was erased from what other identities look like.
+"""Feature Diffusion Module: fill erased features from the features of similar identities.
 
 Shape shorthand: ``B`` samples, ``P`` parts, ``C`` channels of a part, ``D = P*C``, ``K``
 neighbours, ``M`` memory slots.
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fed_plugin.modeling.vit import attend
+from fed_plugin.modeling.vit import attend, check_choice
 
 SCALES = ("part", "head")
 HEAD_LAYOUTS = ("reference", "per_sample")
@@ -35,7 +35,7 @@ class NeighborAttention(nn.Module):
         self.num_heads = num_heads
         self.head_layout = head_layout
         # NOTE(reference): scales by the width of one part although a head has D / heads
-        # channels; MODEL.FED.FDM.SCALE "head" restores the usual factor.
+        # channels; scale="head" restores the usual factor.
         width = dim // num_parts if scale == "part" else dim
         self.scale = (width / num_heads) ** -0.5
         self.q = nn.Linear(dim, dim, bias=False)
@@ -48,13 +48,13 @@ class NeighborAttention(nn.Module):
         out = attend(q, k, v, scale=self.scale).squeeze(2)  # (N, heads, D / heads)
         out = out.reshape(*query.shape[:-1], *out.shape[1:])  # (..., B, heads, D / heads)
         if self.head_layout == "reference":
-            # NOTE(reference): heads and samples change places before the heads are joined, so a
-            # row mixes head outputs of other samples; MODEL.FED.FDM.HEAD_LAYOUT "per_sample".
+            # NOTE(reference): heads and samples change places before the heads are joined, which
+            # mixes head outputs of several samples in a row; head_layout="per_sample" does not.
             out = out.transpose(-3, -2)  # (..., heads, B, D / heads)
         return self.proj(out.reshape(query.shape))
 
     def weights(self, query: Tensor, slots: Tensor, nearest: Tensor) -> Tensor:
-        """Return how much each head takes of each neighbour, (B, heads, K) that add up to 1."""
+        """Return the share of each neighbour in each head, (B, heads, K); shares add up to 1."""
         q, k, _ = self._project(query, slots, nearest)
         return (q * self.scale @ k.transpose(-2, -1)).softmax(dim=-1).squeeze(2)
 
@@ -64,7 +64,7 @@ class NeighborAttention(nn.Module):
         """Return q (N, heads, 1, D / heads), and k and v (N, heads, K, D / heads), of N samples."""
         heads, width = self.num_heads, query.shape[-1] // self.num_heads
         q = self.q(query).reshape(-1, 1, heads, width).transpose(1, 2)
-        # A GPU would have to be waited for to count the distinct ones.
+        # Counting the distinct rows would wait for the GPU.
         project = project_all if nearest.is_cuda else project_distinct
         kv = project(self.kv, slots, nearest)  # (..., B, K, 2D)
         kv = kv.reshape(-1, nearest.shape[-1], 2, heads, width)
@@ -78,9 +78,9 @@ def project_all(kv: nn.Linear, slots: Tensor, nearest: Tensor) -> Tensor:
 
 
 def project_distinct(kv: nn.Linear, slots: Tensor, nearest: Tensor) -> Tensor:
-    """Do what :func:`project_all` does, each row once.
+    """Return what :func:`project_all` returns, and project each distinct row once.
 
-    The views of an image, and images of a person, have neighbours in common.
+    The two views of an image, and the images of a person, have neighbours in common.
     """
     distinct, index = torch.unique(nearest, return_inverse=True)
     return F.embedding(index, kv(slots[distinct]))
@@ -97,14 +97,12 @@ class GatedFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map each part by the same weights, (..., C) -> (..., C)."""
-        # Under bf16 autocast the CPU's LayerNorm of PyTorch 1 wants both in one type.
-        x = self.norm(x.to(self.norm.weight.dtype))
-        value, gate = self.expand(x).chunk(2, dim=-1)
+        value, gate = self.expand(self.norm(x)).chunk(2, dim=-1)
         return self.contract(value * F.gelu(gate))
 
 
 class FeatureDiffusionModule(nn.Module):
-    """Diffuse neighbours from the memory into a sample: ``r_i = FFN_b(s_i FFN_a(o_i) + z_i)``.
+    """Diffusion of neighbours from the memory into a sample: ``r_i = FFN_b(s_i FFN_a(o_i) + z_i)``.
 
     Args:
         num_parts: P.
@@ -117,7 +115,7 @@ class FeatureDiffusionModule(nn.Module):
     Raises:
         ValueError: an unknown ``scale`` or ``head_layout``, or heads that do not divide D.
 
-    Source: FED-Occluded-ReID@4a63184 (behaviour as described in the project's FED.md, 4).
+    Source: FED-Occluded-ReID@4a63184 (behaviour: docs/method.md, section 4).
     """
 
     def __init__(
@@ -130,19 +128,13 @@ class FeatureDiffusionModule(nn.Module):
         head_layout: str = "reference",
     ) -> None:
         super().__init__()
-        for key, value, allowed in (
-            ("SCALE", scale, SCALES),
-            ("HEAD_LAYOUT", head_layout, HEAD_LAYOUTS),
-        ):
-            if value not in allowed:
-                raise ValueError(
-                    f"MODEL.FED.FDM.{key}={value!r}: expected one of {', '.join(allowed)}"
-                )
+        check_choice("scale", scale, SCALES)
+        check_choice("head_layout", head_layout, HEAD_LAYOUTS)
         dim = num_parts * embed_dim
         if dim % num_heads:
             raise ValueError(
-                f"MODEL.FED.FDM.NUM_HEADS={num_heads} does not divide the {dim} channels of "
-                f"{num_parts} parts of {embed_dim}"
+                f"num_heads={num_heads}: expected a divisor of the {dim} channels of {num_parts} "
+                f"parts of {embed_dim}"
             )
         self.num_parts = num_parts
         self.num_neighbors = num_neighbors

@@ -17,13 +17,11 @@ from fed_plugin.modeling.fdm import FeatureDiffusionModule
 from fed_plugin.modeling.memory import IdentityMemory, cosines, nearest_others
 from fed_plugin.modeling.oem import NothingErased, OcclusionErasingModule
 from fed_plugin.modeling.parts import pool_parts
-from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS
-
-# The linear layer that scores identities.
+from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS, check_choice
 
 
 class Classifier(nn.Module):
-    """A bias-free linear classifier that starts near zero, so that first losses are near ln M.
+    """Bias-free linear classifier that starts near zero; its first loss is near ln M.
 
     Args:
         in_features: channels of a feature.
@@ -39,14 +37,8 @@ class Classifier(nn.Module):
         return F.linear(features, self.weight)
 
 
-# What a training step computes from tokens, on its way to the losses.
-#
-# Shape shorthand: ``V = 2`` views (holistic first), ``B`` images, ``P`` parts, ``D = P*C``
-# channels, ``M`` identities.
-
-
 class HeadOutputs(NamedTuple):
-    """What a training step computes from tokens; the leading axis holds the views."""
+    """Outputs of a training step for the losses; the leading axis holds the views."""
 
     visibility: Tensor
     """s (V, B, P) in (0, 1)."""
@@ -72,14 +64,14 @@ ERASURES = ("before_norm", "after_norm")
 
 
 class FEDHead(nn.Module):
-    """Parts, OEM, BatchNorm, and while training neighbours, FDM and classifiers.
+    """Head of FED: parts, OEM and BatchNorm; in training also neighbours, FDM and classifiers.
 
     Args:
-        oem: ``OcclusionErasingModule`` or another module that is called alike; None erases
-            nothing and has no visibility losses.
-        fdm: ``FeatureDiffusionModule`` or another module that is called alike and has
-            ``num_neighbors``; it gets both views at once, on an axis before that of the batch. None
-            diffuses nothing and has no losses of diffused features.
+        oem: ``OcclusionErasingModule`` or a module with the same call; None erases nothing and
+            has no visibility losses.
+        fdm: ``FeatureDiffusionModule`` or a module with the same call and ``num_neighbors``; both
+            views come at once, on an axis before the batch's. None diffuses nothing and has no
+            losses of diffused features.
         num_parts: stripes P.
         embed_dim: channels C of a token.
         num_classes: training identities M; 0 builds a head for evaluation only.
@@ -92,8 +84,8 @@ class FEDHead(nn.Module):
         temperature: divisor of the cosine in the contrast losses.
 
     Raises:
-        ValueError: an unknown ``global_token`` or ``erasure``, or not fewer neighbours than
-            identities.
+        ValueError: an unknown ``global_token`` or ``erasure``, or as many neighbours as identities
+            or more.
     """
 
     def __init__(
@@ -113,15 +105,11 @@ class FEDHead(nn.Module):
         temperature: float = 0.05,
     ) -> None:
         super().__init__()
-        for key, value, allowed in (
-            ("GLOBAL_TOKEN", global_token, GLOBAL_TOKENS),
-            ("OEM.ERASURE", erasure, ERASURES),
-        ):
-            if value not in allowed:
-                raise ValueError(f"MODEL.FED.{key}={value!r}: expected one of {', '.join(allowed)}")
+        check_choice("global_token", global_token, GLOBAL_TOKENS)
+        check_choice("erasure", erasure, ERASURES)
         if fdm is not None and num_classes and fdm.num_neighbors >= num_classes:
             raise ValueError(
-                f"MODEL.FED.FDM.NUM_NEIGHBORS={fdm.num_neighbors}: expected fewer neighbours than "
+                f"num_neighbors={fdm.num_neighbors}: expected fewer neighbours than "
                 f"the {num_classes} training identities; try {num_classes - 1} or less"
             )
         dim = num_parts * embed_dim
@@ -134,15 +122,15 @@ class FEDHead(nn.Module):
         self.oem = NothingErased() if oem is None else oem
         self.fdm = fdm
         self.bottleneck = _batch_norm(dim)
-        # NOTE(reference): u passes the BatchNorm layers of z, whose running statistics so see
-        # four streams a step; MODEL.FED.FDM.SHARE_BN False gives u its own.
+        # NOTE(reference): u passes the BatchNorm layers of z, therefore their running statistics
+        # see four streams a step; share_bn=False gives u layers of its own.
         self.diffused_bottleneck = None if share_bn or fdm is None else _batch_norm(dim)
         self.erased_classifier = Classifier(dim, num_classes)
         self.diffused_classifier = None if fdm is None else Classifier(dim, num_classes)
         self.global_classifier = Classifier(embed_dim, num_classes)
         erased = IdentityMemory(num_classes, dim, memory_momentum)
-        # NOTE(reference): one tensor plays both memories, the paper's Figure 2 draws two;
-        # MODEL.FED.MEMORY.SHARED False separates them.
+        # NOTE(reference): one tensor is both memories, the paper's Figure 2 draws two;
+        # share_memory=False separates them.
         self.memories = nn.ModuleDict({"erased": erased})
         if fdm is not None:
             self.memories["diffused"] = (
@@ -155,12 +143,12 @@ class FEDHead(nn.Module):
 
     def global_features(self, tokens: Tensor) -> Tensor:
         """Pick ``g`` (B, C) from tokens (B, 1 + L, C)."""
-        # NOTE(reference): takes patch token 0, an off-by-one for the cls token, which so gets no
-        # direct loss; MODEL.FED.GLOBAL_TOKEN "cls".
+        # NOTE(reference): takes patch token 0, an off-by-one, therefore the cls token has no direct
+        # loss; global_token="cls" repairs this.
         return tokens[:, NUM_PREFIX_TOKENS if self.global_token == "first_patch" else 0]
 
     def memory_features(self, tokens: Tensor) -> Tensor:
-        """Return what a memory starts from: ``[BN_1(f_1)..BN_P(f_P)]`` (B, D), not erased."""
+        """Return the first content of a memory: ``[BN_1(f_1)..BN_P(f_P)]`` (B, D), not erased."""
         return self.bottleneck(self.part_features(tokens).flatten(1))
 
     def erase(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -173,12 +161,12 @@ class FEDHead(nn.Module):
         if self.erasure == "after_norm":
             normed = self.bottleneck(parts.flatten(1)).reshape(parts.shape)
             return visibility, (visibility.unsqueeze(-1) * normed).flatten(1)
-        # NOTE(reference): BatchNorm follows the erasure, so an invisible part leaves its
-        # negative mean in the descriptor and not nothing; MODEL.FED.OEM.ERASURE "after_norm".
+        # NOTE(reference): BatchNorm follows the erasure, therefore an invisible part leaves its
+        # negative mean in the descriptor; with erasure="after_norm" the part leaves nothing.
         return visibility, self.bottleneck(erased.flatten(1))
 
     def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor | HeadOutputs:
-        """Describe images, or compute what the losses need.
+        """Describe images, or compute the outputs that the losses need.
 
         Args:
             tokens: (B, 1 + L, C) in evaluation; (V*B, 1 + L, C) in training, all holistic views
@@ -235,7 +223,7 @@ class FEDHead(nn.Module):
     def losses(
         self, outputs: HeadOutputs, targets: Tensor, visibility_target: Tensor
     ) -> dict[str, Tensor]:
-        """Weigh a step's outputs; the sum of the values is the training loss.
+        """Return the weighted losses of a step; their sum is the training loss.
 
         Args:
             outputs: of ``forward`` in training.
@@ -269,7 +257,7 @@ class FEDHead(nn.Module):
         return named
 
     def update_memories(self, erased: Tensor, diffused: Tensor | None, targets: Tensor) -> None:
-        """Write a step's holistic features into the memories; the losses must be computed before.
+        """Write a step's holistic features into the memories, after the losses were computed.
 
         Args:
             erased: ``z_h`` (B, D) of all ranks.
@@ -286,7 +274,7 @@ class FEDHead(nn.Module):
 
 
 def _batch_norm(dim: int) -> nn.BatchNorm1d:
-    """A BatchNorm over all parts at once (they are independent), its shift frozen at 0."""
+    """Return a BatchNorm over all (independent) parts at once, its shift frozen at 0."""
     norm = nn.BatchNorm1d(dim)
     norm.bias.requires_grad_(False)
     return norm

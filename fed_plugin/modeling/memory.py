@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class IdentityMemory(nn.Module):
-    """A bank of one feature per identity that survives a checkpoint.
+    """Bank of one feature per identity that survives a checkpoint.
 
     Args:
         num_slots: identities M.
@@ -32,12 +32,12 @@ class IdentityMemory(nn.Module):
         self.loaded = False
         self._filled = False
         self.register_buffer("features", torch.zeros(num_slots, dim))
-        # Not bool: DistributedDataParallel sends it, and gloo of PyTorch 1 has no bool.
+        # Not bool: checkpoints of earlier versions hold uint8.
         self.register_buffer("initialized", torch.zeros((), dtype=torch.uint8))
 
     @property
     def filled(self) -> bool:
-        """Whether the slots hold features; a device is asked until it once was so."""
+        """Whether the slots hold features; a device is asked until the answer is yes once."""
         self._filled = self._filled or bool(self.initialized)
         return self._filled
 
@@ -64,7 +64,7 @@ class IdentityMemory(nn.Module):
         """Move the slots of ``targets``: ``m <- momentum m + (1 - momentum) q``, sample by sample.
 
         Several samples of one identity act in batch order; done in closed form, without a loop. An
-        identity with a sample that is not finite keeps its slot as it is.
+        identity with a sample that is not finite keeps its slot.
 
         Args:
             features: (B, D), un-normalised.
@@ -91,7 +91,7 @@ class IdentityMemory(nn.Module):
     def nearest_identities(
         self, queries: Tensor, targets: Tensor, num_neighbors: int
     ) -> tuple[Tensor, Tensor]:
-        """Find the slots of *other* identities that look most like the queries, and how alike.
+        """Return the slots of *other* identities that are most similar to the queries.
 
         Args:
             queries: (B, D).
@@ -108,8 +108,8 @@ class IdentityMemory(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
-        # A file without a memory (converted, or from before FED) leaves it as it is: the first
-        # training step fills it, evaluation does not read it.
+        # A file without a memory (converted, or from before FED) leaves the memory as it is: the
+        # first training step fills the memory, evaluation does not read it.
         self.loaded = prefix + "features" in state_dict
         self._filled = False
         if not self.loaded:  # the host drops what is of another shape, not the flag beside it
@@ -132,10 +132,10 @@ def write_row_by_row(slots: Tensor, targets: Tensor, old: Tensor, added: Tensor)
 
 
 def write_by_product(slots: Tensor, targets: Tensor, old: Tensor, added: Tensor) -> None:
-    """Do what :func:`write_row_by_row` does in an order that never changes.
+    """Write what :func:`write_row_by_row` writes, in an order that never changes.
 
-    On a GPU ``index_add_`` adds in another order each time. In float64, which no autocast and no
-    TF32 shortens.
+    On a GPU ``index_add_`` adds in another order each time. The product is in float64, which no
+    autocast and no TF32 shortens.
     """
     same = targets[:, None] == targets[None, :]  # (B, B)
     first = same.int().argmax(dim=1)  # each sample's first one of its identity
@@ -158,7 +158,7 @@ def cosines(features: Tensor, slots: Tensor) -> Tensor:
 
 
 def nearest_others(similarity: Tensor, targets: Tensor, num_neighbors: int) -> Tensor:
-    """Find the slots of *other* identities that look most like each sample.
+    """Return the slots of *other* identities that are most similar to each sample.
 
     Args:
         similarity: (..., B, M).
@@ -166,8 +166,8 @@ def nearest_others(similarity: Tensor, targets: Tensor, num_neighbors: int) -> T
         num_neighbors: K, at most M - 1.
 
     Returns:
-        (..., B, K) slots, most similar first: the K + 1 most similar, less the own or else the
-        last.
+        (..., B, K) slots, most similar first: the K + 1 most similar slots without the query's own
+        identity, or without the last slot if the own identity is not among them.
     """
     nearest = similarity.topk(num_neighbors + 1, dim=-1).indices  # (..., B, K + 1)
     dropped = nearest == targets[:, None]

@@ -16,15 +16,15 @@ REDUCTION = 4
 
 
 class NothingErased(nn.Module):
-    """Stand in for the OEM where a method goes without one: every part counts as visible."""
+    """Stand-in for the OEM in a method without one: every part counts as visible."""
 
     def forward(self, part_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return visibility 1 (B, P) and the parts (B, P, C) as they came."""
+        """Return visibility 1 (B, P) and the parts (B, P, C) unchanged."""
         return part_features.new_ones(part_features.shape[:2]), part_features
 
 
 class OcclusionErasingModule(nn.Module):
-    """Estimate a visibility per part and scale the part by it.
+    """Estimator of a visibility per part, which scales the part.
 
     ``s_i = sigmoid(w2 . LN(W1 f_i + b1) + b2)``, weights not shared among parts, no other
     non-linearity.
@@ -33,7 +33,7 @@ class OcclusionErasingModule(nn.Module):
         num_parts: P.
         embed_dim: C, divisible by 4.
 
-    Source: FED-Occluded-ReID@4a63184 (behaviour as described in the project's FED.md, 2).
+    Source: FED-Occluded-ReID@4a63184 (behaviour: docs/method.md, section 2).
     """
 
     def __init__(self, num_parts: int, embed_dim: int) -> None:
@@ -58,25 +58,23 @@ class OcclusionErasingModule(nn.Module):
         return visibility.squeeze(-1), visibility * part_features
 
 
-# What the OEM should answer: visibility targets from the two views of an image.
-#
-# Shape shorthand: ``B`` images, ``P`` parts, ``H, W`` image height and width.
+# Visibility targets from the two views of an image, ``H, W`` its height and width.
 
 VISIBILITY_RULES = ("reference", "coverage")
 
 GRAZED_RATIO = 3.0
-"""``reference``: the largest of several touched parts stands alone above this ratio."""
+"""``reference``: above this ratio only the largest of several touched parts is hidden."""
 
 
 @torch.no_grad()
 def visibility_target(
     holistic: Tensor, occluded: Tensor, num_parts: int, rule: str = "reference"
 ) -> Tensor:
-    """Say for each part of the occluded view how visible it is.
+    """Return how visible each part of the occluded view is.
 
     Args:
         holistic: (B, 3, H, W), any float range.
-        occluded: the same images with an occluder pasted on.
+        occluded: (B, 3, H, W), the same images with an occluder pasted on.
         num_parts: stripes P, from top to bottom.
         rule: ``"reference"`` for hard targets as the released code sets them, ``"coverage"`` for
             ``1 - share of changed pixels``.
@@ -87,16 +85,13 @@ def visibility_target(
     Raises:
         ValueError: an unknown rule, or views of different shape.
 
-    Source: FED-Occluded-ReID@4a63184 (behaviour as described in the project's FED.md, 3).
+    Source: FED-Occluded-ReID@4a63184 (behaviour: docs/method.md, section 3).
     """
     if holistic.shape != occluded.shape:
-        raise ValueError(
-            f"the views differ in shape: {tuple(holistic.shape)}, {tuple(occluded.shape)}"
-        )
+        shapes = tuple(holistic.shape), tuple(occluded.shape)
+        raise ValueError("the views differ in shape: {}, {}".format(*shapes))
     if rule not in VISIBILITY_RULES:
-        raise ValueError(
-            f"MODEL.FED.OEM.TARGET={rule!r}: expected one of {', '.join(VISIBILITY_RULES)}"
-        )
+        raise ValueError(f"rule={rule!r}: expected one of {', '.join(VISIBILITY_RULES)}")
     difference = (holistic - occluded).abs().sum(dim=1)  # (B, H, W)
     if rule == "coverage":
         return 1 - _stripe_means((difference > 0).to(holistic.dtype), num_parts)
@@ -111,8 +106,8 @@ def _stripe_means(pixels: Tensor, num_parts: int) -> Tensor:
 def _reference_target(touch: Tensor) -> Tensor:
     """Turn mean absolute differences per part (B, P) into hard targets (B, P).
 
-    NOTE(reference): a part is hidden or visible, nothing between, and an occluder over the full
-    height teaches nothing; MODEL.FED.OEM.TARGET "coverage" is the alternative.
+    NOTE(reference): a part is hidden or visible, with nothing between, and an occluder over the
+    full height teaches nothing; the rule "coverage" is the alternative.
     """
     touched = touch > 0
     num_touched = touched.sum(dim=1, keepdim=True)

@@ -14,7 +14,7 @@ def pool_parts(patch_tokens: Tensor, num_parts: int) -> Tensor:
     """Average patch tokens over horizontal stripes of equal height.
 
     Args:
-        patch_tokens: (B, L, C) in row-major order, the cls token already cut off.
+        patch_tokens: (B, L, C) in row-major order, without the cls token.
         num_parts: number of stripes P, from top to bottom.
 
     Returns:
@@ -25,18 +25,12 @@ def pool_parts(patch_tokens: Tensor, num_parts: int) -> Tensor:
     """
     B, L, C = patch_tokens.shape
     if L % num_parts:
-        raise ValueError(f"{num_parts} parts do not divide {L} patch tokens (MODEL.FED.NUM_PARTS)")
+        raise ValueError(f"num_parts={num_parts}: expected a divisor of the {L} patch tokens")
     return patch_tokens.reshape(B, num_parts, L // num_parts, C).mean(dim=2)
 
 
 class PartLinear(nn.Module):
-    """A linear layer per part, weights not shared: (B, P, in) -> (B, P, out).
-
-    Args:
-        num_parts: P.
-        in_features: channels that come in.
-        out_features: channels that go out.
-    """
+    """Linear layer per part, weights not shared: (B, P, in) -> (B, P, out)."""
 
     def __init__(self, num_parts: int, in_features: int, out_features: int) -> None:
         super().__init__()
@@ -53,7 +47,7 @@ class PartLinear(nn.Module):
 
 
 class PartLayerNorm(nn.Module):
-    """A LayerNorm per part, gains and shifts not shared: (B, P, C) -> (B, P, C)."""
+    """LayerNorm per part, gains and shifts not shared: (B, P, C) -> (B, P, C)."""
 
     def __init__(self, num_parts: int, channels: int, eps: float = 1e-5) -> None:
         super().__init__()

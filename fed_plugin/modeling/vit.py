@@ -6,6 +6,7 @@ row-major order, ``H, W`` image height and width. Parameter names are timm's.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -13,18 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-# Scaled dot-product attention on every PyTorch: fused from 2.1 on, but for bf16 on a CPU.
-#
-# Shape shorthand: ``B`` samples, ``H`` heads, ``S, T`` tokens, ``E`` channels of a head.
-
-# By version, not by hasattr: 2.0 has the function but not its ``scale``.
-FUSED = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 1)
-
 
 def attend(
     q: Tensor, k: Tensor, v: Tensor, *, dropout: float = 0.0, scale: float | None = None
 ) -> Tensor:
-    """Attend, ``softmax(scale q k^T) v``.
+    """Attend, ``softmax(scale q k^T) v``, with ``H`` heads of ``E`` channels and ``S, T`` tokens.
 
     Args:
         q: (B, H, S, E).
@@ -37,17 +31,17 @@ def attend(
         (B, H, S, E), with gradients to all three.
     """
     # In bf16 on a CPU the fused kernel of PyTorch 2.14 takes four times as long, backward included
-    # (129 tokens, AVX-512 with bf16); in fp32 a tenth less to a third more, by machine, and it
-    # keeps no weights (benchmarks/speed/choices.py).
-    if FUSED and not (q.device.type == "cpu" and q.dtype == torch.bfloat16):
-        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
-    return attend_in_two_products(q, k, v, dropout=dropout, scale=scale)
+    # (129 tokens, AVX-512 with bf16). In fp32 the kernel takes a tenth less to a third more, by
+    # machine, and keeps no weights (benchmarks/speed/choices.py).
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+        return attend_in_two_products(q, k, v, dropout=dropout, scale=scale)
+    return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
 
 
 def attend_in_two_products(
     q: Tensor, k: Tensor, v: Tensor, *, dropout: float = 0.0, scale: float | None = None
 ) -> Tensor:
-    """Do what :func:`attend` does without the fused operation, and keep the (S, T) weights."""
+    """Return what :func:`attend` returns without the fused kernel; the (S, T) weights are kept."""
     factor = q.shape[-1] ** -0.5 if scale is None else scale
     weights = (q * factor @ k.transpose(-2, -1)).softmax(dim=-1)  # (B, H, S, T)
     return F.dropout(weights, dropout) @ v if dropout else weights @ v
@@ -57,6 +51,16 @@ NUM_PREFIX_TOKENS = 1
 """Tokens before the first patch token: the cls token."""
 
 LAYER_NORM_EPS = 1e-6
+
+
+def check_choice(argument: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a value that is none of some words.
+
+    Raises:
+        ValueError: the message begins with the argument.
+    """
+    if value not in allowed:
+        raise ValueError(f"{argument}={value!r}: expected one of {', '.join(allowed)}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ VIT_PRESETS = {
 
 
 class DropPath(nn.Module):
-    """Drop a sample's whole residual branch with probability ``drop_prob`` while training."""
+    """Stochastic depth: a sample's whole residual branch is dropped with ``drop_prob``."""
 
     def __init__(self, drop_prob: float) -> None:
         super().__init__()
@@ -129,7 +133,7 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """A pre-norm transformer layer."""
+    """Pre-norm transformer layer."""
 
     def __init__(
         self, dim: int, num_heads: int, drop: float, attn_drop: float, drop_path: float
@@ -148,7 +152,7 @@ class Block(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Cut images into patches, overlapping where the stride is smaller, and project each to C."""
+    """Projection of image patches to C channels; patches overlap where the stride is smaller."""
 
     def __init__(
         self, img_size: tuple[int, int], patch_size: int, stride: tuple[int, int], embed_dim: int
@@ -163,14 +167,13 @@ class PatchEmbed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Project images, (B, 3, H, W) -> (B, L, C)."""
-        if images.device.type == "cpu":  # PyTorch's bf16 convolution for AMX gives NaN now and then
-            with torch.autocast("cpu", enabled=False):
-                return self.proj(images).flatten(2).transpose(1, 2)
-        return self.proj(images).flatten(2).transpose(1, 2)
+        # PyTorch's bf16 convolution for AMX gives NaN now and then.
+        with torch.autocast("cpu", enabled=False) if images.is_cpu else nullcontext():
+            return self.proj(images).flatten(2).transpose(1, 2)
 
 
 class TokenViT(nn.Module):
-    """A ViT that returns all tokens after its final LayerNorm, or the cls token alone.
+    """ViT that returns all tokens after its final LayerNorm, or the cls token alone.
 
     Args:
         img_size: ``(H, W)`` of the images in pixels.
@@ -202,8 +205,7 @@ class TokenViT(nn.Module):
         recompute: bool = False,
     ) -> None:
         super().__init__()
-        if output not in ("tokens", "cls"):
-            raise ValueError(f"output={output!r}: expected 'tokens' or 'cls'")
+        check_choice("output", output, ("tokens", "cls"))
         if size.embed_dim % size.num_heads:
             raise ValueError(
                 f"embed_dim={size.embed_dim} is not divisible by num_heads={size.num_heads}"
@@ -248,8 +250,8 @@ class TokenViT(nn.Module):
         """
         if tuple(images.shape[-2:]) != self.patch_embed.img_size:
             raise ValueError(
-                f"images are {tuple(images.shape[-2:])}, expected {self.patch_embed.img_size}: "
-                "INPUT.SIZE_TRAIN and INPUT.SIZE_TEST must agree for a ViT"
+                f"images are {tuple(images.shape[-2:])}, expected {self.patch_embed.img_size}: the "
+                "position embedding of a ViT fits one size"
             )
         patch_tokens = self.patch_embed(images)  # (B, L, C)
         cls_token = self.cls_token.expand(images.shape[0], -1, -1)

@@ -12,7 +12,7 @@ from fastreid.config import CfgNode, get_cfg
 from fastreid.data.transforms import build_transforms
 from fastreid.modeling import build_model
 
-from fed_plugin.fastreid_adapter.config import add_fed_config, declare
+from fed_plugin.fastreid_adapter.config import OWN_KEYS, add_fed_config
 
 ROOT = Path(__file__).parents[2]
 LEAVES = sorted((ROOT / "configs" / "FED").glob("*.yml"))
@@ -64,11 +64,7 @@ def test_every_declared_key_is_read_by_the_adapter():
     source = "".join(
         path.read_text() for path in (ROOT / "fed_plugin").rglob("*.py") if path.name != "config.py"
     )
-    unread = [
-        key
-        for key in keys_of(declare(CfgNode))
-        if not re.search(rf"\b{key.split('.')[-1]}\b", source)
-    ]
+    unread = [key for key in OWN_KEYS if not re.search(rf"\b{key.split('.')[-1]}\b", source)]
     assert unread == []
 
 

@@ -6,8 +6,10 @@ every other one. ``FED_PLUGIN_EXAMPLES=1000`` draws more of them, and others eac
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+from operator import getitem
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fed_plugin.fastreid_adapter.config import CHOICES, KINDS, value_of
+from fed_plugin.fastreid_adapter.config import OWN_KEYS
 from fed_plugin.transforms.placement_rule import PLACEMENTS
 
 MORE = int(os.environ.get("FED_PLUGIN_EXAMPLES", "0"))
@@ -119,8 +121,9 @@ def fed_keys(draw):
     identities = draw(st.integers(2, 9))
     width = keys["MODEL.FED.NUM_PARTS"] * keys["MODEL.FED.VIT.EMBED_DIM"]
     divisors = [heads for heads in range(1, 17) if width % heads == 0]
-    for key, words in CHOICES.items():
-        keys[f"MODEL.FED.{key}"] = draw(st.sampled_from(words))
+    for path, key in OWN_KEYS.items():
+        if path.startswith("MODEL.FED.") and "enum" in key.takes.schema:
+            keys[path] = draw(st.sampled_from(key.takes.schema["enum"]))
     return keys | {
         "SEED": draw(st.integers(-2, 3)),
         "MODEL.HEADS.NUM_CLASSES": identities,
@@ -264,9 +267,9 @@ def broken(draw):
     if draw(booleans):
         key = draw(st.sampled_from(sorted(wrong)))
         return keys | {"DATASETS.TESTS": ("P_DukeMTMC",)}, key, wrong[key]
-    key = draw(st.sampled_from(sorted(KINDS)))
+    key = draw(st.sampled_from(sorted(OWN_KEYS)))
     values = st.sampled_from(JUNK) | st.lists(st.sampled_from(JUNK), max_size=3).map(tuple)
-    return keys, key, draw(values.filter(lambda value: not KINDS[key].accepts(value)))
+    return keys, key, draw(values.filter(lambda value: not OWN_KEYS[key].takes.accepts(value)))
 
 
 @examples(300)
@@ -276,7 +279,7 @@ def test_any_config_with_one_broken_key_is_refused_by_its_name(monkeypatch, case
     monkeypatch.setattr(build, "_root", "/nowhere")
     monkeypatch.setattr(DATASET_REGISTRY, "get", lambda name: pytest.fail(f"looked for {name}"))
     cfg = config(keys)
-    section, _, name = key.rpartition(".")
-    (value_of(cfg, section) if section else cfg)[name] = value
+    *sections, name = key.split(".")
+    functools.reduce(getitem, sections, cfg)[name] = value
     with pytest.raises((ValueError, FileNotFoundError), match=rf"^{re.escape(key)}=.*expected "):
         DefaultTrainer(cfg)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections import Counter, deque
+from operator import getitem
 from pathlib import Path
 
 import pytest
@@ -10,15 +13,20 @@ import torch
 from fastreid.config import get_cfg
 from fastreid.data import build
 from fastreid.data.build import DATASET_REGISTRY
+from fastreid.data.transforms import build_transforms
 from fastreid.engine import DefaultTrainer
+from fastreid.modeling import build_model
 from fastreid.modeling.backbones import BACKBONE_REGISTRY
 from PIL import Image
 
+from fed_plugin.cli import main
+from fed_plugin.fastreid_adapter import config, config_checks
 from fed_plugin.fastreid_adapter.config_checks import (
     check_config,
     check_training,
     extend_stock_trainer,
 )
+from fed_plugin.fastreid_adapter.config_files import read_config
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "FED"
 BASELINE = "synthocc_vit_tiny_baseline"
@@ -78,7 +86,7 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize(("message", "keys"), CONTRADICTIONS, ids=lambda value: str(value)[:50])
-def test_a_contradiction_is_refused_by_trainer_and_loaders_before_data(
+def test_a_contradiction_is_refused_through_every_entrance_before_data(
     tiny_cfg, no_data, message, keys
 ):
     if "DATASETS.TESTS" in keys:
@@ -89,9 +97,111 @@ def test_a_contradiction_is_refused_by_trainer_and_loaders_before_data(
         lambda: DefaultTrainer(cfg),
         lambda: build.build_reid_train_loader(cfg, combineall=False),
         lambda: build.build_reid_test_loader(cfg, dataset_name="SynthOcc"),
+        lambda: build_model(cfg),
+        lambda: build_transforms(cfg),
     ):
         with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
             ask()
+
+
+@pytest.fixture
+def rows_checked(monkeypatch):
+    """Count the checks of each row of the table."""
+    counts = Counter()
+    real = config.check_value
+
+    def check_value(key, value):
+        counts[key.path, key.only_for] += 1
+        real(key, value)
+
+    monkeypatch.setattr(config, "check_value", check_value)
+    monkeypatch.setattr(config_checks, "_checked", deque())
+    return counts
+
+
+WALKED = {(key.path, key.only_for) for key in config.KEYS}
+
+
+def test_a_training_start_walks_the_table_once(tiny_cfg, on_synthocc, rows_checked, tmp_path):
+    cfg = tiny_cfg("MODEL.HEADS.NUM_CLASSES", 0)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(cfg.dump())
+    cfg = read_config(str(tmp_path / "run" / "config.yaml"), [])
+    check_training(cfg)
+    trainer = DefaultTrainer(cfg)
+    trainer.build_test_loader(trainer.cfg, "SynthOcc")
+    assert set(rows_checked) == WALKED and set(rows_checked.values()) == {1}
+
+
+def test_a_dump_walks_the_table_once(on_synthocc, rows_checked, tmp_path):
+    words = ("--config-file", "synthocc_vit_tiny", "--weights", "untrained", "-o", "x.npz")
+    overrides = ("MODEL.FED.VIT.NUM_LAYERS", "1", "DATALOADER.NUM_WORKERS", "0")
+    assert main(["dump", *words[:-1], str(tmp_path / "x.npz"), *overrides]) == 0
+    assert set(rows_checked) == {row for row in WALKED if row[1] != config.TRAINING}
+    assert set(rows_checked.values()) == {1}
+
+
+def test_a_config_that_was_changed_is_checked_again(tiny_cfg):
+    cfg = tiny_cfg()
+    check_config(cfg)
+    for path, key in config.OWN_KEYS.items():
+        changed = cfg.clone()
+        *sections, name = path.split(".")
+        functools.reduce(getitem, sections, changed)[name] = None
+        with pytest.raises(ValueError, match=rf"^{re.escape(path)}=None: expected "):
+            check_config(changed)
+        assert key.default is not None
+    check_config(cfg)
+
+
+def test_what_the_host_sets_after_the_check_is_refused_where_it_is_used(tiny_cfg):
+    cfg = tiny_cfg()
+    check_config(cfg)
+    cfg.MODEL.HEADS.NUM_CLASSES = 3
+    with pytest.raises(
+        ValueError, match=r"^MODEL.FED.FDM.NUM_NEIGHBORS=3: expected fewer than the 3 "
+    ):
+        build_model(cfg)
+    cfg.MODEL.HEADS.NUM_CLASSES = 4
+    cfg.MODEL.BACKBONE.PRETRAIN, cfg.MODEL.BACKBONE.PRETRAIN_PATH = True, "gone.pth"
+    with pytest.raises(FileNotFoundError, match=r"^MODEL.BACKBONE.PRETRAIN_PATH='gone.pth': no "):
+        build_model(cfg)
+
+
+def test_weights_of_another_vit_are_refused_with_their_key(tiny_cfg, tmp_path):
+    torch.save({"cls_token": torch.zeros(3)}, tmp_path / "w.pth")
+    cfg = tiny_cfg("MODEL.BACKBONE.PRETRAIN", True)
+    cfg.MODEL.BACKBONE.PRETRAIN_PATH = str(tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"^MODEL.BACKBONE.PRETRAIN_PATH='.*w.pth': not the weig"):
+        build_model(cfg)
+
+
+@pytest.mark.parametrize("leaf", ["synthocc_vit_tiny", BASELINE])
+def test_the_table_holds_every_key_that_a_check_reads(tiny_cfg, leaf):
+    """The memory of checked configs compares the keys of the table alone."""
+    reads = set()
+
+    def recording(node, place=""):
+        class Recording(dict):
+            def __getitem__(self, name):
+                value = dict.__getitem__(self, name)
+                if not isinstance(value, dict):
+                    reads.add(place + name)
+                return value
+
+            __getattr__ = __getitem__
+
+        return Recording(
+            {
+                name: recording(value, f"{place}{name}.") if isinstance(value, dict) else value
+                for name, value in node.items()
+            }
+        )
+
+    cfg = tiny_cfg("INPUT.CROP.ENABLED", False, leaf=leaf)
+    config_checks._check_agreement(recording(cfg), config.table_values(cfg))
+    config_checks._check_training(recording(cfg))
+    assert reads and reads <= {key.path for key in config.KEYS}
 
 
 def test_what_is_left_out_does_not_constrain_what_is_there(tiny_cfg):
@@ -179,7 +289,5 @@ def test_a_trainer_of_another_project_checks_first_and_once(tiny_cfg, no_data):
 
 
 def test_all_but_everything_dropped_still_trains_on_numbers(tiny_cfg, batch):
-    from fastreid.modeling import build_model
-
     cfg = tiny_cfg("MODEL.BACKBONE.DROP_PATH_RATIO", 0.999, "MODEL.FED.MEMORY.INIT", "zeros")
     assert all(torch.isfinite(loss) for loss in build_model(cfg).train()(batch).values())

@@ -1,4 +1,4 @@
-"""What was set and will not be read is said, once and in one sentence."""
+"""A key that a config sets and that nothing will read gets one warning."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def warned(caplog):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "warning"),
     [
         (("MODEL.FED.PRECISION", "bf16"), "MODEL.FED.PRECISION=bf16 changes nothing"),
         (
@@ -38,8 +38,8 @@ def warned(caplog):
         ),
     ],
 )
-def test_a_baseline_says_which_keys_change_nothing(tiny_cfg, warned, overrides, said):
-    assert said in warned(tiny_cfg(*overrides, leaf=BASELINE))
+def test_a_baseline_says_which_keys_change_nothing(tiny_cfg, warned, overrides, warning):
+    assert warning in warned(tiny_cfg(*overrides, leaf=BASELINE))
 
 
 @pytest.mark.parametrize("leaf", ["synthocc_vit_tiny", BASELINE])

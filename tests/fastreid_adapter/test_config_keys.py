@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from operator import getitem
 
 import pytest
 from fastreid.config import CfgNode, get_cfg
 
-from fed_plugin.fastreid_adapter.config import KINDS, check_keys, check_value, declare, value_of
+from fed_plugin.fastreid_adapter.config import (
+    KEYS,
+    OWN_KEYS,
+    add_fed_config,
+    check_keys,
+    check_value,
+    fits,
+    naming_keys,
+    table_values,
+)
 from fed_plugin.fastreid_adapter.config_checks import check_config
 
 NAN, INF = float("nan"), float("inf")
@@ -77,25 +88,21 @@ BAD = {
 """Values that a tiny FED config refuses, beside None, which every key does."""
 
 
-def leaves(node, prefix=""):
-    for key, value in node.items():
-        if isinstance(value, CfgNode):
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key
-
-
 def put(cfg, key, value):
     """Set a key as a script may, past the checks of yacs."""
-    section, _, name = key.rpartition(".")
-    (value_of(cfg, section) if section else cfg)[name] = value
+    *sections, name = key.split(".")
+    functools.reduce(getitem, sections, cfg)[name] = value
     return cfg
 
 
-def test_every_declared_key_has_a_kind_and_a_value_that_is_refused_here():
-    declared = set(leaves(declare(CfgNode)))
-    assert set(KINDS) == declared
-    assert set(BAD) == declared
+def test_every_declared_key_has_a_value_that_is_refused_here():
+    assert set(BAD) == set(OWN_KEYS)
+
+
+def test_a_row_says_all_of_its_key_once_and_is_a_row_alone():
+    rows = [(key.path, key.only_for) for key in KEYS]
+    assert len(set(rows)) == len(rows)
+    assert all(key.words.endswith(".") and key.takes.expected for key in KEYS)
 
 
 @pytest.mark.parametrize("key", BAD)
@@ -110,10 +117,12 @@ def test_a_value_that_the_key_does_not_take_is_refused_by_its_full_name(tiny_cfg
 
 def test_what_is_refused_comes_with_the_default_to_try():
     with pytest.raises(ValueError, match=r"^SEED=None: expected .*; try -1$"):
-        check_value("SEED", None)
-    cfg = declare(CfgNode)
-    for key in KINDS:
-        check_value(key, value_of(cfg, key))
+        check_value(OWN_KEYS["SEED"], None)
+    cfg = CfgNode()
+    add_fed_config(cfg)
+    assert table_values(cfg) == {path: key.default for path, key in OWN_KEYS.items()}
+    for key in OWN_KEYS.values():
+        check_value(key, key.default)
 
 
 @pytest.mark.parametrize("section", ["MODEL.FED", "MODEL.FED.OEM", "INPUT.NPO", "INPUT.NPO.PEOPLE"])
@@ -123,8 +132,8 @@ def test_a_section_that_was_written_over_is_named(tiny_cfg, section):
 
 
 def test_keys_that_a_config_lacks_are_passed_over():
-    check_keys(CfgNode())
-    check_keys(CfgNode({"MODEL": {}, "SEED": 3}))
+    assert table_values(CfgNode({"MODEL": {}, "SEED": 3})) == {"SEED": 3}
+    check_keys({"SEED": 3}, "")
 
 
 def test_a_stock_config_passes_and_is_left_as_it_was():
@@ -150,3 +159,28 @@ def test_yacs_says_in_words_which_type_a_key_wants(tmp_path, key, value, message
     (tmp_path / "mine.yml").write_text("\n".join([*lines, f"{'  ' * len(lines)}{name}: {value}"]))
     with pytest.raises(ValueError, match=message):
         get_cfg().merge_from_file(str(tmp_path / "mine.yml"))
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"type": "integer", "minimum": 1}, (1, 2**70), (0, 1.0, True, "1", None)),
+        ({"type": "number", "maximum": 2}, (2, -1.5, -(10**400)), (2.1, NAN, -INF, False)),
+        ({"type": "number", "minimum": 0, "exclusiveMinimum": 0}, (0.1,), (0, 0.0)),
+        ({"type": "array", "items": {"type": "boolean"}, "maxItems": 1}, ((), [True]), ("", (1,))),
+        ({"anyOf": [{"enum": ["a"]}, {"type": "boolean"}]}, ("a", False), ("b", 0, ["a"])),
+    ],
+)
+def test_values_fit_a_schema_as_they_do_in_json(schema, good, bad):
+    assert all(fits(schema, value) for value in good)
+    assert not any(fits(schema, value) for value in bad)
+
+
+def test_a_message_about_an_argument_names_the_key_that_sets_it():
+    with (
+        pytest.raises(ValueError, match=r"^A\.B=3: expected width=2$"),
+        naming_keys(width="A.B"),
+    ):
+        raise ValueError("width=3: expected width=2")
+    with pytest.raises(ValueError, match=r"^height=3$"), naming_keys(width="A.B"):
+        raise ValueError("height=3")

@@ -8,7 +8,11 @@ from fastreid.data import build
 from PIL import Image
 
 import projects_registry  # noqa: F401 - it mends the host before the host is imported
-from fed_plugin.fastreid_adapter.config import check_p_dukemtmc, p_dukemtmc_protocol
+from fed_plugin.fastreid_adapter.config_checks import (
+    check_config,
+    check_p_dukemtmc,
+    p_dukemtmc_protocol,
+)
 
 # isort: split
 
@@ -66,13 +70,13 @@ def test_what_agrees_passes(protocol, names, tests):
 )
 def test_what_contradicts_itself_is_refused_with_the_key(protocol, names, message):
     with pytest.raises(ValueError, match=message) as caught:
-        check_p_dukemtmc(config(protocol, names, (P,)))
+        check_config(config(protocol, names, (P,)))
     assert "DATASETS.P_DUKEMTMC.PROTOCOL" in str(caught.value)
 
 
 def test_a_test_that_the_config_does_not_list_is_refused_too():
     cfg = config("supervised", (MARKET,), (MARKET,))
-    with pytest.raises(ValueError, match="as it is tested"):
+    with pytest.raises(ValueError, match="as P_DukeMTMC is tested"):
         check_p_dukemtmc(cfg, tested=True)
 
 

@@ -133,7 +133,9 @@ def test_an_unknown_option_is_refused(options, message):
 
 
 def test_heads_that_do_not_divide_the_channels_are_refused():
-    with pytest.raises(ValueError, match=r"NUM_HEADS=3 does not divide the 16 channels of 2 parts"):
+    with pytest.raises(
+        ValueError, match=r"num_heads=3: expected a divisor of the 16 channels of 2"
+    ):
         FeatureDiffusionModule(P, C, num_heads=3)
 
 

@@ -204,10 +204,10 @@ def test_a_checkpoint_continues_where_it_was_saved(make_head):
 
 
 def test_too_many_neighbors_are_refused(make_head):
-    with pytest.raises(ValueError, match=r"NUM_NEIGHBORS=6: expected fewer neighbours than the 6"):
+    with pytest.raises(ValueError, match=r"num_neighbors=6: expected fewer neighbours than the 6"):
         make_head(num_neighbors=6)
 
 
 def test_an_unknown_global_token_is_refused(make_head):
-    with pytest.raises(ValueError, match=r"MODEL.FED.GLOBAL_TOKEN='mean': expected one of"):
+    with pytest.raises(ValueError, match=r"^global_token='mean': expected one of"):
         make_head(global_token="mean")

@@ -198,9 +198,14 @@ def p_dukemtmc_protocol(cfg: Any) -> str:
 def vit_size(cfg: Any) -> ViTSize:
     """Return the preset of ``MODEL.BACKBONE.DEPTH`` with the values of ``MODEL.FED.VIT``."""
     vit = cfg.MODEL.FED.VIT
-    names = ("num_layers", "embed_dim", "num_heads", "patch_size")
-    chosen = {name: vit[name.upper()] for name in names if vit[name.upper()]}
-    return replace(VIT_PRESETS[cfg.MODEL.BACKBONE.DEPTH], **chosen)
+    sizes = {
+        "num_layers": vit.NUM_LAYERS,
+        "embed_dim": vit.EMBED_DIM,
+        "num_heads": vit.NUM_HEADS,
+        "patch_size": vit.PATCH_SIZE,
+    }
+    preset = VIT_PRESETS[cfg.MODEL.BACKBONE.DEPTH]
+    return replace(preset, **{name: size for name, size in sizes.items() if size})
 
 
 def token_dim(cfg: Any) -> int:

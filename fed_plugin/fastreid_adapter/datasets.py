@@ -20,7 +20,11 @@ from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.own_data import OwnData, read_own_data
 from fed_plugin.datasets.own_split import SplitRule
 from fed_plugin.datasets.splits import MARKET_NAMES, Item, Layout, list_split
-from fed_plugin.fastreid_adapter.config_checks import check_p_dukemtmc, p_dukemtmc_protocol
+from fed_plugin.fastreid_adapter.config_checks import (
+    check_config,
+    check_p_dukemtmc,
+    p_dukemtmc_protocol,
+)
 from fed_plugin.fastreid_adapter.loaders import current_config
 
 TrainItem = tuple[str, str, str]
@@ -215,6 +219,8 @@ class FolderReID(FolderDataset):
         self, root: str = "datasets", mode: str = "train", combineall: bool = False, **kwargs: Any
     ) -> None:
         cfg = current_config()
+        if cfg is not None:
+            check_config(cfg)
         keys = cfg.DATASETS.FOLDER_REID if cfg is not None else {}
         self.dataset_name = keys.get("NAME", NAME)
         self.path = keys.get("ROOT", "") or os.path.join(root, self.dataset_name)

@@ -88,7 +88,7 @@ def _extend(stock: Callable[..., Any]) -> None:
         cfg = args[0] if args else kwargs.get("cfg")
         if not hasattr(cfg, "DATASETS"):
             return stock(*args, **kwargs)
-        check_config(cfg)
+        check_config(cfg)  # for loops of other projects; the host's trainer has checked it already
         with as_current(cfg):
             loader = stock(*args, **kwargs)
         seed = cfg.get("SEED", -1)

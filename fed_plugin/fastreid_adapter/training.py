@@ -23,7 +23,7 @@ from fastreid.utils.checkpoint import Checkpointer
 from torch.optim import Optimizer
 
 import projects_registry
-from fed_plugin.fastreid_adapter.config_checks import check_training, is_registered
+from fed_plugin.fastreid_adapter.config_checks import check_config, check_training, is_registered
 from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.loaders import as_current
 from fed_plugin.fastreid_adapter.mends.mending import replace
@@ -39,10 +39,11 @@ def check_datasets(cfg: Any, *, training: bool = False) -> None:
         training: list the training sets, too; a training does so by itself at once.
 
     Raises:
-        ValueError: no training set, an unknown name in ``DATASETS.NAMES`` or
+        ValueError: see ``check_config``; no training set, an unknown name in ``DATASETS.NAMES`` or
             ``DATASETS.TESTS``, or a set without images, or that cannot be listed.
         FileNotFoundError: a set of this project is not there.
     """
+    check_config(cfg)
     if not cfg.DATASETS.NAMES:
         raise ValueError("DATASETS.NAMES=(): expected a data set to train on; try SynthOcc")
     for key in ("NAMES", "TESTS"):
@@ -97,8 +98,7 @@ def launch_ranks(main: Callable[[Namespace], Any], args: Namespace) -> None:
 def train_or_evaluate(args: Namespace) -> Any:
     """Train in one rank, or evaluate with ``--eval-only``; return the results."""
     cfg = _configure(args)
-    if not args.eval_only:
-        check_training(cfg)
+    (check_config if args.eval_only else check_training)(cfg)
     default_setup(cfg, args)
     if args.eval_only:
         return _evaluate(cfg)

@@ -71,12 +71,10 @@ class NPOAugmentation(transforms.NPOAugmentation):
 
 def _most_shown(
     given: Any, rule: transforms.PlacementRule
-) -> Callable[[tuple[int, int]], tuple[int, int]] | None:
-    """Say how large crops are pasted at most; None where the images' size is open."""
+) -> Callable[[tuple[int, int]], tuple[int, int]]:
+    """Return a function from a crop's size to the largest size that the crop is pasted with."""
     sides = given.CROP.SIZE if given.CROP.ENABLED else given.SIZE_TRAIN
     height, width = int(sides[0]), int(sides[-1])
-    if height < 1 or width < 1:
-        return None
     return lambda size: rule.most_shown(size, (height, width))
 
 

@@ -123,8 +123,8 @@ def test_without_visibility_neighbors_do_not_matter():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scale": "width"}, r"MODEL.FED.FDM.SCALE='width': expected one of part, head"),
-        ({"head_layout": "x"}, r"MODEL.FED.FDM.HEAD_LAYOUT='x': expected one of reference, per"),
+        ({"scale": "width"}, r"^scale='width': expected one of part, head"),
+        ({"head_layout": "x"}, r"^head_layout='x': expected one of reference, per"),
     ],
 )
 def test_an_unknown_option_is_refused(options, message):

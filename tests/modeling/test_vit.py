@@ -58,7 +58,7 @@ def test_dropped_paths_keep_the_expectation_and_stop_in_evaluation():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"output": "all"}, "output='all': expected 'tokens' or 'cls'"),
+        ({"output": "all"}, "output='all': expected one of tokens, cls"),
         ({"img_size": (4, 16)}, "smaller than a patch"),
         ({"size": ViTSize(1, 15, 2)}, "embed_dim=15 is not divisible by num_heads=2"),
     ],

@@ -1,4 +1,4 @@
-"""Plans: which methods are run on which data sets with which seeds, as a YAML file says it."""
+"""Plans: a YAML file of methods, data sets and seeds, and the cells that follow from the file."""
 
 from __future__ import annotations
 
@@ -7,28 +7,22 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
+import msgspec
 import yaml
+from msgspec import Meta, Struct
 
 from fed_plugin.benchmark.cells import Cell
 from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.fastreid_adapter.config_files import find_config, installed_configs
 
-KEYS = ("name", "datasets", "methods", "seeds", "overrides", "out")
-METHOD_KEYS = {
-    "trained": ("config", "overrides"),
-    "untrained": ("untrained", "config", "overrides"),
-    "dump": ("dump",),
-}
-DATASET_KEYS = ("train", "overrides")
 RESERVED = ("OUTPUT_DIR", "SEED", "DATASETS.NAMES", "DATASETS.TESTS")
-NAME = re.compile(r"\w[\w .,+=()-]*")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that is tested on, what is trained on for it, and overrides for both."""
+    """Data set to test on, with the data sets to train on, and overrides for both."""
 
     name: str
     train: tuple[str, ...]
@@ -37,12 +31,12 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Method:
-    """A row of the benchmark.
+    """Row of the benchmark.
 
     Attributes:
         name: in tables.
         kind: "trained", "untrained" or "dump".
-        source: path of the config; of the dump, with ``{dataset}`` and ``{seed}`` in it.
+        source: path of the config; path of the dump, with ``{dataset}`` and ``{seed}`` in the path.
         overrides: config keys.
     """
 
@@ -53,13 +47,13 @@ class Method:
 
     @property
     def folder(self) -> str:
-        """Name of its folders."""
+        """Name of the method's folders."""
         return self.name.replace(" ", "_")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a plan file says."""
+    """Content of a plan file."""
 
     path: Path
     name: str
@@ -70,12 +64,89 @@ class Plan:
     out: Path
 
 
+# The keys of a plan file. msgspec checks the types.
+
+_Text = Annotated[str, Meta(min_length=1)]
+_Seed = Annotated[int, Meta(ge=0)]
+_Entries = Annotated[dict[Any, Any], Meta(min_length=1)]
+_Overrides = dict[Any, Any] | None
+_NAME = re.compile(r"\w[\w .,+=()-]*")
+_EXAMPLES = {
+    "datasets": "[SynthOcc]",
+    "methods": "{FED: {config: synthocc_vit_tiny}}",
+    "seeds": "[0, 1, 2]",
+    "overrides": "SOLVER.MAX_EPOCH: 2",
+    "untrained": "true",
+}
+
+
+class _PlanKeys(Struct, forbid_unknown_fields=True):
+    datasets: (
+        Annotated[list[Any], Meta(min_length=1)] | Annotated[dict[Any, Any], Meta(min_length=1)]
+    )
+    methods: Annotated[dict[Any, Any], Meta(min_length=1)]
+    seeds: _Seed | Annotated[list[_Seed], Meta(min_length=1)] = 0
+    overrides: _Overrides = None
+    out: _Text | None = None
+    name: Any = None
+
+
+class _DatasetKeys(Struct, forbid_unknown_fields=True):
+    train: Any = None
+    overrides: _Overrides = None
+
+
+class _TrainedKeys(Struct, forbid_unknown_fields=True):
+    config: _Text
+    overrides: _Overrides = None
+
+
+class _UntrainedKeys(_TrainedKeys, forbid_unknown_fields=True, kw_only=True):
+    untrained: Literal[True]
+
+
+class _DumpKeys(Struct, forbid_unknown_fields=True):
+    dump: _Text
+
+
+_Keys = TypeVar("_Keys", bound=Struct)
+
+
+def _convert(where: str, content: Any, kind: type[_Keys]) -> _Keys:
+    """Check the keys of an object; the refusal names place, expected and got."""
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        problem, _, place = str(error).partition(" - at `$.")
+    keys = ", ".join(kind.__struct_fields__)
+    if not place:
+        wrong = f"got {content!r}"
+        if "field `" in problem:
+            wrong = f"{'unknown' if 'unknown' in problem else 'no'} key {problem.split('`')[1]!r}"
+        raise ValueError(f"{where}: {wrong}; expected the keys {keys}")
+    value: Any = content
+    for step in re.findall(r"\w+", place):
+        value = value[int(step) if isinstance(value, list) else step]
+    problem = problem.partition(", got ")[0].replace("`", "").replace("Expected", "expected")
+    example = _EXAMPLES.get(re.match(r"\w+", place)[0], "putting it in quotes")
+    raise ValueError(f"{where}: {place[:-1]}: {problem}, got {value!r}; try {example}")
+
+
+def _name(where: str, value: Any) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError(
+            f"{where}: expected letters, digits and any of '_ .,+=()-', because a folder gets this "
+            f"name, got {value!r}; try putting a number in quotes"
+        )
+    return value
+
+
 def read_plan(path: str | Path) -> Plan:
-    """Read and check a plan; configs and dumps have to exist, their content is not looked at.
+    """Read and check a plan; configs and dumps must exist, their content is not checked.
 
     Raises:
-        FileNotFoundError: the plan or a config is not there.
-        ValueError: a key or a value is wrong; the message names it.
+        FileNotFoundError: The plan or a config is not there.
+        ValueError: A key or a value is wrong; the message names the key.
     """
     path = Path(path)
     if not path.is_file():
@@ -84,22 +155,23 @@ def read_plan(path: str | Path) -> Plan:
         content = yaml.load(path.read_text(encoding="utf-8"), _WithoutDuplicates)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected YAML; {' '.join(str(error).split())}") from error
-    _check_keys(str(path), content, KEYS, required=("datasets", "methods"))
-    name = _text(f"{path}: name", content.get("name", path.stem))
-    datasets = _datasets(path, content["datasets"])
+    keys = _convert(str(path), content, _PlanKeys)
+    datasets = _datasets(f"{path}: datasets", keys.datasets)
+    seeds = keys.seeds if isinstance(keys.seeds, list) else [keys.seeds]
+    _refuse_twins(f"{path}: seeds", seeds)
     return Plan(
         path=path,
-        name=name,
+        name=_name(f"{path}: name", path.stem if keys.name is None else keys.name),
         datasets=datasets,
-        methods=_methods(path, content["methods"], several=len(datasets) > 1),
-        seeds=_seeds(f"{path}: seeds", content.get("seeds", [0])),
-        overrides=_overrides(f"{path}: overrides", content.get("overrides")),
-        out=Path(_text(f"{path}: out", content.get("out", f"logs/benchmark/{path.stem}"), False)),
+        methods=_methods(path, keys.methods, several=len(datasets) > 1),
+        seeds=tuple(seeds),
+        overrides=_overrides(f"{path}: overrides", keys.overrides),
+        out=Path(keys.out or f"logs/benchmark/{path.stem}"),
     )
 
 
 class _WithoutDuplicates(yaml.SafeLoader):
-    """PyYAML's safe loader keeps the last of two equal keys; this one refuses them."""
+    """PyYAML's safe loader, which refuses a key that stands twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -111,32 +183,22 @@ class _WithoutDuplicates(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _datasets(path: Path, value: Any) -> tuple[Dataset, ...]:
-    where = f"{path}: datasets"
-    if isinstance(value, list):
-        names = [_text(where, name) for name in value]
-        _refuse_twins(where, names)
-        value = dict.fromkeys(names)
-    if not isinstance(value, dict) or not value:
-        raise ValueError(f"{where}: expected names, got {value!r}; try [SynthOcc]")
-    found = []
-    for name, about in value.items():
-        _text(where, name)
-        about = about or {}
-        _check_keys(f"{where}.{name}", about, DATASET_KEYS)
-        train = about.get("train", [name])
-        train = train if isinstance(train, list) else [train]
-        train = tuple(_text(f"{where}.{name}.train", entry) for entry in train)
-        overrides = _overrides(f"{where}.{name}.overrides", about.get("overrides"))
-        found.append(Dataset(name, train, overrides))
-    return tuple(found)
+def _datasets(where: str, value: list[Any] | dict[Any, Any]) -> tuple[Dataset, ...]:
+    _refuse_twins(where, list(value))
+    datasets = []
+    for name, content in (dict.fromkeys(value) if isinstance(value, list) else value).items():
+        _name(where, name)
+        keys = _convert(f"{where}.{name}", content or {}, _DatasetKeys)
+        names = keys.train if isinstance(keys.train, list) else [keys.train or name]
+        train = tuple(_name(f"{where}.{name}.train", one) for one in names)
+        overrides = _overrides(f"{where}.{name}.overrides", keys.overrides)
+        datasets.append(Dataset(name, train, overrides))
+    return tuple(datasets)
 
 
-def _methods(path: Path, value: Any, several: bool) -> tuple[Method, ...]:
+def _methods(path: Path, value: dict[Any, Any], several: bool) -> tuple[Method, ...]:
     where = f"{path}: methods"
-    if not isinstance(value, dict) or not value:
-        raise ValueError(f"{where}: expected name: {{config: ...}}, got {value!r}")
-    methods = [_method(path, f"{where}.{name}", name, about) for name, about in value.items()]
+    methods = [_method(path, f"{where}.{name}", name, content) for name, content in value.items()]
     _refuse_twins(f"{where} (as folders)", [method.folder.lower() for method in methods])
     for method in methods:
         if method.kind == "dump" and several and "{dataset}" not in method.source:
@@ -147,35 +209,33 @@ def _methods(path: Path, value: Any, several: bool) -> tuple[Method, ...]:
     return tuple(methods)
 
 
-def _method(path: Path, where: str, name: Any, about: Any) -> Method:
-    _text(where, name)
-    if not isinstance(about, dict):
-        raise ValueError(f"{where}: expected {{config: ...}} or {{dump: ...}}, got {about!r}")
-    kind = "dump" if "dump" in about else "untrained" if "untrained" in about else "trained"
-    required = "dump" if kind == "dump" else "config"
-    _check_keys(where, about, METHOD_KEYS[kind], required=(required,))
-    if kind == "untrained" and about["untrained"] is not True:
-        raise ValueError(f"{where}.untrained: expected true, got {about['untrained']!r}")
-    source = _text(f"{where}.{required}", about[required], as_name=False)
-    beside = path.parent / source
-    if kind == "dump":
-        return Method(name, kind, str(beside if _exists(beside) else Path(source)))
+def _method(path: Path, where: str, name: Any, content: Any) -> Method:
+    _name(f"{path}: methods", name)
+    given = content if isinstance(content, dict) else {}
+    if "dump" in given:
+        source = _convert(where, content, _DumpKeys).dump
+        beside = path.parent / source
+        return Method(name, "dump", str(beside if _exists(beside) else Path(source)))
+    untrained = "untrained" in given
+    keys = _convert(where, content, _UntrainedKeys if untrained else _TrainedKeys)
+    beside = path.parent / keys.config
     try:
-        config = str(beside) if beside.is_file() else find_config(source)
+        config = str(beside) if beside.is_file() else find_config(keys.config)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{where}.config: {str(error).partition(': ')[2]}") from error
-    return Method(name, kind, config, _overrides(f"{where}.overrides", about.get("overrides")))
+    overrides = _overrides(f"{where}.overrides", keys.overrides)
+    return Method(name, "untrained" if untrained else "trained", config, overrides)
 
 
 def _exists(pattern: Path) -> bool:
-    """Is there a file, whatever stands for the placeholders?"""
+    """Return whether a file matches, with anything in the place of the placeholders."""
     glob = re.sub(r"\{(dataset|seed)\}", "*", pattern.name)
     return pattern.is_file() or "{" in str(pattern.parent) or any(pattern.parent.glob(glob))
 
 
-def _overrides(where: str, value: Any) -> dict[str, Any]:
-    """Return KEY: VALUE with dots in the keys, of ``SOLVER.MAX_EPOCH`` or nested mappings."""
-    flat = {} if value is None else _flatten(where, value)
+def _overrides(where: str, value: dict[Any, Any] | None) -> dict[str, Any]:
+    """Return values by dotted key, from ``SOLVER.MAX_EPOCH`` or from nested mappings."""
+    flat = _flatten(where, value or {})
     for key in RESERVED:
         if key in flat:
             raise ValueError(
@@ -184,13 +244,11 @@ def _overrides(where: str, value: Any) -> dict[str, Any]:
     return flat
 
 
-def _flatten(where: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where}: expected KEY: VALUE, got {value!r}; try SOLVER.MAX_EPOCH: 2")
+def _flatten(where: str, value: dict[Any, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, entry in value.items():
         if not isinstance(key, str):
-            raise ValueError(f"{where}: expected a config key, got {key!r}")
+            raise ValueError(f"{where}: expected a config key, got {key!r}; try SOLVER.MAX_EPOCH")
         nested = _flatten(where, entry) if isinstance(entry, dict) else {"": entry}
         for rest, value_of_rest in nested.items():
             name = f"{key}.{rest}".rstrip(".")
@@ -200,82 +258,50 @@ def _flatten(where: str, value: Any) -> dict[str, Any]:
     return flat
 
 
-def _seeds(where: str, value: Any) -> tuple[int, ...]:
-    seeds = value if isinstance(value, list) else [value]
-    if not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
-        raise ValueError(f"{where}: expected numbers from 0, got {value!r}; try [0, 1, 2]")
-    _refuse_twins(where, seeds)
-    return tuple(seeds)
-
-
-def _check_keys(
-    where: str, value: Any, allowed: tuple[str, ...], required: tuple[str, ...] = ()
-) -> None:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where}: expected {', '.join(allowed)}, got {value!r}")
-    for key in value:
-        if key not in allowed:
-            raise ValueError(f"{where}: unknown key {key!r}; expected {', '.join(allowed)}")
-    for key in required:
-        if key not in value:
-            raise ValueError(f"{where}: {key} is missing; expected {', '.join(allowed)}")
-
-
-def _text(where: str, value: Any, as_name: bool = True) -> str:
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError(f"{where}: expected text, got {value!r}; try putting it in quotes")
-    if as_name and not NAME.fullmatch(value):
-        raise ValueError(
-            f"{where}: {value!r}: expected letters, digits and any of '_ .,+=()-', as folders are "
-            "named like it"
-        )
-    return value
-
-
-def _refuse_twins(where: str, values: list[Any]) -> None:
+def _refuse_twins(where: str, values: Sequence[Any]) -> None:
     for value in values:
         if values.count(value) > 1:
             raise ValueError(f"{where}: {value!r} stands there twice")
 
 
-# From a plan to its cells: configs resolved, dumps hashed, everything checked before a run.
+# From a plan to its cells: configs, dumps and data sets are checked before anything runs.
 
-OWN_DATA = "FolderReID"  # a dump calls it what its owner does
+OWN_DATA = "FolderReID"  # a dump holds the name that the owner of the data gave
 
 
 def make_cells(plan: Plan, only: Sequence[str] = ()) -> list[Cell]:
-    """Resolve a plan, seeds outermost so that what is finished early can be compared.
+    """Make the cells of a plan, one seed of every method before the next seed.
 
     Args:
-        plan: to resolve.
+        plan: to run.
         only: names of the methods to take; empty takes all.
 
     Raises:
-        FileNotFoundError: a dump is not there.
-        ValueError: a config, a dump, a data set or a name is wrong; the message says where.
+        FileNotFoundError: A dump is not there.
+        ValueError: A config, a dump, a data set or a name is wrong; the message says where.
     """
     methods = chosen_methods(plan, only)
     cells = []
-    seen: set[tuple[str, ...]] = set()
+    checked: set[tuple[str, ...]] = set()
     for index, seed in enumerate(plan.seeds):
         for dataset in plan.datasets:
             for method in methods:
                 if method.kind != "dump":
-                    cells.append(_config_cell(plan, dataset, method, seed, seen))
+                    cells.append(_config_cell(plan, dataset, method, seed, checked))
                 elif "{seed}" in method.source or index == 0:
                     cells.append(_dump_cell(plan, dataset, method, seed))
     return cells
 
 
 def chosen_methods(plan: Plan, only: Sequence[str] = ()) -> list[Method]:
-    """Return a plan's methods in its order.
+    """Return a plan's methods in the order of the plan.
 
     Args:
-        plan: that has them.
+        plan: with the methods.
         only: names of the methods to take; empty takes all.
 
     Raises:
-        ValueError: the plan has no method of such a name.
+        ValueError: The plan has no method of such a name.
     """
     names = [method.name for method in plan.methods]
     for name in only:
@@ -285,7 +311,7 @@ def chosen_methods(plan: Plan, only: Sequence[str] = ()) -> list[Method]:
 
 
 def overrides_of(plan: Plan, dataset: Dataset, method: Method) -> dict[str, Any]:
-    """Return the config keys that a method gets on a data set, whatever the seed."""
+    """Return the config keys of a method on a data set, without the seed."""
     return {
         **plan.overrides,
         **dataset.overrides,
@@ -301,7 +327,7 @@ def dump_file(method: Method, dataset: Dataset, seed: int) -> str:
 
 
 def other_cells(plan: Plan, only: Sequence[str]) -> list[Cell]:
-    """Return the cells of the methods that ``only`` leaves out, where they can be resolved."""
+    """Return the cells of the methods that are not in ``only``, without the broken ones."""
     cells = []
     for method in plan.methods:
         if only and method.name not in only:
@@ -311,26 +337,29 @@ def other_cells(plan: Plan, only: Sequence[str]) -> list[Cell]:
 
 
 def _config_cell(
-    plan: Plan, dataset: Dataset, method: Method, seed: int, seen: set[tuple[str, ...]]
+    plan: Plan, dataset: Dataset, method: Method, seed: int, checked: set[tuple[str, ...]]
 ) -> Cell:
     from fed_plugin.fastreid_adapter.training import check_benchmark_datasets, resolve_config
 
     folder = _folder(plan, dataset, method, seed)
     overrides = {**overrides_of(plan, dataset, method), "SEED": seed, "OUTPUT_DIR": str(folder)}
+    trained = method.kind == "trained"
     try:
-        resolved = resolve_config(method.source, overrides, method.kind == "trained")
-        asked = (dataset.name, *dataset.train) if method.kind == "trained" else (dataset.name,)
-        if asked not in seen:
-            check_benchmark_datasets(method.source, overrides, trained=method.kind == "trained")
-            seen.add(asked)
+        resolved = resolve_config(method.source, overrides, trained)
+        names = (dataset.name, *dataset.train) if trained else (dataset.name,)
+        if names not in checked:
+            check_benchmark_datasets(method.source, overrides, trained=trained)
+            checked.add(names)
     except ValueError as error:
         raise ValueError(f"{plan.path}: {method.name} on {dataset.name}: {error}") from error
+    config = Path(method.source)
     return Cell(
         dataset=dataset.name,
         method=method.name,
         seed=seed,
         kind=method.kind,
-        source=_without_machine(Path(method.source)),
+        # the folder of an installed config exists on this machine only
+        source=config.stem if config.parent == installed_configs() else str(config),
         source_sha256=content_hash(method.source),
         settings=resolved.settings,
         folder=folder,
@@ -363,8 +392,3 @@ def _dump_cell(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Cell:
 
 def _folder(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Path:
     return plan.out.absolute() / dataset.name / method.folder / f"seed{seed}"
-
-
-def _without_machine(config: Path) -> str:
-    """Return the name of an installed config: its folder is this machine's alone."""
-    return config.stem if config.parent == installed_configs() else str(config)

@@ -17,7 +17,8 @@ import json
 import shutil
 from pathlib import Path
 
-from fed_plugin.benchmark.cells import RESULT, read_record, write_json
+from fed_plugin.benchmark.cells import RESULT, read_record
+from fed_plugin.files import write_json
 
 RESULTS = "results.json"
 WHOLE = (RESULTS, "costs.json", "report/report.*")
@@ -60,7 +61,7 @@ def restore_results(source: Path, target: Path) -> None:
     results = {(cell["dataset"], cell["method"], cell["seed"]): cell["result"] for cell in cells}
     for record in target.glob("*/*/seed*/cell.json"):
         cell = read_record(record.parent)
-        result = results.get((cell["dataset"], cell["method"], cell["seed"]))
+        result = results.get((cell.dataset, cell.method, cell.seed))
         if result is None:
             shutil.rmtree(record.parent)
         else:

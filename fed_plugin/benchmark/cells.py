@@ -1,8 +1,8 @@
-"""Cells: one method, data set and seed each, with a folder that says what came of it.
+"""Cells: one method, data set and seed each, with a folder for the files of the run.
 
-``OUT/<dataset>/<method>/seed<k>/`` holds ``cell.json`` (what is run, and how far it is),
-``train.log``, ``dump.npz`` (descriptors, without those of parts), ``result.json`` (written last:
-there means finished) or ``failed.json``.
+``OUT/<dataset>/<method>/seed<k>/`` holds ``cell.json`` (settings and state), ``train.log``,
+``dump.npz`` (descriptors without part features), and ``result.json`` or ``failed.json``. The result
+is written last: a cell with a result is finished.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import sys
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import msgspec
 import numpy as np
 
 import projects_registry  # noqa: F401 - arms the mends, also where the .pth line is not installed
 from fed_plugin.console import WithoutTraceback, one_sentence_for_mistakes
-from fed_plugin.files import write_atomically
+from fed_plugin.files import write_json
 from fed_plugin.retrieval.result import Result
 
 if TYPE_CHECKING:
@@ -41,16 +42,16 @@ LAST_CHECKPOINT = "last_checkpoint"
 
 @dataclass(frozen=True)
 class Cell:
-    """What is run in a process of its own.
+    """Unit of work that runs in a process of its own.
 
     Attributes:
         dataset: tested on.
         method: name in tables.
-        seed: of training or of random weights.
+        seed: of the training or of the random weights.
         kind: "trained", "untrained" or "dump".
         source: path of the config or dump; name of an installed config.
         source_sha256: of that file.
-        settings: what makes two cells the same; config values by key, or the dump's hash.
+        settings: config values by key, or the dump's hash; equal settings make equal cells.
         folder: of the cell.
         config_text: the whole config, None for a dump.
     """
@@ -67,20 +68,54 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """Name in messages."""
         return f"{self.dataset} / {self.method} / seed {self.seed}"
+
+
+class CellRecord(msgspec.Struct, kw_only=True):
+    """Content of ``cell.json``; older files have fewer keys.
+
+    Attributes:
+        state: "running", "finished" or "failed".
+        seconds: of the last attempt.
+        ended: date and time in UTC.
+        machine: processor, cores and GPU.
+        resumed: whether the training continued from a checkpoint.
+    """
+
+    format: Literal["fed_plugin.cell/1"] = "fed_plugin.cell/1"
+    dataset: str
+    method: str
+    seed: int
+    kind: str = ""
+    source: str = ""
+    source_sha256: str = ""
+    settings: dict[str, Any] = {}
+    state: str = ""
+    seconds: float | None = None
+    ended: str | None = None
+    machine: str | None = None
+    resumed: bool = False
+
+
+class Failure(msgspec.Struct):
+    """Content of ``failed.json``."""
+
+    error: str = ""
+    exit_status: int | None = None
+    log: str = ""
 
 
 @dataclass(frozen=True)
 class CellState:
-    """What is in a cell's folder.
+    """State of a cell's folder.
 
     Attributes:
-        kind: "new", "begun", "trained" (only its evaluation is missing), "failed", "finished", or
-            "changed": finished, but not what the plan asks for.
-        differences: sentences about what changed.
-        seconds: the last attempt took; None where nobody wrote it down.
-        error: last words of a failure.
+        kind: "new", "begun", "trained" (only the evaluation is missing), "failed", "finished", or
+            "changed": finished with other settings than the plan.
+        differences: sentences about the changes.
+        seconds: of the last attempt; None where not known.
+        error: last lines of a failure.
     """
 
     kind: str
@@ -90,98 +125,86 @@ class CellState:
 
 
 def look(cell: Cell) -> CellState:
-    """Say what is in a cell's folder."""
-    record = _read(cell.folder / RECORD)
+    """Return the state of a cell's folder."""
+    record = _read(cell.folder / RECORD, CellRecord)
     if record is None:
         return CellState("new")
-    seconds = record.get("seconds")
     differences = _differences(record, cell)
     if read_result(cell.folder) is not None:
-        return CellState("changed" if differences else "finished", differences, seconds)
-    failure = _read(cell.folder / FAILED)
+        kind = "changed" if differences else "finished"
+        return CellState(kind, differences, record.seconds)
+    failure = _read(cell.folder / FAILED, Failure)
     if failure is not None:
-        return CellState("failed", differences, seconds, str(failure.get("error", "")))
+        return CellState("failed", differences, record.seconds, failure.error)
     if differences:
         return CellState("begun", differences)
-    return CellState("trained" if is_trained(cell.folder) else "begun", seconds=seconds)
+    return CellState("trained" if is_trained(cell.folder) else "begun", seconds=record.seconds)
 
 
 def is_trained(folder: Path) -> bool:
-    """Tell whether a training ended: the host names its last weights once they are there whole."""
+    """Tell whether a training ended: the host names its last weights after it has written them."""
     try:
-        named = (folder / LAST_CHECKPOINT).read_text(encoding="utf-8").strip()
+        name = (folder / LAST_CHECKPOINT).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return False
-    return named == FINAL_WEIGHTS and (folder / FINAL_WEIGHTS).is_file()
+    return name == FINAL_WEIGHTS and (folder / FINAL_WEIGHTS).is_file()
 
 
 def prepare(cell: Cell, resume: bool) -> None:
     """Make a cell's folder ready for an attempt.
 
-    What an attempt left is removed, but for a whole training of the same settings, which is only
-    evaluated, and, with ``resume``, for a half one.
+    The files of an earlier attempt are removed. A whole training of the same settings stays and is
+    only evaluated; with ``resume`` a half training stays too.
 
     Raises:
-        FileExistsError: the folder holds something that no cell wrote.
+        FileExistsError: The folder holds files that no cell wrote.
     """
-    record = _read(cell.folder / RECORD)
+    record = _read(cell.folder / RECORD, CellRecord)
     if cell.folder.exists() and record is None and any(cell.folder.iterdir()):
         raise FileExistsError(
             f"{cell.folder}: holds files but no {RECORD}, so no cell wrote them; expected an empty "
             "folder, try another `out`"
         )
     same = record is not None and not _differences(record, cell)
-    kept = same and (resume or is_trained(cell.folder))
-    if not kept:
+    kept = record if same and (resume or is_trained(cell.folder)) else None
+    if kept is None:
         shutil.rmtree(cell.folder, ignore_errors=True)
     cell.folder.mkdir(parents=True, exist_ok=True)
     for name in (FAILED, RESULT):
         (cell.folder / name).unlink(missing_ok=True)
     if cell.config_text is not None:
         (cell.folder / CONFIG).write_text(cell.config_text, encoding="utf-8")
-    half = bool(kept and not is_trained(cell.folder))
-    resumed = half and (cell.folder / LAST_CHECKPOINT).is_file()
-    write_record(cell, "running", resumed=resumed or bool(kept and record.get("resumed")))
+    half = not is_trained(cell.folder) and (cell.folder / LAST_CHECKPOINT).is_file()
+    write_record(cell, "running", resumed=kept is not None and (half or kept.resumed))
 
 
-def write_record(cell: Cell, state: str, **more: Any) -> None:
-    """Write ``cell.json``; what an earlier one of the same attempt said beyond it stays."""
-    earlier = (_read(cell.folder / RECORD) or {}) if state != "running" else {}
-    content = {
-        "format": FORMAT,
-        "dataset": cell.dataset,
-        "method": cell.method,
-        "seed": cell.seed,
-        "kind": cell.kind,
-        "source": cell.source,
-        "source_sha256": cell.source_sha256,
-        "settings": cell.settings,
-    }
-    write_json(cell.folder / RECORD, {**earlier, **content, "state": state, **more})
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a file of JSON, whole or not at all."""
-    with write_atomically(path) as file:
-        file.write((json.dumps(content, indent=1) + "\n").encode())
+def write_record(cell: Cell, state: str, **changes: Any) -> None:
+    """Write ``cell.json``; values of an earlier state of the same attempt stay."""
+    path = cell.folder / RECORD
+    record = _read(path, CellRecord) if state != "running" else None
+    if record is None:
+        keys = ("dataset", "method", "seed", "kind", "source", "source_sha256", "settings")
+        record = CellRecord(**{key: getattr(cell, key) for key in keys})
+    record = msgspec.structs.replace(record, state=state, **changes)
+    write_json(path, msgspec.to_builtins(record))
 
 
 def read_result(cell_folder: Path) -> Result | None:
-    """Read a cell's result; None where there is none, or something else lies in its place."""
+    """Read a cell's result; None where no whole result is there."""
     try:
         return Result.load(cell_folder / RESULT)
     except (OSError, ValueError):
         return None
 
 
-def read_record(folder: Path) -> dict[str, Any]:
+def read_record(folder: Path) -> CellRecord:
     """Read a cell's ``cell.json``.
 
     Raises:
-        ValueError: there is none, or it is no record of a cell.
+        ValueError: The file is not there, or is no record of a cell.
     """
-    record = _read(folder / RECORD)
-    if record is None or not record.keys() >= {"dataset", "method", "seed"}:
+    record = _read(folder / RECORD, CellRecord)
+    if record is None:
         raise ValueError(
             f"{folder / RECORD}: expected the record of a cell ({FORMAT}); try removing its folder "
             "and running `fed-plugin benchmark` again"
@@ -189,43 +212,42 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+_Kind = TypeVar("_Kind")
+
+
+def _read(path: Path, kind: type[_Kind]) -> _Kind | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.MsgspecError, RecursionError):
         return None
-    if not isinstance(content, dict) or content.get("format", FORMAT) != FORMAT:
-        return None
-    return content
 
 
-def _differences(record: dict[str, Any], cell: Cell) -> tuple[str, ...]:
-    """Name what a record says otherwise than the plan."""
-    was = record.get("settings", {})
-    now = json.loads(json.dumps(cell.settings))
-    found = [
-        f"{key} was {_said(was, key)}, the plan says {_said(now, key)}"
+def _differences(record: CellRecord, cell: Cell) -> tuple[str, ...]:
+    """Return a sentence for every difference between a record and the plan."""
+    was, now = record.settings, json.loads(json.dumps(cell.settings))
+    differences = [
+        f"{key} was {_value(was, key)}, the plan says {_value(now, key)}"
         for key in sorted({*was, *now})
         if was.get(key, ...) != now.get(key, ...)
     ]
-    if record.get("kind") != cell.kind:
-        found.insert(0, f"it was {record.get('kind')}, the plan says {cell.kind}")
-    return tuple(found)
+    if record.kind != cell.kind:
+        differences.insert(0, f"it was {record.kind}, the plan says {cell.kind}")
+    return tuple(differences)
 
 
-def _said(settings: dict[str, Any], key: str) -> str:
+def _value(settings: dict[str, Any], key: str) -> str:
     return repr(settings[key]) if key in settings else "the host's default"
 
 
-# The process of one cell: ``python -m fed_plugin.cli.benchmark.cell_process FOLDER``.
+# The process of one cell: ``python -m fed_plugin.benchmark.cells FOLDER``.
 #
-# Trains with the stock trainer by ``cell_config.yml``, describes the test set with the last
-# weights, ranks, and writes ``dump.npz`` and ``result.json``. It ends when its standard input does,
-# as the runner's pipe breaks when the runner dies.
+# The process trains with the stock trainer by ``cell_config.yml``, describes the test set with the
+# last weights, ranks, and writes ``dump.npz`` and ``result.json``. The runner's pipe closes when
+# the runner dies; therefore the process ends when its standard input ends.
 
 STOCK = "stock_evaluation.json"
 TOLERANCE = 0.1
-"""Points between fast-reid's own evaluation of the last weights and this one."""
+"""Largest difference in points between fast-reid's evaluation of the last weights and ours."""
 
 
 def main(words: list[str]) -> int:
@@ -241,9 +263,9 @@ def main(words: list[str]) -> int:
 
 
 def end_with_the_runner() -> None:
-    """Kill this process and all it started as soon as its standard input ends.
+    """Kill this process and its children as soon as its standard input ends.
 
-    Not through ``sys.stdin``, whose lock a forked worker would inherit.
+    ``sys.stdin`` is not used: a forked worker would inherit its lock.
     """
     pipe = os.dup(0)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -261,50 +283,48 @@ def end_with_the_runner() -> None:
 
 
 def run_cell(folder: Path, resume: bool) -> None:
-    """Train where there is something to train, evaluate, write the result.
+    """Train if the training is not finished, evaluate, and write the result.
 
     Raises:
-        ValueError: the folder holds no cell.
-        RuntimeError: fast-reid's evaluator found other numbers.
+        ValueError: The folder holds no cell.
+        RuntimeError: fast-reid's evaluator computed other numbers.
     """
     record = read_record(folder)
-    if record["kind"] == "trained" and not is_trained(folder):
+    if record.kind == "trained" and not is_trained(folder):
         _train(folder, resume)
     from fed_plugin.retrieval.card_files import card_of_dump
     from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
     from fed_plugin.retrieval.feature_dump import FeatureDump
 
-    if record["kind"] == "dump":
-        dump = FeatureDump.load(record["source"])
-    else:
-        dump = _describe(folder, record)
+    is_dump = record.kind == "dump"
+    dump = FeatureDump.load(record.source) if is_dump else _describe(folder, record)
     card = card_of_dump(dump, distance_for(dump))
-    result = evaluate_dump(dump, method=record["method"], card=card.to_json())
+    result = evaluate_dump(dump, method=record.method, card=card.to_json())
     _check_against_the_stock_evaluator(result, folder / STOCK)
     replace(dump, part_features=None).save(folder / DUMP)  # for the report's ranking lists
     result.save(folder / RESULT)
 
 
 def _train(folder: Path, resume: bool) -> None:
-    """Train, and keep what the host's last evaluation found."""
+    """Train, and keep the numbers of the host's last evaluation."""
     from fed_plugin.fastreid_adapter.training import parse_flags, train_or_evaluate
 
     words = ["--config-file", str(folder / CONFIG), *(["--resume"] if resume else [])]
     logging.getLogger("fastreid.engine.train_loop").addFilter(WithoutTraceback())
-    found = train_or_evaluate(parse_flags(words, prog="benchmark")) or {}
-    numbers = {name: float(value) for name, value in found.items() if np.isscalar(value)}
+    metrics = train_or_evaluate(parse_flags(words, prog="benchmark")) or {}
+    numbers = {name: float(value) for name, value in metrics.items() if np.isscalar(value)}
     write_json(folder / STOCK, numbers)
 
 
-def _describe(folder: Path, record: dict[str, Any]) -> FeatureDump:
+def _describe(folder: Path, record: CellRecord) -> FeatureDump:
     """Describe the test set with the weights of the last epoch; untrained, with the config's."""
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.extract import dump_test_set
 
     weights = ["MODEL.WEIGHTS", str(folder / FINAL_WEIGHTS)]
-    cfg = read_config(str(folder / CONFIG), weights if record["kind"] == "trained" else [])
-    about = {"method": record["method"], "config": record["source"]}
-    return dump_test_set(cfg, record["dataset"], about)
+    cfg = read_config(str(folder / CONFIG), weights if record.kind == "trained" else [])
+    about = {"method": record.method, "config": record.source}
+    return dump_test_set(cfg, record.dataset, about)
 
 
 def _check_against_the_stock_evaluator(result: Result, path: Path) -> None:
@@ -316,8 +336,8 @@ def _check_against_the_stock_evaluator(result: Result, path: Path) -> None:
         ours = result.metrics[name].value
         if name in stock and abs(stock[name] - ours) > TOLERANCE:
             raise RuntimeError(
-                f"fast-reid's evaluation of the last epoch found {name} {stock[name]:.2f}, this "
-                f"one {ours:.2f}; expected the same ({path})"
+                f"fast-reid's evaluation of the last epoch gives {name} {stock[name]:.2f}, ours "
+                f"{ours:.2f}; expected the same ({path})"
             )
 
 

@@ -1,4 +1,4 @@
-"""``benchmark``: methods x data sets x seeds, each in a process of its own, resumable."""
+"""``benchmark``: run methods x data sets x seeds, each cell in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 
 INTERRUPTED = (
-    "finished cells are kept; the same command goes on with the rest, with --resume also from the "
+    "finished cells are kept; the same command goes on with the rest, and with --resume from the "
     "newest checkpoint of a half training"
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
-    parser.add_argument("plan", metavar="PLAN.yml", help="what to run (docs/benchmark.md)")
+    """Declare the command's arguments."""
+    parser.add_argument("plan", metavar="PLAN.yml", help="plan to run (docs/benchmark.md)")
     parser.add_argument(
         "--jobs",
         type=int,
         default=1,
-        help="cells at a time, each on a CUDA device of its own if there are as many; default: 1",
+        help="cells at a time, each on its own CUDA device if there are enough; default: 1",
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="of the plan's")
     parser.add_argument("--out", help="folder, instead of the plan's")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with half trainings from their newest checkpoint, instead of from the start",
+        help="continue half trainings from their newest checkpoint, not from the start",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="check the plan and list its cells, run nothing"
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the plan, run what is not finished, join the results, print a table."""
+    """Check the plan, run the cells that are not finished, join the results, print a table."""
     import logging
 
     from fed_plugin.benchmark.cells import look
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     plan = read_plan(args.plan)
     if args.out:
         plan = replace(plan, out=Path(args.out))
-    logging.getLogger("fastreid").setLevel(logging.ERROR)  # the cells' logs say it all
+    logging.getLogger("fastreid").setLevel(logging.ERROR)  # the cells have logs
     cells = make_cells(plan, args.only)
     if args.dry_run:
         print(states_table(cells, [look(cell) for cell in cells]))

@@ -1,14 +1,17 @@
-"""What a benchmark found: all results in one file, and a table of mean, range and interval."""
+"""Results of a benchmark: one file of all results, and tables of mean, range and interval."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
+import msgspec
 from tabulate import tabulate
 
-from fed_plugin.benchmark.cells import Cell, CellState, read_record, read_result, write_json
+from fed_plugin.benchmark.cells import Cell, CellState, read_record, read_result
 from fed_plugin.benchmark.plan import Plan
+from fed_plugin.files import write_json
 from fed_plugin.retrieval.card_files import group_by_protocol, words_apart
 from fed_plugin.retrieval.evaluation import MethodRow, method_rows
 
@@ -20,44 +23,54 @@ NUMBERS = (
 COLUMNS = ("Rank-1", "mAP", "mINP")
 
 
-def join_results(plan: Plan, finished: Sequence[Cell]) -> Path:
-    """Write ``OUT/results.json``: the results of finished cells, whole.
+class ResultRow(msgspec.Struct, kw_only=True):
+    """Row of ``results.json``: a finished cell with its result; older rows have fewer keys."""
+
+    dataset: str
+    method: str
+    seed: int
+    kind: str
+    source: str
+    settings: dict[str, Any]
+    seconds: float | None = None
+    ended: str | None = None
+    machine: str | None = None
+    resumed: bool = False
+    result: dict[str, Any]
+
+
+class Results(msgspec.Struct, kw_only=True):
+    """Content of ``results.json``."""
+
+    format: Literal["fed_plugin.results/1"] = "fed_plugin.results/1"
+    plan: str
+    cells: list[ResultRow]
+
+
+def join_results(plan: Plan, cells: Sequence[Cell]) -> Path:
+    """Write ``OUT/results.json`` with the results of the finished cells.
 
     Args:
-        plan: they belong to.
-        finished: cells, in order.
+        plan: of the cells.
+        cells: in order.
     """
     rows = []
-    for cell in finished:
+    for cell in cells:
         result = read_result(cell.folder)
-        if result is None:
-            continue
-        record = read_record(cell.folder)
-        rows.append(
-            {
-                "dataset": cell.dataset,
-                "method": cell.method,
-                "seed": cell.seed,
-                "kind": cell.kind,
-                "source": cell.source,
-                "settings": cell.settings,
-                "seconds": record.get("seconds"),
-                "ended": record.get("ended"),
-                "machine": record.get("machine"),
-                "resumed": record.get("resumed", False),
-                "result": result.to_json(),
-            }
-        )
+        if result is not None:
+            record = read_record(cell.folder)
+            keys = set(ResultRow.__struct_fields__) - {"result"}
+            about = {key: getattr(record, key) for key in keys}
+            rows.append(ResultRow(**about, result=result.to_json()))
     path = plan.out / RESULTS
-    write_json(path, {"format": FORMAT, "plan": plan.name, "cells": rows})
+    write_json(path, msgspec.to_builtins(Results(plan=plan.name, cells=rows)))
     return path
 
 
 def results_tables(cells: Sequence[Cell]) -> str:
-    """Return tables of the seeds that are finished: :data:`NUMBERS` says what a cell holds.
+    """Return tables over the finished seeds; :data:`NUMBERS` explains the numbers.
 
-    A data set has one table, and further ones for methods that were measured under another
-    protocol, with what keeps them apart.
+    A data set has one table per protocol; the title of a further table names the differences.
     """
     rows = method_rows((cell.dataset, cell.method, read_result(cell.folder)) for cell in cells)
     tables = []
@@ -83,7 +96,7 @@ def _table(rows: Sequence[MethodRow]) -> str:
 
 
 def states_table(cells: Sequence[Cell], states: Sequence[CellState]) -> str:
-    """Return a line per cell: what is there of it."""
+    """Return a table with the state of every cell."""
     rows = [
         [cell.dataset, cell.method, cell.seed, state.kind, _note(cell, state)]
         for cell, state in zip(cells, states, strict=True)
@@ -93,9 +106,9 @@ def states_table(cells: Sequence[Cell], states: Sequence[CellState]) -> str:
 
 
 def failures_table(failures: Mapping[str, str]) -> str:
-    """Return a line per failed cell: the first one of its last words."""
+    """Return a table with the first line about every failure."""
     rows = [[name, error.partition("\n")[0]] for name, error in failures.items()]
-    return tabulate(rows, headers=["failed", "last words"], tablefmt="github")
+    return tabulate(rows, headers=["failed", "last lines"], tablefmt="github")
 
 
 def _note(cell: Cell, state: CellState) -> str:

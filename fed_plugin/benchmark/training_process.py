@@ -1,9 +1,10 @@
-"""A training in a process of its own, watched through the files it writes."""
+"""Trainings in a process of their own, watched through the files that the host writes."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,38 +13,77 @@ from typing import Any
 
 from fed_plugin.console import ProgressLine
 
+LOG = "train.log"
+LENGTH = re.compile(r"Training (\d+) epochs x (\d+) iterations")
+"""Line of the log that ``fastreid_adapter.training`` writes before the first iteration."""
+
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a training is, by its own words: iterations, and the loss of the last ones."""
+    """Iterations of a training, and the loss of the last iterations."""
 
     done: int
     total: int
     loss: float
 
+    @property
+    def share(self) -> float:
+        """Share of the iterations that are done."""
+        return self.done / self.total
+
+
+class TrainingWatch:
+    """Progress of one training, read from its folder.
+
+    The log gives the number of iterations (epochs times iterations), once and for all; the last
+    line of the host's ``metrics.json`` gives the iterations that are done.
+
+    Args:
+        folder: of the training.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.log, self.metrics = folder / LOG, folder / "metrics.json"
+        self.total = 0
+        self.last: TrainingProgress | None = None
+
+    def look(self) -> TrainingProgress | None:
+        """Return the progress; None before the first line of both files."""
+        try:
+            if not self.total:
+                epochs, iterations = LENGTH.findall(self.log.read_text(errors="replace"))[-1]
+                self.total = int(epochs) * int(iterations)
+            line = json.loads(self.metrics.read_text().splitlines()[-1])
+            loss = line.get("total_loss", float("nan"))
+            self.last = TrainingProgress(line["iteration"] + 1, self.total, loss)
+        except (OSError, IndexError, KeyError, TypeError, ValueError, RecursionError):
+            pass  # no file yet, or half a line
+        return self.last
+
 
 def train_in_process(config_file: str, overrides: list[str], folder: Path, what: str) -> None:
-    """Run ``fed-plugin train`` and wait for it; its output goes to ``train.log``.
+    """Run ``fed-plugin train`` and wait for its end; the output goes to ``train.log``.
 
     Args:
         config_file: path of the config.
-        overrides: ``KEY VALUE`` pairs, ``OUTPUT_DIR`` among them.
-        folder: that output folder, made if it does not exist.
+        overrides: ``KEY VALUE`` pairs, with ``OUTPUT_DIR``.
+        folder: the output folder, made if it does not exist.
         what: name of the work, for the progress line.
 
     Raises:
-        RuntimeError: the training failed; the message ends with its last words.
+        RuntimeError: The training failed; the message ends with the last lines of the log.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "train.log"
+    log, watch = folder / LOG, TrainingWatch(folder)
     command = [sys.executable, "-m", "fed_plugin", "train", "--config-file", config_file]
     with log.open("wb") as output, ProgressLine(what) as progress:
         process = start_logged([*command, *overrides], output)
         try:
             while process.poll() is None:
-                _show(folder / "metrics.json", progress)
+                if at := watch.look():
+                    progress(at.done, at.total, f"loss {at.loss:.2f}")
                 try:
                     process.wait(SECONDS_BETWEEN_LOOKS)
                 except subprocess.TimeoutExpired:
@@ -53,19 +93,19 @@ def train_in_process(config_file: str, overrides: list[str], folder: Path, what:
                 process.terminate()
                 process.wait()
     if process.returncode:
-        raise RuntimeError(f"{what} failed ({log}): {' / '.join(last_words(log))}")
+        raise RuntimeError(f"{what} failed ({log}): {' / '.join(last_lines(log))}")
 
 
 def start_logged(
     command: list[str], output: Any, environment: dict[str, str] | None = None, **options: Any
 ) -> subprocess.Popen[bytes]:
-    """Start a process that finds the modules this one finds and writes all it says to a file.
+    """Start a process with the modules of this process; its output goes to a file.
 
     Args:
         command: to run.
         output: open file.
-        environment: variables beside those of this process.
-        **options: as ``subprocess.Popen`` takes them.
+        environment: more variables than those of this process.
+        **options: of ``subprocess.Popen``.
     """
     path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.Popen(
@@ -77,23 +117,6 @@ def start_logged(
     )
 
 
-def last_words(log: Path, lines: int = 3) -> list[str]:
+def last_lines(log: Path, count: int = 3) -> list[str]:
     """Return the last lines of a log."""
-    return log.read_text(errors="replace").strip().splitlines()[-lines:]
-
-
-def read_progress(metrics: Path) -> TrainingProgress | None:
-    """Read how far the host's metrics file says the training is; None while it says nothing."""
-    try:
-        line = json.loads(metrics.read_text().splitlines()[-1])
-        done = line["iteration"] + 1
-    except (OSError, IndexError, KeyError, TypeError, ValueError, RecursionError):
-        return None
-    left = line.get("eta_seconds", 0.0) / max(line.get("time", 0.0), 1e-9)
-    return TrainingProgress(done, done + round(left), line.get("total_loss", float("nan")))
-
-
-def _show(metrics: Path, progress: ProgressLine) -> None:
-    found = read_progress(metrics)
-    if found is not None:
-        progress(found.done, found.total, f"loss {found.loss:.2f}")
+    return log.read_text(errors="replace").strip().splitlines()[-count:]

@@ -51,7 +51,6 @@ def run(args: argparse.Namespace) -> None:
         os.environ.setdefault(name, value)
     import logging
 
-    from fed_plugin.benchmark.cells import write_json
     from fed_plugin.benchmark.plan import chosen_methods, read_plan
     from fed_plugin.console import ProgressLine
 
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
             "costs: expected a PyTorch that counts operations, as 2.14 does, got one that does "
             f"not ({error}); try a newer one"
         ) from error
-    from fed_plugin.files import check_writable
+    from fed_plugin.files import check_writable, write_json
 
     _check_numbers(args)
     plan = read_plan(args.plan)

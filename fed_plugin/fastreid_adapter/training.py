@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import logging
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from fed_plugin.fastreid_adapter.config_checks import check_config, check_traini
 from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.loaders import as_current
 from fed_plugin.fastreid_adapter.mends.mending import replace
+
+logger = logging.getLogger("fastreid.fed_plugin.training")
 
 # What a training would stumble over only at its first evaluation, looked at before it begins.
 
@@ -104,6 +107,8 @@ def train_or_evaluate(args: Namespace) -> Any:
         return _evaluate(cfg)
     check_datasets(cfg)
     trainer = DefaultTrainer(cfg)
+    length = "Training %d epochs x %d iterations"  # benchmark.training_process reads this line
+    logger.info(length, trainer.max_epoch, trainer.iters_per_epoch)
     trainer.resume_or_load(resume=args.resume)
     return trainer.train()
 

@@ -159,11 +159,8 @@ def _records(folder: Path) -> Iterator[tuple[tuple[str, str, int], Path]]:
     for path in sorted(folder.glob("*/*/seed*/cell.json")):
         try:
             record = read_record(path.parent)
-            yield (
-                (str(record["dataset"]), str(record["method"]), int(record["seed"])),
-                path.parent,
-            )
-        except (ValueError, KeyError, TypeError):
+            yield (record.dataset, record.method, record.seed), path.parent
+        except ValueError:
             continue
 
 

@@ -404,16 +404,16 @@ def find_model_cells(out: Path) -> tuple[list[ModelCell], list[Path]]:
             continue
         record = read_record(folder)
         weights = folder / FINAL_WEIGHTS
-        random = record.get("kind") == "untrained"
+        random = record.kind == "untrained"
         if not (folder / CONFIG).is_file() or not (random or weights.is_file()):
             without.append(folder)
             continue
         cells.append(
             ModelCell(
                 folder,
-                str(record["dataset"]),
-                str(record["method"]),
-                int(record["seed"]),
+                record.dataset,
+                record.method,
+                record.seed,
                 "" if random else str(weights),
             )
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fed_plugin.benchmark.cells import look, prepare, write_json, write_record
+from fed_plugin.benchmark.cells import look, prepare, read_record, write_record
+from fed_plugin.files import write_json
 
 
 @pytest.fixture
@@ -101,3 +102,18 @@ def test_a_folder_that_no_cell_wrote_is_left_alone(make_cell):
     with pytest.raises(FileExistsError, match=r"holds files but no cell\.json"):
         prepare(cell, resume=False)
     assert (cell.folder / "thesis.tex").read_text() == "mine"
+
+
+def test_the_record_of_an_older_version_is_read(begun):
+    old = {"format": "fed_plugin.cell/1", "dataset": "Set", "method": "A", "seed": 0}
+    write_json(begun.folder / "cell.json", {**old, "kind": "trained", "gone": 1})
+    record = read_record(begun.folder)
+    assert (record.dataset, record.kind, record.machine) == ("Set", "trained", None)
+
+
+@pytest.mark.parametrize("change", [{"format": "fed_plugin.cell/2"}, {"seed": "0"}, {"seed": None}])
+def test_a_record_of_another_kind_is_refused_by_name(begun, change):
+    old = {"format": "fed_plugin.cell/1", "dataset": "Set", "method": "A", "seed": 0}
+    write_json(begun.folder / "cell.json", {**old, **change})
+    with pytest.raises(ValueError, match=r"cell\.json: expected the record of a cell"):
+        read_record(begun.folder)

@@ -25,7 +25,7 @@ finish()
 RUNNER = """
 import sys
 from pathlib import Path
-from fed_plugin.cli import benchmark
+from fed_plugin.benchmark import command as benchmark
 from fed_plugin.benchmark.cells import Cell
 from fed_plugin.benchmark.runner import only_runner
 from fed_plugin.benchmark.plan import Plan

@@ -1,4 +1,4 @@
-"""Two runners never share a folder; a dead one's lock is nobody's."""
+"""Two runners never share a folder; the lock of a dead runner is free."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ HOLD = """
 import subprocess, sys
 from pathlib import Path
 from fed_plugin.benchmark.runner import only_runner
-with only_runner(Path(sys.argv[1])) as descriptor:
+with only_runner(Path(sys.argv[1])) as lock:
     if sys.argv[2] == "cell":
         subprocess.Popen(
-            [sys.executable, "-c", "import time; time.sleep(1.5)"], pass_fds=(descriptor,)
+            [sys.executable, "-c", "import time; time.sleep(1.5)"], pass_fds=lock.descriptors
         )
     print("holds", flush=True)
     sys.stdin.read()
@@ -66,7 +66,7 @@ def test_a_killed_runners_lock_is_taken_over(holder, tmp_path):
     first.wait()
     with only_runner(tmp_path):
         assert (tmp_path / ".lock").read_text().split()[0] != str(first.pid)
-        with pytest.raises(RuntimeError, match="one runner at a time"), only_runner(tmp_path):
+        with pytest.raises(RuntimeError, match="one process at a time"), only_runner(tmp_path):
             pass
     with only_runner(tmp_path):
         pass
@@ -77,8 +77,17 @@ def test_cells_of_a_killed_runner_are_waited_for(holder, tmp_path, monkeypatch):
     first.kill()
     first.wait()
     monkeypatch.setattr(runner, "PATIENCE", 0.0)
-    with pytest.raises(RuntimeError, match="one runner at a time"), only_runner(tmp_path):
+    with pytest.raises(RuntimeError, match="one process at a time"), only_runner(tmp_path):
         pass
     monkeypatch.setattr(runner, "PATIENCE", 60.0)
     with only_runner(tmp_path):
         pass
+
+
+def test_the_runner_imports_where_no_fcntl_exists(run_python, tmp_path):
+    script = """
+import sys
+sys.modules["fcntl"] = None
+import fed_plugin.benchmark.runner, fed_plugin.benchmark.command
+"""
+    run_python("-c", script, root=tmp_path)

@@ -71,10 +71,10 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(plan, make_cell, fake, runs,
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("os.kill(os.getpid(), 9)", "killed by SIGKILL (memory?); last words: it said nothing"),
+        ("os.kill(os.getpid(), 9)", "killed by SIGKILL (memory?); last lines: the log is empty"),
         (
             "print('so far'); sys.stdout.flush(); os.abort()",
-            "killed by SIGABRT; last words: so far",
+            "killed by SIGABRT; last lines: so far",
         ),
         ("print('a\\nb\\nc\\nd'); sys.exit(2)", "b / c / d"),
         (
@@ -82,7 +82,7 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(plan, make_cell, fake, runs,
             "no x\nexpected:\n  a/\ntry: b",
         ),
         ("print('a'); raise TypeError('a bug')", "TypeError: a bug"),
-        ("print('hm')", "ended with status 0 but wrote no result.json; last words: hm"),
+        ("print('hm')", "ended with status 0 but wrote no result.json; last lines: hm"),
         ("(folder / 'result.json').write_text(result[:50])", "ended with status 0 but wrote no"),
     ],
 )

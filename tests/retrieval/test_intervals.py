@@ -93,6 +93,29 @@ def test_for_alike_queries_of_one_identity_only_the_grouped_interval_keeps_its_p
     assert covered[True] >= 87 and covered[False] <= 75
 
 
+@pytest.mark.parametrize(
+    ("queries", "identities", "level", "ends"),
+    [
+        (10, None, 0.95, (38.616332500000006, 75.60848749999997)),
+        (200, None, 0.9, (47.98008925, 54.55921625)),
+        (200, 17, 0.95, (47.66384547817047, 55.03180016729081)),
+        (2500, 300, 0.99, (49.54900027814127, 52.64088835964088)),
+    ],
+)
+def test_an_interval_of_an_older_version_comes_again_to_the_last_digit(
+    queries, identities, level, ends
+):
+    rng = np.random.default_rng(queries)
+    values = (rng.random(queries) * 100).round(3)
+    groups = None if identities is None else rng.integers(identities, size=queries)
+    interval = bootstrap_interval(values, groups=groups, level=level, seed=3)
+    assert (interval.low, interval.high) == ends
+
+
+def test_one_query_has_an_interval_of_no_width():
+    assert bootstrap_interval([0.5]).interval == (0.5, 0.5)
+
+
 def test_pairs_are_grouped_too():
     difficulty = np.random.default_rng(8).normal(size=20).repeat(10)
     alone = paired_bootstrap(difficulty, np.zeros(200))

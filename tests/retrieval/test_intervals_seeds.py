@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fed_plugin.retrieval import intervals as intervals_module
 from fed_plugin.retrieval import summarize_seeds
 
 
@@ -23,9 +22,11 @@ def test_three_seeds_by_hand():
 
 @pytest.mark.parametrize("level", [0.001, 0.5, 0.9, 0.95, 0.99, 0.9999])
 @pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 9, 30, 999])
-def test_students_t_is_that_of_scipy(level, degrees):
-    assert intervals_module.student_t(level, degrees) == pytest.approx(
-        stats.t.ppf((1 + level) / 2, degrees), rel=1e-8
+def test_the_interval_is_that_of_students_t(level, degrees):
+    values = np.random.default_rng(degrees).normal(size=degrees + 1)
+    interval = summarize_seeds(values, level=level).interval
+    assert (interval.low, interval.high) == pytest.approx(
+        stats.t.interval(level, degrees, values.mean(), stats.sem(values)), rel=1e-8
     )
 
 

@@ -416,7 +416,7 @@ _WORDS = {
 }
 
 
-def decode(source: str | os.PathLike[str] | bytes, kind: type[Kind], called: str) -> Kind:
+def decode(source: str | os.PathLike[str] | bytes, kind: type[Kind] | Any, called: str) -> Kind:
     """Read JSON as a declared type.
 
     A type may explain a field by ``Annotated[int, msgspec.Meta(ge=0, description="a count")]``;
@@ -456,23 +456,22 @@ def convert(content: Any, kind: type[Kind]) -> Kind:
 def _reason(message: str, kind: Any, content: Any) -> str:
     """Return msgspec's message as field, expected, got."""
     text, _, place = message.partition(" - at `$")
-    path, expected = "", ""
+    path = label = expected = ""
     for token in ("", *re.findall(r"\[[^\]]*\]|\.[^.\[`]+", place)):
         kind, content = _below(kind, content, token)
-        if described := _description(kind):
-            path, expected, got = path + token, described, content
-            break
         path += token
-    where = path.lstrip(".") + ": " if path else ""
+        if described := _description(kind):
+            label, expected, got = path, described, content
+    where, label = (f"{one.lstrip('.')}: " if one else "" for one in (path, label))
     key = re.fullmatch("Object (missing required|contains unknown) field `(.+)`", text)
     if key and key[1] == "missing required":
         return f"{where}expected the key {key[2]!r}, got {_listed(content)}"
     if key:
         return f"{where}expected no key {key[2]!r}, only {_listed(_fields(kind))}"
-    if expected:
-        return f"{where}expected {expected}, got {got!r:.60}"
-    if not text.startswith("Expected"):  # of a __post_init__
+    if not text.startswith(("Expected", "Invalid")):  # of a __post_init__
         return where + text
+    if expected:
+        return f"{label}expected {expected}, got {got!r:.60}"
     text = re.sub(r", got `.*`", "", text).replace("Expected", "expected").replace(" | ", "` or `")
     text = re.sub("`(.*?)`", lambda name: _WORDS.get(name[1], name[1]), text)
     return f"{where}{text}, got {content!r:.60}"
@@ -555,9 +554,10 @@ class StoredAsJson:
             FileNotFoundError: No such file.
             ValueError: It is something else; the message names the file.
         """
+        content = decode(path, Any, cls.CALLED)
         try:
-            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, RecursionError) as error:
+            return cls.from_json(content)
+        except ValueError as error:
             raise ValueError(f"{path}: not {cls.CALLED}: {error}") from error
 
 

@@ -1,15 +1,19 @@
-"""Protocol cards on disk: files of their own, and those inside whatever a measurement leaves."""
+"""Protocol cards on disk: which results share a table, and how a card is read, worded and made.
+
+A card is a file of its own, or stands inside a result, a feature dump or another measurement.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from fed_plugin.files import write_atomically
+import msgspec
+
+from fed_plugin.files import decode, write_json
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.protocol_card import (
     CAMERA_RULE,
@@ -22,19 +26,19 @@ from fed_plugin.retrieval.protocol_card import (
     protocol_differences,
 )
 
-# Which results may stand in one table: those whose protocol cards describe one protocol.
+# Results may stand in one table if their protocol cards describe one protocol.
 
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
 class ProtocolGroup(Generic[Row]):
-    """Hold rows that may stand in one table.
+    """Rows that may stand in one table.
 
     Args:
-        rows: in the order they were given.
-        differences: what keeps this group from the first one, ``a`` there and ``b`` here, each
-            field once; empty for the first group.
+        rows: the rows in the given order.
+        differences: differences to the first group, ``a`` there and ``b`` here, each field once;
+            empty for the first group.
     """
 
     rows: tuple[Row, ...]
@@ -44,14 +48,14 @@ class ProtocolGroup(Generic[Row]):
 def group_by_protocol(
     rows: Iterable[Row], cards_of: Callable[[Row], Sequence[ProtocolCard]]
 ) -> list[ProtocolGroup[Row]]:
-    """Put rows together whose cards do not contradict each other.
+    """Group rows whose cards do not contradict each other.
 
-    A row joins the first group in which no card contradicts one of its own. What a card does not
-    know contradicts nothing, and a row without cards joins the first group.
+    A row joins the first group in which no card contradicts one of its own. An unknown field
+    contradicts nothing, and a row without cards joins the first group.
 
     Args:
-        rows: anything that was measured.
-        cards_of: returns the cards of a row: one, one per seed, or none if nobody wrote one.
+        rows: measurements of any kind.
+        cards_of: returns the cards of a row: one, one per seed, or none.
     """
     groups: list[list[Row]] = []
     cards: list[list[ProtocolCard]] = []
@@ -81,31 +85,30 @@ KINDS = (
     "feature dump (.npz), a benchmark's results.json or a cell's folder"
 )
 IN_A_FOLDER = ("result.json", "results.json", "dump.npz")
-"""Files that speak for a folder, the first one that is there."""
+"""Files of a folder that hold a card; the first existing one counts."""
 _NAMED = 8  # names in a message
 
 
 def write_card(card: ProtocolCard, path: str | os.PathLike[str]) -> None:
-    """Write a card as JSON; the file is there whole or not at all.
+    """Write a card as JSON.
 
     Raises:
-        FileNotFoundError: Its folder is not there.
+        FileNotFoundError: The folder does not exist.
     """
-    with write_atomically(path) as file:
-        file.write((json.dumps(card.to_json(), indent=1) + "\n").encode())
+    write_json(path, card.to_json())
 
 
 def read_card(path: str | os.PathLike[str]) -> ProtocolCard:
     """Read the card of a file or folder, of any kind in ``KINDS``.
 
     Args:
-        path: of the file or folder. Of one that holds several cards, ``FILE#NAME`` chooses: by
-            method, ``method/seed0``, ``dataset/method`` or ``dataset/method/seed0``.
+        path: path of the file or folder. ``FILE#NAME`` chooses one of several cards: by method,
+            ``method/seed0``, ``dataset/method`` or ``dataset/method/seed0``.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: It holds no card, one that cannot be read, or several that contradict each
-            other; the message names the file.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file holds no card, a card that cannot be read, or several cards that
+            contradict each other.
     """
     file, name = Path(path), ""
     if not file.exists() and "#" in str(path):
@@ -116,7 +119,7 @@ def read_card(path: str | os.PathLike[str]) -> ProtocolCard:
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; expected {KINDS}")
     is_dump = file.suffix == ".npz"
-    content = dict(FeatureDump.load(file).about) if is_dump else _read_json(file)
+    content = dict(FeatureDump.load(file).about) if is_dump else decode(file, Any, KINDS)
     try:
         return _card(content, name, "about: " if is_dump else "")
     except ValueError as error:
@@ -194,14 +197,7 @@ def _card_inside(content: Any, where: str) -> Any:
     return content["card"]
 
 
-def _read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{file}: no JSON ({error}); expected {KINDS}") from error
-
-
-# Values of protocol cards, as they are printed.
+# Values of protocol cards as texts.
 
 ANY_CARD = (
     "a card (OUTPUT_DIR/cards/*.json), a result.json, robustness.json, feature dump (.npz) or "
@@ -211,7 +207,7 @@ NOT_KNOWN = "not known"
 
 
 def words_apart(differences: Iterable[Difference]) -> list[str]:
-    """Say in what a protocol is another one, a sentence per field, the second one's value first."""
+    """Return a sentence per difference of two protocols, the second one's value first."""
     return [
         f"{one.field} is {worded(one.field, one.b)}, not {worded(one.field, one.a)}"
         for one in differences
@@ -219,7 +215,7 @@ def words_apart(differences: Iterable[Difference]) -> list[str]:
 
 
 def worded(field: str, value: Any) -> str:
-    """Say what a card holds in a field, in one line that any terminal can show."""
+    """Return the value of a card's field in one line that any terminal can show."""
     if value is None:
         return NOT_KNOWN
     if field.endswith("list_sha256"):
@@ -234,26 +230,34 @@ def worded(field: str, value: Any) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-# The protocol card of a ranked feature dump: what it says of itself, and what its lists show.
+# The protocol card of a ranked feature dump.
 
-_SAID = ("dataset", "seed", "epoch")  # keys of ``about`` that are fields of a card
+_ABOUT = ("dataset", "seed", "epoch")  # keys of ``about`` that are fields of a card
 
 
 def card_of_dump(dump: FeatureDump, distance: str) -> ProtocolCard:
     """Return the card of a dump that ``evaluate_dump`` ranks.
 
-    The lists and the way of ranking are what they are; all else is what ``about`` says, in
-    ``about.card`` if there is one, and not known if it says nothing.
+    The lists and the ranking are known. The other fields come from ``about.card``, or from the keys
+    of ``about``, or are not known.
 
     Args:
-        dump: to be ranked.
-        distance: that it is ranked by.
+        dump: the feature dump.
+        distance: distance of the ranking.
 
     Raises:
         ValueError: ``about`` holds a card, or a field of one, that cannot be read.
     """
-    return replace(
-        _said(dump.about),
+    about = dump.about
+    content = about.get("card")
+    if content is None:
+        content = {"format": FORMAT, **{name: about.get(name) for name in _ABOUT}}
+    try:
+        card = ProtocolCard.from_json(content)
+    except ValueError as error:
+        raise ValueError(f"about: {error}") from error
+    return msgspec.structs.replace(
+        card,
         **describe_lists(_items(dump, dump.query), _items(dump, dump.gallery)),
         camera_rule=CAMERA_RULE,
         distance=distance,
@@ -262,21 +266,6 @@ def card_of_dump(dump: FeatureDump, distance: str) -> ProtocolCard:
     )
 
 
-def _said(about: Mapping[str, Any]) -> ProtocolCard:
-    try:
-        if about.get("card") is not None:
-            return ProtocolCard.from_json(about["card"])
-        return ProtocolCard(**{name: about.get(name) for name in _SAID})
-    except ValueError as error:
-        raise ValueError(f"about: {error}") from error
-
-
 def _items(dump: FeatureDump, rows: Any) -> list[Item]:
-    return list(
-        zip(
-            dump.names[rows].tolist(),
-            dump.pids[rows].tolist(),
-            dump.camids[rows].tolist(),
-            strict=True,
-        )
-    )
+    arrays = (dump.names, dump.pids, dump.camids)
+    return list(zip(*(array[rows].tolist() for array in arrays), strict=True))

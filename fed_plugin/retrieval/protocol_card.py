@@ -1,20 +1,22 @@
 """Protocol cards: what a result was measured on, and how. Results of two protocols do not compare.
 
-A card is a JSON object that anybody can write. What is not known of a result is ``null`` in JSON,
-None here; it is never taken for equal, nor for different.
+A card is a JSON object that anybody can write. What is not known is ``null`` in JSON and None here;
+an unknown field is neither equal nor different.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-# The fields of a protocol card: which must agree and why, and which kind of value each takes.
+import msgspec
+from msgspec import Meta
+
+from fed_plugin.files import convert
 
 _SPLIT = {
     "images": "other images were ranked",
@@ -44,196 +46,129 @@ COMPARED: Mapping[str, str] = {
 
 NOT_COMPARED = ("epoch", "seed", "versions", "commit")
 
-Check = Callable[[Any], bool]
-
-
-def check_fields(values: Mapping[str, Any], split: type) -> None:
-    """Refuse a card's values if one is not of its field's kind; None is always taken.
-
-    Args:
-        values: by field; those of a split are of the class ``split``.
-        split: class that describes queries or gallery.
-
-    Raises:
-        ValueError: The field, what it takes, what it got.
-    """
-    for name, value in values.items():
-        if name in ("query", "gallery"):
-            if not isinstance(value, split):
-                raise ValueError(f"{name}: expected counts and a list hash, got {value!r:.60}")
-            for inner, count in vars(value).items():
-                _check(f"{name}.{inner}", inner, count)
-        else:
-            _check(name, name, value)
-
-
-def _check(label: str, name: str, value: Any) -> None:
-    check, words = _KINDS.get(name, _TEXT)
-    if value is not None and not check(value):
-        raise ValueError(f"{label}: expected {words}, or null for not known, got {value!r:.60}")
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_whole, value))
-
-
-def _is_versions(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(map(_is_text, (*value, *value.values())))
-
-
-_TEXT: tuple[Check, str] = (_is_text, "words")
-_WHOLE: tuple[Check, str] = (_is_whole, "a whole number of 0 or more")
-_SWITCH: tuple[Check, str] = (lambda value: isinstance(value, bool), "true or false")
-_KINDS: Mapping[str, tuple[Check, str]] = {
-    **dict.fromkeys(("images", "identities", "cameras", "epoch", "seed"), _WHOLE),
-    **dict.fromkeys(("same_camera_pairs", "query_in_gallery"), _WHOLE),
-    **dict.fromkeys(("flip", "combineall"), _SWITCH),
-    "list_sha256": (
-        lambda value: isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value)),
-        "a sha256, 64 hexadecimal digits",
-    ),
-    "input_size": (_is_size, "[height, width] in pixels"),
-    "training_sets": (
-        lambda value: isinstance(value, tuple) and all(map(_is_text, value)),
-        "a list of names",
-    ),
-    "supervision": (lambda value: value in ("supervised", "transfer"), "supervised or transfer"),
-    "versions": (_is_versions, "an object of names and versions"),
-}
-
-
 FORMAT = "fed_plugin.card/1"
 CAMERA_RULE = "same identity and camera removed"
 OFF = "off"  # re-ranking or query expansion that was not used
 NO_SIDE_INFORMATION = "none"
 LAST, BEST_ON_TEST = "last", "best on test"
 
+# What the fields take, in the words of the message.
 
-@dataclass(frozen=True)
-class SplitCard:
-    """Describe the queries or the gallery; two that differ anywhere are different test sets.
+_Words = Annotated[str, Meta(pattern=r"\S", description="words, or null for not known")]
+_Count = Annotated[
+    int, Meta(ge=0, description="a whole number of 0 or more, or null for not known")
+]
+_Switch = Annotated[bool, Meta(description="true or false, or null for not known")]
+_Sha256 = Annotated[
+    str, Meta(pattern="^[0-9a-f]{64}$", description="a sha256, 64 hexadecimal digits")
+]
+_Size = Annotated[tuple[_Count, _Count], Meta(description="[height, width] in pixels")]
+_Names = Annotated[tuple[_Words, ...], Meta(description="a list of names")]
+_Versions = Annotated[dict[_Words, _Words], Meta(description="an object of names and versions")]
+_SplitOf = Annotated["SplitCard", Meta(description="counts and a list hash")]
+
+
+class SplitCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Description of the queries or of the gallery.
 
     Args:
-        images: that were ranked.
-        identities: different ones among them; distractors count as one, as in fast-reid's table.
-        cameras: different ones; made-up cameras count as well.
-        list_sha256: of the file list; see ``card_lists.list_hash``.
+        images: number of ranked images.
+        identities: number of identities; distractors count as one, as in fast-reid's table.
+        cameras: number of cameras; made-up cameras count as well.
+        list_sha256: hash of the file list; see :func:`list_hash`.
     """
 
-    images: int | None = None
-    identities: int | None = None
-    cameras: int | None = None
-    list_sha256: str | None = None
+    images: _Count | None = None
+    identities: _Count | None = None
+    cameras: _Count | None = None
+    list_sha256: _Sha256 | None = None
 
 
-@dataclass(frozen=True)
-class ProtocolCard:
-    """Describe how a result was measured; None is "not known".
+class ProtocolCard(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag=FORMAT
+):
+    """Description of how a result was measured; None is "not known".
 
     Results compare if every field but the last four agrees.
 
     Args:
         dataset: name of the data set. Equal file names can hold other pixels, so the name counts.
-        query: the images that were searched with.
-        gallery: the images that were searched in.
+        query: images that were searched with.
+        gallery: images that were searched in.
         camera_rule: which gallery images are left out of a query's ranking. Without the field's
             rule (``CAMERA_RULE``) the easiest matches stay in.
-        same_camera_pairs: (query, gallery) pairs of one identity and camera. It tells cameras that
-            were read from names from cameras that were made up, whatever their numbers.
-        query_in_gallery: queries whose file name is in the gallery too. Finding a copy of itself
-            is no retrieval, unless the camera rule leaves the copy out.
-        input_size: height and width of the network's input in pixels; larger ones win.
-        distance: what ranks descriptors: ``"cosine"`` or ``"euclidean"``.
+        same_camera_pairs: (query, gallery) pairs of one identity and camera. The number differs
+            between cameras that were read from names and cameras that were made up.
+        query_in_gallery: number of queries whose file name is in the gallery too. Finding a copy is
+            no retrieval, unless the camera rule leaves the copy out.
+        input_size: height and width of the network's input in pixels.
+        distance: distance of descriptors: ``"cosine"`` or ``"euclidean"``.
         flip: whether descriptors are averages over an image and its mirror image.
-        rerank: ``"off"`` or the kind and its parameters: it uses all queries at once.
-        query_expansion: likewise.
-        side_information: what a method is told at test time beyond the pixels: ``"none"``, or
-            words such as ``"camera ids"``, ``"pose estimator"``, ``"person masks"``.
-        training_sets: names of the sets it was trained on, sorted.
+        rerank: ``"off"``, or the kind of re-ranking and its parameters.
+        query_expansion: ``"off"``, or the kind of query expansion and its parameters.
+        side_information: what a method gets at test time beside the pixels: ``"none"``, or words
+            such as ``"camera ids"``, ``"pose estimator"``, ``"person masks"``.
+        training_sets: names of the training sets, sorted.
         supervision: ``"supervised"`` if the tested set's own training images are among them,
             ``"transfer"`` if not.
-        combineall: whether it was trained on queries and galleries of those sets as well.
-        epoch_choice: ``"last"`` (fixed before training), ``"best on test"`` (chosen by the very
-            numbers that are reported, which flatters them), or other words.
+        combineall: whether queries and galleries of those sets were trained on as well.
+        epoch_choice: ``"last"`` (fixed before training), ``"best on test"`` (chosen by the reported
+            numbers, which flatters them), or other words.
         epoch: epochs of training behind the model. Not compared: schedules belong to a method.
-        seed: of the run, None if it had none. Not compared: it is the spread of one protocol.
-        versions: of the software, by name. Not compared; differences are worth a look.
-        commit: of the plugin's checkout. Not compared.
-
-    Raises:
-        ValueError: A value is not of the kind its field takes.
+        seed: seed of the run, None if the run had none. Not compared: the spread of one protocol.
+        versions: versions of the software, by name. Not compared.
+        commit: commit of the plugin's checkout. Not compared.
     """
 
-    dataset: str | None = None
-    query: SplitCard = field(default_factory=SplitCard)
-    gallery: SplitCard = field(default_factory=SplitCard)
-    camera_rule: str | None = None
-    same_camera_pairs: int | None = None
-    query_in_gallery: int | None = None
-    input_size: tuple[int, int] | None = None
-    distance: str | None = None
-    flip: bool | None = None
-    rerank: str | None = None
-    query_expansion: str | None = None
-    side_information: str | None = None
-    training_sets: tuple[str, ...] | None = None
-    supervision: str | None = None
-    combineall: bool | None = None
-    epoch_choice: str | None = None
-    epoch: int | None = None
-    seed: int | None = None
-    versions: Mapping[str, str] | None = None
-    commit: str | None = None
+    dataset: _Words | None = None
+    query: _SplitOf = msgspec.field(default_factory=SplitCard)
+    gallery: _SplitOf = msgspec.field(default_factory=SplitCard)
+    camera_rule: _Words | None = None
+    same_camera_pairs: _Count | None = None
+    query_in_gallery: _Count | None = None
+    input_size: _Size | None = None
+    distance: _Words | None = None
+    flip: _Switch | None = None
+    rerank: _Words | None = None
+    query_expansion: _Words | None = None
+    side_information: _Words | None = None
+    training_sets: _Names | None = None
+    supervision: Literal["supervised", "transfer"] | None = None
+    combineall: _Switch | None = None
+    epoch_choice: _Words | None = None
+    epoch: _Count | None = None
+    seed: _Count | None = None
+    versions: _Versions | None = None
+    commit: _Words | None = None
 
     def __post_init__(self) -> None:
-        check_fields({f.name: getattr(self, f.name) for f in fields(self)}, SplitCard)
         if self.training_sets is not None:
-            object.__setattr__(self, "training_sets", tuple(sorted(set(self.training_sets))))
+            msgspec.structs.force_setattr(
+                self, "training_sets", tuple(sorted(set(self.training_sets)))
+            )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``json.dumps`` takes: every field, and the format's name first."""
-        content = asdict(self)
-        for name in ("input_size", "training_sets"):
-            content[name] = None if content[name] is None else list(content[name])
-        return {"format": FORMAT, **content}
+        """Return what ``json.dumps`` takes: the format's name, then every field."""
+        return msgspec.json.decode(msgspec.json.encode(self))
 
     @classmethod
     def from_json(cls, content: Any) -> ProtocolCard:
         """Read what ``json.loads`` returns; a field that is left out is not known.
 
         Raises:
-            ValueError: It is no card, or a field has another name or kind; expected, got, try.
+            ValueError: The content is no card, or a field has another name or kind.
         """
-        if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-            got = content.get("format") if isinstance(content, Mapping) else content
+        got = content.get("format") if isinstance(content, Mapping) else content
+        if got != FORMAT:
             raise ValueError(f"expected a protocol card, of format {FORMAT!r}, got {got!r:.60}")
-        values = {name: value for name, value in content.items() if name != "format"}
-        _refuse_unknown(values, cls, "a card")
-        for name in ("query", "gallery"):
-            if isinstance(split := values.get(name), Mapping):
-                _refuse_unknown(split, SplitCard, name)
-                values[name] = SplitCard(**split)
-            elif split is None:
-                values.pop(name, None)
-        for name in ("input_size", "training_sets"):
-            if isinstance(values.get(name), list):
-                values[name] = tuple(values[name])
-        return cls(**values)
+        return convert({k: v for k, v in content.items() if v is not None}, cls)
 
 
 def flat(card: ProtocolCard) -> dict[str, Any]:
     """Return every field in order, those of a split as ``query.images`` and the like."""
     values: dict[str, Any] = {}
-    for name, value in vars(card).items():
-        inner = vars(value) if isinstance(value, SplitCard) else None
+    for name, value in msgspec.structs.asdict(card).items():
+        inner = msgspec.structs.asdict(value) if isinstance(value, SplitCard) else None
         values.update({f"{name}.{k}": v for k, v in inner.items()} if inner else {name: value})
     return values
 
@@ -243,9 +178,9 @@ class Difference:
     """One field of two cards.
 
     Args:
-        field: its name; ``query.images`` is the field ``images`` of ``query``.
-        a: what the first card says, None if it does not know.
-        b: what the second card says, likewise.
+        field: name of the field; ``query.images`` is the field ``images`` of ``query``.
+        a: value in the first card, None for not known.
+        b: value in the second card, None for not known.
     """
 
     field: str
@@ -254,21 +189,21 @@ class Difference:
 
 
 def protocol_differences(a: ProtocolCard, b: ProtocolCard) -> list[Difference]:
-    """List where two protocols differ, as far as both are known; empty: one table may hold both.
+    """List where two protocols differ, as far as both are known.
 
-    Seeds, epochs, versions and commits never make a difference; unknown fields do not either, see
-    :func:`unknown_fields`.
+    Without a difference one table may hold both. Seeds, epochs, versions and commits make no
+    difference; neither do unknown fields, see :func:`unknown_fields`.
     """
     return [pair for pair in _pairs(a, b) if None not in (pair.a, pair.b) and pair.a != pair.b]
 
 
 def unknown_fields(a: ProtocolCard, b: ProtocolCard) -> list[Difference]:
-    """List the fields that two results should share and one or both cards do not know."""
+    """List the fields that two results should share and that a card leaves unknown."""
     return [pair for pair in _pairs(a, b) if None in (pair.a, pair.b)]
 
 
 def other_differences(a: ProtocolCard, b: ProtocolCard) -> list[Difference]:
-    """List what differs and makes nothing incomparable: epochs, seeds, versions, commits."""
+    """List the differences in epochs, seeds, versions and commits."""
     pairs = [Difference(name, getattr(a, name), getattr(b, name)) for name in NOT_COMPARED]
     return [pair for pair in pairs if pair.a != pair.b]
 
@@ -278,24 +213,18 @@ def _pairs(a: ProtocolCard, b: ProtocolCard) -> list[Difference]:
     return [Difference(name, ours[name], theirs[name]) for name in COMPARED]
 
 
-def _refuse_unknown(values: Mapping[str, Any], kind: type, where: str) -> None:
-    known = [f.name for f in fields(kind)]
-    if unknown := [name for name in values if name not in known]:
-        raise ValueError(f"{where} has no field {unknown[0]!r}, expected {', '.join(known)}")
-
-
-# What a list of ranked images says on a protocol card.
+# Fields of a card that follow from the lists of ranked images.
 
 Item = tuple[str, Any, Any]
 """Path or file name, identity, camera."""
 
 
 def describe_lists(query: Sequence[Item], gallery: Sequence[Item]) -> dict[str, Any]:
-    """Return the fields of a card that follow from the images that were ranked.
+    """Return the fields of a card that follow from the ranked images.
 
     Args:
         query: every query as the evaluation got it, a feature dump's rows for example.
-        gallery: likewise.
+        gallery: every gallery image as the evaluation got it.
     """
     galleries = {os.path.basename(path) for path, _, _ in gallery}
     same = Counter((pid, camid) for _, pid, camid in gallery)
@@ -310,8 +239,8 @@ def describe_lists(query: Sequence[Item], gallery: Sequence[Item]) -> dict[str, 
 def list_hash(paths: Iterable[str]) -> str:
     """Return the sha256 of a file list, the same for every copy of a data set.
 
-    It is that of all base names as UTF-8, sorted by their bytes, a newline after each, and what
-    ``data check`` prints; in a shell: ``ls -U query | LC_ALL=C sort | sha256sum``.
+    The hash is over all base names as UTF-8, sorted by their bytes, with a newline after each name.
+    ``data check`` prints the same hash; in a shell: ``ls -U query | LC_ALL=C sort | sha256sum``.
     """
     names = sorted(os.fsencode(os.path.basename(path)) for path in paths)
     return hashlib.sha256(b"".join(name + b"\n" for name in names)).hexdigest()

@@ -1,39 +1,60 @@
-"""Results: what a ranking is worth, per query and in the mean, with intervals and a protocol card.
+"""Results: what a ranking is worth per query and in the mean, with intervals and a protocol card.
 
-JSON, format "fed_plugin.result/1". The lists per query let anybody repeat a paired test, draw a CMC
-curve, or look a query up, without the features.
+The file is JSON of format "fed_plugin.result/1". With its lists per query anybody can repeat a
+paired test, draw a CMC curve, or look a query up, without the features.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.files import StoredAsJson, reading
+from fed_plugin.files import StoredAsJson, convert
 from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.intervals import bootstrap_interval
 
-FORMAT = "fed_plugin.result/1"
 METRICS = ("Rank-1", "Rank-5", "Rank-10", "mAP", "mINP")
-GROUPS = ("query", "identity")
+Groups = Literal["query", "identity"]
+GROUPS: tuple[str, ...] = get_args(Groups)
 """What a bootstrap draws: query by query, or an identity with all its queries."""
 _PER_QUERY = ("first_hits", "average_precisions", "inverse_negative_penalties")
 
 
+class _Lists(msgspec.Struct):
+    names: list[str]
+    first_hits: list[int]
+    average_precisions: list[float]
+    inverse_negative_penalties: list[float]
+    pids: list[int] | None = None
+
+
+class _Content(msgspec.Struct):
+    """Content of a file, declared."""
+
+    format: Literal["fed_plugin.result/1"]
+    method: str
+    metrics: dict[str, Estimate]
+    queries: _Lists
+    card: dict[str, Any]
+    undefined: dict[str, str] = {}
+    groups: Groups = "query"
+
+
 @dataclass(frozen=True, eq=False)
 class Queries:
-    """What a ranking says of each query that has a right answer, V of them.
+    """Outcome of a ranking for each of V queries that have a right answer.
 
     Args:
         names: V file names.
         first_hits: (V,) int64, rank of the first right answer, counted from 0.
         average_precisions: (V,) in (0, 1].
         inverse_negative_penalties: (V,) in (0, 1].
-        pids: (V,) int64, identities; None where an older file does not say them.
+        pids: (V,) int64, identities; None for a file of an older version.
 
     Raises:
         ValueError: Lengths, names or ranges do not fit.
@@ -49,16 +70,16 @@ class Queries:
         count = len(self.names)
         if not count or len(set(self.names)) != count:
             raise ValueError(f"queries.names has {count} names: expected some, each once")
-        if self.pids is not None and self.pids.shape != (count,):
-            raise ValueError(f"queries.pids has shape {self.pids.shape}: expected ({count},)")
-        for key in _PER_QUERY:
+        for key in ("pids", *_PER_QUERY):
             values = getattr(self, key)
+            if values is None:
+                continue
             if values.shape != (count,):
                 raise ValueError(f"queries.{key} has shape {values.shape}: expected ({count},)")
-            shares = key != "first_hits"
-            if not ((values >= 0).all() and (not shares or (values <= 1).all())):
+            most = np.inf if key in ("pids", "first_hits") else 1
+            if key != "pids" and not ((values >= 0) & (values <= most)).all():
                 raise ValueError(
-                    f"queries.{key}: expected {'shares in [0, 1]' if shares else 'ranks from 0 on'}"
+                    f"queries.{key}: expected {'shares in [0, 1]' if most == 1 else 'ranks from 0'}"
                 )
 
     def percentages(self, metric: str) -> NDArray[np.float64]:
@@ -79,15 +100,15 @@ class Queries:
 
 @dataclass(frozen=True, eq=False)
 class Result(StoredAsJson):
-    """One method's numbers on one test set.
+    """Numbers of one method on one test set.
 
     Args:
-        method: what stands in a table's first column.
+        method: name for the first column of a table.
         metrics: percentages by name.
-        queries: what they are means of.
-        card: the protocol card, as JSON has it; empty if unknown.
-        undefined: why a metric that others have is not among these, by its name.
-        groups: what was drawn for the intervals of means over queries, one of ``GROUPS``.
+        queries: outcome per query; the percentages are means of these numbers.
+        card: the protocol card, as JSON has it; empty if not known.
+        undefined: reason why a metric is missing, by the name of the metric.
+        groups: what the intervals of means over queries draw, one of ``GROUPS``.
     """
 
     CALLED = "a result"
@@ -99,17 +120,13 @@ class Result(StoredAsJson):
     undefined: Mapping[str, str] = field(default_factory=dict)
     groups: str = "query"
 
-    def __post_init__(self) -> None:
-        if self.groups not in GROUPS:
-            raise ValueError(f"groups {self.groups!r}: expected one of {', '.join(GROUPS)}")
-
     def to_json(self) -> dict[str, Any]:
-        """Return what the file holds, as JSON has it."""
+        """Return the content of the file."""
         lists = {key: getattr(self.queries, key).tolist() for key in _PER_QUERY}
         if self.queries.pids is not None:
             lists["pids"] = self.queries.pids.tolist()
         return {
-            "format": FORMAT,
+            "format": "fed_plugin.result/1",
             "method": self.method,
             "metrics": {name: one.to_json() for name, one in self.metrics.items()},
             "undefined": dict(self.undefined),
@@ -120,44 +137,24 @@ class Result(StoredAsJson):
 
     @classmethod
     def from_json(cls, content: Any) -> Result:
-        """Read what :meth:`to_json` returns.
+        """Read the content of a file.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: The content is no result.
         """
-        with reading(content, FORMAT):
-            return cls(
-                str(content["method"]),
-                {str(name): _metric(metric) for name, metric in content["metrics"].items()},
-                _queries(content["queries"]),
-                dict(content["card"]),
-                {str(name): str(why) for name, why in content.get("undefined", {}).items()},
-                str(content.get("groups", GROUPS[0])),
-            )
+        found = convert(content, _Content)
+        lists = found.queries
+        queries = Queries(
+            tuple(lists.names),
+            np.asarray(lists.first_hits, dtype=np.int64),
+            np.asarray(lists.average_precisions, dtype=np.float64),
+            np.asarray(lists.inverse_negative_penalties, dtype=np.float64),
+            None if lists.pids is None else np.asarray(lists.pids, dtype=np.int64),
+        )
+        return cls(found.method, found.metrics, queries, found.card, found.undefined, found.groups)
 
 
-def _metric(content: Any) -> Estimate:
-    ends = (content["low"], content["high"])
-    return Estimate(float(content["value"]), *(None if end is None else float(end) for end in ends))
-
-
-def _queries(lists: Any) -> Queries:
-    return Queries(
-        tuple(map(str, lists["names"])),
-        _integers("first_hits", lists["first_hits"]),
-        *(np.asarray(lists[key], dtype=np.float64) for key in _PER_QUERY[1:]),
-        pids=None if lists.get("pids") is None else _integers("pids", lists["pids"]),
-    )
-
-
-def _integers(key: str, values: Any) -> NDArray[np.int64]:
-    numbers = np.asarray(values)
-    if numbers.dtype.kind not in "iu":
-        raise ValueError(f"queries.{key} holds {numbers.dtype}: expected integers")
-    return numbers.astype(np.int64)
-
-
-# Results by visible share, where a data set says how much of every query can be seen.
+# Results by visible share, where a data set has the visible share of every query.
 
 EDGES = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 VISIBLE_SHARE_METRICS = ("Rank-1", "mAP", "mINP")
@@ -165,12 +162,12 @@ VISIBLE_SHARE_METRICS = ("Rank-1", "mAP", "mINP")
 
 @dataclass(frozen=True)
 class VisibleShareRow:
-    """Hold what the queries of one range of visible shares are worth.
+    """Numbers of the queries in one range of visible shares.
 
     Args:
         low: lower end of the range.
-        high: upper end, which belongs to the next range but for the last one.
-        count: queries in the range.
+        high: upper end, which belongs to the next range; the last range holds its upper end.
+        count: number of queries in the range.
         metrics: percentages by name, with 95 % intervals over these queries.
     """
 
@@ -183,18 +180,18 @@ class VisibleShareRow:
 def by_visible_share(
     queries: Queries, shares: Mapping[str, float], edges: Sequence[float] = EDGES
 ) -> list[VisibleShareRow]:
-    """Sum up the queries of each range of visible shares.
+    """Summarize the queries of each range of visible shares.
 
     Args:
-        queries: what a ranking says of each.
-        shares: visible share of every query, by file name; others may be there as well.
-        edges: rising ends of the ranges; a range holds its lower end, the last one both.
+        queries: outcome of a ranking.
+        shares: visible share by file name, for every query; more names are allowed.
+        edges: rising ends of the ranges; a range holds its lower end, the last range both ends.
 
     Returns:
-        A row per range that holds a query, from the least visible on.
+        A row for each range with a query, from the least visible range on.
 
     Raises:
-        ValueError: the edges do not rise, or a query has no share, or one outside of the edges.
+        ValueError: The edges do not rise, or a query has no share, or a share outside the edges.
     """
     if len(edges) < 2 or not (np.diff(edges) > 0).all():
         raise ValueError(f"edges {list(edges)}: expected two numbers or more that rise")
@@ -204,15 +201,14 @@ def by_visible_share(
             f"{missing[0]!r} and {len(missing) - 1} more queries have no visible share: expected "
             f"one for each of {len(queries.names)}; try the side file of the same data set"
         )
-    seen = np.array([shares[name] for name in queries.names], dtype=np.float64)
-    outside = np.flatnonzero(~((seen >= edges[0]) & (seen <= edges[-1])))
+    visible = np.array([shares[name] for name in queries.names], dtype=np.float64)
+    outside = np.flatnonzero(~((visible >= edges[0]) & (visible <= edges[-1])))
     if outside.size:
         raise ValueError(
-            f"{queries.names[outside[0]]!r} has the visible share {seen[outside[0]]:g}: expected "
-            f"one from {edges[0]:g} to {edges[-1]:g}"
+            f"{queries.names[outside[0]]!r} has the visible share {visible[outside[0]]:g}: "
+            f"expected one from {edges[0]:g} to {edges[-1]:g}"
         )
-    places = np.searchsorted(edges, seen, side="right") - 1
-    places = np.minimum(places, len(edges) - 2)
+    places = np.minimum(np.searchsorted(edges, visible, side="right") - 1, len(edges) - 2)
     values = {name: queries.percentages(name) for name in VISIBLE_SHARE_METRICS}
     return [
         VisibleShareRow(
@@ -227,12 +223,12 @@ def by_visible_share(
 
 
 def correlate_visibility(predicted: NDArray[np.floating], true: NDArray[np.floating]) -> float:
-    """Correlate what a method says of the parts of images with what can be seen of them.
+    """Correlate a method's visibility of image parts with the visible shares of these parts.
 
     Args:
         predicted: (V, P) visibility in [0, 1].
-        true: (V, P) visible shares; NaN where a part shows nothing of the person, which is left
-            out.
+        true: (V, P) visible shares; NaN for a part that shows nothing of the person. Such parts are
+            left out.
 
     Returns:
         Pearson's r over all parts of all images; 0 where either does not vary.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from fed_plugin.cli import main
 from fed_plugin.retrieval.card_files import write_card

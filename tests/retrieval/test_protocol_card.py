@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields, replace
 
 import pytest
+from msgspec.structs import fields, replace
 
 from fed_plugin.datasets.findings import list_hash as hash_of_data_check
 from fed_plugin.retrieval.protocol_card import (
@@ -102,8 +102,8 @@ def test_training_sets_are_a_set():
         ([], "expected a protocol card"),
         ({"dataset": "X"}, "got None"),
         ({"format": "fed_plugin.result/1"}, "got 'fed_plugin.result/1'"),
-        ({"format": FORMAT, "fliptest": True}, "no field 'fliptest', expected dataset"),
-        ({"format": FORMAT, "query": {"ids": 3}}, "query has no field 'ids', expected images"),
+        ({"format": FORMAT, "fliptest": True}, "expected no key 'fliptest', only 'dataset'"),
+        ({"format": FORMAT, "query": {"ids": 3}}, "query: expected no key 'ids', only 'images'"),
         ({"format": FORMAT, "query": 3}, "query: expected counts and a list hash, got 3"),
         ({"format": FORMAT, "query": {"images": -1}}, "query.images: expected a whole number"),
         ({"format": FORMAT, "gallery": {"list_sha256": "12"}}, "gallery.list_sha256: expected a"),
@@ -112,7 +112,7 @@ def test_training_sets_are_a_set():
         ({"format": FORMAT, "epoch": True}, "epoch: expected a whole number"),
         ({"format": FORMAT, "input_size": [256]}, "input_size: expected [height, width]"),
         ({"format": FORMAT, "training_sets": "Market"}, "training_sets: expected a list"),
-        ({"format": FORMAT, "supervision": "semi"}, "supervision: expected supervised or"),
+        ({"format": FORMAT, "supervision": "semi"}, "supervision: expected 'supervised' or"),
         ({"format": FORMAT, "versions": ["1"]}, "versions: expected an object"),
     ],
 )

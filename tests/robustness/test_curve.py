@@ -123,7 +123,7 @@ def changed(path, value):
         (changed(["format"], "fed_plugin.result/1"), "expected 'fed_plugin.robustness/1'"),
         (changed(["area"], KeyError), "no key 'area'"),
         (changed(["area", "mAP"], KeyError), "no key 'mAP'"),
-        (changed(["area", "mAP", "low"], float("nan")), "expected finite numbers"),
+        (changed(["area", "mAP", "low"], float("nan")), "no JSON"),
         (changed(["count"], 19), "count is 19, expected 20, as per_query has"),
         (changed(["levels"], 3), "a value of the wrong kind"),
         (changed(["levels"], []), "levels: expected one for every kind, side and visible share"),

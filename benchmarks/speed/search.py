@@ -80,7 +80,7 @@ def measure(gallery: np.ndarray, asking: np.ndarray, args: argparse.Namespace) -
     start = time.perf_counter()
     ours, said = compress(made, TOP)
     compressing = time.perf_counter() - start
-    memory[OURS]["index_gb"] = round(ours.nbytes / GIGA, 4)
+    memory[OURS]["index_gb"] = round(sum(x.nbytes for x in ours.arrays().values()) / GIGA, 4)
     memory[OURS]["resident_gb"] = round((resident() - before) / GIGA, 4)
     for name, index in ((OURS, ours), (EXACT, exact)):
         reset_peak()

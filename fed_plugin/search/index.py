@@ -1,92 +1,67 @@
-"""``index``: describe a gallery of photos once, for ``search``."""
+"""Command ``index``: describe a gallery of photos once, for ``search``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from fed_plugin.files import check_apart, check_writable
+
+if TYPE_CHECKING:
+    from fed_plugin.search.gallery_index import GalleryIndex
 
 INTERRUPTED = "the index is as it was before"
-_ALIKE, _LITTLE = 2, 0.01  # times what the gallery lost, and so much more, are no reason to warn
+_WARN_ABOVE, _WARN_MORE = 2, 0.01
+"""A warning follows if added photos lose more than twice the gallery's loss plus one percent."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
+    """Declare the arguments of the command."""
     parser.description = (
-        "Describe every photo below a folder with a model and keep the descriptors in a file that "
-        "`search` looks through (docs/search.md). The file knows the config and the weights' "
-        "hash, and takes descriptors of no other model."
+        "Describe every photo below a folder with a model, and keep the descriptors in a file for "
+        "`search` (docs/search.md). The file holds the config and the hash of the weights, and "
+        "takes descriptors of no other model."
     )
     parser.add_argument("gallery", nargs="?", metavar="GALLERY", help="folder of photos")
     parser.add_argument("-o", "--out", required=True, metavar="FILE.npz", help="the index")
-    parser.add_argument("--config-file", help="a path, or an installed config")
+    parser.add_argument("--config-file", help="a path, or the name of an installed config")
     parser.add_argument("--weights", metavar="FILE.pth", help="checkpoint of that config")
-    parser.add_argument("--device", help="such as cuda:0; default: CUDA where there is one")
+    parser.add_argument("--device", help="such as cuda:0; default: CUDA if there is a GPU")
     parser.add_argument(
         "--add",
         action="store_true",
-        help="add photos to an existing FILE.npz by the model that made it; those whose names are "
-        "in it already are passed over",
+        help="add photos to an existing FILE.npz with the model of the index; photos whose names "
+        "are in the index are skipped",
     )
     parser.add_argument(
         "--compressed",
         action="store_true",
         help="keep about an eighth of the descriptors' bytes, for large galleries: faster, and "
-        "nearly always with the same answers; how nearly is measured and printed",
+        "nearly always the same answers; the measured share is printed",
     )
     parser.add_argument(
-        "--remove", nargs="+", metavar="NAME", help="take photos out; nothing is described"
+        "--remove", nargs="+", metavar="NAME", help="remove photos; nothing is described"
     )
     parser.add_argument("--force", action="store_true", help="write over an existing FILE.npz")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Make, extend or cut down an index.
+    """Make, extend or shorten an index.
 
     Raises:
-        FileExistsError: FILE.npz is there, and neither ``--add`` nor ``--force`` is.
-        FileNotFoundError: no such folder, config, checkpoint or index.
-        KeyError: a name to remove is not there.
-        ValueError: words that contradict each other, a folder without photos that can be read, or
-            another model.
+        FileExistsError: FILE.npz exists, without ``--add`` and ``--force``.
+        FileNotFoundError: the folder, the config, the checkpoint or the index does not exist.
+        KeyError: a name to remove is not in the index.
+        ValueError: arguments contradict each other, no photo can be read, or the model is another.
     """
-    from fed_plugin.files import check_apart, check_writable
-    from fed_plugin.search.search import embedder_of, load_gallery
-
-    target = Path(args.out)
-    check_writable(target)
+    _check_arguments(args)
     if args.remove:
-        beside = ("gallery", "add", "compressed", "config_file", "weights", "device")
-        if found := [name for name in beside if getattr(args, name)]:
-            raise ValueError(
-                f"--remove: expected --out alone beside it, got {', '.join(found)}; nothing is "
-                "described when photos are taken out"
-            )
-        index = load_gallery(target)
-        before = len(index)
-        index.remove(args.remove)
-        index.save(target)
-        print(f"{target}: {before - len(index)} photos removed, {len(index)} left")
+        _remove(args)
         return
     photos = _photos_of(args.gallery)
-    if args.add:
-        if args.config_file:
-            raise ValueError("--config-file: the index knows its config; leave it out with --add")
-        if args.compressed:
-            raise ValueError("--compressed: an index stays as it was made; leave it out with --add")
-        index = load_gallery(target)
-        embed = embedder_of(index, args.weights, args.device)
-    else:
-        if target.exists() and not args.force:
-            raise FileExistsError(f"{target}: exists already; try --add, another name, or --force")
-        if not (args.config_file and args.weights):
-            raise ValueError("--config-file and --weights: expected both, to make an index")
-        check_apart(target, [args.config_file, args.weights, *photos])
-        from fed_plugin import Embedder
-
-        embed = Embedder(args.config_file, args.weights, args.device)
-        index = _empty_index(embed, args)
+    index, embedder = (_opened if args.add else _begun)(args, photos)
     names = _names(photos, Path(index.about["folder"]))
     known = set(index.names)
     new = [(name, photo) for name, photo in zip(names, photos, strict=True) if name not in known]
@@ -94,53 +69,102 @@ def run(args: argparse.Namespace) -> None:
         from fed_plugin.search.gallery_index import check_enough
 
         check_enough(len(new), index.stored.width)
-    left_out = _describe_into(index, embed, new)
+    left_out = _describe_into(index, embedder, new)
     if args.compressed:
-        found = index.compress()
         print(
-            f"compressed: {found:.2%} of the 50 most similar of 100 photos are found, or others as "
-            "similar to 0.0001"
+            f"compressed: {index.compress():.2%} of the 50 most similar of 100 photos are found, "
+            "or others as similar to 0.0001"
         )
-    index.save(target)
+    index.save(args.out)
     print(
-        f"{target}: {len(new) - left_out} photos described, {len(index)} in the index, "
-        f"{target.stat().st_size / 1e6:.1f} MB"
-        + (f"; {len(photos) - len(new)} were in it already" if len(new) < len(photos) else "")
+        f"{args.out}: {len(new) - left_out} photos described, {len(index)} in the index, "
+        f"{Path(args.out).stat().st_size / 1e6:.1f} MB"
+        + (
+            f"; {len(photos) - len(new)} were in the index already"
+            if len(new) < len(photos)
+            else ""
+        )
         + (f"; {left_out} could not be read" if left_out else "")
     )
 
 
-def _photos_of(gallery: str | None) -> list[Path]:
+def _check_arguments(args: argparse.Namespace) -> None:
+    """Refuse arguments that contradict each other, before PyTorch is imported."""
+    target = Path(args.out)
+    check_writable(target)
+    if args.remove:
+        others = ("gallery", "add", "compressed", "config_file", "weights", "device")
+        if extra := [name for name in others if getattr(args, name)]:
+            raise ValueError(
+                f"--remove: expected --out alone beside --remove, got {', '.join(extra)}; nothing "
+                "is described when photos are removed"
+            )
+    elif not args.gallery:
+        raise ValueError("GALLERY: expected a folder of photos, or --remove NAME...; got neither")
+    elif not Path(args.gallery).is_dir():
+        raise FileNotFoundError(f"GALLERY {args.gallery!r}: no such folder; expected photos in it")
+    elif args.add:
+        for name in ("config_file", "compressed"):
+            if getattr(args, name):
+                raise ValueError(
+                    f"--{name.replace('_', '-')}: expected no such flag beside --add; an index "
+                    "keeps its config and its compression"
+                )
+    elif target.exists() and not args.force:
+        raise FileExistsError(f"{target}: exists already; try --add, another name, or --force")
+    elif not (args.config_file and args.weights):
+        raise ValueError("--config-file and --weights: expected both, to make an index")
+
+
+def _remove(args: argparse.Namespace) -> None:
+    from fed_plugin.search.search import load_gallery
+
+    index = load_gallery(args.out)
+    before = len(index)
+    index.remove(args.remove)
+    index.save(args.out)
+    print(f"{args.out}: {before - len(index)} photos removed, {len(index)} left")
+
+
+def _photos_of(gallery: str) -> list[Path]:
     from fed_plugin.datasets.listing import IMAGE_SUFFIXES
 
-    if not gallery:
-        raise ValueError("GALLERY: expected a folder of photos, or --remove NAME...; got neither")
-    if not Path(gallery).is_dir():
-        raise FileNotFoundError(f"GALLERY {gallery!r}: no such folder; expected one of photos")
     photos = [x for x in Path(gallery).rglob("*") if x.suffix.lower() in IMAGE_SUFFIXES]
     if not photos:
         raise ValueError(f"{gallery}: no photo in it; expected files {', '.join(IMAGE_SUFFIXES)}")
     return sorted(photos)
 
 
-def _empty_index(embed: Any, args: argparse.Namespace) -> Any:
+def _opened(args: argparse.Namespace, photos: list[Path]) -> tuple[GalleryIndex, Any]:
+    """Return the existing index and its embedder."""
+    from fed_plugin.search.search import embedder_of, load_gallery
+
+    index = load_gallery(args.out)
+    return index, embedder_of(index, args.weights, args.device)
+
+
+def _begun(args: argparse.Namespace, photos: list[Path]) -> tuple[GalleryIndex, Any]:
+    """Return an empty index and its embedder."""
+    check_apart(args.out, [args.config_file, args.weights, *photos])
+    from fed_plugin import Embedder
     from fed_plugin.search.gallery_index import GalleryIndex
 
-    nothing = embed([])
+    embedder = Embedder(args.config_file, args.weights, args.device)
+    nothing = embedder([])
     parts = 0 if nothing.visibility is None else nothing.visibility.shape[1]
     about = {
-        "model": embed.model_identity,
-        "config": embed.cfg.dump(),
+        "model": embedder.model_identity,
+        "config": embedder.cfg.dump(),
         "weights": str(Path(args.weights).absolute()),
         "folder": str(Path(args.gallery).absolute()),
     }
-    return GalleryIndex(nothing.descriptors.shape[1], parts, about)
+    return GalleryIndex(nothing.descriptors.shape[1], parts, about), embedder
 
 
 def _names(photos: list[Path], folder: Path) -> list[str]:
-    """Return photos' paths from the index's folder on, whole paths of those that lie elsewhere.
+    """Return paths of photos relative to the folder of the index, or whole paths outside.
 
-    Folders are compared as they are on the disk: links and ``..`` make no second name.
+    Links and ``..`` are resolved: a photo has one name.
     """
     real = {parent: parent.resolve() for parent in {photo.parent for photo in photos}}
     root, names = folder.resolve(), []
@@ -150,24 +174,25 @@ def _names(photos: list[Path], folder: Path) -> list[str]:
     return names
 
 
-def _describe_into(index: Any, embed: Any, photos: list[tuple[str, Path]]) -> int:
-    """Add photos to the index; name those that cannot be read, and return how many."""
+def _describe_into(index: GalleryIndex, embedder: Any, photos: list[tuple[str, Path]]) -> int:
+    """Add photos to the index; print those that cannot be read, and return their number."""
     from fed_plugin.console import ProgressLine
 
     with ProgressLine("describing") as progress:
-        said = embed([path for _, path in photos], skip_errors=True, progress=progress)
-    for why in said.failures.values():
-        print(f"left out: {why}", file=sys.stderr)
-    if said.failures and len(said.failures) == len(photos):
+        outputs = embedder([path for _, path in photos], skip_errors=True, progress=progress)
+    for reason in outputs.failures.values():
+        print(f"left out: {reason}", file=sys.stderr)
+    if outputs.failures and len(outputs.failures) == len(photos):
         raise ValueError(f"none of {len(photos)} photos can be read; nothing was written")
-    good = [i for i in range(len(photos)) if i not in said.failures]
-    visibility = None if said.visibility is None else said.visibility[good]
-    lost = index.add([photos[i][0] for i in good], said.descriptors[good], visibility)
-    if lost > _ALIKE * getattr(index.stored, "lost", 0) + _LITTLE:
+    good = [i for i in range(len(photos)) if i not in outputs.failures]
+    visibility = None if outputs.visibility is None else outputs.visibility[good]
+    lost = index.add([photos[i][0] for i in good], outputs.descriptors[good], visibility)
+    usual = getattr(index.stored, "lost", 0.0)
+    if lost > _WARN_ABOVE * usual + _WARN_MORE:
         print(
-            f"warning: the added photos lose {lost:.1%} of their similarity to themselves, those "
-            f"that the index was compressed from {index.stored.lost:.1%}: they are unlike these "
-            "and will be found less well; try making the index anew from all of them",
+            f"warning: the added photos lose {lost:.1%} of their similarity to themselves, the "
+            f"photos that the index was compressed from {usual:.1%}: the added photos are unlike "
+            "these and will be found less well; try making the index anew from all photos",
             file=sys.stderr,
         )
-    return len(said.failures)
+    return len(outputs.failures)

@@ -24,9 +24,19 @@ def test_the_curve_that_drew_the_pairs_is_found(pairs):
     assert fitted.slope == pytest.approx(12, rel=0.02)
     assert fitted.offset == pytest.approx(-7, rel=0.02)
     bins = reliability(fitted.probabilities(pairs[0]), pairs[1], np.linspace(0, 1, 11))
-    assert len(bins) == 10 and sum(one.pairs for one in bins) == 100_000
-    assert all(abs(one.said - one.true) < 0.03 for one in bins)
+    assert len(bins) == 10 and sum(one["pairs"] for one in bins) == 100_000
+    assert all(abs(one["said"] - one["true"]) < 0.03 for one in bins)
     assert np.mean(fitted.probabilities(pairs[0])) == pytest.approx(pairs[1].mean(), abs=1e-4)
+
+
+def test_the_curves_are_those_of_our_own_newton_method_before_scipy(pairs):
+    for fitted, slope, offset in (
+        (fit_calibration(*pairs), 11.925738086088113, -6.949067420368449),
+        (fit_calibration([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]), 3.0924538349908737, -1.5462269174954),
+        (fit_calibration([0.1, 0.2, 0.15, 0.3], [0, 0, 1, 1]), 7.149833584205612, -1.3353671057115),
+    ):
+        assert fitted.slope == pytest.approx(slope, rel=1e-8)
+        assert fitted.offset == pytest.approx(offset, rel=1e-8)
 
 
 def test_another_prior_gives_the_curve_of_pairs_that_are_that_rare(pairs):
@@ -63,8 +73,8 @@ def test_files(pairs, tmp_path):
     fitted = fit_calibration(*pairs, "ab", "visibility")
     fitted.save(tmp_path / "a.json")
     assert Calibration.load(tmp_path / "a.json") == fitted
-    known = fitted.to_json()
-    odd = ({"slope": -1}, {"slope": True}, {"prior": 1}, {"matching": 7}, {"pairs": None})
+    known = json.loads((tmp_path / "a.json").read_text())
+    odd = ({"slope": -1}, {"slope": True}, {"prior": 1}, {"matching": 7}, {"pairs": None}, {"a": 1})
     for content in ("[]", "{}", '{"slope": 1}', "x", *(json.dumps(known | one) for one in odd)):
         (tmp_path / "a.json").write_text(content)
         with pytest.raises(ValueError, match=r"a\.json"):
@@ -76,6 +86,6 @@ def test_files(pairs, tmp_path):
 def test_refusing_by_visibility():
     visibility = np.array([[0.2, 0.2], [0.4, 0.4], [0.9, 0.9], [1, 1]])
     rows = refusal_curve(visibility, [False, True, True, True], (0.0, 0.3, 0.5, 2.0))
-    assert [row.refused for row in rows] == [0, 0.25, 0.5, 1]
-    assert [row.rank1 for row in rows][:3] == [0.75, 1, 1] and math.isnan(rows[3].rank1)
-    assert [row.refused_right for row in rows][1:] == [0, 0.5, 0.75]
+    assert [row["refused"] for row in rows] == [0, 0.25, 0.5, 1]
+    assert [row["rank1"] for row in rows] == [0.75, 1, 1, None]
+    assert [row["refused_right"] for row in rows] == [None, 0, 0.5, 0.75]

@@ -80,6 +80,7 @@ REQUIREMENTS = [
     "termcolor>=2.2",  # the host's log; its bound
     "tensorboard>=2.12",  # the host's trainer writes events; its bound
     "matplotlib>=3.7",  # the host's visualizer and our figures; wheels for Python 3.11
+    "Jinja2>=3.1",  # templates of the report; torch brings it anyway
     "tqdm>=4.62",  # the host's demo and our progress bars
 ]
 # NOT here: fastreid. Its wheel pins torch 1.13.1, which no current torch satisfies; it is a clone
@@ -169,6 +170,7 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["fed_plugin", "fed_plugin.*"]),
     package_dir={"": "."},  # lets setuptools make an editable install by a path, not by a finder
+    package_data={"fed_plugin.report": ["templates/*"]},
     py_modules=["projects_registry"],
     entry_points={"console_scripts": ["fed-plugin=fed_plugin.cli:main"]},
     install_requires=REQUIREMENTS,

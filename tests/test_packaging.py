@@ -96,6 +96,15 @@ def test_one_pth_line_stands_beside_the_project_and_in_its_record(installed):
         assert PTH in [row[0] for row in csv.reader(file)]
 
 
+def test_the_templates_of_the_report_are_installed(installed):
+    root = ROOT if installed.editable else installed.site
+    templates = root / "fed_plugin" / "report" / "templates"
+    source = ROOT / "fed_plugin" / "report" / "templates"
+    names = {path.name for path in source.iterdir()}
+    assert {"report.html.j2", "report.md.j2", "page.css"} <= names
+    assert {path.name for path in templates.iterdir()} == names
+
+
 def test_the_interpreter_starts_with_nothing_but_the_hook(installed):
     script = """if True:
         import sys

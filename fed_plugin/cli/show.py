@@ -230,7 +230,9 @@ def run_curves(args: argparse.Namespace) -> None:
         FileNotFoundError: no such run, or one without a metrics file.
         ValueError: a file of another kind, or a run has logged no loss yet.
     """
-    from fed_plugin.report.curves import TRAINING, read_training
+    from fed_plugin.files import write_file
+    from fed_plugin.report.curves import TRAINING, Figure, read_training, training_panels
+    from fed_plugin.report.page import curves_page
     from fed_plugin.visualization.lines import training_figure
 
     if not args.out.lower().endswith((".html", ".htm", ".png", ".svg")):
@@ -248,51 +250,12 @@ def run_curves(args: argparse.Namespace) -> None:
         f"Losses and learning rate of {trainings} by iteration, as fast-reid logged them in "
         f"{TRAINING}."
     )
+    panels = training_panels([(name, style, one) for style, (name, one) in enumerate(runs.items())])
     if args.out.lower().endswith((".png", ".svg")):
-        training_figure(_panels(runs), args.out, "Training curves", caption)
+        training_figure(panels, args.out, "Training curves", caption)
     else:
-        _write_page(_panels(runs), args.out, caption)
+        write_file(args.out, curves_page(Figure(panels, caption)))
     print(f"{args.out}: {trainings}")
-
-
-def _write_page(panels: list[Any], path: str, caption: str) -> None:
-    from fed_plugin.files import write_atomically
-    from fed_plugin.report.page import STYLE
-    from fed_plugin.visualization.canvas import Markup, element
-    from fed_plugin.visualization.lines import line_figure
-
-    body = element(
-        "body", element("main", element("h1", "Training curves"), line_figure(panels, caption))
-    )
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", "Training curves"),
-        element("style", Markup(STYLE)),
-    )
-    page = f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
-    with write_atomically(path) as file:
-        file.write(page.encode())
-
-
-def _panels(runs: dict[str, dict[str, list[tuple[float, float]]]]) -> list[Any]:
-    from fed_plugin.visualization.lines import Curve, Panel
-
-    names = dict.fromkeys(name for run_curves in runs.values() for name in run_curves)
-    first = [name for name in ("total_loss", "lr") if name in names]
-    return [
-        Panel(
-            {"lr": "learning rate"}.get(name, name.replace("_", " ")),
-            "iteration",
-            [
-                Curve(title, style, *zip(*run_curves[name], strict=True))
-                for style, (title, run_curves) in enumerate(runs.items())
-                if run_curves.get(name)
-            ],
-        )
-        for name in (*first, *sorted(set(names) - set(first)))
-    ]
 
 
 # ``show neighbors``: whose memories a trained FED diffuses into its training samples.

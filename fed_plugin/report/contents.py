@@ -1,4 +1,4 @@
-"""What a report says, before anybody writes it down."""
+"""The content of a report, before any file is written."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from typing import Any
 
 from fed_plugin import __version__
 from fed_plugin.costs.command import FILE, FORMAT, costs_lines, notes
+from fed_plugin.report import grids
 from fed_plugin.report.curves import Robustness, Visible, read_robustness, styles_of, visible_of
 from fed_plugin.report.failures import Failures, find_failures, visible_shares
+from fed_plugin.report.grids import Grid
 from fed_plugin.report.tables import Benchmark, Table, make_tables
 
-# Cost columns of the report, from ``costs.json``.
+TRY_ROBUSTNESS = "`fed-plugin robustness --benchmark OUT` measures them"
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Hold the table of costs.
+    """Costs of the methods of a benchmark.
 
     Attributes:
-        lines: a method each, under the header of ``costs_table``; empty if there are none.
-        notes: what a reader has to know of it.
-        content: of the file.
-        why_not: a sentence if there are none.
+        lines: One line per method, under the header of ``costs_table``; empty without costs.
+        notes: Lines below the table.
+        content: Content of ``costs.json``.
+        why_not: A sentence if there are no costs.
     """
 
     lines: tuple[tuple[str, ...], ...] = ()
@@ -36,79 +38,86 @@ class Costs:
     why_not: str = ""
 
 
-def read_costs(folder: Path) -> Costs:
-    """Read the costs that lie in a benchmark's folder."""
-    path = folder / FILE
-    if not path.is_file():
-        return Costs(why_not=f"costs: no {FILE}; `fed-plugin costs` measures them")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-        if content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']!r}, expected {FORMAT!r}")
-        lines = tuple(map(tuple, costs_lines(content)))
-        return Costs(lines, notes(content), content)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        return Costs(why_not=f"costs: {FILE} cannot be read ({error!r:.120})")
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"a number is {constant}")
-
-
-TRY_ROBUSTNESS = "`fed-plugin robustness --benchmark OUT` measures them"
-
-
 @dataclass(frozen=True)
-class DatasetReport:
-    """Hold what is said of a data set.
+class TableReport:
+    """Everything about one table: the methods of a data set with one protocol.
 
     Attributes:
-        name: of the data set.
-        tables: one per protocol.
-        failures: as many.
-        robustness: as many.
-        visible: as many; results by visible share, empty where the set does not say it.
-        styles: of methods in figures.
+        table: The numbers.
+        failures: Queries to look at.
+        robustness: Curves of covered queries.
+        visible: Results by visible share; empty where the data set has no visible shares.
+        styles: Style of every method in the figures of the data set.
     """
 
-    name: str
-    tables: tuple[Table, ...]
-    failures: tuple[Failures, ...]
-    robustness: tuple[Robustness, ...]
-    visible: tuple[Visible, ...]
+    table: Table
+    failures: Failures
+    robustness: Robustness
+    visible: Visible
     styles: Mapping[str, int]
+
+    @property
+    def title(self) -> str:
+        """Heading of the table."""
+        return self.table.dataset + (", another protocol" if self.table.apart else "")
+
+    @property
+    def apart(self) -> str:
+        """Sentence why the table stands by itself; empty for the first table of a data set."""
+        why = "; ".join(self.table.apart)
+        return f"Not to be compared with the first table: {why}." if why else ""
+
+    @property
+    def grids(self) -> list[Grid]:
+        """The tables that a report without figures holds."""
+        found = (
+            grids.metrics(self.table),
+            grids.gaps(self.table),
+            grids.visible(self.visible, self.table),
+            grids.areas(self.robustness, self.table),
+            grids.area_gaps(self.robustness, self.table),
+        )
+        return [grid for grid in found if grid]
 
 
 @dataclass(frozen=True)
 class Report:
-    """Hold everything that the files say.
+    """Content of a report.
 
     Attributes:
-        benchmark: it is about.
-        datasets: in the plan's order.
-        costs: of the methods.
-        missing: sentences about what is not there.
-        written: when the report was made, in UTC.
-        written_by: version of the plugin and the machine that made the report.
+        benchmark: The benchmark that the report is about.
+        tables: In the order of the plan; several per data set if protocols differ.
+        costs: Costs of the methods.
+        missing: Sentences about absent parts.
+        written: Time when the report was made, in UTC.
+        written_by: Version of the plugin and the machine that made the report.
     """
 
     benchmark: Benchmark
-    datasets: tuple[DatasetReport, ...]
+    tables: tuple[TableReport, ...]
     costs: Costs
     missing: tuple[str, ...]
     written: datetime.datetime
     written_by: str
 
+    @property
+    def origin(self) -> str:
+        """Sentence about the times of the measurement and of the report."""
+        return (
+            f"Measured until {self.benchmark.written:%Y-%m-%d %H:%M} UTC. Report of "
+            f"{self.written:%Y-%m-%d %H:%M} UTC by {self.written_by}."
+        )
+
 
 def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
-    """Compute what a report says.
+    """Compute the content of a report.
 
     Args:
-        benchmark: what is in a folder.
-        baseline: method that differences are to; None leaves it to each table.
+        benchmark: Content of the folder of a benchmark.
+        baseline: Method for differences; None leaves the choice to each table.
 
     Raises:
-        ValueError: No method has the baseline's name.
+        ValueError: No method has the name of the baseline.
     """
     methods = dict.fromkeys(cell.method for cell in benchmark.cells)
     if baseline is not None and baseline not in methods:
@@ -117,50 +126,73 @@ def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
             f"{', '.join(methods)}"
         )
     missing = list(benchmark.unfinished)
-    datasets = []
-    for name in dict.fromkeys(cell.dataset for cell in benchmark.cells):
-        tables = make_tables(benchmark, name, baseline)
-        missing += _lacking_seeds(tables, benchmark)
-        failures = tuple(find_failures(table) for table in tables)
-        missing += dict.fromkeys(one.why_not for one in failures if one.why_not)
-        robustness = tuple(read_robustness(table) for table in tables)
-        missing += [sentence for one in robustness for sentence in one.left_out]
-        if not any(one.rows for one in robustness):
-            missing.append(f"{name}: no robustness curves ({TRY_ROBUSTNESS})")
-        visible, words = _by_visible_share(name, tables)
-        missing += words
-        datasets.append(
-            DatasetReport(name, tuple(tables), failures, robustness, visible, styles_of(tables))
-        )
+    reports: list[TableReport] = []
+    for dataset in dict.fromkeys(cell.dataset for cell in benchmark.cells):
+        found, absent = _dataset(benchmark, dataset, baseline)
+        reports += found
+        missing += absent
     costs = read_costs(benchmark.folder)
-    missing += [costs.why_not] if costs.why_not else []
     return Report(
         benchmark,
-        tuple(datasets),
+        tuple(reports),
         costs,
-        tuple(missing),
+        (*missing, *filter(None, [costs.why_not])),
         datetime.datetime.now(datetime.timezone.utc),
         f"fed_plugin {__version__}, Python {platform.python_version()} on {platform.machine()}",
     )
 
 
-def _by_visible_share(dataset: str, tables: list[Table]) -> tuple[tuple[Visible, ...], list[str]]:
-    """Return results by visible share of each table, and why not if the side file does not fit."""
+def _dataset(
+    benchmark: Benchmark, dataset: str, baseline: str | None
+) -> tuple[list[TableReport], list[str]]:
+    """Return the tables of a data set, and sentences about absent parts."""
+    tables = make_tables(benchmark, dataset, baseline)
+    missing = _lacking_seeds(tables, benchmark)
+    failures = [find_failures(table) for table in tables]
+    missing += dict.fromkeys(one.why_not for one in failures if one.why_not)
+    robustness = [read_robustness(table) for table in tables]
+    missing += [sentence for one in robustness for sentence in one.left_out]
+    if not any(one.rows for one in robustness):
+        missing.append(f"{dataset}: no robustness curves ({TRY_ROBUSTNESS})")
+    visible = [Visible() for _ in tables]
     try:
-        shares = visible_shares(dataset)
-        return tuple(visible_of(table, shares) if shares else Visible() for table in tables), []
+        if shares := visible_shares(dataset):
+            visible = [visible_of(table, shares) for table in tables]
     except ValueError as error:
-        why = f"{dataset}: no results by visible share: {error}"
-        return tuple(Visible() for _ in tables), [why]
+        missing.append(f"{dataset}: no results by visible share: {error}")
+    styles = styles_of(tables)
+    parts = zip(tables, failures, robustness, visible, strict=True)
+    return [TableReport(*one, styles) for one in parts], missing
+
+
+def read_costs(folder: Path) -> Costs:
+    """Read the costs in the folder of a benchmark."""
+    path = folder / FILE
+    if not path.is_file():
+        return Costs(why_not=f"costs: no {FILE}; `fed-plugin costs` measures them")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']!r}, expected {FORMAT!r}")
+        return Costs(tuple(map(tuple, costs_lines(content))), notes(content), content)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        return Costs(why_not=f"costs: {FILE} cannot be read ({error!r:.120})")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"a number is {constant}")
 
 
 def _lacking_seeds(tables: list[Table], benchmark: Benchmark) -> list[str]:
-    """Say which seeds a method lacks that others have, but for those that were begun."""
+    """Return sentences about seeds that other methods have; cells that were begun do not count."""
     lacking = {}
     for table in tables:
         for row in table.rows:
-            begun = [(table.dataset, row.method, seed) in benchmark.wanted for seed in row.missing]
-            seeds = [s for s, said in zip(row.missing, begun, strict=True) if not said]
+            seeds = [
+                seed
+                for seed in row.missing
+                if (table.dataset, row.method, seed) not in benchmark.wanted
+            ]
             if seeds:
                 lacking[table.dataset, row.method] = seeds
     return [

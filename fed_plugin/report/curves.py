@@ -30,10 +30,24 @@ from fed_plugin.robustness.curve import (
 from fed_plugin.robustness.pictures import robustness_panel
 from fed_plugin.visualization.lines import Curve, Panel
 
+
+@dataclass(frozen=True)
+class Figure:
+    """Panels with one legend and a caption below them."""
+
+    panels: Sequence[Panel]
+    caption: str
+
+    @property
+    def legend(self) -> list[tuple[int, str]]:
+        """Style and label of every method."""
+        return sorted({curve.style: curve.label for x in self.panels for curve in x.curves}.items())
+
+
 LONGEST_CMC = 50
 MOST_BANDS = 5
 TRAINING = "metrics.json"
-_ITERATION, _TOTAL, _RATE = "iteration", "total_loss", "lr"
+_TITLES = {"total_loss": "total loss", "lr": "learning rate"}
 
 
 def cmc(row: Row) -> NDArray[np.float64]:
@@ -47,49 +61,78 @@ def cmc(row: Row) -> NDArray[np.float64]:
     return np.mean([100 * (one[:, None] <= ranks).mean(axis=0) for one in hits], axis=0)
 
 
-def cmc_panel(table: Table, styles: Mapping[str, int]) -> Panel | None:
-    """Draw the CMC of every method of a table; None if none is finished."""
+def cmc_figure(table: Table, styles: Mapping[str, int]) -> Figure | None:
+    """Draw the CMC of every method of a table; None if no method is finished."""
     ranks = list(range(1, LONGEST_CMC + 1))
     curves = [
         Curve(row.method, styles[row.method], ranks, cmc(row).tolist())
         for row in table.rows
         if row.cells
     ]
-    return Panel("Right answer found, %", "among the first k", curves, True) if curves else None
+    caption = (
+        "Cumulative matching: the share of queries with a right answer among the first k gallery "
+        "images, mean over seeds. The axis of ranks is logarithmic."
+    )
+    panel = Panel("Right answer found, %", "among the first k", curves, True)
+    return Figure([panel], caption) if curves else None
 
 
-def training_panels(table: Table, styles: Mapping[str, int]) -> list[Panel]:
-    """Draw every loss and the learning rate that a table's cells logged, a line per seed."""
+def training_figures(table: Table, styles: Mapping[str, int]) -> list[Figure]:
+    """Draw what the cells of a table logged, a line per seed; empty if nothing was logged.
+
+    Returns:
+        The sum of the losses with the learning rate, then the single losses if there are any.
+    """
     runs = [
-        (row.method, read_training(path))
+        (row.method, styles[row.method], read_training(path))
         for row in table.rows
         for cell in row.cells
         if cell.kind == "trained" and (path := cell.file(TRAINING))
     ]
-    names = dict.fromkeys(name for _, run in runs for name in run)
-    losses = sorted(name for name in names if name.startswith("loss"))
-    panels = []
-    for name in (_TOTAL, *losses, _RATE):
-        curves = [
-            Curve(method, styles[method], *zip(*run[name], strict=True))
-            for method, run in runs
-            if run.get(name)
-        ]
-        if curves:
-            panels.append(Panel(_title(name), "iteration", curves))
-    return panels
+    panels = training_panels(runs)
+    first = [panel for panel in panels if panel.title in _TITLES.values()]
+    rest = [panel for panel in panels if panel not in first]
+    captions = (
+        "What fast-reid logged while training, a line per seed. Losses of different methods are "
+        "sums of different terms: do not compare them.",
+        "The terms of the losses, with the weights of their configs.",
+    )
+    groups = [first, rest] if first else [rest]
+    return [Figure(one, words) for one, words in zip(groups, captions, strict=False) if one]
 
 
-def with_few_bands(panels: Sequence[Panel], kept: Sequence[str]) -> list[Panel]:
-    """Return panels of many curves with the bands of some methods alone, so that lines are seen.
+def training_panels(
+    runs: Sequence[tuple[str, int, Mapping[str, Sequence[tuple[float, float]]]]],
+) -> list[Panel]:
+    """Draw a panel per quantity: the sum of losses, the learning rate, then the single losses.
 
     Args:
-        panels: of a figure.
-        kept: methods that keep their bands.
+        runs: Label, style and logged values (`read_training`) of every training.
     """
-    if not too_many_bands(panels):
-        return list(panels)
+    names = {name for _, _, logged in runs for name in logged}
+    first = [name for name in _TITLES if name in names]
     return [
+        Panel(
+            _TITLES.get(name, name.replace("_", " ")),
+            "iteration",
+            [
+                Curve(label, style, *zip(*logged[name], strict=True))
+                for label, style, logged in runs
+                if logged.get(name)
+            ],
+        )
+        for name in (*first, *sorted(names - set(first)))
+    ]
+
+
+def banded_figure(panels: Sequence[Panel], table: Table, caption: str) -> Figure:
+    """Draw curves with bands; of many methods, only the baseline and the best keep their bands."""
+    if all(len(panel.curves) <= MOST_BANDS for panel in panels):
+        return Figure(panels, caption)
+    ranked = [row for row in table.rows if "mAP" in row.numbers]
+    best = max(ranked, key=lambda row: row.numbers["mAP"].mean, default=table.rows[0]).method
+    kept = list(dict.fromkeys((table.baseline, best)))
+    few = [
         replace(
             panel,
             curves=[
@@ -99,19 +142,7 @@ def with_few_bands(panels: Sequence[Panel], kept: Sequence[str]) -> list[Panel]:
         )
         for panel in panels
     ]
-
-
-def too_many_bands(panels: Sequence[Panel]) -> bool:
-    """Whether a panel has more curves than bands can be told apart."""
-    return any(len(panel.curves) > MOST_BANDS for panel in panels)
-
-
-def split_panels(panels: Sequence[Panel]) -> tuple[list[Panel], list[Panel]]:
-    """Return the sum of losses and the learning rate, and the single losses."""
-    titles = {_title(_TOTAL), _title(_RATE)}
-    shown = [panel for panel in panels if panel.title in titles]
-    rest = [panel for panel in panels if panel.title not in titles]
-    return (shown, rest) if shown else (rest, [])
+    return Figure(few, f"{caption} To keep lines visible, only {' and '.join(kept)} have bands.")
 
 
 def read_training(path: Path) -> dict[str, list[tuple[float, float]]]:
@@ -126,11 +157,11 @@ def read_training(path: Path) -> dict[str, list[tuple[float, float]]]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
-            iteration = entry[_ITERATION] + 1
+            iteration = entry["iteration"] + 1
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
         for name, value in entry.items():
-            if not (name == _RATE or "loss" in name) or not isinstance(value, (int, float)):
+            if not (name == "lr" or "loss" in name) or not isinstance(value, (int, float)):
                 continue
             if math.isfinite(value):
                 found.setdefault(name, {})[iteration] = float(value)
@@ -141,10 +172,6 @@ def styles_of(tables: Sequence[Table]) -> dict[str, int]:
     """Return the style that a method has in all figures of a data set."""
     methods = dict.fromkeys(row.method for table in tables for row in table.rows)
     return {method: style for style, method in enumerate(methods)}
-
-
-def _title(name: str) -> str:
-    return {_TOTAL: "total loss", _RATE: "learning rate"}.get(name, name.replace("_", " "))
 
 
 # Robustness of a table's methods: curves averaged over seeds, areas, differences of areas.
@@ -232,21 +259,27 @@ def average(method: str, seeds: Mapping[int, RobustnessCurve]) -> RobustnessCurv
     return replace(first, method=method, per_query=replace(first.per_query, values=values))
 
 
-def robustness_panels(robustness: Robustness, styles: Mapping[str, int]) -> list[Panel]:
-    """Draw a panel per metric and kind of occluder, with intervals over queries."""
+def robustness_figure(
+    robustness: Robustness, table: Table, styles: Mapping[str, int]
+) -> Figure | None:
+    """Draw a panel per metric and kind of occluder; None if there are no curves."""
+    if not robustness.rows:
+        return None
     curves = [row.curve for row in robustness.rows]
-    kinds = curves[0].per_query.values if curves else ()
-    return [
-        _styled(robustness_panel(curves, metric, kind), styles)
-        for metric in METRICS
-        for kind in kinds
-    ]
-
-
-def _styled(panel: Panel, styles: Mapping[str, int]) -> Panel:
-    """Return a panel in which methods look as in the other figures of the page."""
-    curves = [replace(curve, style=styles[curve.label]) for curve in panel.curves]
-    return replace(panel, curves=curves, title=f"{panel.title}, %", falling_x=True)
+    first = curves[0]
+    panels = []
+    for metric in METRICS:
+        for kind in first.per_query.values:
+            panel = robustness_panel(curves, metric, kind)
+            lines = [replace(curve, style=styles[curve.label]) for curve in panel.curves]
+            panels += [replace(panel, curves=lines, title=f"{panel.title}, %", falling_x=True)]
+    covered = "; ".join(f"{kind}: {words}" for kind, words in first.occluders.items())
+    caption = (
+        f"Part of every query is covered. {first.queries} ({len(first.per_query.names)} queries.) "
+        f"Pasted at every side in turn; {covered}. Mean over sides and seeds; bands are 95 % "
+        "bootstrap intervals over queries."
+    )
+    return banded_figure(panels, table, caption)
 
 
 def robustness_as_json(robustness: Robustness) -> dict[str, Any]:
@@ -337,6 +370,11 @@ class Visible:
     bins: tuple[Bin, ...] = ()
     estimates: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
+    @property
+    def methods(self) -> list[str]:
+        """Methods with a result in any range."""
+        return list(dict.fromkeys(method for one in self.bins for method, _ in one.values))
+
 
 def visible_of(table: Table, shares: Mapping[str, tuple[float, ...]]) -> Visible:
     """Sum up a table's methods by what can be seen of queries.
@@ -391,19 +429,25 @@ def bins_of(table: Table, shares: Mapping[str, float]) -> list[Bin]:
     return [Bin(*place, values) for place, values in sorted(found.items())]
 
 
-def visible_panels(bins: Sequence[Bin], styles: Mapping[str, int]) -> list[Panel]:
-    """Draw a panel per metric, a point per range at its middle."""
-    methods = dict.fromkeys(method for one in bins for method, _ in one.values)
+def visible_figure(visible: Visible, table: Table, styles: Mapping[str, int]) -> Figure | None:
+    """Draw a panel per metric, a point per range at its middle; None without ranges."""
+    if not visible.bins:
+        return None
     panels = []
     for metric in METRICS:
         curves = []
-        for method in methods:
-            held = [one for one in bins if (method, metric) in one.values]
+        for method in visible.methods:
+            held = [one for one in visible.bins if (method, metric) in one.values]
             x = [50 * (one.low + one.high) for one in held]
             ends = zip(*(one.values[method, metric] for one in held), strict=True)
             curves.append(Curve(method, styles[method], x, *map(list, ends)))
         panels.append(Panel(f"{metric}, %", "visible share of the query, %", curves))
-    return panels
+    caption = (
+        "Queries by the visible share of the person, from the side file of the data set. A point "
+        "per range, at its middle. Bands: range over seeds; for one seed, the 95 % interval over "
+        "the queries of the range."
+    )
+    return banded_figure(panels, table, caption)
 
 
 def _estimate(

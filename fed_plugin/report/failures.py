@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from fed_plugin.benchmark.cells import DUMP
@@ -18,7 +20,6 @@ from fed_plugin.retrieval.feature_dump import FeatureDump, unique_names
 from fed_plugin.retrieval.ranking import first_ranked
 from fed_plugin.synthocc import read_visibility
 from fed_plugin.synthocc.build import has_visibility
-from fed_plugin.visualization.rankings import Answer, RankedList
 
 # What lies on this machine of a data set that a benchmark tested on.
 
@@ -60,6 +61,47 @@ def visible_shares(dataset: str) -> dict[str, tuple[float, ...]]:
 
 SHOWN = 8  # gallery images of a list
 WORST, APART = 4, 4  # queries
+_TALLEST = 160  # rows of a picture in the page
+_QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One gallery image of a ranking list.
+
+    Attributes:
+        path: The image file.
+        right: Whether the image shows the query's person.
+        score: Similarity or distance, as text.
+    """
+
+    path: Path
+    right: bool
+    score: str
+
+
+@dataclass(frozen=True)
+class RankedList:
+    """The first answers of one method, under a title such as its name."""
+
+    title: str
+    answers: Sequence[Answer]
+
+
+def data_uri(path: Path) -> str | None:
+    """Return an image file as a JPEG of at most 160 rows, in a URI; None if it is no image."""
+    try:
+        image = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        return None
+    if image is None:
+        return None
+    height, width = image.shape[:2]
+    if height > _TALLEST:
+        size = (max(1, round(width * _TALLEST / height)), _TALLEST)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
+    return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import html
 import io
 import math
-import os
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from fed_plugin.files import write_file
 
 # How much room words take on a sheet; all lengths in pixels.
 
@@ -69,125 +70,107 @@ PALE_GREY = "#D9D9D9"
 PAPER = "#FFFFFF"
 
 
-# HTML and SVG that no text breaks out of: every string is escaped, but for what was made here.
-
-_VOID = frozenset(("br", "hr", "img", "link", "meta"))
-
-
-class Markup(str):
-    """A text that is HTML already."""
-
-    __slots__ = ()
-
-
-Child = str | int | float | None | Iterable["Child"]
-
-
-def element(
-    name: str, /, *children: Child, **attributes: str | int | float | bool | None
-) -> Markup:
-    """Return an element of HTML or SVG.
-
-    Args:
-        name: of the element.
-        *children: elements, texts, numbers, or lists of such; None is left out. A text is escaped
-            if it is no ``Markup``.
-        **attributes: values are escaped; ``class_`` is "class", ``aria_label`` "aria-label"; True
-            is an attribute without a value, None and False leave it out.
-    """
-    words = [name]
-    for key, value in attributes.items():
-        if value is None or value is False:
-            continue
-        attribute = key.rstrip("_").replace("_", "-")
-        words.append(attribute if value is True else f'{attribute}="{escape(value)}"')
-    start = f"<{' '.join(words)}>"
-    return Markup(start if name in _VOID else f"{start}{joined(*children)}</{name}>")
-
-
-def joined(*children: Child) -> Markup:
-    """Return children behind each other, texts escaped."""
-    return Markup("".join(_flat(children)))
-
-
-def escape(value: str | int | float) -> str:
-    """Return a text whose every character is shown; control characters become U+FFFD."""
-    text = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(value))
-    return html.escape(text)
-
-
-def _flat(children: Iterable[Child]) -> Iterator[str]:
-    for child in children:
-        if child is None:
-            continue
-        if isinstance(child, Markup):
-            yield child
-        elif isinstance(child, (str, int, float)):
-            yield escape(child)
-        else:
-            yield from _flat(child)
-
-
-# Where a picture goes: a PNG, or one HTML page that needs no network; whole or not at all.
+# Where a picture goes: a PNG, an SVG, or one HTML page that needs no network.
 
 KINDS = (".png", ".html")
 _FONTS = "'DejaVu Sans', Verdana, sans-serif"  # Verdana is as wide
-_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _STYLE = f"""
 :root {{ color-scheme: light; }} body {{ margin: 0; background: #ffffff; }}
 svg {{ display: block; margin: 0 auto; max-width: 100%; height: auto; }}
 svg text {{ font-family: {_FONTS} !important; }}
 @media print {{ svg {{ max-width: none; }} }}
 """
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>{style}</style></head><body><main>{svg}</main></body></html>
+"""
 
 
-def check_kind(path: str | Path, flag: str = "") -> Path:
+def printable(text: str) -> str:
+    """Return a text in which U+FFFD replaces control characters."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+
+
+def check_kind(path: str | Path, flag: str = "", kinds: Sequence[str] = KINDS) -> Path:
     """Return the path of a picture.
 
     Args:
-        path: where it shall go.
-        flag: of the command that was given it.
+        path: File to write.
+        flag: Flag of the command line that gave the path.
+        kinds: Endings of file names that the caller can write.
 
     Raises:
-        ValueError: the name ends neither in ``.png`` nor in ``.html``.
+        ValueError: The file name has another ending.
     """
     target = Path(path)
-    if target.suffix.lower() not in KINDS:
-        raise ValueError(
-            f"{flag} {path}: expected a file name that ends in {' or '.join(KINDS)}".lstrip()
-        )
+    if target.suffix.lower() not in kinds:
+        *others, last = kinds
+        expected = f"expected a file name that ends in {', '.join(others)} or {last}"
+        raise ValueError(f"{flag} {path}: {expected}".lstrip())
     return target
 
 
-def save_figure(figure: Any, path: str | Path, title: str) -> Path:
-    """Write a figure of matplotlib; make its folder.
+def save_figure(figure: Any, path: str | Path, title: str, kinds: Sequence[str] = KINDS) -> Path:
+    """Write a figure of matplotlib atomically; make its folder.
 
     Args:
-        figure: with a size and pictures laid out for its own dpi.
-        path: ``.png`` or ``.html``.
-        title: of the page, and what a screen reader says of the picture.
+        figure: A figure with size and dpi.
+        path: File to write; the ending of its name chooses the format.
+        title: Title of an HTML page, also for screen readers.
+        kinds: Endings of file names that the caller accepts.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: a path of another kind.
+        ValueError: The file name has another ending.
     """
-    target = check_kind(path)
-    content = _as_png(figure) if target.suffix.lower() == ".png" else _as_page(figure, title)
-    return write_whole(target, content)
-
-
-def write_whole(target: Path, content: bytes) -> Path:
-    """Write a file beside ``target`` that takes its name when it is complete; return the path."""
+    target = check_kind(path, kinds=kinds)
+    render = {".png": _as_png, ".svg": _as_svg_file}.get(target.suffix.lower())
+    content = render(figure) if render else _as_page(figure, title)
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_file(target, content)
     return target
+
+
+def as_svg(figure: Any, label: str, salt: str = "fed_plugin") -> str:
+    """Return a figure as an SVG element for a page; its words stay text.
+
+    Args:
+        figure: A figure of matplotlib.
+        label: Words for a screen reader; empty for a picture that repeats words beside it.
+        salt: Text that makes ids differ from those of other figures of the page.
+    """
+    svg = printable(_print_svg(figure, {"svg.fonttype": "none", "svg.hashsalt": salt}))
+    opening, _, content = svg[svg.index("<svg") :].partition(">")
+    view_box = re.findall(r'viewBox="[^"]*"', opening)[0]
+    name = html.escape(printable(label))
+    role = f'role="img" aria-label="{name}"' if label else 'aria-hidden="true"'
+    title = f"<title>{name}</title>" if label else ""
+    # nothing refers to the ids of groups, and a page must not hold an id twice
+    content = re.sub(r'<g id="[^"]*">', "<g>", content)
+    return f"<svg {_NAMESPACES} {role} {view_box}>{title}{content}"
+
+
+_NAMESPACES = (
+    'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" version="1.1"'
+)
+
+
+def _print_svg(figure: Any, settings: dict[str, Any]) -> str:
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    drawn = io.StringIO()
+    without = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with rc_context({"font.sans-serif": ["DejaVu Sans"], **settings}):
+        FigureCanvasSVG(figure).print_svg(drawn, metadata=without)
+    return drawn.getvalue()
+
+
+def _as_svg_file(figure: Any) -> bytes:
+    return _print_svg(figure, {"svg.hashsalt": "fed_plugin"}).encode()
 
 
 def _as_png(figure: Any) -> bytes:
@@ -202,32 +185,9 @@ def _as_png(figure: Any) -> bytes:
 
 def _as_page(figure: Any, title: str) -> bytes:
     """Return a page whose words can be searched, copied and enlarged."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    drawn = io.StringIO()
     width, height = (round(side * figure.dpi) for side in figure.get_size_inches())
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "fed_plugin"}):
-        FigureCanvasSVG(figure).print_svg(drawn, metadata=_NO_METADATA | {"Title": title})
-    svg = drawn.getvalue()
-    svg = svg[svg.index("<svg") :]
-    size = f'<svg role="img" width="{width}" height="{height}"'
-    svg = size + _without_size(svg).removeprefix("<svg")
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
-        element("style", Markup(_STYLE)),
-    )
-    body = element("body", element("main", Markup(svg)))
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n".encode()
-
-
-def _without_size(svg: str) -> str:
-    start, end = 0, svg.index(">")
-    opening = re.sub(r' (?:width|height)="[^"]*"', "", svg[start:end])
-    return opening + svg[end:]
+    svg = as_svg(figure, title).replace("<svg", f'<svg width="{width}" height="{height}"', 1)
+    return _PAGE.format(title=html.escape(printable(title)), style=_STYLE, svg=svg).encode()
 
 
 _DPI = 100

@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from fed_plugin.cli import main
-from fed_plugin.report.text import escaped
+from fed_plugin.report.page import escaped
 
 
 @pytest.fixture
@@ -159,7 +159,11 @@ def test_the_results_file_alone_is_enough(folder, tmp_path):
 
 def test_markdown_has_areas_and_costs_where_they_were_measured(written, folder):
     text = (written[0] / "report.md").read_text()
-    assert "| robustness " in text and "## Costs" in text and "a machine of &lt;2&gt; cores" in text
+    assert (
+        "area under the robustness curves" in text
+        and "## Costs" in text
+        and "a machine of &lt;2&gt; cores" in text
+    )
     for path in (folder / "costs.json", *folder.rglob("robustness.json")):
         path.write_text("{")
     assert main(["report", str(folder)]) == 0

@@ -7,12 +7,12 @@ import json
 import pytest
 
 from fed_plugin.report.curves import (
+    banded_figure,
     cmc,
+    cmc_figure,
     read_training,
-    split_panels,
     styles_of,
-    training_panels,
-    with_few_bands,
+    training_figures,
 )
 from fed_plugin.report.tables import make_tables
 from fed_plugin.visualization.lines import Curve, Panel
@@ -31,15 +31,18 @@ def test_a_cmc_goes_through_the_ranks_of_the_table(table):
         assert (curve[1:] >= curve[:-1]).all()
 
 
+def test_a_figure_has_a_legend_entry_per_method(table, hostile):
+    styles = styles_of([table])
+    figure = cmc_figure(table, styles)
+    assert figure.legend == [(0, "ViT baseline"), (1, "FED"), (2, hostile)]
+
+
 def test_training_is_a_line_per_seed_and_ends_where_the_file_breaks_off(table):
-    panels = training_panels(table, styles_of([table]))
-    assert [panel.title for panel in panels] == [
-        *("total loss", "loss id erased", "loss visibility occluded", "learning rate")
-    ]
-    assert len(panels[0].curves) == 8 and len(panels[1].curves) == 3
-    assert list(panels[0].curves[0].x) == [10, 20, 30, 40, 50, 60]
-    shown, rest = split_panels(panels)
-    assert len(shown) == len(rest) == 2
+    first, rest = training_figures(table, styles_of([table]))
+    assert [panel.title for panel in first.panels] == ["total loss", "learning rate"]
+    assert [panel.title for panel in rest.panels] == ["loss id erased", "loss visibility occluded"]
+    assert len(first.panels[0].curves) == 8 and len(rest.panels[0].curves) == 3
+    assert list(first.panels[0].curves[0].x) == [10, 20, 30, 40, 50, 60]
 
 
 def test_a_resumed_trainings_last_word_counts(tmp_path):
@@ -50,9 +53,14 @@ def test_a_resumed_trainings_last_word_counts(tmp_path):
     assert read_training(path) == {"total_loss": [(10, 1.0), (20, 2.0)]}
 
 
-@pytest.mark.parametrize(("count", "banded"), [(5, ["m0", "m1", "m2", "m3", "m4"]), (6, ["m2"])])
-def test_of_many_methods_only_some_have_bands(count, banded):
-    curves = [Curve(f"m{n}", n, [0, 1], [2, 2], [1, 1], [3, 3]) for n in range(count)]
-    (panel,) = with_few_bands([Panel("t", "x", curves)], ["m2"])
-    assert [curve.label for curve in panel.curves if curve.low] == banded
-    assert len(panel.curves) == count
+@pytest.mark.parametrize(
+    ("count", "banded"), [(5, ["m0", "m1", "m2", "m3", "m4"]), (6, ["ViT baseline", "FED"])]
+)
+def test_of_many_methods_only_the_baseline_and_the_best_have_bands(table, count, banded):
+    names = [f"m{n}" for n in range(count)]
+    names = names if count == 5 else ["ViT baseline", "FED", *names]
+    curves = [Curve(name, n, [0, 1], [2, 2], [1, 1], [3, 3]) for n, name in enumerate(names)]
+    figure = banded_figure([Panel("t", "x", curves)], table, "What is drawn.")
+    assert [curve.label for curve in figure.panels[0].curves if curve.low] == banded
+    assert len(figure.panels[0].curves) == len(names)
+    assert ("only ViT baseline and FED have bands" in figure.caption) == (count == 6)

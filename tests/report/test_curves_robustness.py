@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from fed_plugin.report.curves import read_robustness, robustness_panels
+from fed_plugin.report.curves import read_robustness, robustness_figure
 from fed_plugin.report.tables import make_tables, read_benchmark
 from fed_plugin.robustness.curve import area_weights
 
@@ -80,7 +80,8 @@ def test_cells_that_were_not_measured_are_named_where_others_were(folder):
 def test_a_panel_per_metric_and_kind_falls_from_the_whole_query(finished_benchmark):
     found = read(finished_benchmark)
     styles = {row.method: 5 - place for place, row in enumerate(found.rows)}
-    panels = robustness_panels(found, styles)
+    table = make_tables(read_benchmark(finished_benchmark), "SynthOcc", None)[0]
+    panels = robustness_figure(found, table, styles).panels
     assert panels[0].title == "Rank-1, objects, %"
     assert len(panels) == 4 and all(panel.falling_x for panel in panels)
     curve = panels[0].curves[1]

@@ -29,8 +29,9 @@ page.onload = () => {{ const d = page.contentDocument, root = d.documentElement;
   const images = [...d.images].map((one) => one.naturalWidth > 0 && one.alt.length > 0);
   found.textContent = JSON.stringify([root.scrollWidth, images.length, images.every(Boolean),
     d.querySelectorAll("svg[role=img]").length, d.querySelectorAll("script").length,
-    [...d.querySelectorAll("th")].every((one) => one.scope), performance.getEntriesByType(
-    "resource").map((one) => one.name)]); }};
+    [...d.querySelectorAll("th")].every((one) => one.scope), [...d.querySelectorAll("[id]")]
+    .every((one, _, all) => all.filter((two) => two.id === one.id).length === 1),
+    performance.getEntriesByType("resource").map((one) => one.name)]); }};
 </script></body>"""
 
 
@@ -99,9 +100,9 @@ def test_the_page_loads_nothing_and_fits(visit, page, tmp_path, width):
     dom, log = visit(frame, "--dump-dom")
     assert complaints(log) == []
     found = re.search('<p id="found">(.*)</p>', dom)[1]
-    shown, images, all_seen, figures, scripts, scopes, loaded = json.loads(found)
+    shown, images, all_seen, figures, scripts, scopes, ids, loaded = json.loads(found)
     assert shown <= width
-    assert images > 20 and all_seen and figures >= 8 and scripts == 0 and scopes
+    assert images > 20 and all_seen and figures >= 8 and scripts == 0 and scopes and ids
     assert [name for name in loaded if not name.endswith("report.html")] == []
 
 

@@ -49,7 +49,7 @@ def test_the_eighth_line_differs_from_the_first(tmp_path):
 @pytest.mark.parametrize(
     ("panels", "name", "message"),
     [
-        ([[panel()]], "a.jpg", "expected a path that ends in .png or .svg"),
+        ([[panel()]], "a.jpg", "expected a file name that ends in .png or .svg"),
         ([], "a.png", "expected rows of panels of one length"),
         ([[panel()], [panel(), panel()]], "a.png", r"expected rows of panels .* got \[1, 2\]"),
     ],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fed_plugin.report.curves import Robustness, read_robustness
-from fed_plugin.report.tables import Benchmark, Gap, Number, Row, Table, make_tables, read_benchmark
+from fed_plugin.report.tables import Benchmark, Row, Table, make_tables, read_benchmark
 from fed_plugin.retrieval.estimates import Estimate
 
 KEPT = Path(__file__).parent / "results" / "synthocc_medium"
@@ -47,8 +49,8 @@ def benchmark_table() -> str:
             _number(row.numbers.get("mAP")),
             _gap(row.gaps.get("mAP")),
             _gap(other.gaps.get("mAP")),
-            _metric(curve.numbers["whole, Rank-1"] if curve else None),
-            _metric(curve.numbers["area, mAP"] if curve else None),
+            _number(curve.numbers["whole, Rank-1"] if curve else None),
+            _number(curve.numbers["area, mAP"] if curve else None),
             costs.get(row.method, "-"),
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -123,27 +125,19 @@ def _seeds(row: Row) -> str:
     return f" (seed {', '.join(map(str, row.seeds))} only)" if row.seeds else " (not run yet)"
 
 
-def _number(number: Number | None) -> str:
-    if number is None:
-        return "-"
-    ends = "" if number.low is None else f" [{number.low:.1f}, {number.high:.1f}]"
-    spread = f" ({number.lowest:.1f} to {number.highest:.1f})"
-    return f"{number.mean:.1f}{spread if number.lowest < number.highest else ''}{ends}"
+def _number(number: Estimate | None) -> str:
+    return "-" if number is None else f"{number:.1f}"
 
 
-def _gap(gap: Gap | None) -> str:
+def _gap(gap: Estimate | None) -> str:
     if gap is None:
         return "-"
     value = f"{gap.value:+.1f}"
     return f"{f'**{value}**' if gap.excludes_zero else value} [{gap.low:+.1f}, {gap.high:+.1f}]"
 
 
-def _points(gap: Gap | Estimate) -> str:
+def _points(gap: Estimate) -> str:
     return f"{gap.value:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}]"
-
-
-def _metric(metric: Estimate | None) -> str:
-    return "-" if metric is None else f"{metric.value:.1f} [{metric.low:.1f}, {metric.high:.1f}]"
 
 
 def tried_table() -> str:
@@ -153,14 +147,14 @@ def tried_table() -> str:
     header = ("method", "Rank-1", "mAP", f"mAP above {table['baseline']}", "visibility r")
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for row in table["rows"]:
-        numbers = {name: Number(**row["metrics"][name]) for name in ("Rank-1", "mAP")}
+        metrics = [_estimate(row["metrics"][name]) for name in ("Rank-1", "mAP")]
         gap = row["differences"].get("mAP")
-        cells = [row["method"], *map(_number, numbers.values())]
-        cells.append(_gap(Gap(**_fields(gap))) if gap else "-")
+        cells = [row["method"], *map(_number, metrics), _gap(_estimate(gap) if gap else None)]
         cells.append(f"{estimates[row['method']]['mean']:.2f}")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _fields(gap: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in gap.items() if name != "excludes_zero"}
+def _estimate(content: Mapping[str, Any]) -> Estimate:
+    ends = {name: content[name] for name in ("low", "high", "lowest", "highest")}
+    return Estimate(content["mean" if "mean" in content else "value"], **ends)

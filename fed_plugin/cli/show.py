@@ -232,7 +232,7 @@ def run_curves(args: argparse.Namespace) -> None:
     """
     from fed_plugin.files import write_file
     from fed_plugin.report.curves import TRAINING, Figure, read_training, training_panels
-    from fed_plugin.report.page import curves_page
+    from fed_plugin.report.renderers import curves_page
     from fed_plugin.visualization.lines import training_figure
 
     if not args.out.lower().endswith((".html", ".htm", ".png", ".svg")):

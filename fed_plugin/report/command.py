@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, write four files, print where they are."""
     from fed_plugin.report.contents import make_report
+    from fed_plugin.report.renderers import write_report
     from fed_plugin.report.tables import read_benchmark
-    from fed_plugin.report.text import write_report
 
     benchmark = read_benchmark(args.results)
     report = make_report(benchmark, args.baseline)

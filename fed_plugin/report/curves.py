@@ -302,11 +302,7 @@ def _numbers(curve: RobustnessCurve) -> dict[str, Estimate]:
     """Return what becomes of whole queries, and the areas."""
     rows = curve.per_query
     values = [rows.whole(name) for name in METRICS] + [rows.areas(name) for name in METRICS]
-    found = [bootstrap_interval(one) for one in values]
-    return {
-        column: Estimate(one.mean, one.low, one.high)
-        for column, one in zip(ROBUSTNESS_COLUMNS, found, strict=True)
-    }
+    return dict(zip(ROBUSTNESS_COLUMNS, map(bootstrap_interval, values), strict=True))
 
 
 def _gaps(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Estimate]:
@@ -336,20 +332,20 @@ METRICS = ("Rank-1", "mAP")
 
 @dataclass(frozen=True)
 class Bin:
-    """Hold the queries of a range of visible shares.
+    """The queries of a range of visible shares.
 
     Attributes:
-        low: lower end of the range.
-        high: upper end.
-        count: queries in it.
-        values: (mean, lower end, upper end) by method and metric; the ends are those of the
-            interval over these queries for one seed, the range over seeds for more.
+        low: Lower end of the range.
+        high: Upper end of the range.
+        count: Number of queries in the range.
+        values: Estimate by method and metric, with the interval over these queries for one seed,
+            with the range over seeds for more.
     """
 
     low: float
     high: float
     count: int
-    values: Mapping[tuple[str, str], tuple[float, float, float]]
+    values: Mapping[tuple[str, str], Estimate]
 
     @property
     def words(self) -> str:
@@ -363,12 +359,12 @@ class Visible:
 
     Attributes:
         bins: from the least visible on; empty where the data set does not say it.
-        estimates: (mean, lowest, highest over seeds) by method: how the visibility that it
-            estimates of the queries' parts correlates with what can be seen of them.
+        estimates: Correlation of the estimated visibility with the visible share of the queries'
+            parts, by method.
     """
 
     bins: tuple[Bin, ...] = ()
-    estimates: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
 
     @property
     def methods(self) -> list[str]:
@@ -393,23 +389,27 @@ def visible_of(table: Table, shares: Mapping[str, tuple[float, ...]]) -> Visible
 
 def visible_share_as_json(visible: Visible) -> dict[str, Any]:
     """Return bins and estimates, as JSON has them."""
-    keys = ("mean", "low", "high")
     return {
         "bins": [
             {
                 **{"low": one.low, "high": one.high, "count": one.count},
                 "values": [
-                    {"method": method, "metric": metric, **dict(zip(keys, ends, strict=True))}
-                    for (method, metric), ends in one.values.items()
+                    {"method": method, "metric": metric, **_mean_and_ends(estimate)}
+                    for (method, metric), estimate in one.values.items()
                 ],
             }
             for one in visible.bins
         ],
         "visibility_correlation": {
-            method: dict(zip(keys, found, strict=True))
-            for method, found in visible.estimates.items()
+            method: _mean_and_ends(estimate) for method, estimate in visible.estimates.items()
         },
     }
+
+
+def _mean_and_ends(estimate: Estimate) -> dict[str, float | None]:
+    """Return the value with its interval, or with its range over seeds where there is none."""
+    low, high = estimate.interval or (estimate.lowest, estimate.highest)
+    return {"mean": estimate.value, "low": low, "high": high}
 
 
 def bins_of(table: Table, shares: Mapping[str, float]) -> list[Bin]:
@@ -422,7 +422,7 @@ def bins_of(table: Table, shares: Mapping[str, float]) -> list[Bin]:
     Raises:
         ValueError: a query has no share.
     """
-    found: dict[tuple[float, float, int], dict[tuple[str, str], tuple[float, float, float]]] = {}
+    found: dict[tuple[float, float, int], dict[tuple[str, str], Estimate]] = {}
     for row in table.rows:
         for place, values in _method(row, shares).items():
             found.setdefault(place, {}).update(values)
@@ -439,7 +439,9 @@ def visible_figure(visible: Visible, table: Table, styles: Mapping[str, int]) ->
         for method in visible.methods:
             held = [one for one in visible.bins if (method, metric) in one.values]
             x = [50 * (one.low + one.high) for one in held]
-            ends = zip(*(one.values[method, metric] for one in held), strict=True)
+            ends = zip(
+                *(_mean_and_ends(y.values[method, metric]).values() for y in held), strict=True
+            )
             curves.append(Curve(method, styles[method], x, *map(list, ends)))
         panels.append(Panel(f"{metric}, %", "visible share of the query, %", curves))
     caption = (
@@ -450,9 +452,7 @@ def visible_figure(visible: Visible, table: Table, styles: Mapping[str, int]) ->
     return banded_figure(panels, table, caption)
 
 
-def _estimate(
-    row: Row, shares: Mapping[str, tuple[float, ...]]
-) -> tuple[float, float, float] | None:
+def _estimate(row: Row, shares: Mapping[str, tuple[float, ...]]) -> Estimate | None:
     """Correlate estimated with true visibility, seed by seed; None where nothing is estimated."""
     found = []
     for cell in row.cells:
@@ -465,21 +465,25 @@ def _estimate(
         if predicted.shape != true.shape:
             return None  # another number of parts
         found.append(correlate_visibility(predicted, true))
-    return (float(np.mean(found)), min(found), max(found)) if found else None
+    return over_seeds(found) if found else None
+
+
+def over_seeds(values: Sequence[float]) -> Estimate:
+    """Return the mean of values, one per seed, and their range."""
+    return Estimate(float(np.mean(values)), lowest=min(values), highest=max(values))
 
 
 def _method(
     row: Row, shares: Mapping[str, float]
-) -> dict[tuple[float, float, int], dict[tuple[str, str], tuple[float, float, float]]]:
-    """Return a method's numbers by range and number of queries."""
+) -> dict[tuple[float, float, int], dict[tuple[str, str], Estimate]]:
+    """Return the numbers of a method by range and number of queries."""
     seeds = [by_visible_share(cell.result.queries, shares) for cell in row.cells]
-    found: dict[tuple[float, float, int], dict[tuple[str, str], tuple[float, float, float]]] = {}
-    for parts in zip(*seeds, strict=True):
-        place = parts[0].low, parts[0].high, parts[0].count
-        for metric in METRICS:
-            values = [part.metrics[metric].value for part in parts]
-            ends = (min(values), max(values))
-            if len(parts) == 1:
-                ends = parts[0].metrics[metric].interval or ends
-            found.setdefault(place, {})[row.method, metric] = (float(np.mean(values)), *ends)
-    return found
+    return {
+        (parts[0].low, parts[0].high, parts[0].count): {
+            (row.method, metric): parts[0].metrics[metric]
+            if len(parts) == 1
+            else over_seeds([part.metrics[metric].value for part in parts])
+            for metric in METRICS
+        }
+        for parts in zip(*seeds, strict=True)
+    }

@@ -1,9 +1,11 @@
-"""The tables of a report as grids of cells, and the words below them."""
+"""The tables of a report: one list of columns for HTML, Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from fed_plugin.costs.command import HEADER
@@ -11,7 +13,6 @@ from fed_plugin.report.curves import ROBUSTNESS_COLUMNS, Robustness, Visible
 from fed_plugin.report.tables import (
     COLUMNS,
     FinishedCell,
-    Gap,
     Row,
     Table,
     card_lines,
@@ -19,9 +20,15 @@ from fed_plugin.report.tables import (
     own_settings,
     shared_settings,
 )
-from fed_plugin.retrieval.result import Metric
+from fed_plugin.retrieval.estimates import Column, Estimate
 
-MINUS = "\u2212"
+ROW_COLUMNS: list[Column[Row]] = [
+    Column("method", "method", lambda row: row.method),
+    Column("kind", "kind", lambda row: row.kind),
+    Column("seeds", "seeds", lambda row: list(row.seeds)),
+    Column("missing_seeds", "missing seeds", lambda row: list(row.missing)),
+]
+"""Columns about a method; all four files of a report have them, before the metrics."""
 
 SMALL_PRINT = (
     "An interval over queries shows how other queries from the same cameras would change the "
@@ -51,35 +58,77 @@ STRIPS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A number of a grid and the lines below it.
+    """Lines of one cell; the first is the value.
 
     Attributes:
-        lines: The number, then its range, interval and p.
+        lines: Texts; for a number the value, its range over seeds, its interval and p.
         bold: Whether the interval of a difference excludes 0.
+        escape: Whether the lines come from elsewhere, therefore may hold markup.
+        code: Whether the lines are config keys with values.
     """
 
-    lines: tuple[str, ...]
+    lines: Sequence[str]
     bold: bool = False
-
-
-ABSENT = Cell(("\u2013",))
+    escape: bool = True
+    code: bool = False
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table whose first column names the rows.
+    """A table for people; the first column names the rows.
 
     Attributes:
         caption: Words above the table.
-        header: Titles of the columns.
-        rows: As many cells as titles in every row: texts, numbers or config values by key.
+        columns: Columns in their order; a column without any content is left out.
+        rows: What the columns read.
         notes: Sentences below the table.
     """
 
     caption: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+    columns: Sequence[Column[Any]]
+    rows: Sequence[Any]
     notes: Sequence[str] = ()
+
+    @property
+    def visible(self) -> list[Column[Any]]:
+        """Columns with content."""
+        empty: tuple[Any, ...] = (None, "", [])
+        return [one for one in self.columns if any(one.cell(row) not in empty for row in self.rows)]
+
+    @property
+    def header(self) -> list[str]:
+        """Titles of the columns."""
+        return [column.title for column in self.visible]
+
+    @property
+    def cells(self) -> list[list[Cell]]:
+        """Cells of every row."""
+        return [[_cell(column, row) for column in self.visible] for row in self.rows]
+
+
+def _cell(column: Column[Any], row: Any) -> Cell:
+    value = column.cell(row)
+    if isinstance(value, Estimate):
+        bold = column.spec.startswith("+") and value.excludes_zero
+        return Cell(column.parts(row), bold, escape=False)
+    if isinstance(value, list):
+        return Cell([", ".join(map(str, value)) or "-"])
+    if isinstance(value, Mapping):
+        lines = [f"{key}: {json.dumps(value[key])}" for key in sorted(value)]
+        return Cell(lines, code=True) if lines else Cell(["nothing"])
+    return Cell([column.text(row)])
+
+
+def _texts(
+    caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], *notes: str
+) -> Grid | None:
+    """Return a grid of ready rows; None without rows."""
+    columns = [Column(title, title, itemgetter(place)) for place, title in enumerate(header)]
+    return Grid(caption, columns, rows, notes) if rows else None
+
+
+def _metric(name: str, of: str = "numbers", spec: str = ".1f") -> Column[Any]:
+    return Column(name, name, lambda row: getattr(row, of).get(name), spec)
 
 
 def metrics(table: Table) -> Grid:
@@ -89,163 +138,90 @@ def metrics(table: Table) -> Grid:
         "Per cent: mean over seeds; range over seeds; in brackets the 95 % bootstrap interval of "
         f"that mean over {drawn}."
     )
-    rows = [
-        (row.method, _seeds(row), *(_number(row, metric) for metric in COLUMNS))
-        for row in table.rows
-    ]
-    return Grid(f"{table.dataset}: metrics", ("method", "seeds", *COLUMNS), rows, (note,))
+    columns = [*ROW_COLUMNS, *map(_metric, COLUMNS)]
+    return Grid(f"{table.dataset}: metrics", columns, table.rows, (note,))
 
 
 def gaps(table: Table) -> Grid | None:
     """Return the differences to the baseline; None if there are none."""
-    rows = [
-        (row.method, *(_gap(row.gaps.get(metric)) for metric in COLUMNS))
-        for row in table.rows
-        if row.gaps
-    ]
+    rows = [row for row in table.rows if row.gaps]
     note = (
         f"Points above {table.baseline}, on the same queries, each in the mean over all its seeds; "
-        "95 % interval over queries; range over the seeds that both methods have; p of a sign-flip "
+        "range over the seeds that both methods have; 95 % interval over queries; p of a sign-flip "
         "test. Bold: the interval excludes 0."
     )
+    columns = [ROW_COLUMNS[0], *(_metric(name, "gaps", "+.1f") for name in COLUMNS)]
     caption = f"{table.dataset}: difference to {table.baseline}"
-    return Grid(caption, ("method", *COLUMNS), rows, (note,)) if rows else None
+    return Grid(caption, columns, rows, (note,)) if rows else None
 
 
 def more_metrics(table: Table) -> Grid | None:
     """Return the metrics that are not in the main grid; None if there are none."""
-    names = table.more_metrics
-    rows = [(row.method, *(_number(row, name) for name in names)) for row in table.rows]
     note = (
         "TPR@FPR: share of right pairs above the threshold that accepts the given share of wrong "
         "pairs. DIR@FAR: share of searched people that are found at the threshold that accepts the "
         "given share of strangers. These intervals exist for one seed only."
     )
+    columns = [ROW_COLUMNS[0], *map(_metric, table.more_metrics)]
     caption = f"{table.dataset}: more metrics"
-    return Grid(caption, ("method", *names), rows, (note,)) if names else None
+    return Grid(caption, columns, table.rows, (note,)) if table.more_metrics else None
 
 
 def visible(visible: Visible, table: Table) -> Grid | None:
     """Return mAP by visible share, and the quality of estimated visibility; None without bins."""
-    rows = []
-    for method in visible.methods:
-        found = [one.values.get((method, "mAP")) for one in visible.bins]
-        cells = [_cell(_decimal(x[0]), _ends("[{}, {}]", *x[1:])) if x else ABSENT for x in found]
-        if visible.estimates:
-            r = visible.estimates.get(method)
-            cells += [_cell(f"{r[0]:.2f}", f"({r[1]:.2f} to {r[2]:.2f})") if r else ABSENT]
-        rows.append([method, *cells])
-    header = ["method", *(one.words for one in visible.bins)]
-    header += ["visibility r"] * bool(visible.estimates)
-    caption = f"{table.dataset}: mAP by visible share (number of queries)"
+    if not visible.bins:
+        return None
+    columns: list[Column[str]] = [Column("method", "method", str)]
+    for one in visible.bins:
+        columns.append(
+            Column(one.words, one.words, lambda name, of=one: of.values.get((name, "mAP")))
+        )
+    columns.append(Column("visibility_r", "visibility r", visible.estimates.get, ".2f"))
     note = (
         "visibility r: correlation of the estimated visibility with the visible share of the "
         "queries' parts, mean and range over seeds."
     )
-    return Grid(caption, header, rows, (note,) * bool(visible.estimates)) if rows else None
+    caption = f"{table.dataset}: mAP by visible share (number of queries)"
+    return Grid(caption, columns, visible.methods, (note,) * bool(visible.estimates))
 
 
 def areas(robustness: Robustness, table: Table) -> Grid | None:
     """Return the metrics of whole queries and the areas under the curves; None without curves."""
-    rows = [
-        (row.method, ", ".join(map(str, row.seeds)), *map(_metric, row.numbers.values()))
-        for row in robustness.rows
-    ]
+    columns = [ROW_COLUMNS[0], ROW_COLUMNS[2], *map(_metric, ROBUSTNESS_COLUMNS)]
     caption = f"{table.dataset}: whole queries, and area under the robustness curves"
-    return Grid(caption, ("method", "seeds", *ROBUSTNESS_COLUMNS), rows, (AREA,)) if rows else None
+    return Grid(caption, columns, robustness.rows, (AREA,)) if robustness.rows else None
 
 
 def area_gaps(robustness: Robustness, table: Table) -> Grid | None:
     """Return the differences of `areas` to the baseline; None if there are none."""
-    rows = [
-        (row.method, *(_gap(row.gaps.get(name)) for name in ROBUSTNESS_COLUMNS))
-        for row in robustness.rows
-        if row.gaps
-    ]
+    rows = [row for row in robustness.rows if row.gaps]
+    columns = [ROW_COLUMNS[0], *(_metric(name, "gaps", "+.1f") for name in ROBUSTNESS_COLUMNS)]
     caption = f"{table.dataset}: difference of robustness to {table.baseline}"
     note = "Differences are paired over queries; bold: the interval excludes 0."
-    return Grid(caption, ("method", *ROBUSTNESS_COLUMNS), rows, (note,)) if rows else None
+    return Grid(caption, columns, rows, (note,)) if rows else None
 
 
 def card(table: Table) -> Grid | None:
     """Return the protocol card of a table; None if no result has a card."""
-    rows = card_lines(table)
-    return Grid("What was measured, and how", ("field", "value"), rows) if rows else None
+    return _texts("What was measured, and how", ("field", "value"), card_lines(table))
 
 
 def cells(table: Table) -> Grid | None:
     """Return seed, config and time of every cell; None if no cell is finished."""
     header = ("method", "seed", "kind", "config or dump", "time", "training", "ended", "machine")
     note = "Time of the last attempt, training and evaluation, beside other work of the machine."
-    rows = cell_lines(table)
-    return Grid("One line per cell", header, rows, (note,)) if rows else None
+    return _texts("One line per cell", header, cell_lines(table), note)
 
 
-def settings(cells: Sequence[FinishedCell]) -> Grid:
-    """Return the config values of every method that not all methods share."""
-    own = own_settings(cells)
-    rows = [("all methods", shared_settings(cells)), *reversed(own.items())]
+def settings(cells: Sequence[FinishedCell]) -> Grid | None:
+    """Return the config values of all methods, then of every method what not all share."""
+    rows = [("all methods", shared_settings(cells)), *reversed(own_settings(cells).items())]
     note = "Config keys that differ from fast-reid's defaults."
-    return Grid(
-        "What all methods set, then what a method sets", ("method", "settings"), rows, (note,)
+    return _texts(
+        "Settings of all methods, then of single methods", ("method", "settings"), rows, note
     )
 
 
 def costs(lines: Sequence[Sequence[str]], notes: str) -> Grid | None:
     """Return the costs of the methods; None if there are none."""
-    return Grid("What methods cost", HEADER, lines, notes.splitlines()) if lines else None
-
-
-# Cells: a number, then its range over seeds, its interval and p.
-
-
-def _decimal(value: float) -> str:
-    return f"{value:.1f}".replace("-", MINUS)
-
-
-def signed(value: float) -> str:
-    """Return a number of points with its sign."""
-    text = f"{abs(value):.1f}"
-    return text if text == "0.0" else ("+" if value > 0 else MINUS) + text
-
-
-def _seeds(row: Row) -> str:
-    seeds = ", ".join(map(str, row.seeds)) or "none"
-    return f"{seeds} (missing: {', '.join(map(str, row.missing))})" if row.missing else seeds
-
-
-def _number(row: Row, metric: str) -> Cell:
-    number = row.numbers.get(metric)
-    if number is None:
-        return ABSENT
-    seeds = "({} to {})" if len(row.cells) > 1 else ""
-    return _cell(
-        _decimal(number.mean),
-        _ends(seeds, number.lowest, number.highest),
-        _ends("[{}, {}]", number.low, number.high),
-    )
-
-
-def _gap(gap: Gap | Metric | None) -> Cell:
-    if gap is None:
-        return ABSENT
-    lines = [_ends("[{}, {}]", gap.low, gap.high, signed)]
-    if isinstance(gap, Gap):
-        seeds = "({} to {})" if len(gap.seeds) > 1 else ""
-        lines += [_ends(seeds, gap.lowest, gap.highest, signed)]
-        lines += ["p < 0.001" if gap.p_value < 0.001 else f"p = {gap.p_value:.3f}"]
-    return _cell(signed(gap.value), *lines, bold=gap.low > 0 or gap.high < 0)
-
-
-def _metric(metric: Metric) -> Cell:
-    return _cell(_decimal(metric.value), _ends("[{}, {}]", metric.low, metric.high))
-
-
-def _cell(*lines: str, bold: bool = False) -> Cell:
-    return Cell(tuple(filter(None, lines)), bold)
-
-
-def _ends(
-    form: str, low: float | None, high: float | None, text: Callable[[float], str] = _decimal
-) -> str:
-    return "" if low is None or high is None else form.format(text(low), text(high))
+    return _texts("What methods cost", HEADER, lines, *notes.splitlines())

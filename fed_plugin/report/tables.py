@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from fed_plugin.benchmark.cells import FAILED, RESULT, read_record
 from fed_plugin.benchmark.runner import clock
 from fed_plugin.benchmark.summary import FORMAT, RESULTS
 from fed_plugin.retrieval.card_files import group_by_protocol, worded
+from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.evaluation import MethodRow, drawn_together, method_rows
-from fed_plugin.retrieval.intervals import paired_bootstrap, sign_flip_test, summarize_seeds
+from fed_plugin.retrieval.intervals import paired_bootstrap, sign_flip_test
 from fed_plugin.retrieval.protocol_card import ProtocolCard, flat
 from fed_plugin.retrieval.result import METRICS, Result
 
@@ -181,53 +182,6 @@ COLUMNS = ("Rank-1", "Rank-5", "mAP", "mINP")
 
 
 @dataclass(frozen=True)
-class Number:
-    """Hold a metric of a method, in per cent.
-
-    Attributes:
-        mean: over seeds.
-        lowest: of the seeds.
-        highest: of the seeds.
-        low: lower end of the interval over queries of that mean; None if there is none.
-        high: its upper end.
-    """
-
-    mean: float
-    lowest: float
-    highest: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Hold how many points a method is above its table's baseline.
-
-    Attributes:
-        value: mean over seeds and queries.
-        low: lower end of the interval over queries.
-        high: its upper end.
-        p_value: of the sign-flip test.
-        seeds: those that both methods have.
-        lowest: smallest difference of one seed; None if no seed is shared.
-        highest: largest one.
-    """
-
-    value: float
-    low: float
-    high: float
-    p_value: float
-    seeds: tuple[int, ...] = ()
-    lowest: float | None = None
-    highest: float | None = None
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the draw of queries does not explain the difference."""
-        return self.low > 0 or self.high < 0
-
-
-@dataclass(frozen=True)
 class Row:
     """Hold a method's line.
 
@@ -237,38 +191,22 @@ class Row:
         cells: finished, one per seed.
         missing: seeds that other methods of the data set have and this one lacks.
         numbers: by metric.
-        gaps: by metric; empty for the baseline and for other queries than its.
+        gaps: Points above the baseline by metric; empty for the baseline and for other queries.
+        shared: Seeds that this method and the baseline have.
     """
 
     method: str
     kind: str
     cells: tuple[FinishedCell, ...]
     missing: tuple[int, ...]
-    numbers: Mapping[str, Number]
-    gaps: Mapping[str, Gap]
+    numbers: Mapping[str, Estimate]
+    gaps: Mapping[str, Estimate]
+    shared: tuple[int, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds behind the numbers."""
         return tuple(cell.seed for cell in self.cells)
-
-
-def make_number(row: MethodRow, metric: str, groups: str) -> Number | None:
-    """Summarize a metric; None if a seed lacks it.
-
-    Args:
-        row: of a method, with results.
-        metric: a key of ``Result.metrics``.
-        groups: what the interval draws, "query" or "identity".
-    """
-    seeds = row.summary(metric)
-    if seeds is None:
-        return None
-    interval = row.over_queries(metric, groups)
-    ends = (interval.low, interval.high) if interval else None
-    if interval is None and seeds.count == 1:
-        ends = row.results[0].metrics[metric].interval
-    return Number(seeds.mean, seeds.lowest, seeds.highest, *(ends or ()))
 
 
 def make_gap(
@@ -277,15 +215,15 @@ def make_gap(
     metric: str,
     groups: str,
     seeds: Mapping[int, tuple[Result, Result]],
-) -> Gap | None:
-    """Compare a method with the baseline, query by query; None where queries are not the same.
+) -> Estimate | None:
+    """Compare a method with the baseline, query by query; None where the queries differ.
 
     Args:
-        row: of a method, with results.
-        baseline: another one.
-        metric: one that is a mean over queries.
-        groups: what the interval draws and the test flips.
-        seeds: results of the method and of the baseline, by seed, where both have one.
+        row: Results of the method.
+        baseline: Results of the baseline.
+        metric: A metric that is a mean over queries.
+        groups: Unit that the interval draws and the test flips, "query" or "identity".
+        seeds: Results of the method and of the baseline by seed, for seeds that both have.
     """
     ours, theirs = row.per_query(metric), baseline.per_query(metric)
     if ours is None or theirs is None:
@@ -296,14 +234,11 @@ def make_gap(
         return None
     theirs = theirs[[place[name] for name in queries.names]]
     people = drawn_together(queries, groups)
-    interval = paired_bootstrap(ours, theirs, groups=people)
+    gap = paired_bootstrap(ours, theirs, groups=people)
     test = sign_flip_test(ours, theirs, groups=people)
-    pairs = [(a.metrics[metric].value, b.metrics[metric].value) for a, b in seeds.values()]
-    spread = summarize_seeds([a - b for a, b in pairs]) if pairs else None
-    return Gap(
-        *(interval.mean, interval.low, interval.high, test.p_value, tuple(seeds)),
-        lowest=spread and spread.lowest,
-        highest=spread and spread.highest,
+    ends = [a.metrics[metric].value - b.metrics[metric].value for a, b in seeds.values()]
+    return replace(
+        gap, p=test.p_value, lowest=min(ends, default=None), highest=max(ends, default=None)
     )
 
 
@@ -389,8 +324,8 @@ def _row(
 ) -> Row:
     ours = tuple(cells[id(one)] for one in row.results)
     names = dict.fromkeys((*COLUMNS, *(name for one in row.results for name in one.metrics)))
-    numbers = {name: make_number(row, name, groups) for name in names}
-    gaps = {}
+    numbers = {name: row.estimate(name, groups) for name in names}
+    gaps, seeds = {}, {}
     if baseline is not None and row is not baseline and ours:
         theirs = {cells[id(one)].seed: one for one in baseline.results}
         seeds = {c.seed: (c.result, theirs[c.seed]) for c in ours if c.seed in theirs}
@@ -403,6 +338,7 @@ def _row(
         missing=() if ours and ours[0].kind == "dump" else missing,  # a file has no seeds
         numbers={name: number for name, number in numbers.items() if number},
         gaps={name: gap for name, gap in gaps.items() if gap},
+        shared=tuple(seeds),
     )
 
 

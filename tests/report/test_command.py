@@ -9,7 +9,8 @@ import shutil
 import pytest
 
 from fed_plugin.cli import main
-from fed_plugin.report.page import escaped
+from fed_plugin.report.grids import ROW_COLUMNS
+from fed_plugin.retrieval.estimates import Column
 
 
 @pytest.fixture
@@ -73,8 +74,23 @@ def test_nothing_of_a_method_or_plan_is_markup(written):
     assert "&lt;script&gt;" in page and "&lt;script&gt;" in text
 
 
-def test_markdown_cells_hold_no_bars_and_no_lines():
-    assert escaped("a|b\n*c* <d>") == "a\\|b \\*c\\* &lt;d&gt;"
+def test_one_more_column_is_in_every_file(folder):
+    ROW_COLUMNS.append(Column("num_cells", "finished cells", lambda row: f"{len(row.cells)} of us"))
+    try:
+        assert main(["report", str(folder)]) == 0
+    finally:
+        ROW_COLUMNS.pop()
+    report = folder / "report"
+    assert "<td>3 of us</td>" in (report / "report.html").read_text()
+    assert "| 3 of us " in (report / "report.md").read_text()
+    with (report / "report.csv").open(newline="") as file:
+        assert {row["num_cells"] for row in csv.DictReader(file)} == {
+            "3 of us",
+            "2 of us",
+            "1 of us",
+        }
+    rows = json.loads((report / "report.json").read_text())["tables"][0]["rows"]
+    assert [row["num_cells"] for row in rows] == ["3 of us", "3 of us", "2 of us"]
 
 
 def test_a_folder_without_results_is_refused_in_a_sentence(tmp_path, capsys):
@@ -144,7 +160,7 @@ def test_nothing_is_written_where_one_of_the_files_cannot_be(folder, capsys):
     assert "report.html: is a folder" in capsys.readouterr().err
     assert [path.name for path in (folder / "report").iterdir()] == ["report.html"]
     assert main(["report", str(folder), "--out", str(folder / "results.json")]) == 1
-    assert "is a file, expected a folder" in capsys.readouterr().err
+    assert "is a file; expected a folder" in capsys.readouterr().err
 
 
 def test_the_results_file_alone_is_enough(folder, tmp_path):
@@ -168,7 +184,7 @@ def test_markdown_has_areas_and_costs_where_they_were_measured(written, folder):
         path.write_text("{")
     assert main(["report", str(folder)]) == 0
     text = (written[0] / "report.md").read_text().replace("\\", "")
-    assert "| robustness " not in text and "## Costs" not in text
+    assert "area under the robustness curves" not in text and "## Costs" not in text
     assert "costs: costs.json cannot be read" in text
     assert "its robustness curve is left out" in text and "no robustness curves" in text
 

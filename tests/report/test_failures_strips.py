@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from fed_plugin.report.failures import Answer, Failure, RankedList, data_uri
-from fed_plugin.report.page import html_environment
+from fed_plugin.report.renderers import html_environment
 
 
 @pytest.fixture

@@ -42,13 +42,13 @@ def test_a_difference_pairs_queries_averaged_over_seeds_and_draws_people(tables,
     assert (gap.value, gap.low, gap.high) == pytest.approx(
         (expected.mean, expected.low, expected.high)
     )
-    assert gap.excludes_zero and gap.p_value < 0.05 and gap.seeds == (0, 1, 2)
+    assert gap.excludes_zero and gap.p < 0.05 and tables[0].rows[1].shared == (0, 1, 2)
     assert gap.lowest <= gap.value <= gap.highest
 
 
 def test_a_method_is_compared_on_the_seeds_that_both_have(tables):
     row = tables[0].rows[2]
-    assert row.seeds == (0, 1) and row.missing == (2,) and row.gaps["Rank-1"].seeds == (0, 1)
+    assert row.seeds == (0, 1) and row.missing == (2,) and row.shared == (0, 1)
 
 
 def test_the_baseline_has_no_difference_to_itself(tables):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 import fed_plugin.report
 from fed_plugin.report.curves import Figure
 from fed_plugin.report.grids import Grid
-from fed_plugin.report.page import curves_page, escaped, html_environment
+from fed_plugin.report.renderers import curves_page, html_environment
+from fed_plugin.retrieval.estimates import Column, escaped
 from fed_plugin.visualization.lines import COLORS, Curve, Panel
 
 TEMPLATES = Path(fed_plugin.report.__file__).parent / "templates"
@@ -61,7 +63,9 @@ def test_a_template_that_names_an_unknown_value_fails():
 def test_a_grid_without_rows_is_no_table():
     macros = html_environment().get_template("macros.html.j2").module
     assert str(macros.grid(None)).strip() == ""
-    table = Grid("c", ("a", "b"), [("x", {"KEY": (1, 2)}), ("y", {})], ("one", "two"))
+    columns = [Column(title, title, itemgetter(n)) for n, title in enumerate("abc")]
+    table = Grid("c", columns, [("x", {"KEY": (1, 2)}, ""), ("y", {}, None)], ("one", "two"))
+    assert table.header == ["a", "b"]  # a column without content is left out
     html = str(macros.grid(table))
     assert "<code>KEY: [1, 2]</code>" in html and "nothing" in html
     assert html.count('<p class="note">') == 2

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from fed_plugin.report.contents import make_report
+from fed_plugin.report.renderers import write_report
 from fed_plugin.report.tables import read_benchmark
-from fed_plugin.report.text import write_report
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (

@@ -346,7 +346,7 @@ def _check_training(cfg: Any) -> None:
     if NPO_NAME in extra and npo.VIEWS == 2 and _is_stock(META_ARCH_REGISTRY, method):
         _refuse("INPUT.NPO.VIEWS", 2, f"1 for META_ARCHITECTURE {method}, which takes one view")
     if NPO_NAME in extra and npo.OCCLUDERS:
-        occluder_files(npo.OCCLUDERS)
+        occluder_files(npo.OCCLUDERS, "INPUT.NPO.OCCLUDERS")
     if backbone.NAME == OWN_BACKBONE and backbone.PRETRAIN:
         check_pretrained_path(cfg)
 

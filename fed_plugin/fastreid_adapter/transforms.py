@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 from fastreid.data import transforms as host_transforms
@@ -18,13 +19,38 @@ from fed_plugin.fastreid_adapter.loaders import training_items
 from fed_plugin.fastreid_adapter.mends import rebind
 from fed_plugin.fastreid_adapter.seeding import current_item
 
-# Other people of the training set, as occluders: who they are and where their images lie.
+OCCLUDERS = "INPUT.NPO.OCCLUDERS"
+PEOPLE = "INPUT.NPO.PEOPLE.PROB"
+
+
+@TRANSFORM_REGISTRY.register()
+def NPOAugmentation(cfg: Any) -> transforms.NPOAugmentation:  # noqa: N802 - its registered name
+    """Build ``transforms.NPOAugmentation`` from the keys of ``INPUT.NPO``.
+
+    The keys are checked before any file is read. The occluders are decoded no larger than an image
+    can show them.
+    """
+    check_config(cfg)
+    rule, npo = placement_rule(cfg), cfg.INPUT.NPO
+    if npo.OCCLUDERS:
+        occluders = transforms.OccluderSet.from_folder(
+            npo.OCCLUDERS, OCCLUDERS, alpha=npo.ALPHA, most_shown=_most_shown(cfg.INPUT, rule)
+        )
+    else:
+        occluders = transforms.drawn_occluders()
+    return transforms.NPOAugmentation(
+        occluders,
+        npo.PROB,
+        rule,
+        npo.FEATHER,
+        training_people(cfg) if rule.people else None,
+        views=npo.VIEWS,
+        find_pid=partial(_pid_of_current_item, rule.people),
+    )
 
 
 def training_people(cfg: Any) -> transforms.PeopleSet:
     """List the training images of ``DATASETS.NAMES``, as the stock train loader would.
-
-    No image is decoded here; each loader worker decodes what it needs.
 
     Raises:
         FileNotFoundError: a data set is not there.
@@ -32,41 +58,10 @@ def training_people(cfg: Any) -> transforms.PeopleSet:
     """
     items = training_items(cfg)
     paths, pids = [item[0] for item in items], [item[1] for item in items]
-    return transforms.PeopleSet(paths, pids, key="INPUT.NPO.PEOPLE.PROB")
-
-
-@TRANSFORM_REGISTRY.register()
-class NPOAugmentation(transforms.NPOAugmentation):
-    """``transforms.NPOAugmentation`` as the keys of ``INPUT.NPO`` describe it.
-
-    The keys are checked before any file is read; then the occluders are decoded, no larger than an
-    image can show, and, if people are asked for, the training images listed.
-    """
-
-    def __init__(self, cfg: Any) -> None:
-        check_config(cfg)
-        rule, npo = placement_rule(cfg), cfg.INPUT.NPO
-        occluders = (
-            transforms.OccluderSet.from_folder(
-                npo.OCCLUDERS, alpha=npo.ALPHA, most_shown=_most_shown(cfg.INPUT, rule)
-            )
-            if npo.OCCLUDERS
-            else transforms.drawn_occluders()
-        )
-        people = training_people(cfg) if rule.people else None
-        super().__init__(occluders, npo.PROB, rule, npo.FEATHER, people, views=npo.VIEWS)
-
-    def draw(
-        self, height: int, width: int, generator: Any = None, pid: Hashable = None
-    ) -> tuple[transforms.Placement | transforms.PersonPlacement, ...]:
-        """Draw as the base class does; ``pid`` is that of the loader's item unless given.
-
-        Raises:
-            ValueError: people are asked for and nobody knows whose image this is.
-        """
-        if self.rule.people and pid is None:
-            pid = _pid_under_way(self.rule.people)
-        return super().draw(height, width, generator, pid)
+    try:
+        return transforms.PeopleSet(paths, pids, key=PEOPLE)
+    except ValueError as error:
+        raise ValueError(f"{error}, in DATASETS.NAMES; try {PEOPLE} 0.0") from error
 
 
 def _most_shown(
@@ -78,12 +73,12 @@ def _most_shown(
     return lambda size: rule.most_shown(size, (height, width))
 
 
-def _pid_under_way(share: float) -> Hashable:
+def _pid_of_current_item(share: float) -> Hashable:
     item = current_item()
     if item is None:
         raise ValueError(
-            f"INPUT.NPO.PEOPLE.PROB={share}: expected to know whose image it is, which only "
-            "fast-reid's data set (CommDataset) says; try INPUT.NPO.PEOPLE.PROB 0.0"
+            f"{PEOPLE}={share}: expected to know whose image it is, as in fast-reid's data set "
+            f"(CommDataset); try {PEOPLE} 0.0"
         )
     return item.pid
 

@@ -1,8 +1,8 @@
-"""NPO augmentation: obstacles, where they go, and how they get there; no config, no toolbox.
+"""NPO augmentation, without config keys and without fast-reid.
 
 In the order of use: ``occluders`` (a folder of crops) or ``drawn_occluders`` (crops drawn by this
-program), ``people`` (others who pass by), ``placement`` and ``placement_rule`` (random numbers
-become places), ``npo`` (the places become pixels) with ``blending``.
+program), ``people`` (other people as occluders), ``placement`` and ``placement_rule`` (random
+numbers become places), ``npo`` (places become pixels).
 """
 
 from __future__ import annotations

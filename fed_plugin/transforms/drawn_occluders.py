@@ -1,4 +1,4 @@
-"""The built-in occluders: obstacles drawn by this program, so that nothing has to be downloaded."""
+"""Built-in occluders: obstacles that this program draws; no download is needed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from fed_plugin.transforms.occluders import OccluderSet
 
-# What drawn obstacles are made of: colours, noise, shading, a blurred street, a camera's finish.
+# The parts of drawn obstacles: colours, noise, shading, a blurred street, the finish of a camera.
 #
-# All arithmetic is on integers, or on uint8 images inside OpenCV, so that the same seed gives the
+# All arithmetic is on integers, or on uint8 images inside OpenCV. Therefore the same seed gives the
 # same bits. Colours are (r, g, b) integers in 0..255, images (H, W, 3) uint8 RGB.
 
 Pixels = NDArray[np.uint8]
@@ -119,7 +119,7 @@ def lettering(rng: Generator, image: Pixels, box: tuple[int, int, int, int], col
 
 
 def street(rng: Generator, height: int, width: int) -> Pixels:
-    """Return what stands behind an obstacle: wall, ground and a few things, out of focus."""
+    """Return the scene behind an obstacle: wall, ground and a few things, out of focus."""
     image = fill(height, width, pick(rng, STONES))
     ground = int(rng.integers(height // 3, height))
     image[ground:] = pick(rng, STONES, 30)
@@ -574,7 +574,7 @@ _WIDE: tuple[tuple[str, _Draw], ...] = (
 
 
 class DrawnOccluderSet(OccluderSet):
-    """A set that was drawn here; it pickles as its count and seed, some tens of bytes."""
+    """Drawn set; a pickle holds the count and the seed alone."""
 
     def __init__(self, images: list[Pixels], names: list[str], count: int, seed: int) -> None:
         super().__init__(images, names)
@@ -587,13 +587,13 @@ class DrawnOccluderSet(OccluderSet):
 def drawn_occluders(count: int = 200, seed: int = 0) -> OccluderSet:
     """Draw obstacles: poles, trunks, banners, pillars, cars, foliage, boxes, umbrellas and more.
 
-    Every third crop has height / width > 2. All are opaque rectangles full of content, no two are
-    equal, and the same seed gives the same bits; a smaller set is the beginning of a larger one.
-    Drawn once per process and arguments.
+    Every third crop has height / width > 2. All crops are opaque rectangles, and no two are equal.
+    The same seed gives the same bits; a smaller set is the beginning of a larger one. A process
+    draws each set once.
 
     Args:
         count: number of crops, at least 1.
-        seed: chooses the set, at least 0.
+        seed: number of the set, at least 0.
 
     Raises:
         ValueError: a count below 1 or a negative seed.

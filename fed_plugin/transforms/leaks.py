@@ -1,9 +1,10 @@
-"""Crops of occluders that were cut out of test images: found again, at the scale they had.
+"""Search for crops of occluders that were cut out of test images, at their original scale.
 
-A model that is trained with pieces of its test images has seen what it is tested on. Each crop is
-searched in each image in two steps: the most distinctive 16 x 16 window of the crop (32 x 8 or
-8 x 32 where it is narrower), as the 16 mean colours of its 4 x 4 cells, is compared with every
-place in the image, all crops at once; where it fits, the whole crop is compared pixel by pixel.
+A training with pieces of the test images makes the test worthless. The search of a crop in an image
+has two steps. First, the anchor of the crop is compared with every place in the image, all crops at
+once. The anchor is the most distinctive 16 x 16 window (32 x 8 or 8 x 32 in a narrow crop), as the
+16 mean colours of its 4 x 4 cells. Second, where the anchor fits, the whole crop is compared pixel
+by pixel.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ Pixels = NDArray[np.uint8]
 _Floats = NDArray[np.float32]
 
 MIN_CORRELATION = 0.9
-"""Normalised correlation of crop and place, colours centred, from which it counts as a leak."""
+"""Least normalised correlation of a leak and its place, colours centred."""
 
 MAX_LEVELS = 12.0
-"""Grey levels by which a leak's pixels differ on average, at most: the same colours too."""
+"""Greatest mean difference of a leak's pixels in grey levels."""
 
 MIN_CONTRAST = 4.0
-"""Standard deviation of an anchor's mean colours; a flatter crop would be found everywhere."""
+"""Least standard deviation of an anchor's mean colours; a flatter crop would fit everywhere."""
 
 _CELL = 4  # side in pixels
 _SHAPES = ((16, 16), (32, 8), (8, 32))  # of anchors, 16 cells each; the first that fits a crop
@@ -40,7 +41,7 @@ _MID_GREY = 128.0
 
 @dataclass(frozen=True)
 class Leak:
-    """Say that a crop occurs inside an image.
+    """Place of a crop inside an image.
 
     Attributes:
         crop: index of the crop.
@@ -59,7 +60,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class _Anchor:
-    """Hold the window by which a crop is looked for."""
+    """Window of a crop, for the first step of the search."""
 
     crop: int
     shape: tuple[int, int]
@@ -69,14 +70,13 @@ class _Anchor:
 
 
 class LeakSearch:
-    """Search crops in images.
-
-    Attributes:
-        unsearchable: indices of crops that are too small, too flat or too transparent to be
-            recognised; they are found nowhere.
+    """Search for crops in images.
 
     Args:
         crops: (h, w, 3) RGB or (h, w, 4) RGBA uint8; only opaque pixels are compared.
+
+    Attributes:
+        unsearchable: indices of crops that are too small, too flat or too transparent for a search.
     """
 
     def __init__(self, crops: Sequence[Pixels]) -> None:
@@ -95,7 +95,6 @@ class LeakSearch:
         return sorted(leaks, key=lambda leak: leak.crop)
 
     def _with_anchors(self, anchors: list[_Anchor], image: Pixels, name: str) -> list[Leak]:
-        """Search the crops whose anchors have one shape."""
         shape = anchors[0].shape
         wanted = np.stack([anchor.cells for anchor in anchors])  # (A, 48)
         rows, columns = image.shape[0] - shape[0] + 1, image.shape[1] - shape[1] + 1
@@ -111,14 +110,14 @@ class LeakSearch:
         leaks = []
         for index, candidates in sorted(fits.items()):
             best = sorted(candidates)[:_PLACES]
-            found = [self._compare(anchors[index], image, name, y, x) for _, y, x in best]
-            leaks += sorted(filter(None, found), key=lambda leak: -leak.correlation)[:1]
+            matches = [self._compare(anchors[index], image, name, y, x) for _, y, x in best]
+            leaks += sorted(filter(None, matches), key=lambda leak: -leak.correlation)[:1]
         return leaks
 
     def _compare(
         self, anchor: _Anchor, image: Pixels, name: str, row: int, column: int
     ) -> Leak | None:
-        """Compare the whole crop with the places around where its anchor fits."""
+        """Compare the whole crop with the places around the place of its anchor."""
         crop = self._crops[anchor.crop]
         height, width = crop.shape[:2]
         top, left = max(0, row - anchor.top - _SLACK), max(0, column - anchor.left - _SLACK)
@@ -144,7 +143,7 @@ class LeakSearch:
 
 
 def _excess(places: _Floats, wanted: _Floats) -> _Floats:
-    """Return by how much an anchor's squared distance from a place is too large, (places, A)."""
+    """Return the squared distances of anchors from places, less the limit, (places, A)."""
     # |p - w|^2 - bound = p . (-2 w) + 1 * |w|^2 + (|p|^2 - bound) * 1, in one product
     bound = wanted.shape[1] * _ANCHOR_LEVELS**2
     norms = np.einsum("ij,ij->i", places, places) - bound

@@ -1,14 +1,14 @@
-"""NPO augmentation: occluders over a copy of the image, drawn first and applied after.
+"""NPO augmentation: occluders over a copy of the image, first drawn, then applied.
 
-``PlacementRule.draw`` decides everything from the sizes alone, ``paste`` and
-``NPOAugmentation.apply`` only carry it out: the picture and its mask agree by construction.
+``PlacementRule.draw`` decides everything from the sizes alone; ``NPOAugmentation.apply`` and
+``paste`` change pixels. Therefore the picture and its mask agree by construction.
 
-Source: FED-Occluded-ReID@4a63184, behaviour as measured; no line of it.
+Source: FED-Occluded-ReID@4a63184, behaviour as measured; no line of its code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import cv2
 import numpy as np
@@ -21,22 +21,233 @@ from fed_plugin.transforms.people import PeopleSet
 from fed_plugin.transforms.placement import PersonPlacement, Placement
 from fed_plugin.transforms.placement_rule import PlacementRule
 
-# A patch onto an image: its outline hard or soft, its alpha channel respected.
-#
-# Shape shorthand: a patch is (3, h, w) in whole levels, or (4, h, w): colours multiplied by alpha,
-# then alpha. ``h, w`` are those of the rectangle that a placement covers.
+
+class NPOAugmentation:
+    """Transform of an image into the image and an occluded copy, or into the copy alone.
+
+    Each call takes one ``torch.rand(1)`` for the probability, then the numbers of ``rule.draw``,
+    also when nothing is pasted. The transform holds no random state. The default generator of
+    torch, which loaders seed per worker, makes the transform reproducible.
+
+    ``aug(image)`` is ``aug.apply(image, aug.draw(height, width))`` without the mask.
+
+    Args:
+        occluders: set of obstacles.
+        probability: share of images that get an occluder, in [0, 1]; the reference covers all.
+            The two views of an image without occluder are equal.
+        rule: places, number and kinds of occluders; the reference's by default.
+        feather: width in pixels of the rim over which occluders fade; the reference has hard edges.
+        people: people who may stand before others; needed if ``rule.people`` is above 0.
+        views: 2 for both views, which FED learns from; 1 for the occluded view alone, an
+            augmentation for any other method.
+        find_pid: returns the identity of the image in progress, for calls without ``pid``.
+
+    Raises:
+        ValueError: a probability outside [0, 1], a negative feather, views that are neither 1 nor
+            2, or no people for a rule with people.
+    """
+
+    def __init__(
+        self,
+        occluders: OccluderSet,
+        probability: float = 1.0,
+        rule: PlacementRule | None = None,
+        feather: int = 0,
+        people: PeopleSet | None = None,
+        views: int = 2,
+        find_pid: Callable[[], Hashable] | None = None,
+    ) -> None:
+        self.rule = PlacementRule() if rule is None else rule
+        if not 0.0 <= probability <= 1.0:
+            raise ValueError(f"expected a probability in [0, 1], got {probability}")
+        if feather < 0:
+            raise ValueError(f"feather={feather}: expected 0 or more pixels")
+        if views not in (1, 2):
+            raise ValueError(f"expected 1 or 2 views, got {views}")
+        if self.rule.people and people is None:
+            raise ValueError(f"expected a PeopleSet, as {self.rule.people} of occluders are people")
+        self.occluders = occluders
+        self.probability = probability
+        self.feather = feather
+        self.people = people
+        self.views = views
+        self.find_pid = find_pid
+
+    def __call__(
+        self, image: Tensor, generator: torch.Generator | None = None, pid: Hashable = None
+    ) -> Tensor:
+        """Stack the image and its occluded copy, or occlude the image.
+
+        Args:
+            image: (3, H, W) floating point in [0, 255], after the crop and before normalisation;
+                not modified.
+            generator: source of randomness; torch's default one if None.
+            pid: identity of the image; needed if ``rule.people`` is above 0.
+
+        Returns:
+            (2, 3, H, W), holistic first, occluded second; with one view (3, H, W), occluded.
+
+        Raises:
+            ValueError: the image is not (3, H, W) floating point, or a person's image cannot be
+                read.
+        """
+        _check_image(image)
+        height, width = image.shape[1:]
+        views, _ = self.apply(image, self.draw(height, width, generator, pid))
+        return views if self.views == 2 else views[1]
+
+    def draw(
+        self,
+        height: int,
+        width: int,
+        generator: torch.Generator | None = None,
+        pid: Hashable = None,
+    ) -> tuple[Placement | PersonPlacement, ...]:
+        """Draw the occluders of an image of ``height`` x ``width`` pixels, in the order of pasting.
+
+        Args:
+            height: rows of the image.
+            width: columns of the image.
+            generator: source of randomness; torch's default one if None.
+            pid: identity of the image; needed if ``rule.people`` is above 0.
+
+        Returns:
+            Placements; none for an image that stays whole.
+
+        Raises:
+            ValueError: an image without pixels, or an identity that is not among the people.
+        """
+        if self.rule.people and pid is None and self.find_pid is not None:
+            pid = self.find_pid()
+        covers = torch.rand(1, generator=generator, dtype=torch.float64).item() < self.probability
+        placements = self.rule.draw(
+            self.occluders.sizes, height, width, generator, self.people, pid
+        )
+        return placements if covers else ()
+
+    def apply(
+        self, image: Tensor, placements: Sequence[Placement | PersonPlacement]
+    ) -> tuple[Tensor, Tensor]:
+        """Paste the occluders that ``draw`` returned; return the pixels that may change, too.
+
+        Args:
+            image: (3, H, W) floating point in [0, 255]; not modified.
+            placements: drawn for an image of this size.
+
+        Returns:
+            The two views (2, 3, H, W), and the mask (H, W) bool: True where an occluder covers the
+            image, wholly or in part. Elsewhere the views are equal.
+
+        Raises:
+            ValueError: the image is not (3, H, W) floating point, a placement does not fit the
+                image, or a person's image cannot be read.
+        """
+        _check_image(image)
+        height, width = image.shape[1:]
+        views = image.expand(2, 3, height, width).contiguous()
+        mask = torch.zeros(height, width, dtype=torch.bool)
+        for placement in placements:
+            patch = self._patch(placement)
+            blend(views[1], patch, placement, self.feather)
+            region_of(mask[None], placement)[0].logical_or_(support_of(patch))
+        return views, mask
+
+    def _patch(self, placement: Placement | PersonPlacement) -> Tensor:
+        if isinstance(placement, Placement):
+            return _occluder_patch(self.occluders, placement)
+        assert self.people is not None  # a rule with people needs a set of people
+        return torch.from_numpy(self.people.cut(placement)).permute(2, 0, 1)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.occluders!r}, probability={self.probability}, "
+            f"rule={self.rule}, feather={self.feather}, people={self.people!r}, "
+            f"views={self.views})"
+        )
+
+
+def paste(image: Tensor, occluders: OccluderSet, placement: Placement, feather: int = 0) -> Tensor:
+    """Cover a copy of an image with an occluder, resized with bicubic weights.
+
+    Args:
+        image: (3, H, W) floating point in [0, 255]; not modified.
+        occluders: the set that ``placement.occluder`` indexes.
+        placement: drawn for this set and image size.
+        feather: width in pixels of the rim over which the occluder fades; 0 for hard edges.
+
+    Returns:
+        (3, H, W), in [0, 255] where covered and whole grey levels where covered wholly, equal to
+        ``image`` elsewhere.
+
+    Raises:
+        ValueError: the image is not (3, H, W) floating point, or the placement does not fit.
+    """
+    _check_image(image)
+    occluded = image.clone()
+    blend(occluded, _occluder_patch(occluders, placement), placement, feather)
+    return occluded
+
+
+def _check_image(image: Tensor) -> None:
+    if image.dim() != 3 or image.shape[0] != 3 or not image.is_floating_point():
+        raise ValueError(
+            "NPO needs a (3, H, W) floating point image in [0, 255], got "
+            f"{tuple(image.shape)} of {image.dtype}; try NPO after the step to tensor"
+        )
+
+
+# A patch is (3, h, w) in whole levels, or (4, h, w): colours multiplied by alpha, then alpha.
+# ``h, w`` are the sides of the rectangle that a placement covers.
+
+
+def _occluder_patch(occluders: OccluderSet, placement: Placement) -> Tensor:
+    index = placement.occluder
+    crop, alpha = occluders.tensor(index), occluders.alpha(index)  # (3, h, w), (h, w)
+    if placement.jitter is not None:
+        crop = torch.from_numpy(placement.jitter(occluders[index])).permute(2, 0, 1)
+    if alpha is not None:
+        crop = with_alpha(crop, alpha)
+    # NOTE(reference): it resizes through PIL; torch's anti-aliased bicubic differs by at most two
+    # grey levels and takes a third of the time. OpenCV's does not anti-alias.
+    size = (placement.height, placement.width)
+    patch = F.interpolate(crop[None], size, mode="bicubic", antialias=True)[0]
+    if alpha is not None:
+        patch[:3] = torch.minimum(patch[:3], patch[3])  # bicubic weights overshoot
+    return patch.flip(-1) if placement.flip else patch
+
+
+def with_alpha(colors: Tensor, alpha: Tensor) -> Tensor:
+    """Join colours and alpha such that a resize mixes no hidden colour into a visible one.
+
+    Args:
+        colors: (3, h, w) uint8.
+        alpha: (h, w) uint8, 255 = opaque.
+
+    Returns:
+        (4, h, w) uint8, colours multiplied by alpha, then alpha.
+    """
+    pixels = cv2.cvtColor(colors.permute(1, 2, 0).numpy(), cv2.COLOR_RGB2RGBA)
+    cv2.insertChannel(alpha.numpy(), pixels, 3)
+    return torch.from_numpy(cv2.cvtColor(pixels, cv2.COLOR_RGBA2mRGBA)).permute(2, 0, 1)
+
+
+def support_of(patch: Tensor) -> Tensor:
+    """Return (h, w) bool, True where a patch hides something of the image."""
+    if len(patch) == 3:
+        return torch.ones(patch.shape[1:], dtype=torch.bool)
+    return patch[3] > 0
 
 
 def blend(
     image: Tensor, patch: Tensor, placement: Placement | PersonPlacement, feather: int = 0
 ) -> None:
-    """Write a patch into an image, in place; pixels where it is transparent keep their bits.
+    """Write a patch into an image, in place; pixels under transparent ones keep their bits.
 
     Args:
-        image: (3, H, W) floating point in [0, 255], written to.
+        image: (3, H, W) floating point in [0, 255], modified.
         patch: (3 or 4, h, w).
-        placement: where it lies.
-        feather: width in pixels of the rim over which it fades; 0 for a hard outline.
+        placement: rectangle of the patch in the image.
+        feather: width in pixels of the rim over which the patch fades; 0 for a hard outline.
 
     Raises:
         ValueError: the placement does not fit the image.
@@ -66,28 +277,6 @@ def region_of(image: Tensor, placement: Placement | PersonPlacement) -> Tensor:
     return image[:, placement.top : bottom, placement.left : right]
 
 
-def support_of(patch: Tensor) -> Tensor:
-    """Return (h, w) bool: where a patch hides something of what is behind it."""
-    if len(patch) == 3:
-        return torch.ones(patch.shape[1:], dtype=torch.bool)
-    return patch[3] > 0
-
-
-def with_alpha(colors: Tensor, alpha: Tensor) -> Tensor:
-    """Join colours and alpha so that a resize does not mix hidden colours into visible ones.
-
-    Args:
-        colors: (3, h, w) uint8.
-        alpha: (h, w) uint8, 255 = opaque.
-
-    Returns:
-        (4, h, w) uint8, colours multiplied by alpha, then alpha.
-    """
-    pixels = cv2.cvtColor(colors.permute(1, 2, 0).numpy(), cv2.COLOR_RGB2RGBA)
-    cv2.insertChannel(alpha.numpy(), pixels, 3)
-    return torch.from_numpy(cv2.cvtColor(pixels, cv2.COLOR_RGBA2mRGBA)).permute(2, 0, 1)
-
-
 def edge_weights(
     support: Tensor,
     placement: Placement | PersonPlacement,
@@ -95,13 +284,14 @@ def edge_weights(
     image_width: int,
     feather: int,
 ) -> Tensor:
-    """Let an occluder fade towards its outline, from inside.
+    """Return weights with which an occluder fades towards its outline, from inside.
 
-    A pixel ``d`` pixels from the nearest one that is not covered gets ``d / (feather + 1)``, at
-    most 1 and never 0. Where the occluder is cut off by the edge of the image it does not fade.
+    The weight of a pixel is ``d / (feather + 1)``, at most 1 and never 0, with ``d`` the distance
+    to the nearest pixel that is not covered. An occluder does not fade where the edge of the image
+    cuts it off.
 
     Args:
-        support: (h, w) bool, what is covered of the placement's rectangle.
+        support: (h, w) bool, the covered pixels of the placement's rectangle.
         placement: the rectangle.
         image_height: rows of the image.
         image_width: columns of the image.
@@ -118,211 +308,3 @@ def edge_weights(
     covered[1:-1, -1] = placement.left + placement.width == image_width
     distance = cv2.distanceTransform(covered, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
     return torch.from_numpy(np.minimum(distance / np.float32(feather + 1), np.float32(1)))
-
-
-# torch narrows uint8 with anti-aliased bicubic weights since 2.1; before, through float
-_RESIZES_BYTES = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 1)
-
-
-def paste(image: Tensor, occluders: OccluderSet, placement: Placement, feather: int = 0) -> Tensor:
-    """Cover a copy of an image with an occluder, resized with bicubic weights.
-
-    Args:
-        image: (3, H, W) floating point in [0, 255]; not modified.
-        occluders: the set that ``placement.occluder`` indexes.
-        placement: what was drawn for this set and image size.
-        feather: width in pixels of the rim over which the occluder fades; 0 for hard edges.
-
-    Returns:
-        (3, H, W), in [0, 255] where covered and whole grey levels where covered wholly, equal to
-        ``image`` elsewhere.
-
-    Raises:
-        ValueError: the image is not (3, H, W) floating point, or the placement does not fit it.
-    """
-    _check_image(image)
-    occluded = image.clone()
-    blend(occluded, _occluder_patch(occluders, placement), placement, feather)
-    return occluded
-
-
-class NPOAugmentation:
-    """Return an image and an occluded copy of it, or the copy alone.
-
-    Each call takes one ``torch.rand(1)`` for the probability, then what ``rule.draw`` takes, also
-    when nothing is pasted. It holds no random state: the default generator of torch, which loaders
-    seed per worker, makes it reproducible.
-
-    ``aug(image)`` is ``aug.apply(image, aug.draw(height, width))`` without the mask.
-
-    Args:
-        occluders: what to paste.
-        probability: share of images that get an occluder, in [0, 1]; the reference covers all.
-            The views of an image that gets none are equal.
-        rule: where occluders go, how many, and how many are people; the reference's by default.
-        feather: width in pixels of the rim over which occluders fade; the reference has hard edges.
-        people: who may stand before others; needed if ``rule.people`` is above 0.
-        views: 2 for both, as FED learns from; 1 for the occluded one alone, an augmentation for
-            any other method.
-
-    Raises:
-        ValueError: a probability outside [0, 1], a negative feather, views that are neither 1 nor
-            2, or no people for a rule that asks for them.
-    """
-
-    def __init__(
-        self,
-        occluders: OccluderSet,
-        probability: float = 1.0,
-        rule: PlacementRule | None = None,
-        feather: int = 0,
-        people: PeopleSet | None = None,
-        views: int = 2,
-    ) -> None:
-        self.rule = PlacementRule() if rule is None else rule
-        if not 0.0 <= probability <= 1.0:
-            raise ValueError(f"expected a probability in [0, 1], got {probability}")
-        if feather < 0:
-            raise ValueError(f"INPUT.NPO.FEATHER={feather}: expected 0 or more pixels")
-        if views not in (1, 2):
-            raise ValueError(f"expected 1 or 2 views, got {views}")
-        if self.rule.people and people is None:
-            raise ValueError(f"expected a PeopleSet, as {self.rule.people} of occluders are people")
-        self.occluders = occluders
-        self.probability = probability
-        self.feather = feather
-        self.people = people
-        self.views = views
-
-    def __call__(
-        self, image: Tensor, generator: torch.Generator | None = None, pid: Hashable = None
-    ) -> Tensor:
-        """Stack the image and its occluded copy, or occlude it.
-
-        Args:
-            image: (3, H, W) floating point in [0, 255], after the crop and before normalisation;
-                not modified.
-            generator: source of randomness; torch's default one if None.
-            pid: identity of the image; needed if ``rule.people`` is above 0.
-
-        Returns:
-            (2, 3, H, W), holistic first, occluded second; with one view (3, H, W), occluded.
-
-        Raises:
-            ValueError: the image is not (3, H, W) floating point, or a person's image is needed
-                and cannot be had.
-        """
-        _check_image(image)
-        height, width = image.shape[1:]
-        placements = self.draw(height, width, generator, pid)
-        views = image.expand(2, 3, height, width).contiguous()
-        for placement in placements:
-            blend(views[1], self._patch(placement), placement, self.feather)
-        return views if self.views == 2 else views[1]
-
-    def draw(
-        self,
-        height: int,
-        width: int,
-        generator: torch.Generator | None = None,
-        pid: Hashable = None,
-    ) -> tuple[Placement | PersonPlacement, ...]:
-        """Draw what covers an image of ``height`` x ``width`` pixels, in the order of pasting.
-
-        Args:
-            height: rows of the image.
-            width: columns of the image.
-            generator: source of randomness; torch's default one if None.
-            pid: identity of the image; needed if ``rule.people`` is above 0.
-
-        Returns:
-            Placements; none where the image stays whole.
-
-        Raises:
-            ValueError: an image without pixels, or an identity that is not among the people.
-        """
-        covers = torch.rand(1, generator=generator, dtype=torch.float64).item() < self.probability
-        placements = self.rule.draw(
-            self.occluders.sizes, height, width, generator, self.people, pid
-        )
-        return placements if covers else ()
-
-    def apply(
-        self, image: Tensor, placements: Sequence[Placement | PersonPlacement]
-    ) -> tuple[Tensor, Tensor]:
-        """Carry out what ``draw`` returned, and say which pixels that may change.
-
-        Args:
-            image: (3, H, W) floating point in [0, 255]; not modified.
-            placements: drawn for an image of this size.
-
-        Returns:
-            The two views (2, 3, H, W), and the mask (H, W) bool: True where an occluder covers the
-            image, wholly or in part. Elsewhere the views are equal.
-
-        Raises:
-            ValueError: the image is not (3, H, W) floating point, a placement does not fit it, or a
-                person's image cannot be read.
-        """
-        _check_image(image)
-        height, width = image.shape[1:]
-        views = image.expand(2, 3, height, width).contiguous()
-        mask = torch.zeros(height, width, dtype=torch.bool)
-        for placement in placements:
-            patch = self._patch(placement)
-            blend(views[1], patch, placement, self.feather)
-            region_of(mask[None], placement)[0].logical_or_(support_of(patch))
-        return views, mask
-
-    def _patch(self, placement: Placement | PersonPlacement) -> Tensor:
-        if isinstance(placement, Placement):
-            return _occluder_patch(self.occluders, placement)
-        assert self.people is not None  # only a set of people draws one
-        return torch.from_numpy(self.people.cut(placement)).permute(2, 0, 1)
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({self.occluders!r}, probability={self.probability}, "
-            f"rule={self.rule}, feather={self.feather}, people={self.people!r}, "
-            f"views={self.views})"
-        )
-
-
-def _check_image(image: Tensor) -> None:
-    if image.dim() != 3 or image.shape[0] != 3 or not image.is_floating_point():
-        raise ValueError(
-            "NPO needs a (3, H, W) floating point image in [0, 255], got "
-            f"{tuple(image.shape)} of {image.dtype}; it comes after the step to tensor"
-        )
-
-
-def _occluder_patch(occluders: OccluderSet, placement: Placement) -> Tensor:
-    """Return the crop as it will lie on the image, in whole levels.
-
-    Returns:
-        (3, h, w), or (4, h, w): colours multiplied by alpha, then alpha.
-    """
-    index = placement.occluder
-    crop, alpha = occluders.tensor(index), occluders.alpha(index)  # (3, h, w), (h, w)
-    if placement.jitter is not None:
-        crop = torch.from_numpy(placement.jitter(occluders[index])).permute(2, 0, 1)
-    if alpha is not None:
-        crop = with_alpha(crop, alpha)
-    patch = _resize(crop, placement.height, placement.width)
-    if alpha is not None:
-        patch[:3] = torch.minimum(patch[:3], patch[3])  # bicubic weights overshoot
-    return patch.flip(-1) if placement.flip else patch
-
-
-def _resize(crop: Tensor, height: int, width: int) -> Tensor:
-    """Resize (C, h, w) uint8 with PIL's bicubic weights, to whole levels in [0, 255].
-
-    NOTE(reference): it resizes through PIL; torch's anti-aliased bicubic differs by at most two
-    grey levels and takes a third of the time. OpenCV's does not anti-alias.
-    """
-    if _RESIZES_BYTES:
-        return F.interpolate(crop[None], (height, width), mode="bicubic", antialias=True)[0]
-    pixels = crop[None].float()
-    for size in ((crop.shape[1], width), (height, width)):  # rounded in between, as PIL does
-        pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True).round_().clamp_(0, 255)
-    return pixels[0]

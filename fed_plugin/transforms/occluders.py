@@ -1,7 +1,6 @@
-"""Occluders: the crops of obstacles that NPO pastes over people.
+"""Occluders: crops of obstacles, which NPO pastes over people.
 
-A set is decoded once, when it is made, and never changes; drawing a placement needs its sizes
-alone, pasting needs its pixels.
+A set is decoded once and never changes. Drawing a placement needs the sizes of a set alone.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from torch import Tensor
 
 DECODED_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 MID_GREY = (128, 128, 128)
-_TINY = 1e-9  # by which a whole number of pixels may miss itself after a division
+_TINY = 1e-9  # rounding error of a whole number of pixels after a division
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -35,21 +34,14 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         (H, W, 3) uint8 RGB; transparent pixels lie on mid grey.
 
     Raises:
-        Exception: whatever the decoder raises for a broken file.
+        Exception: any error of the decoder for a broken file.
     """
     with Image.open(path) as opened:
         return pixels_of(opened)
 
 
 def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
-    """Return the pixels of an image in memory, as :func:`read_rgb` does those of a file.
-
-    Args:
-        image: of any mode.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-    """
+    """Return the pixels (H, W, 3) uint8 RGB of an image of any mode, as :func:`read_rgb` does."""
     image = _rgb_or_rgba(image)
     if image.mode == "RGBA":
         background = Image.new("RGBA", image.size, (*MID_GREY, 255))
@@ -58,17 +50,17 @@ def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def read_rgba(path: Path) -> NDArray[np.uint8]:
-    """Decode one image file and keep its transparency.
+    """Decode one image file with transparency.
 
     Args:
         path: a file that PIL can decode.
 
     Returns:
-        (H, W, 4) uint8 RGBA, 255 = opaque and colours not multiplied by it, wholly transparent
+        (H, W, 4) uint8 RGBA, 255 = opaque and colours not multiplied by alpha, wholly transparent
         pixels mid grey; (H, W, 3) uint8 RGB where nothing is transparent.
 
     Raises:
-        Exception: whatever the decoder raises for a broken file.
+        Exception: any error of the decoder for a broken file.
     """
     with Image.open(path) as opened:
         pixels: NDArray[np.uint8] = np.array(_rgb_or_rgba(opened), dtype=np.uint8)
@@ -89,7 +81,7 @@ def _rgb_or_rgba(image: Image.Image) -> Image.Image:
 
 
 def shrink_to_side(image: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
-    """Shrink an image whose longer side exceeds ``max_side``; a crop over 2:1 high stays so.
+    """Shrink an image whose longer side exceeds ``max_side``; a crop over 2:1 stays over 2:1.
 
     Args:
         image: (H, W, 3) uint8, or (H, W, 4) with alpha.
@@ -102,7 +94,7 @@ def shrink_to_side(image: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]
 
 
 def shrink_to_cover(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Shrink an image as long as it covers a rectangle; one that does not stays as it is.
+    """Shrink an image such that it still covers a rectangle; a smaller image stays unchanged.
 
     Args:
         image: (H, W, 3) uint8, or (H, W, 4) with alpha.
@@ -111,7 +103,7 @@ def shrink_to_cover(image: NDArray[np.uint8], height: int, width: int) -> NDArra
 
     Returns:
         (H', W', 3 or 4) uint8 of about the same shape, the same object where nothing had to be
-        done; a crop over 2:1 high stays so.
+        done; a crop over 2:1 stays over 2:1.
     """
     return _shrunk(image, max(height / image.shape[0], width / image.shape[1]))
 
@@ -120,7 +112,7 @@ def _shrunk(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
     if factor >= 1:
         return image
     height, width = image.shape[:2]
-    tall = height > 2 * width  # rounding away from 2:1 keeps NPO's "h/w > 2" as it was
+    tall = height > 2 * width  # rounding away from 2:1 keeps "h/w > 2" true or false
     columns = math.floor(width * factor + _TINY) if tall else math.ceil(width * factor - _TINY)
     columns, rows = max(1, columns), max(1, round(height * factor))
     size = columns, max(rows, 2 * columns + 1) if tall else rows
@@ -134,14 +126,14 @@ _EXPECTED = "*.jpg or *.png occluder crops (docs/data.md, Occluders)"
 
 
 class OccluderSet:
-    """Hold RGB crops of obstacles, immutable, each with a name and perhaps an alpha channel.
+    """Immutable sequence of RGB crops of obstacles, each with a name and perhaps an alpha channel.
 
-    A sequence: ``len(occluders)``, ``occluders[3]`` (a read-only array), iteration. It pickles as
-    losslessly packed PNG bytes, so that a spawned loader worker reads no file.
+    ``occluders[3]`` is a read-only array. A pickle holds lossless PNG bytes, therefore a spawned
+    loader worker reads no file.
 
     Args:
-        images: crops, each (H, W, 3) uint8 RGB, or (H, W, 4) with alpha (255 = opaque, colours
-            not multiplied by it), at least one; sizes may differ. Copied.
+        images: at least one crop (H, W, 3) uint8 RGB, or (H, W, 4) with alpha (255 = opaque,
+            colours not multiplied by alpha); sizes may differ. Copied.
         names: one name per crop, for messages and cards; ``occluder-0000`` and so on by default.
 
     Raises:
@@ -169,7 +161,7 @@ class OccluderSet:
     def from_folder(
         cls,
         path: str | Path,
-        key: str = "INPUT.NPO.OCCLUDERS",
+        key: str = "path",
         max_side: int = 512,
         alpha: bool = False,
         most_shown: Callable[[tuple[int, int]], tuple[int, int]] | None = None,
@@ -181,18 +173,18 @@ class OccluderSet:
 
         Args:
             path: the folder; not searched recursively.
-            key: config key that errors name.
-            max_side: a crop with a longer side is shrunk to it; 0 keeps all as they are. Input
-                images are a few hundred pixels high, so more only costs memory and time.
-            alpha: whether transparency is kept; otherwise it is laid on mid grey (zero after the
-                method's normalisation) and every crop is opaque.
-            most_shown: maps a crop's (height, width) to the most rows and columns that it is ever
-                pasted with; it is shrunk as long as neither of its sides becomes shorter.
+            key: name of ``path`` in error messages.
+            max_side: limit of a crop's longer side, larger crops are shrunk; 0 for no limit. Input
+                images are a few hundred pixels high, therefore more pixels only cost time.
+            alpha: whether transparency is kept; otherwise transparent pixels lie on mid grey (zero
+                after the method's normalisation) and every crop is opaque.
+            most_shown: maps the (height, width) of a crop to the most rows and columns of the
+                pasted crop; a crop is not shrunk below either.
 
         Raises:
             FileNotFoundError: the folder does not exist, is no folder, or holds no image.
-            ValueError: a file in it cannot be decoded or, with ``alpha``, holds no visible pixel;
-                the message names it.
+            ValueError: a file cannot be decoded or, with ``alpha``, has no visible pixel; the
+                message names the file.
         """
         files = occluder_files(path, key)
         images = []
@@ -205,8 +197,8 @@ class OccluderSet:
                 _check_crop(file.name, image)
             except Exception as error:  # every decoder raises its own kinds
                 raise ValueError(
-                    f"{key}={path}: cannot read {file} ({error}); "
-                    "remove it or save it again as JPEG or PNG"
+                    f"{key}={path}: cannot read {file} ({error}); expected an image, try removing "
+                    "the file or saving it again as JPEG or PNG"
                 ) from error
             images.append(image)
         return cls(images, [file.name for file in files])
@@ -248,22 +240,20 @@ class OccluderSet:
         return _unpack, (type(self), packed, self._names)
 
 
-def occluder_files(path: str | Path, key: str = "INPUT.NPO.OCCLUDERS") -> list[Path]:
-    """List the images of a folder of occluders in name order, and read none.
+def occluder_files(path: str | Path, key: str = "path") -> list[Path]:
+    """List the image files of a folder of occluders in name order.
 
     Args:
         path: the folder; not searched recursively.
-        key: config key that errors name.
+        key: name of ``path`` in error messages.
 
     Raises:
         FileNotFoundError: the folder does not exist, is no folder, or holds no image.
     """
     folder = Path(path)
     if not folder.is_dir():
-        found = "is a file" if folder.exists() else "no such folder"
-        raise FileNotFoundError(
-            f'{key}={path}: {found}; expected a folder of {_EXPECTED}, or "" for the drawn set'
-        )
+        problem = "is a file" if folder.exists() else "no such folder"
+        raise FileNotFoundError(f"{key}={path}: {problem}; expected a folder of {_EXPECTED}")
     files = sorted(
         (
             file
@@ -294,7 +284,7 @@ def _own(pixels: Pixels) -> Tensor:
 
 
 def _to_png(image: Pixels, alpha: Tensor | None) -> bytes:
-    """Pack losslessly; OpenCV reads the channels as BGR, and so again when it unpacks."""
+    # OpenCV takes the channels for BGR, here and in _unpack
     channels = image if alpha is None else np.dstack((image, alpha.numpy()))
     return bytes(cv2.imencode(".png", channels)[1])
 

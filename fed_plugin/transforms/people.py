@@ -1,4 +1,4 @@
-"""People as occluders: other identities' training images, listed here and decoded when needed."""
+"""People as occluders: images of other identities, listed first and decoded when needed."""
 
 from __future__ import annotations
 
@@ -19,23 +19,21 @@ _MAX_SIDE = 512
 
 
 class PeopleSet:
-    """List images of people with their identities, to stand before somebody else.
+    """Images of people with their identities, as occluders of other people.
 
-    It pickles as paths and identities. Each process keeps the last few images it decoded; what
-    comes out does not depend on that.
+    A pickle holds paths and identities alone. Each process keeps its last decoded images, which
+    changes no result.
 
     Args:
         paths: image files, at least one.
-        pids: identity of each, of one kind; at least two different ones.
-        key: config key that errors name.
+        pids: identity of each file, all of one type; at least two different ones.
+        key: name of the set in error messages.
 
     Raises:
         ValueError: fewer than two identities, or not one identity per path.
     """
 
-    def __init__(
-        self, paths: Sequence[str], pids: Sequence[Hashable], key: str = "INPUT.NPO.PEOPLE.PROB"
-    ) -> None:
+    def __init__(self, paths: Sequence[str], pids: Sequence[Hashable], key: str = "people") -> None:
         if len(paths) != len(pids):
             raise ValueError(f"expected one pid per path, got {len(pids)} for {len(paths)}")
         by_pid: dict[Hashable, list[str]] = {}
@@ -43,8 +41,8 @@ class PeopleSet:
             by_pid.setdefault(pid, []).append(path)
         if len(by_pid) < 2:
             raise ValueError(
-                f"{key}: expected training images of two identities or more, as people cover "
-                f"others only, got {len(by_pid)}; try {key} 0.0"
+                f"{key}: expected images of two identities or more, as people cover others only, "
+                f"got {len(by_pid)}"
             )
         self._key = key
         self._paths: list[str] = []
@@ -67,8 +65,8 @@ class PeopleSet:
         """
         if pid not in self._spans:
             raise ValueError(
-                f"{self._key}: expected an image of one of the {len(self._spans)} training "
-                f"identities of DATASETS.NAMES, got one of {pid!r}"
+                f"{self._key}: expected an image of one of the {len(self._spans)} identities of "
+                f"the people, got one of {pid!r}"
             )
         start, count = self._spans[pid]
         index = int(draw * (len(self._paths) - count))
@@ -84,7 +82,7 @@ class PeopleSet:
         return self._paths[index]
 
     def cut(self, placement: PersonPlacement) -> NDArray[np.uint8]:
-        """Return the part of a person that a placement shows, resized with bicubic weights.
+        """Return the visible part of a person in a placement, resized with bicubic weights.
 
         Returns:
             (height, width, 3) uint8 RGB.
@@ -122,6 +120,6 @@ class PeopleSet:
             return Image.fromarray(shrink_to_side(read_rgb(Path(path)), _MAX_SIDE))
         except Exception as error:  # every decoder raises its own kinds
             raise ValueError(
-                f"{self._key}: cannot read {path} ({error}), a training image of DATASETS.NAMES; "
-                "try saving it again as JPEG or PNG"
+                f"{self._key}: cannot read {path} ({error}); expected an image of a person, try "
+                "saving the image again as JPEG or PNG"
             ) from error

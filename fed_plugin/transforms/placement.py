@@ -1,4 +1,4 @@
-"""Where an occluder goes: drawn from the sizes alone, before any pixel is touched."""
+"""Places of occluders, drawn from the sizes alone, before any pixel is touched."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Colour jitter of a crop: the factors are drawn elsewhere, here they are applied.
-
 ORDERS = tuple(permutations(("brightness", "contrast", "saturation")))
 
 
 @dataclass(frozen=True)
 class ColorJitter:
-    """Three factors and the order in which they apply; 1 leaves the picture as it is.
+    """Colour change of a crop by three factors, in an order; the factor 1 changes nothing.
 
     Args:
         brightness: multiplies every value.
@@ -34,7 +32,7 @@ class ColorJitter:
     order: tuple[str, ...] = ORDERS[0]
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Apply the three in order, rounding and clipping to 8 bits after each.
+        """Apply the factors in order; round and clip to 8 bits after each.
 
         Within one grey level per operation of torchvision's ``ColorJitter`` on PIL images.
 
@@ -85,7 +83,7 @@ _DRAWS = 9
 
 @dataclass(frozen=True)
 class Placement:
-    """Say which occluder goes where, and how it is changed on the way.
+    """Place of an obstacle, with its flip, size and colour change.
 
     Args:
         occluder: index into the set.
@@ -108,9 +106,9 @@ class Placement:
 
 @dataclass(frozen=True)
 class PersonPlacement:
-    """Say which other person covers what, and which part of that person's image shows there.
+    """Place of another person, with the visible part of that person's image.
 
-    The person's image is resized to the frame; the covered rectangle is a window of the frame.
+    The person's image is resized to a frame; the covered rectangle is a window of the frame.
 
     Args:
         person: index into the ``PeopleSet``.
@@ -146,13 +144,13 @@ def draw_placement(
     """Draw an occluder and its place by the reference's rules.
 
     A crop with height / width > 2 covers the full image height and U{W//4 .. W//2} columns, left
-    or right; any other covers the full width and U{H//4 .. H//2} rows, top or bottom, and its
-    colours are jittered by factors U[0.5, 1.5] in random order. Bounds are inclusive and at least
-    one pixel. The corner is uniform over four, which for either shape come in equal pairs.
+    or right. Any other crop covers the full width and U{H//4 .. H//2} rows, top or bottom; factors
+    U[0.5, 1.5] in random order jitter its colours. Bounds are inclusive and at least one pixel. The
+    corner is uniform over four, which for either shape come in equal pairs.
 
-    One ``torch.rand`` of nine numbers is taken per call, whatever the outcome (occluder, flip,
-    extent, top or bottom, left or right, brightness, contrast, saturation, order), so that one
-    image's branch never shifts the next image's draws.
+    Each call takes one ``torch.rand`` of nine numbers (occluder, flip, extent, top or bottom, left
+    or right, brightness, contrast, saturation, order), whatever the outcome. Therefore one image
+    never shifts the draws of the next image.
 
     Args:
         sizes: (height, width) of every occluder, at least one.

@@ -1,7 +1,7 @@
-"""Placement beyond the reference: what the keys of ``INPUT.NPO`` ask for, and its drawing.
+"""Rules of placement, the reference's and others, and their drawing.
 
-Every number is drawn before anything is decided and their count depends on the rule alone, so that
-what happens to one image never shifts the draws of the next.
+All random numbers of an image are drawn before any decision. Their count depends on the rule alone.
+Therefore one image never shifts the draws of the next image.
 """
 
 from __future__ import annotations
@@ -24,36 +24,35 @@ from fed_plugin.transforms.placement import (
 
 PLACEMENTS = ("reference", "free")
 MOST_OCCLUDERS = 50
-"""Of one image: more leave nothing to see, and each takes its share of a millisecond."""
+"""Limit for one image: more occluders leave nothing to see and cost time."""
 
 Range = tuple[float, float]
 
 _DRAWS_PER_OCCLUDER = 11
-_SHARE_OF_HEIGHT = "shares of the image's height"
-_SHARE_OF_WIDTH = "shares of the image's width"
 
 
 @dataclass(frozen=True)
 class PlacementRule:
-    """Say where occluders may go, how large they are, how many, and how many of them are people.
+    """Places, sizes and number of occluders, and the share of people among occluders.
 
-    The defaults are the reference: one obstacle, in a corner, its size as ``draw_placement`` says.
-    Every (low, high) includes both ends; values between them are equally likely.
+    The defaults are the reference: one obstacle in a corner, with the size of ``draw_placement``.
+    Every (low, high) includes both ends; values between the ends are equally likely.
 
     Args:
         placement: ``"reference"``, or ``"free"`` for any place inside the image.
-        height: shares of the image's height that an obstacle covers; only ``"free"`` reads it.
-        width: shares of the image's width, likewise and drawn apart: the crop is stretched, as by
-            the reference. Visibility is told per stripe of the height, so height is set directly.
-        count: how many occluders a covered image gets; later ones lie on earlier ones.
+        height: shares of the image's height that an obstacle covers; for ``"free"`` alone.
+        width: shares of the image's width that an obstacle covers; for ``"free"`` alone. Height and
+            width are drawn apart and stretch the crop, as the reference does.
+        count: number of occluders of a covered image; later ones lie on earlier ones.
         people: share of occluders that are other people, in [0, 1].
-        people_scale: size of the other person's image over that of the image, in (0, 4].
-        people_height: shares of the other person's image, from the head down, that show; it stands
-            at the lower edge of the image and is cut off by it.
-        people_width: shares that show from the left or from the right; cut off by that edge.
+        people_scale: size of the other person's image over the size of the image, in (0, 4].
+        people_height: visible shares of the other person's image, from the head down. The lower
+            edge of the image cuts the person off.
+        people_width: visible shares from the left or from the right. The edge of the image cuts
+            the person off.
 
     Raises:
-        ValueError: a value outside its range, named by its config key.
+        ValueError: a value outside its range; the message begins with ``name=value``.
     """
 
     placement: str = "reference"
@@ -67,33 +66,40 @@ class PlacementRule:
 
     def __post_init__(self) -> None:
         if self.placement not in PLACEMENTS:
-            _refuse("PLACEMENT", self.placement, f"one of {', '.join(map(repr, PLACEMENTS))}")
-        _check_range("HEIGHT", self.height, 1, _SHARE_OF_HEIGHT)
-        _check_range("WIDTH", self.width, 1, _SHARE_OF_WIDTH)
-        if self.placement == "reference":
-            for key, value in (("HEIGHT", self.height), ("WIDTH", self.width)):
-                default = getattr(PlacementRule, key.lower())
-                if value != default:
-                    _refuse(
-                        key,
-                        value,
-                        f"{default}, as the reference's sizes are fixed; "
-                        "try INPUT.NPO.PLACEMENT free",
-                    )
-        _check_count(self.count)
+            self._refuse("placement", f"one of {', '.join(map(repr, PLACEMENTS))}")
+        for side in ("height", "width"):
+            self._check_range(side, 1, f"shares of the image's {side}")
+            default = getattr(PlacementRule, side)
+            if self.placement == "reference" and getattr(self, side) != default:
+                self._refuse(
+                    side, f"{default}, as the reference's sizes are fixed; try placement 'free'"
+                )
+        whole = len(self.count) == 2 and all(type(number) is int for number in self.count)
+        if not whole or not 1 <= self.count[0] <= self.count[1] <= MOST_OCCLUDERS:
+            limits = f"1 <= low <= high <= {MOST_OCCLUDERS}"
+            self._refuse("count", f"(low, high), whole numbers with {limits}")
         if not _is_number(self.people) or not 0 <= self.people <= 1:
-            _refuse("PEOPLE.PROB", self.people, "a share in [0, 1]")
-        _check_range("PEOPLE.SCALE", self.people_scale, 4, "sizes over that of the image")
-        for key, value in (("HEIGHT", self.people_height), ("WIDTH", self.people_width)):
-            _check_range(f"PEOPLE.{key}", value, 1, "shares of the other person's image")
+            self._refuse("people", "a share in [0, 1]")
+        self._check_range("people_scale", 4, "sizes over that of the image")
+        for name in ("people_height", "people_width"):
+            self._check_range(name, 1, "shares of the other person's image")
+
+    def _check_range(self, name: str, highest: int, meaning: str) -> None:
+        value = getattr(self, name)
+        is_range = len(value) == 2 and all(map(_is_number, value))
+        if not is_range or not 0 < value[0] <= value[1] <= highest:
+            self._refuse(name, f"(low, high), {meaning}, with 0 < low <= high <= {highest}")
+
+    def _refuse(self, name: str, expected: str) -> None:
+        raise ValueError(f"{name}={getattr(self, name)!r}: expected {expected}")
 
     @property
     def is_reference(self) -> bool:
-        """Whether it is one obstacle by the reference's rules, drawn by ``draw_placement``."""
+        """True for one obstacle by the reference's rules, which ``draw_placement`` draws."""
         return self.placement == "reference" and self.count == (1, 1) and not self.people
 
     def most_shown(self, size: tuple[int, int], image: tuple[int, int]) -> tuple[int, int]:
-        """Return the most rows and columns that an obstacle is ever pasted with.
+        """Return the most rows and columns of a pasted obstacle.
 
         Args:
             size: (height, width) of the obstacle.
@@ -122,16 +128,16 @@ class PlacementRule:
     ) -> tuple[Placement | PersonPlacement, ...]:
         """Draw the occluders of one image.
 
-        One ``torch.rand`` is taken per call: nine numbers for the reference, else one and eleven
-        for each occluder that there might be.
+        Each call takes one ``torch.rand``: nine numbers for the reference, else one number, and
+        eleven for each of the most occluders of the rule.
 
         Args:
             sizes: (height, width) of every obstacle, at least one.
             image_height: rows of the image to cover.
             image_width: columns of the image to cover.
             generator: source of randomness; torch's default one if None.
-            people: who may stand before the person; needed if ``people`` is above 0.
-            pid: identity of the image, which none of the people drawn has.
+            people: people who may stand before the person; needed if ``people`` is above 0.
+            pid: identity of the image; no drawn person has this identity.
 
         Raises:
             ValueError: no obstacle, an image without pixels, or an identity not among the people.
@@ -167,7 +173,7 @@ class PlacementRule:
         image_width: int,
         draws: Sequence[float],
     ) -> Placement:
-        """Read the draws in the reference's order, the width last."""
+        # the order of the draws is the reference's, with the width last
         height = _extent(self.height, image_height, draws[2])
         width = _extent(self.width, image_width, draws[9])
         return Placement(
@@ -183,7 +189,7 @@ class PlacementRule:
     def _place_person(
         self, person: int, image_height: int, image_width: int, draws: Sequence[float]
     ) -> PersonPlacement:
-        """Stand a person at the lower edge, cut off by it and by the left or the right edge."""
+        # the lower edge and the left or the right edge of the image cut the person off
         low, high = self.people_scale
         scale = low + draws[3] * (high - low)
         frame_height = max(1, round(scale * image_height))
@@ -209,22 +215,5 @@ def _extent(shares: Range, side: int, draw: float) -> int:
     return between(round(shares[0] * side), round(shares[1] * side), draw)
 
 
-def _check_range(key: str, value: Sequence[Any], highest: int, what: str) -> None:
-    is_range = len(value) == 2 and all(map(_is_number, value))
-    if not is_range or not 0 < value[0] <= value[1] <= highest:
-        _refuse(key, value, f"(low, high), {what}, with 0 < low <= high <= {highest}")
-
-
-def _check_count(value: Sequence[Any]) -> None:
-    is_range = len(value) == 2 and all(type(number) is int for number in value)
-    if not is_range or not 1 <= value[0] <= value[1] <= MOST_OCCLUDERS:
-        expected = f"(low, high), whole numbers with 1 <= low <= high <= {MOST_OCCLUDERS}"
-        _refuse("COUNT", value, expected)
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _refuse(key: str, value: Any, expected: str) -> None:
-    raise ValueError(f"INPUT.NPO.{key}={value!r}: expected {expected}")

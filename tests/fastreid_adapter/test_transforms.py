@@ -14,6 +14,7 @@ from fastreid.data import build_reid_train_loader
 from fastreid.data.transforms import build_transforms
 from PIL import Image
 
+from fed_plugin import fastreid_adapter, transforms
 from fed_plugin.fastreid_adapter import TRANSFORM_REGISTRY, datasets
 from fed_plugin.fastreid_adapter.seeding import current_item
 from fed_plugin.fastreid_adapter.transforms import extend_stock_pipeline
@@ -40,6 +41,12 @@ def test_crops_are_decoded_no_larger_than_an_image_can_show(tmp_path, tiny_cfg):
     stock = ("MODEL.META_ARCHITECTURE", "Baseline", "MODEL.BACKBONE.NAME", "build_resnet_backbone")
     cropped = ("INPUT.CROP.ENABLED", True, "INPUT.CROP.SIZE", [96, 96], *stock)
     assert NPOAugmentation(tiny_cfg(*keys, *cropped)).occluders.sizes[1] == (240, 48)
+
+
+def test_the_config_builds_the_class_of_the_library(tiny_cfg, on_synthocc):
+    for keys in ((), PEOPLE):
+        assert type(augmentation_of(tiny_cfg(*keys))) is transforms.NPOAugmentation
+    assert fastreid_adapter.NPOAugmentation is TRANSFORM_REGISTRY.get("NPOAugmentation")
 
 
 def test_training_yields_two_views_and_testing_one(tiny_cfg, photo):
@@ -176,7 +183,7 @@ def test_the_defaults_of_the_keys_are_those_of_the_rule(tiny_cfg):
     ("key", "value", "expected"),
     [
         ("PLACEMENT", "anywhere", "expected one of 'reference', 'free'"),
-        ("HEIGHT", (0.1, 0.2), "try INPUT.NPO.PLACEMENT free"),
+        ("HEIGHT", (0.1, 0.2), "try placement 'free'"),
         ("COUNT", (0, 1), "expected .low, high., whole numbers"),
         ("FEATHER", -2, "expected 0 or more pixels"),
         ("PEOPLE.PROB", 2.0, r"expected a share in \[0, 1\]"),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +12,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from fed_plugin import transforms
 from fed_plugin.transforms import (
     ColorJitter,
     NPOAugmentation,
     OccluderSet,
     Placement,
     draw_placement,
-    drawn_occluders,
-    npo,
     occlusion_mask,
     paste,
 )
@@ -55,25 +56,13 @@ def test_the_patch_is_what_pil_would_paste(random_crop, image, size, flip, jitte
     assert np.abs(patch - pil_patch(occluders[0], placement)).max() <= 2
 
 
-def test_an_older_torch_that_resizes_floats_only_pastes_the_same(image, monkeypatch):
-    occluders = drawn_occluders(20)
-    placements = [Placement(index, True, 0, 0, 30, 32) for index in range(20)]
-    bytewise = [paste(image, occluders, placement) for placement in placements]
-    monkeypatch.setattr(npo, "_RESIZES_BYTES", False)
-    for placement, expected in zip(placements, bytewise, strict=True):
-        assert (paste(image, occluders, placement) - expected).abs().max() <= 2
-
-
 def test_a_sharp_edge_does_not_overshoot_the_range():
     edge = np.zeros((10, 10, 3), dtype=np.uint8)
     edge[:, 5:] = 255
     placement = Placement(0, False, top=0, left=0, height=40, width=40)
-    for bytewise in {npo._RESIZES_BYTES, False}:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(npo, "_RESIZES_BYTES", bytewise)
-            result = paste(torch.zeros(3, 40, 40), OccluderSet([edge]), placement)
-        assert result.min() == 0 and result.max() == 255
-        assert torch.equal(result, result.round())
+    result = paste(torch.zeros(3, 40, 40), OccluderSet([edge]), placement)
+    assert result.min() == 0 and result.max() == 255
+    assert torch.equal(result, result.round())
 
 
 def test_flipping_mirrors_the_patch(image, wide_set):
@@ -233,3 +222,8 @@ def test_a_placement_for_another_image_size_is_refused(image, mixed_set):
 def test_a_probability_outside_its_range_is_refused(mixed_set, probability):
     with pytest.raises(ValueError, match=rf"probability in \[0, 1\], got {probability}"):
         NPOAugmentation(mixed_set, probability)
+
+
+def test_the_library_names_no_key_of_a_config():
+    for file in Path(transforms.__file__).parent.glob("*.py"):
+        assert re.findall(r"\b(?:INPUT|MODEL|DATASETS)\.[A-Z]\w+", file.read_text()) == [], file

@@ -65,8 +65,8 @@ def test_a_missing_folder_is_named_with_its_key(tmp_path):
     with pytest.raises(FileNotFoundError) as raised:
         OccluderSet.from_folder(missing)
     assert str(raised.value) == (
-        f"INPUT.NPO.OCCLUDERS={missing}: no such folder; expected a folder of *.jpg or *.png "
-        'occluder crops (docs/data.md, Occluders), or "" for the drawn set'
+        f"path={missing}: no such folder; expected a folder of *.jpg or *.png "
+        "occluder crops (docs/data.md, Occluders)"
     )
 
 
@@ -96,8 +96,8 @@ def test_an_unreadable_image_is_named_by_its_path(folder, damage, random_crop):
     with pytest.raises(ValueError) as raised:
         OccluderSet.from_folder(folder)
     message = str(raised.value)
-    assert message.startswith(f"INPUT.NPO.OCCLUDERS={folder}: cannot read {broken} (")
-    assert message.endswith("; remove it or save it again as JPEG or PNG")
+    assert message.startswith(f"path={folder}: cannot read {broken} (")
+    assert message.endswith("try removing the file or saving it again as JPEG or PNG")
 
 
 def test_the_crops_cannot_be_written_to(mixed_set):
@@ -213,5 +213,5 @@ def test_a_crop_that_is_shrunk_to_nothing_visible_is_named_with_its_key(tmp_path
     pixels = np.zeros((400, 400, 4), dtype=np.uint8)
     pixels[200, 200] = 255
     Image.fromarray(pixels).save(tmp_path / "speck.png")
-    with pytest.raises(ValueError, match=r"INPUT.NPO.OCCLUDERS=.*speck.png .*transparent"):
+    with pytest.raises(ValueError, match=r"path=.*speck.png .*transparent"):
         OccluderSet.from_folder(tmp_path, max_side=10, alpha=True)

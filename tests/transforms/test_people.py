@@ -91,18 +91,18 @@ def test_an_unreadable_person_is_named_by_file_and_key(people, damage):
     file.unlink() if damage is None else file.write_bytes(damage)
     with pytest.raises(ValueError) as raised:
         people.cut(whole(2))
-    assert str(raised.value).startswith(f"INPUT.NPO.PEOPLE.PROB: cannot read {file} (")
-    assert "training image of DATASETS.NAMES" in str(raised.value)
+    assert str(raised.value).startswith(f"people: cannot read {file} (")
+    assert "expected an image of a person" in str(raised.value)
 
 
 def test_an_identity_that_is_not_in_the_set_is_refused(people):
-    with pytest.raises(ValueError, match=r"one of the 3 training identities .*, got one of 'dora'"):
+    with pytest.raises(ValueError, match=r"one of the 3 identities of .*, got one of 'dora'"):
         people.other_than("dora", 0.5)
 
 
 @pytest.mark.parametrize("pids", [[], [7, 7]])
 def test_fewer_than_two_identities_are_refused_with_the_key(pids):
-    with pytest.raises(ValueError, match=rf"^INPUT.NPO.PEOPLE.PROB: .* got {len(set(pids))}; try"):
+    with pytest.raises(ValueError, match=rf"^people: .* got {len(set(pids))}"):
         PeopleSet(["a.jpg"] * len(pids), pids)
 
 

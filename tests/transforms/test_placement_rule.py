@@ -192,30 +192,30 @@ def test_every_placement_lies_inside_the_image_and_obeys_its_ranges(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"placement": "corner"}, r"PLACEMENT='corner': expected one of 'reference', 'free'"),
-        ({"height": (0.5, 0.2)}, r"HEIGHT=\(0.5, 0.2\): expected \(low, high\), shares of the ima"),
-        ({"height": (0, 0.2)}, r"HEIGHT=\(0, 0.2\): .* with 0 < low <= high <= 1"),
-        ({"width": (0.5, 1.2)}, r"WIDTH=\(0.5, 1.2\): .* with 0 < low <= high <= 1"),
-        ({"width": (0.5,)}, r"WIDTH=\(0.5,\)"),
-        ({"width": (0.5, "1")}, r"WIDTH=\(0.5, '1'\)"),
-        ({"height": (0.5, float("nan"))}, r"HEIGHT=\(0.5, nan\)"),
-        ({"height": (True, True)}, r"HEIGHT=\(True, True\)"),
-        ({"placement": "reference", "height": (0.1, 0.2)}, "try INPUT.NPO.PLACEMENT free"),
-        ({"placement": "reference", "width": (0.1, 0.2)}, "WIDTH=.* reference's sizes are fixed"),
-        ({"count": (0, 1)}, r"COUNT=\(0, 1\): .* whole numbers with 1 <= low <= high <= 50"),
-        ({"count": (1, 51)}, r"COUNT=\(1, 51\): .* whole numbers with 1 <= low <= high <= 50"),
-        ({"count": (3, 2)}, r"COUNT=\(3, 2\)"),
-        ({"count": (1, 2.0)}, r"COUNT=\(1, 2.0\)"),
-        ({"count": (1, 2, 3)}, r"COUNT=\(1, 2, 3\)"),
-        ({"people": 1.5}, r"PEOPLE.PROB=1.5: expected a share in \[0, 1\]"),
-        ({"people": float("nan")}, r"PEOPLE.PROB=nan"),
-        ({"people_scale": (1, 5)}, r"PEOPLE.SCALE=\(1, 5\): .* with 0 < low <= high <= 4"),
-        ({"people_height": (0, 1)}, r"PEOPLE.HEIGHT=\(0, 1\): .* the other person's image"),
-        ({"people_width": (0.9, 0.8)}, r"PEOPLE.WIDTH=\(0.9, 0.8\)"),
+        ({"placement": "corner"}, r"placement='corner': expected one of 'reference', 'free'"),
+        ({"height": (0.5, 0.2)}, r"height=\(0.5, 0.2\): expected \(low, high\), shares of the ima"),
+        ({"height": (0, 0.2)}, r"height=\(0, 0.2\): .* with 0 < low <= high <= 1"),
+        ({"width": (0.5, 1.2)}, r"width=\(0.5, 1.2\): .* with 0 < low <= high <= 1"),
+        ({"width": (0.5,)}, r"width=\(0.5,\)"),
+        ({"width": (0.5, "1")}, r"width=\(0.5, '1'\)"),
+        ({"height": (0.5, float("nan"))}, r"height=\(0.5, nan\)"),
+        ({"height": (True, True)}, r"height=\(True, True\)"),
+        ({"placement": "reference", "height": (0.1, 0.2)}, "height=.*try placement 'free'"),
+        ({"placement": "reference", "width": (0.1, 0.2)}, "width=.* reference's sizes are fixed"),
+        ({"count": (0, 1)}, r"count=\(0, 1\): .* whole numbers with 1 <= low <= high <= 50"),
+        ({"count": (1, 51)}, r"count=\(1, 51\): .* whole numbers with 1 <= low <= high <= 50"),
+        ({"count": (3, 2)}, r"count=\(3, 2\)"),
+        ({"count": (1, 2.0)}, r"count=\(1, 2.0\)"),
+        ({"count": (1, 2, 3)}, r"count=\(1, 2, 3\)"),
+        ({"people": 1.5}, r"people=1.5: expected a share in \[0, 1\]"),
+        ({"people": float("nan")}, r"people=nan"),
+        ({"people_scale": (1, 5)}, r"people_scale=\(1, 5\): .* with 0 < low <= high <= 4"),
+        ({"people_height": (0, 1)}, r"people_height=\(0, 1\): .* the other person's image"),
+        ({"people_width": (0.9, 0.8)}, r"people_width=\(0.9, 0.8\)"),
     ],
 )
-def test_a_value_outside_its_range_is_refused_by_its_key(values, message):
-    with pytest.raises(ValueError, match=rf"^INPUT\.NPO\..*{message}|^INPUT\.NPO\.{message}"):
+def test_a_value_outside_its_range_is_refused_by_its_name(values, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
         PlacementRule(**{"placement": "free", **values})
 
 

@@ -1,7 +1,19 @@
-"""The crops of Occluded-PoseTrack-ReID, and which split each belongs to.
+"""Occluded-PoseTrack-ReID: its published lists, and its crops out of PoseTrack21's frames.
 
-Crops lie in ``occluded_posetrack_reid/images/{train,val}/<video>/``, cut by ``posetrack_crops`` or
-by the authors' own code; the published lists (``posetrack_lists``) say which split has them.
+PoseTrack21 describes people in ``posetrack_data/{train,val}/*.json``, one file per video, with
+``images`` (``id``, ``vid_id``, ``file_name``) and ``annotations`` (``id``, ``image_id``,
+``person_id``, ``bbox`` as left, top, width, height). The published lists
+``occluded_posetrack_reid/{train,val}_dataset_sampling.json`` choose detections. A list is a table
+written column by column, ``{"id": {row: detection}, "split": {row: split}}``, where a split is
+``train``, ``query``, ``gallery`` or ``none``. The crops lie in
+``occluded_posetrack_reid/images/{train,val}/<video>/`` as ``<person>_<video>_<frame>.jpg``, cut by
+`cut_crops` or by the authors' own code.
+
+Source: VlSomers/keypoint_promptable_reidentification@8db8263 README.md and
+torchreid/data/datasets/image/occluded_posetrack21.py; anDoer/PoseTrack21@3e61960
+doc/dataset_structure.md. The lists lie on a file host and were not seen here: their format follows
+from the code that writes and reads them. The authors' code reads the list of ``val`` and then ranks
+each person's detections by occlusion once more; this module takes the list as it is.
 """
 
 from __future__ import annotations
@@ -18,38 +30,22 @@ from PIL import Image
 
 from fed_plugin.datasets.listing import printable
 
-# Which of PoseTrack21's detections make Occluded-PoseTrack-ReID, by its two published lists.
-#
-# PoseTrack21 says where people are: ``posetrack_data/{train,val}/*.json``, a file per video, with
-# ``images`` (``id``, ``vid_id``, ``file_name``) and ``annotations`` (``id``, ``image_id``,
-# ``person_id``, ``bbox`` as left, top, width, height). The lists say which of these detections
-# count: ``occluded_posetrack_reid/{train,val}_dataset_sampling.json``, a table written column by
-# column, ``{"id": {row: detection}, "split": {row: split}}``, where a split is ``train``,
-# ``query``, ``gallery`` or ``none``. The crops lie in
-# ``occluded_posetrack_reid/images/{train,val}/<video>/`` as ``<person>_<video>_<frame>.jpg``, cut
-# by ``posetrack_crops`` or by the authors' own code.
-#
-# Source: VlSomers/keypoint_promptable_reidentification@8db8263 README.md and
-# torchreid/data/datasets/image/occluded_posetrack21.py; anDoer/PoseTrack21@3e61960
-# doc/dataset_structure.md. Nobody here has seen the lists themselves, which are on a file host:
-# their format follows from the code that writes and reads them. The authors' code reads ``val``'s
-# list and then ranks each person's detections by occlusion once more; the list is taken as it is
-# here.
-
 LISTS = "occluded_posetrack_reid"
+CROPS = f"{LISTS}/images"
+
 _SPLITS = {"train": ("train",), "val": ("query", "gallery")}
 _NAMED = 3
 
 
 @dataclass(frozen=True)
 class Detection:
-    """Hold what PoseTrack21 says of one person in one frame.
+    """One person in one frame of PoseTrack21.
 
     Attributes:
-        pid: the person, the same in all videos.
-        video: of the frame.
-        frame: the frame's number in PoseTrack21.
-        file_name: the frame's file, below PoseTrack21's folder.
+        pid: identity of the person, the same in all videos.
+        video: video of the frame.
+        frame: number of the frame in PoseTrack21.
+        file_name: file of the frame, below PoseTrack21's folder.
         box: left, top, width, height in pixels; may reach over the frame's edge.
     """
 
@@ -66,15 +62,15 @@ class Detection:
 
 
 def listed_detections(posetrack: str, which: str) -> dict[Detection, str]:
-    """Read which detections a published list takes, and for which split.
+    """Read the detections of a published list, and the split of each.
 
     Args:
-        posetrack: PoseTrack21's folder.
+        posetrack: folder of PoseTrack21.
         which: "train" or "val".
 
     Raises:
-        FileNotFoundError: The list or the annotations are missing.
-        ValueError: One of them is not what its format says, or they do not belong together.
+        FileNotFoundError: the list or the annotations are missing.
+        ValueError: a file has another format, or list and annotations do not belong together.
     """
     path = list_path(posetrack, which)
     split_of = _read_list(path, _SPLITS[which])
@@ -91,12 +87,12 @@ def listed_detections(posetrack: str, which: str) -> dict[Detection, str]:
 
 
 def list_path(posetrack: str, which: str) -> str:
-    """Return where a published list lies: "train" or "val"."""
+    """Return the path of a published list: "train" or "val"."""
     return os.path.join(posetrack, LISTS, f"{which}_dataset_sampling.json")
 
 
 def _read_list(path: str, splits: tuple[str, ...]) -> dict[int, str]:
-    """Read ``{detection: split}`` from a published list, without those of no split."""
+    """Read ``{detection: split}`` from a published list, without the detections of no split."""
     if not os.path.isfile(path):
         raise FileNotFoundError(
             f"{path}: expected the published list of Occluded-PoseTrack-ReID, got no such file; "
@@ -123,7 +119,6 @@ def _read_list(path: str, splits: tuple[str, ...]) -> dict[int, str]:
 
 
 def _read_detections(folder: str, wanted: dict[int, str]) -> dict[int, Detection]:
-    """Read the wanted detections from PoseTrack21's annotations, a file per video."""
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     names = [name for name in names if name.endswith(".json")]
     if not names:
@@ -131,36 +126,32 @@ def _read_detections(folder: str, wanted: dict[int, str]) -> dict[int, Detection
             f"{folder}: expected PoseTrack21's annotations, such as 000001_bonn_train.json, got "
             "none; try unpacking PoseTrack21's posetrack_data there"
         )
-    found = {}
+    detections = {}
     for name in names:
         path = os.path.join(folder, name)
         video = _read_json(path)
-        try:
+        try:  # files of others: what no list names may have any form
             frames = {int(frame["id"]): frame for frame in video["images"]}
             for annotation in video["annotations"]:
                 if int(annotation["id"]) in wanted:
                     frame = frames[int(annotation["image_id"])]
-                    found[int(annotation["id"])] = _detection(annotation, frame)
+                    detections[int(annotation["id"])] = _detection(annotation, frame)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(
                 f"{path}: expected PoseTrack21's images and annotations, got a file without them "
                 f"({type(error).__name__}: {error}); try unpacking PoseTrack21 again"
             ) from error
-    return found
+    return detections
 
 
 def _detection(annotation: dict[str, Any], frame: dict[str, Any]) -> Detection:
     left, top, width, height = map(float, annotation["bbox"])
     video = str(frame["vid_id"])
-    if not video.isalnum():  # it becomes a folder's name
+    if not video.isalnum():  # the video's name becomes a folder
         raise ValueError(f"vid_id {video!r}")
-    return Detection(
-        pid=int(annotation["person_id"]),
-        video=video,
-        frame=int(frame["id"]),
-        file_name=str(frame["file_name"]),
-        box=(left, top, width, height),
-    )
+    box = (left, top, width, height)
+    pid, number = int(annotation["person_id"]), int(frame["id"])
+    return Detection(pid, video, number, str(frame["file_name"]), box)
 
 
 def _read_json(path: str) -> Any:
@@ -173,7 +164,7 @@ def _read_json(path: str) -> Any:
         ) from error
 
 
-CROPS = f"{LISTS}/images"
+# The split of each crop.
 
 
 def select_crops(folder: str, split: str, images: list[str]) -> tuple[list[str], list[str]]:
@@ -182,23 +173,26 @@ def select_crops(folder: str, split: str, images: list[str]) -> tuple[list[str],
     Args:
         folder: ``.../PoseTrack21/occluded_posetrack_reid/images/train`` or ``.../val``.
         split: "train", "query" or "gallery".
-        images: the crops found there.
+        images: paths of the crops in the folder.
 
     Returns:
-        The crops of ``split``, and those of no split.
+        The crops of ``split``, and the crops of no split.
 
     Raises:
-        FileNotFoundError: A list, an annotation or a crop that the list names is missing.
-        ValueError: A list or an annotation is not what its format says.
+        FileNotFoundError: a list, an annotation or a listed crop is missing.
+        ValueError: a list or an annotation has another format.
     """
-    split_of = _split_of_crops(folder)
+    posetrack, which = _dataset_of(folder), os.path.basename(folder)
+    path = list_path(posetrack, which)
+    annotations = os.path.join(posetrack, "posetrack_data", which)
+    stamps = [os.path.getmtime(p) for p in (path, annotations) if os.path.exists(p)]
+    split_of = _split_of_crops(folder, *stamps)
     missing = sorted({path for path, its in split_of.items() if its == split} - set(images))
     if missing:
         raise FileNotFoundError(
-            f"{folder}: expected the crops that {_list_of(folder)} names, got none for "
-            f"{len(missing)} of split {split}, such as {', '.join(missing[:_NAMED])}; try cutting "
-            "them: fed-plugin data build-occluded-posetrack --posetrack "
-            f"{dataset_of(folder)}"
+            f"{folder}: expected the crops that {path} names, got none for {len(missing)} of "
+            f"split {split}, such as {', '.join(missing[:_NAMED])}; try cutting them: fed-plugin "
+            f"data build-occluded-posetrack --posetrack {posetrack}"
         )
     return (
         [path for path in images if split_of.get(path) == split],
@@ -206,51 +200,33 @@ def select_crops(folder: str, split: str, images: list[str]) -> tuple[list[str],
     )
 
 
-def dataset_of(folder: str) -> str:
-    """Return PoseTrack21's folder, given that of the crops of one of its sets."""
+def _dataset_of(folder: str) -> str:
     return os.path.normpath(os.path.join(folder, os.pardir, os.pardir, os.pardir))
 
 
-def _split_of_crops(folder: str) -> dict[str, str]:
-    """Map paths of crops to splits; read anew once the list or the annotations' folder changed."""
-    annotations = os.path.join(dataset_of(folder), "posetrack_data", os.path.basename(folder))
-    stamps = [os.path.getmtime(p) for p in (_list_of(folder), annotations) if os.path.exists(p)]
-    return _read_split_of_crops(folder, *stamps)
-
-
 @lru_cache(maxsize=4)  # query and gallery lie in one folder; the annotations take seconds to read
-def _read_split_of_crops(folder: str, *_: float) -> dict[str, str]:
-    detections = listed_detections(dataset_of(folder), os.path.basename(folder))
-    return {os.path.join(folder, found.crop): split for found, split in detections.items()}
+def _split_of_crops(folder: str, *_: float) -> dict[str, str]:
+    detections = listed_detections(_dataset_of(folder), os.path.basename(folder))
+    return {os.path.join(folder, person.crop): split for person, split in detections.items()}
 
 
-def _list_of(folder: str) -> str:
-    return list_path(dataset_of(folder), os.path.basename(folder))
-
-
-# Cut Occluded-PoseTrack-ReID's crops out of PoseTrack21's frames.
-#
-# As the authors' code does: a box is clipped to its frame and cut to whole pixels; a crop higher
-# than 384 or wider than 128 pixels becomes 384 x 128. Pixels differ from theirs in the last levels,
-# as resizing and JPEG are PIL's here and OpenCV's there.
-#
-# Source: VlSomers/keypoint_promptable_reidentification@8db8263
-# torchreid/data/datasets/image/occluded_posetrack21.py.
+# Cutting, as the authors' code does: a box is clipped to its frame and cut to whole pixels; a crop
+# higher than 384 or wider than 128 pixels becomes 384 x 128. Pixels differ from theirs in the last
+# levels, because PIL resizes and encodes here and OpenCV there.
 
 MAX_HEIGHT, MAX_WIDTH = 384, 128
-UNFINISHED = ".part"
 _QUALITY = 95
 
 
 @dataclass(frozen=True)
 class CutCrops:
-    """Count what was done.
+    """Numbers of crops and people.
 
     Attributes:
         cut: crops written now.
-        there: crops that were there before, left as they are.
+        there: crops that existed before and stay as they are.
         splits: crops of train, query and gallery.
-        identities: persons of train, query and gallery.
+        identities: people of train, query and gallery.
     """
 
     cut: int
@@ -262,53 +238,51 @@ class CutCrops:
 def cut_crops(
     posetrack: str, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> CutCrops:
-    """Cut the crops that the published lists name into PoseTrack21's folder.
+    """Cut the listed crops into ``occluded_posetrack_reid/images/{train,val}/``.
 
-    They go to ``occluded_posetrack_reid/images/{train,val}/``. A crop that is there is kept, so
-    that a run that was stopped goes on where it was.
+    An existing crop is kept: a run continues where an earlier run was stopped.
 
     Args:
-        posetrack: PoseTrack21's folder, with ``images``, ``posetrack_data`` and
+        posetrack: folder of PoseTrack21, with ``images``, ``posetrack_data`` and
             ``occluded_posetrack_reid/{train,val}_dataset_sampling.json``.
         progress: called with the number of crops done and their total.
 
     Raises:
-        FileNotFoundError: A list, an annotation or a frame is missing.
-        ValueError: A list or an annotation is not what its format says, a box lies outside of its
-            frame, or a frame cannot be decoded.
+        FileNotFoundError: a list, an annotation or a frame is missing.
+        ValueError: a list or an annotation has another format, a box lies outside of its frame, or
+            a frame cannot be decoded.
     """
     listed = {which: listed_detections(posetrack, which) for which in ("train", "val")}
     total = sum(map(len, listed.values()))
     done = cut = 0
     for which, detections in listed.items():
         target = os.path.join(posetrack, CROPS, which)
-        for frame, its in _by_frame(detections).items():
-            missing = [
-                found for found in its if not os.path.exists(os.path.join(target, found.crop))
-            ]
+        frames: dict[str, list[Detection]] = defaultdict(list)
+        for person in detections:
+            frames[person.file_name].append(person)
+        for frame, people in sorted(frames.items()):
+            missing = [p for p in people if not _has_bytes(os.path.join(target, p.crop))]
             if missing:
                 _cut_frame(os.path.join(posetrack, frame), missing, target)
-            cut, done = cut + len(missing), done + len(its)
+            cut, done = cut + len(missing), done + len(people)
             progress(done, total)
     splits: dict[str, int] = defaultdict(int)
-    people: dict[str, set[int]] = defaultdict(set)
+    identities: dict[str, set[int]] = defaultdict(set)
     for detections in listed.values():
-        for found, split in detections.items():
+        for person, split in detections.items():
             splits[split] += 1
-            people[split].add(found.pid)
-    identities = {split: len(pids) for split, pids in people.items()}
-    return CutCrops(cut, total - cut, dict(splits), identities)
+            identities[split].add(person.pid)
+    numbers = {split: len(pids) for split, pids in identities.items()}
+    return CutCrops(cut, total - cut, dict(splits), numbers)
 
 
-def _by_frame(detections: dict[Detection, str]) -> dict[str, list[Detection]]:
-    frames: dict[str, list[Detection]] = defaultdict(list)
-    for found in detections:
-        frames[found.file_name].append(found)
-    return dict(sorted(frames.items()))
+def _has_bytes(path: str) -> bool:
+    """Return whether a file is more than the empty one that a power cut can leave."""
+    return os.path.exists(path) and os.path.getsize(path) > 0
 
 
 def _cut_frame(path: str, detections: list[Detection], target: str) -> None:
-    """Cut all wanted crops of one frame."""
+    """Cut crops of one frame; no fsync, which takes 15 ms per crop."""
     if not os.path.isfile(path):
         raise FileNotFoundError(
             f"{path}: expected a frame of PoseTrack21, got no such file; try unpacking its images"
@@ -320,19 +294,19 @@ def _cut_frame(path: str, detections: list[Detection], target: str) -> None:
         raise ValueError(
             f"{path}: cannot be decoded ({error}); try unpacking the frame again"
         ) from error
-    for found in detections:
-        crop = frame.crop(_clipped(found, frame.size, path))
+    for person in detections:
+        crop = frame.crop(_clipped(person, frame.size, path))
         if crop.height > MAX_HEIGHT or crop.width > MAX_WIDTH:
             crop = crop.resize((MAX_WIDTH, MAX_HEIGHT), Image.Resampling.BICUBIC)
-        file = os.path.join(target, found.crop)
+        file = os.path.join(target, person.crop)
         os.makedirs(os.path.dirname(file), exist_ok=True)
-        crop.save(file + UNFINISHED, format="JPEG", quality=_QUALITY)
-        os.replace(file + UNFINISHED, file)
+        crop.save(f"{file}.part", format="JPEG", quality=_QUALITY)
+        os.replace(f"{file}.part", file)
 
 
-def _clipped(found: Detection, size: tuple[int, int], path: str) -> tuple[int, int, int, int]:
+def _clipped(person: Detection, size: tuple[int, int], path: str) -> tuple[int, int, int, int]:
     """Return the box's left, upper, right and lower edge within the frame."""
-    left, top, width, height = found.box
+    left, top, width, height = person.box
     frame_width, frame_height = size
     left, top = min(max(left, 0), frame_width - 1), min(max(top, 0), frame_height - 1)
     width = min(max(width, 0), frame_width - 1 - left)
@@ -340,7 +314,7 @@ def _clipped(found: Detection, size: tuple[int, int], path: str) -> tuple[int, i
     left, top, width, height = int(left), int(top), int(width), int(height)
     if not width or not height:
         raise ValueError(
-            f"{path}: expected person {found.pid} within {frame_width} x {frame_height} pixels, "
-            f"got the box {found.box}; try PoseTrack21's annotations of the same release"
+            f"{path}: expected person {person.pid} within {frame_width} x {frame_height} pixels, "
+            f"got the box {person.box}; try PoseTrack21's annotations of the same release"
         )
     return left, top, left + width, top + height

@@ -111,6 +111,12 @@ def test_cutting_again_cuts_what_is_missing_and_nothing_else(folder):
     assert calls == [(2, 5), (5, 5)]
 
 
+def test_an_empty_crop_of_a_power_cut_is_cut_again(folder):
+    lost = folder / CROPS / "val" / QUERY
+    lost.write_bytes(b"")
+    assert cut_crops(str(folder)).cut == 1 and lost.stat().st_size > 0
+
+
 def test_a_stopped_cut_leaves_nothing_that_looks_whole(tmp_path, draw_posetrack, monkeypatch):
     drawn = draw_posetrack(tmp_path)
 

@@ -168,6 +168,7 @@ def test_a_killed_build_goes_on_where_it_was(duke, write_lists, tmp_path):
         build_occluded_duke(duke, lists, out, rules=rules, progress=kill)
     assert not (out / "occluded_duke.json").exists()
     (out / QUERY / f"{NAMES[QUERY][0]}.part").write_bytes(b"half")
+    (out / ".occluded_duke.json.999999999.part").write_bytes(b"half")  # of a process that died
     kept = {name: (out / name).stat().st_mtime_ns for name in files(out) if name.endswith(".jpg")}
     built = build_occluded_duke(duke, lists, out, rules=rules)
     assert built.copied == 8 - len(kept) == 3
@@ -344,7 +345,7 @@ def test_a_list_of_another_length_is_refused(write_lists):
 
 def test_a_file_in_place_of_the_lists_folder_says_what_is_expected(tmp_path):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(FileNotFoundError, match=r"--lists: .*train.list is not there; expected"):
+    with pytest.raises(FileNotFoundError, match=r"train.list is not there; expected"):
         read_lists(tmp_path / "file")
 
 

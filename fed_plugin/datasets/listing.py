@@ -1,4 +1,4 @@
-"""The images of a folder in an order that no file system can change, and all else it holds."""
+"""Images of a folder, in an order that no file system can change, and all its other files."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
-_CLUTTER = ("thumbs.db", "desktop.ini", ".ds_store")  # left behind by file managers
-_NAMED = 3  # of the files passed over, in a log line
+_CLUTTER = ("thumbs.db", "desktop.ini", ".ds_store")  # files that file managers make
+_NAMED = 3  # files that a log line names
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FolderScan:
-    """Hold what a folder holds: together the two lists name every file below it.
+    """Content of a folder: together the two lists name every file below the folder.
 
     Attributes:
-        images: sorted by base name.
-        passed_over: sorted; no image by its suffix, hidden, deeper than images are looked for, or
-            no regular file; an empty folder, and one that is not looked into and cannot be, is
-            named with a slash at its end.
+        images: paths of the images, sorted by base name.
+        passed_over: paths of all other files, sorted: no image by the suffix, hidden, too deep, or
+            no regular file. A folder that is empty or cannot be read ends in a slash.
     """
 
     images: list[str]
@@ -30,59 +29,53 @@ class FolderScan:
 
 
 def list_images(folder: str, *, nested: bool = False) -> list[str]:
-    """List the images in ``folder``, sorted by base name; one warning names what is passed over.
-
-    See :func:`scan_folder` for arguments and errors.
-    """
+    """List the images in ``folder``; one warning names other files (see :func:`scan_folder`)."""
     scan = scan_folder(folder, nested=nested)
     warn_of_passed_over(folder, scan.passed_over, logger)
     return scan.images
 
 
 def scan_folder(folder: str, nested: bool = False) -> FolderScan:
-    """Look through a folder without opening a file.
+    """List the files of a folder without opening them.
 
-    Links are followed, but for those to folders that are passed over.
+    Links to files and to folders with images are followed; links to other folders are not.
 
     Args:
         folder: an existing folder.
-        nested: also take the images in its direct subfolders.
+        nested: whether to take the images in direct subfolders, too.
 
     Returns:
         Paths that begin with ``folder``.
 
     Raises:
-        FileNotFoundError: An image is a link to nowhere: its data are elsewhere.
-        PermissionError: A folder that may hold images cannot be read.
-        ValueError: Two images have the same name but for their folder or suffix: a copy in another
-            format would be counted as a second image.
+        FileNotFoundError: an image is a link to a missing file.
+        PermissionError: a folder that may hold images cannot be read.
+        ValueError: two images differ in their folder or suffix alone: a copy in another format
+            would count as a second image.
     """
-    found = FolderScan([], [])
+    scan = FolderScan([], [])
     for entry in _entries(folder):
         if not is_folder(entry):
-            _sort_in(entry, found)
+            _sort_in(entry, scan)
         elif nested and not is_hidden(entry.name):
             inside = _entries(entry.path)
             for inner in inside:
                 if is_folder(inner):
-                    found.passed_over.extend(_files_below(inner))
+                    scan.passed_over.extend(_files_below(inner))
                 else:
-                    _sort_in(inner, found)
+                    _sort_in(inner, scan)
             if not inside:
-                found.passed_over.append(os.path.join(entry.path, ""))
+                scan.passed_over.append(os.path.join(entry.path, ""))
         else:
-            found.passed_over.extend(_files_below(entry))
-    _refuse_copies(found.images)
-    found.images.sort(key=lambda path: (os.path.basename(path), path))
-    found.passed_over.sort()
-    return found
+            scan.passed_over.extend(_files_below(entry))
+    _refuse_copies(scan.images)
+    scan.images.sort(key=lambda path: (os.path.basename(path), path))
+    scan.passed_over.sort()
+    return scan
 
 
 def warn_of_passed_over(folder: str, passed_over: list[str], log: logging.Logger) -> None:
-    """Warn how many files below ``folder`` are passed over, and name the first few.
-
-    What file managers leave behind is not worth a line.
-    """
+    """Warn of files below ``folder`` that are passed over; files of file managers do not count."""
     others = [path for path in passed_over if not _is_clutter(os.path.basename(path))]
     if others:
         named = ", ".join(printable(os.path.relpath(path, folder)) for path in others[:_NAMED])
@@ -94,17 +87,17 @@ def warn_of_passed_over(folder: str, passed_over: list[str], log: logging.Logger
 
 
 def visible_entries(folder: str) -> list[os.DirEntry[str]]:
-    """List what a person put into ``folder``, files and folders, sorted by name."""
+    """List the files and folders in ``folder`` that are not hidden, sorted by name."""
     return [entry for entry in _entries(folder) if not is_hidden(entry.name)]
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether a base name is hidden, or what a file manager leaves behind."""
+    """Return whether a base name is hidden, or of a file that file managers make."""
     return name.startswith(".") or name.lower() in _CLUTTER
 
 
 def printable(path: str) -> str:
-    """Write a path in one line that every terminal and log file takes."""
+    """Return a path as one line that every terminal and log file can show."""
     text = path.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -121,19 +114,19 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Tell whether an entry is a folder, or a link to one."""
+    """Return whether an entry is a folder, or a link to a folder."""
     try:
         return entry.is_dir()
     except OSError:  # a ring of links
         return False
 
 
-def _sort_in(entry: os.DirEntry[str], found: FolderScan) -> None:
-    """Put a file where it belongs."""
+def _sort_in(entry: os.DirEntry[str], scan: FolderScan) -> None:
+    """Append a file to the images, or to the files that are passed over."""
     if is_hidden(entry.name) or not entry.name.lower().endswith(IMAGE_SUFFIXES):
-        found.passed_over.append(entry.path)
+        scan.passed_over.append(entry.path)
     elif _is_file(entry):
-        found.images.append(entry.path)
+        scan.images.append(entry.path)
     elif entry.is_symlink() and not os.path.exists(entry.path):
         raise FileNotFoundError(
             f"{printable(entry.path)}: expected an image, got a link to "
@@ -141,7 +134,7 @@ def _sort_in(entry: os.DirEntry[str], found: FolderScan) -> None:
             "again, or mounting the disk that holds it"
         )
     else:
-        found.passed_over.append(entry.path)  # a pipe or a device: opening it might wait for ever
+        scan.passed_over.append(entry.path)  # a pipe or a device: opening it might wait for ever
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Somebody's own data: read, divided, numbered, and said in sentences what was done."""
+"""Own data: read from a folder or a table, divided, numbered, and explained in sentences."""
 
 from __future__ import annotations
 
@@ -20,25 +20,180 @@ from fed_plugin.datasets.own_split import (
     EXPECTED,
     NOBODY,
     Division,
-    Found,
+    OwnFiles,
     Record,
     SplitRule,
     canonical,
     counted,
     divide,
+    first_names,
     identities,
     in_order,
     keep_their_value,
-    named,
     numbered,
     part_of,
-    shown,
+    short,
     spelled_differently,
     uses,
 )
 from fed_plugin.datasets.splits import CAMERA_OF_SPLIT, MARKET_NAMES, Item, Splits
 
-# Own data in a table: columns path and pid, camid and split where one has them.
+_TABLES = (".csv", ".tsv", ".txt")
+_KEY = "DATASETS.FOLDER_REID.ROOT"
+_DISTRACTORS = 0  # Market-1501's identity of people in the gallery alone
+_FEW = 3  # files of a folder that are named one by one
+
+
+@dataclass(frozen=True)
+class OwnData(Splits):
+    """The three lists of own data, with an explanation.
+
+    Attributes:
+        identities: name of the person by pid.
+        distractor_pids: identities of the gallery that are nobody's.
+        uses_cameras: whether camids of query and gallery are cameras. If not, queries have camera 0
+            and gallery images camera 1: the same-camera rule never applies.
+        explanation: sentences on the form, the division and the size of the data.
+        warnings: sentences of the explanation that call for attention.
+        passed_over: every file below the folder that is no part of the data.
+    """
+
+    identities: Mapping[int, str] = field(default_factory=dict)
+    distractor_pids: tuple[int, ...] = ()
+    uses_cameras: bool = False
+    explanation: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+
+
+def read_own_data(path: str | os.PathLike[str], rule: SplitRule | None = None) -> OwnData:
+    """Read a folder of folders, a Market-style folder, or a table, divided or not.
+
+    Where no split is given, whole identities are tested on; identities with one image (where
+    cameras count: in one camera) are for training. Cameras count if a test identity has images of
+    two cameras: with one camera alone, no query would have a right answer. A person in training and
+    in testing is a warning, because the split is the user's own.
+
+    Args:
+        path: a folder (:func:`read_folder`), or a file (:func:`read_table`).
+        rule: rule for the division of data without a split; None takes the defaults.
+
+    Returns:
+        Lists sorted by path, the same on every platform.
+
+    Raises:
+        FileNotFoundError: the path, or an image of a table, does not exist.
+        ValueError: the content is not people and their images; the message names the folder, or
+            the table and its line.
+        OSError: a folder or the table cannot be read.
+    """
+    path = os.fspath(path)
+    files = _read(path)
+    people = in_order(record for record in files.records if record.identity != NOBODY)
+    nobody = sorted(record.path for record in files.records if record.identity == NOBODY)
+    if not people:
+        raise ValueError(f"{short(path)} ({_KEY}): expected people, got identity -1 (nobody) only")
+    try:
+        division = divide(people, rule or SplitRule())
+    except ValueError as error:
+        raise ValueError(f"{short(path)} ({_KEY}): {error}") from None
+    pids = numbered(record.identity for record in people)
+    distractors = _distractors(division, pids) if people[0].split else ()
+    sentences = [
+        *files.sentences,
+        _numbering(pids),
+        *division.sentences,
+        *(f"Identity {pid} is in the gallery only: distractors." for pid in distractors),
+        *_passed_over(path, "Passed over as nobody (-1)", nobody),
+        *_passed_over(path, "Passed over", files.passed_over),
+        *(f"Warning: {warning}" for warning in division.warnings),
+        _counts(division),
+    ]
+    return OwnData(
+        **_items(division, pids),
+        identities={pid: name for name, pid in pids.items()},
+        distractor_pids=distractors,
+        uses_cameras=division.uses_cameras,
+        explanation=tuple(sentences),
+        warnings=tuple(division.warnings),
+        passed_over=tuple(sorted({*files.passed_over, *nobody})),
+    )
+
+
+def _read(path: str) -> OwnFiles:
+    if os.path.isdir(path):
+        return read_folder(path)
+    if os.path.isfile(path) and path.lower().endswith(_TABLES):
+        return read_table(path)
+    there = os.path.exists(path)
+    message = (
+        f"{short(path)} ({_KEY}): expected a folder of images or a table ({' '.join(_TABLES)}), "
+        f"got {'another file' if there else 'nothing there'}; try "
+        f"{'unpacking it, or naming its folder' if there else 'the whole path'}"
+    )
+    raise ValueError(message) if there else FileNotFoundError(message)
+
+
+def _items(division: Division, pids: Mapping[str, int]) -> dict[str, list[Item]]:
+    everybody = [record for records in division.lists.values() for record in records]
+    cameras = numbered(record.camera for record in everybody if record.camera is not None)
+
+    def camid(record: Record, split: str) -> int:
+        if record.camera is not None and (split == "train" or division.uses_cameras):
+            return cameras[record.camera]
+        return CAMERA_OF_SPLIT[split]
+
+    return {
+        split: [(r.path, pids[r.identity], camid(r, split)) for r in in_order(records)]
+        for split, records in division.lists.items()
+    }
+
+
+def _distractors(division: Division, pids: Mapping[str, int]) -> tuple[int, ...]:
+    """Return identity 0 if numbers are identities and only the gallery holds it."""
+    asked = {pids[record.identity] for record in division.train + division.query}
+    there = {pids[record.identity] for record in division.gallery}
+    alone = keep_their_value(pids) and _DISTRACTORS in there - asked
+    return (_DISTRACTORS,) if alone else ()
+
+
+def _numbering(pids: Mapping[str, int]) -> str:
+    if keep_their_value(pids):
+        return f"Identities: {len(pids):,}, which keep their numbers."
+    pairs = first_names([f"{name} is {pid}" for name, pid in pids.items()])
+    return f"Identities: {len(pids):,}, numbered in sorted order: {pairs}."
+
+
+def _counts(division: Division) -> str:
+    counts = []
+    for split, records in division.lists.items():
+        people = identities(len({record.identity for record in records}))
+        counts.append(f"{split} {counted(len(records), 'image')} of {people}")
+    return f"In all: {', '.join(counts)}."
+
+
+def _passed_over(root: str, what: str, paths: list[str]) -> list[str]:
+    """Name files that are passed over: a folder in place of many files, hidden files last."""
+    if not paths:
+        return []
+    start = root if os.path.isdir(root) else os.path.dirname(root) or "."
+    folders: dict[str, list[str]] = {}
+    for path in paths:
+        name = os.path.relpath(path, start) + path[len(path.rstrip(os.sep)) :]
+        hidden = any(is_hidden(part) for part in name.split(os.sep))
+        folder = "hidden" if hidden else os.path.dirname(name.rstrip(os.sep))
+        folders.setdefault(folder, []).append(name)
+    hidden = folders.pop("hidden", [])
+    names = []
+    for folder, inside in sorted(folders.items()):
+        many = folder and len(inside) > _FEW
+        names += [f"{folder}{os.sep} ({len(inside):,} files)"] if many else inside
+    if hidden:
+        names.append(f"{counted(len(hidden), 'hidden file')} such as {hidden[0]}")
+    return [f"{what}: {counted(len(paths), 'file')}, {first_names(names)}."]
+
+
+# Data in a table: columns path and pid, and optionally camid and split.
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _NEEDED, _OPTIONAL = ("path", "pid"), ("camid", "split")
@@ -47,45 +202,46 @@ _CSV_EXAMPLE = "path,pid,camid,split"
 Row = tuple[int, dict[str, str]]  # line, cell of each column
 
 
-def read_table(file: str) -> Found:
-    """Read a table in UTF-8 with a header; paths are relative to its folder.
+def read_table(file: str) -> OwnFiles:
+    """Read a table in UTF-8 with a header; paths are relative to the table's folder.
 
-    Commas, semicolons or tabs separate the columns, in any order. ``camid`` and ``split`` are told
-    in every row or in none. An image that is listed twice alike is taken once.
+    Commas, semicolons or tabs separate the columns, in any order. ``camid`` and ``split`` are given
+    in every row or in none. Equal rows of one image count once.
 
     Args:
         file: an existing file.
 
     Raises:
-        ValueError: The header or a row is wrong; the message begins with file and line.
-        FileNotFoundError: A row's image is not there, likewise.
+        ValueError: the header or a row is wrong; the message begins with file and line.
+        FileNotFoundError: the image of a row does not exist; the message begins likewise.
     """
     text = _read_text(file)
     separator = _separator(file, text)
     columns, *rows = _parse(file, text, separator)
     extra = [name for name in columns[1] if name not in _NEEDED + _OPTIONAL]
-    told = _told(file, rows)
-    records, twice = _records(file, rows, told)
+    filled = _filled_columns(file, rows)
+    records, twice = _records(file, rows, filled)
     sentences = [
-        f"{shown(file)}: a table with {counted(len(rows), 'row')}, its columns separated by "
+        f"{short(file)}: a table with {counted(len(rows), 'row')}, its columns separated by "
         f"{SEPARATORS[separator]}."
     ]
     sentences += spelled_differently(row["pid"] for _, row in rows)
     if extra:
-        sentences.append(f"Not used: {counted(len(extra), 'column')}, {named(extra)}.")
+        sentences.append(f"Not used: {counted(len(extra), 'column')}, {first_names(extra)}.")
     if twice:
-        sentences.append(f"Listed twice, taken once: {counted(len(twice), 'row')}, {named(twice)}.")
+        rows_ = counted(len(twice), "row")
+        sentences.append(f"Listed twice, taken once: {rows_}, {first_names(twice)}.")
     passed_over = []
-    if "split" in told:
+    if "split" in filled:
         records, passed_over, sentence = _with_uses(file, records)
         sentences.append(sentence)
-    cameras = len({record.camera for record in records}) if "camid" in told else 0
+    cameras = len({record.camera for record in records}) if "camid" in filled else 0
     sentences.append(
         f"Cameras: {cameras}, from the column camid."
         if cameras
         else "Cameras: none, no column camid tells them."
     )
-    return Found(records, sentences, passed_over)
+    return OwnFiles(records, sentences, passed_over)
 
 
 def _read_text(file: str) -> str:
@@ -146,38 +302,37 @@ def _cells(file: str, text: str, separator: str) -> Iterator[tuple[int, list[str
         raise _wrong(file, line, expected, f"{error}; try closing the quotes") from None
 
 
-def _told(file: str, rows: list[Row]) -> set[str]:
-    """Return the optional columns that are filled in."""
-    told = set()
+def _filled_columns(file: str, rows: list[Row]) -> set[str]:
+    """Return the optional columns that are filled in every row."""
+    filled = set()
     for name in _OPTIONAL:
         empty = [line for line, row in rows if not row.get(name)]
-        if len(empty) == len(rows):
-            continue
-        if empty:
+        if not empty:
+            filled.add(name)
+        elif len(empty) < len(rows):
             raise _wrong(
                 *(file, empty[0], f"a {name} in every row, or in none"),
                 f"an empty cell; try filling it in ({counted(len(empty), 'row')} without one)",
             )
-        told.add(name)
-    return told
+    return filled
 
 
-def _records(file: str, rows: list[Row], told: set[str]) -> tuple[list[Record], list[str]]:
-    """Return a record per image and part, and the paths of rows that repeat one."""
+def _records(file: str, rows: list[Row], filled: set[str]) -> tuple[list[Record], list[str]]:
+    """Return a record per image and part, and the paths of repeated rows."""
     first: dict[str, tuple[int, Record]] = {}
     taken: dict[tuple[str, str | None], Record] = {}
     twice = []
     for line, row in rows:
         record = Record(
             path=_path(file, line, row["path"]),
-            identity=canonical(_filled(file, line, "pid", row["pid"])),
-            camera=canonical(row["camid"]) if "camid" in told else None,
-            split=_part(file, line, row["split"]) if "split" in told else None,
+            identity=canonical(_not_empty(file, line, "pid", row["pid"])),
+            camera=canonical(row["camid"]) if "camid" in filled else None,
+            split=_part(file, line, row["split"]) if "split" in filled else None,
         )
         before, same = first.setdefault(record.path, (line, record))
         if (same.identity, same.camera) != (record.identity, record.camera):
             raise _wrong(
-                *(file, line, f"{shown(row['path'])} with one identity and one camera"),
+                *(file, line, f"{short(row['path'])} with one identity and one camera"),
                 f"others than in line {before}; try correcting one of the two",
             )
         if taken.setdefault((record.path, record.split), record) is not record:
@@ -186,58 +341,57 @@ def _records(file: str, rows: list[Row], told: set[str]) -> tuple[list[Record], 
 
 
 def _path(file: str, line: int, cell: str) -> str:
-    """Return the path of an image that is there."""
-    _filled(file, line, "path", cell)
+    """Return the path of an existing image."""
+    _not_empty(file, line, "path", cell)
     folder = os.path.dirname(file)
     written = os.path.normpath(os.path.join(folder, cell))
     paths = (written, os.path.normpath(os.path.join(folder, cell.replace("\\", "/"))))
     path = next(filter(os.path.isfile, paths), None)
     if path is None:
         message = _wrong(
-            *(file, line, f"an image at path={shown(cell)}"),
-            f"nothing at {shown(written)}; try paths relative to the table's folder",
+            *(file, line, f"an image at path={short(cell)}"),
+            f"nothing at {short(written)}; try paths relative to the table's folder",
         )
         raise FileNotFoundError(str(message))
     if not path.lower().endswith(IMAGE_SUFFIXES):
         expected = f"an image ({' '.join(IMAGE_SUFFIXES)})"
-        raise _wrong(file, line, expected, f"path={shown(cell)}; try converting it")
+        raise _wrong(file, line, expected, f"path={short(cell)}; try converting it")
     return path
 
 
-def _filled(file: str, line: int, name: str, cell: str) -> str:
+def _not_empty(file: str, line: int, name: str, cell: str) -> str:
     if not cell:
-        raise _wrong(
-            file, line, f"a {name}", "an empty cell; try filling it in or removing the row"
-        )
+        got = "an empty cell; try filling it in or removing the row"
+        raise _wrong(file, line, f"a {name}", got)
     return cell
 
 
 def _part(file: str, line: int, cell: str) -> str:
     part = part_of(cell)
     if part is None:
-        raise _wrong(file, line, f"a split, {EXPECTED}", f"split={shown(cell)}; try one of these")
+        raise _wrong(file, line, f"a split, {EXPECTED}", f"split={short(cell)}; try one of these")
     return part
 
 
 def _with_uses(file: str, records: list[Record]) -> tuple[list[Record], list[str], str]:
-    """Replace the parts that the table names by what they are used for."""
+    """Replace the parts of the table by their uses."""
     try:
         use = uses({record.split for record in records if record.split})
     except ValueError as error:
-        raise ValueError(f"{shown(file)}, column split: {error}") from None
+        raise ValueError(f"{short(file)}, column split: {error}") from None
     kept = [replace(r, split=use[r.split]) for r in records if r.split and use[r.split]]
     passed_over = sorted({r.path for r in records} - {r.path for r in kept})
-    told = ", ".join(f"{part} is {use[part] or 'passed over'}" for part in use)
-    return kept, passed_over, f"Split: as the column split says, {told}."
+    parts = ", ".join(f"{part} is {use[part] or 'passed over'}" for part in use)
+    return kept, passed_over, f"Split: as the column split says, {parts}."
 
 
 def _wrong(file: str, line: int, expected: str, got: str) -> ValueError:
-    return ValueError(f"{shown(file)}, line {line}: expected {expected}, got {got}")
+    return ValueError(f"{short(file)}, line {line}: expected {expected}, got {got}")
 
 
-# Own data in folders: one per identity, or Market-1501's names, with a split on top or without.
+# Data in folders: one folder per identity, or Market-1501's names, with or without a split on top.
 
-# A camera number ends where its digits do, or at Market-1501's sequence; img_c3po tells none.
+# A camera number ends where its digits do, or at Market-1501's sequence; img_c3po holds no camera.
 _CAMERA = re.compile(r"(?P<pid>.+?)_c(?P<camera>[0-9]+)(?=s[0-9]|[^0-9A-Za-z]|$)", re.IGNORECASE)
 _NAME_EXAMPLE = MARKET_NAMES.example
 
@@ -247,23 +401,23 @@ _FLAT = "images named <identity>_..."
 
 @dataclass
 class _Part:
-    """The images below one folder, with the identity that each shows."""
+    """Images below one folder, with the identity of each."""
 
     form: str = ""
     images: list[tuple[str, str]] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
 
 
-def read_folder(root: str) -> Found:
-    """Read the images of a folder: who they show, from which camera, in which split.
+def read_folder(root: str) -> OwnFiles:
+    """Read the identity, the camera and the split of each image of a folder.
 
     Args:
         root: an existing folder.
 
     Raises:
-        ValueError: It holds no image where one is looked for, two folders mean the same split, or
-            an image is there in two formats.
-        OSError: A folder cannot be listed.
+        ValueError: the folder holds no image in a known form, two folders mean one split, or an
+            image exists in two formats.
+        OSError: a folder cannot be listed.
     """
     splits = _splits_on_top(root)
     parts = {split: _read_part(folder) for split, folder in splits.items()}
@@ -279,47 +433,47 @@ def read_folder(root: str) -> Found:
         for path, identity in part.images
     ]
     if not records:
-        raise ValueError(_nothing_found(root))
+        raise ValueError(_nothing_readable(root))
     forms = " and ".join(dict.fromkeys(part.form for part in parts.values() if part.images))
-    sentences = [f"{shown(root)}: {counted(len(records), 'image')}, {forms}."]
+    sentences = [f"{short(root)}: {counted(len(records), 'image')}, {forms}."]
     sentences += spelled_differently(who for part in parts.values() for _, who in part.images)
     if splits:
-        told = (f"{shown(os.path.relpath(path, root))}/ is {s}" for s, path in splits.items())
-        sentences.append(f"Split: as the folders say, {', '.join(told)}.")
+        names = (f"{short(os.path.relpath(path, root))}/ is {s}" for s, path in splits.items())
+        sentences.append(f"Split: as the folders say, {', '.join(names)}.")
     records, cameras = _with_cameras(records)
     passed_over += [path for part in parts.values() for path in part.passed_over]
-    return Found(records, [*sentences, cameras], sorted(passed_over))
+    return OwnFiles(records, [*sentences, cameras], sorted(passed_over))
 
 
 def _splits_on_top(root: str) -> dict[str, str]:
-    """Return the folder of each split, none where ``root`` is not divided."""
+    """Return the folder of each split; none where ``root`` is not divided."""
     top = _folders(root)
-    found: dict[str, list[str]] = {}
+    by_part: dict[str, list[str]] = {}
     for folder in top:
         part = part_of(os.path.basename(folder))
         inner = {part_of(os.path.basename(path)): path for path in _folders(folder)}
         if part in ("test", "val") and inner.keys() >= {"query", "gallery"}:
-            found.setdefault("query", []).append(inner["query"])
-            found.setdefault("gallery", []).append(inner["gallery"])
+            by_part.setdefault("query", []).append(inner["query"])
+            by_part.setdefault("gallery", []).append(inner["gallery"])
         elif part:
-            found.setdefault(part, []).append(folder)
-    divided = found.keys() & {"train", "query"} and found.keys() & {"gallery", "test", "val"}
+            by_part.setdefault(part, []).append(folder)
+    divided = by_part.keys() & {"train", "query"} and by_part.keys() & {"gallery", "test", "val"}
     if not divided and not all(part_of(os.path.basename(folder)) for folder in top):
-        return {}  # somebody may be called Val
-    for part, folders in found.items():
+        return {}  # a person may be called Val
+    for part, folders in by_part.items():
         if len(folders) > 1:
             raise ValueError(
-                f"{shown(root)}: expected one folder for {part}, got {named(folders)}; try moving "
-                "the others elsewhere"
+                f"{short(root)}: expected one folder for {part}, got {first_names(folders)}; try "
+                "moving the others elsewhere"
             )
     try:
-        return {split: found[part][0] for part, split in uses(found).items() if split}
+        return {split: by_part[part][0] for part, split in uses(by_part).items() if split}
     except ValueError as error:
-        raise ValueError(f"{shown(root)}: {error}") from None
+        raise ValueError(f"{short(root)}: {error}") from None
 
 
 def _read_part(folder: str) -> _Part:
-    """Read one folder: by its subfolders or by its names, whichever tells more images."""
+    """Read one folder by its subfolders or by its names: the form with more images."""
     here = scan_folder(folder)
     below = {path: scan_folder(path) for path in _folders(folder)}
     flat = _by_names(here)
@@ -335,13 +489,13 @@ def _read_part(folder: str) -> _Part:
 
 
 def _by_names(here: FolderScan) -> _Part:
-    """Read identities from names: before the camera if all tell one, else before the first _."""
+    """Read identities from names: before the camera if all have one, else before the first _."""
     cameras = [_CAMERA.match(_stem(image)) for image in here.images]
-    tell_cameras = all(cameras)
+    all_have_one = all(cameras)
     part = _Part(_FLAT, passed_over=list(here.passed_over))
     for image, camera in zip(here.images, cameras, strict=True):
         identity, mark, _ = _stem(image).partition("_")
-        if camera and tell_cameras:
+        if camera and all_have_one:
             identity = camera["pid"]
         if identity and mark:
             part.images.append((image, identity))
@@ -365,217 +519,43 @@ def _outside(paths: list[str], folders: Iterable[str]) -> list[str]:
 
 
 def _with_cameras(records: list[Record]) -> tuple[list[Record], str]:
-    """Read cameras from the names if all of them tell one; say what was done."""
+    """Read cameras from the names if all names have one; return a sentence about them, too."""
     stems = [_stem(record.path) for record in records]
     matches = [_CAMERA.match(stem) for stem in stems]
     cameras = [canonical(match["camera"]) for match in matches if match]
     if len(cameras) == len(records):
-        told = [replace(record, camera=c) for record, c in zip(records, cameras, strict=True)]
-        return told, f"Cameras: {len(set(cameras))}, read from the names (as in {_NAME_EXAMPLE})."
-    silent = [stem for stem, match in zip(stems, matches, strict=True) if not match]
+        with_camera = [replace(r, camera=c) for r, c in zip(records, cameras, strict=True)]
+        number = len(set(cameras))
+        return with_camera, f"Cameras: {number}, read from the names (as in {_NAME_EXAMPLE})."
+    without = [stem for stem, match in zip(stems, matches, strict=True) if not match]
     why = "the names tell none"
     if cameras:
-        tell = "tells" if len(silent) == 1 else "tell"
+        tell = "tells" if len(without) == 1 else "tell"
         why = (
-            f"{counted(len(silent), 'name')} of {len(records):,} {tell} none ({named(silent)}; "
-            f"expected names like {_NAME_EXAMPLE}), so the others' are not used"
+            f"{counted(len(without), 'name')} of {len(records):,} {tell} none "
+            f"({first_names(without)}; expected names like {_NAME_EXAMPLE}), so the others' are "
+            "not used"
         )
     return records, f"Cameras: none, {why}."
 
 
-def _nothing_found(root: str) -> str:
-    """Say that no image was found, and where some are."""
+def _nothing_readable(root: str) -> str:
+    """Return the message for a folder without readable images; name images in other places."""
     scan = scan_folder(root)
     tables = [path for path in scan.passed_over if path.lower().endswith((".csv", ".tsv"))]
     deeper = [path for path in scan.passed_over if path.lower().endswith(IMAGE_SUFFIXES)]
     got, hint = "none", "the folder that holds them"
     if tables:
-        hint = f"the table {shown(tables[0])}"
+        hint = f"the table {short(tables[0])}"
     elif deeper:
         above = os.path.dirname(os.path.dirname(deeper[0]))
-        got, hint = (
-            "deeper ones",
-            shown(os.path.dirname(above) if part_of(os.path.basename(above)) else above),
-        )
+        got = "deeper ones"
+        hint = short(os.path.dirname(above) if part_of(os.path.basename(above)) else above)
     elif scan.images:
-        got = f"names that tell no identity, such as {shown(os.path.basename(scan.images[0]))}"
+        got = f"names that tell no identity, such as {short(os.path.basename(scan.images[0]))}"
         hint = "a folder per identity, or a table of path,pid"
     return (
-        f"{shown(root)} (DATASETS.FOLDER_REID.ROOT): expected images ({' '.join(IMAGE_SUFFIXES)}) "
-        f"in a folder per identity, or named like {_NAME_EXAMPLE}, directly or below folders "
-        f"{EXPECTED}; got {got}; try {hint}"
+        f"{short(root)} ({_KEY}): expected images ({' '.join(IMAGE_SUFFIXES)}) in a folder per "
+        f"identity, or named like {_NAME_EXAMPLE}, directly or below folders {EXPECTED}; got "
+        f"{got}; try {hint}"
     )
-
-
-_TABLES = (".csv", ".tsv", ".txt")
-_KEY = "DATASETS.FOLDER_REID.ROOT"
-_DISTRACTORS = 0  # Market-1501's identity of those in its gallery whom no query is about
-_FEW = 3  # files of a folder that are named one by one
-
-
-@dataclass(frozen=True)
-class OwnData(Splits):
-    """Hold the three lists of own data, and how they came about.
-
-    Attributes:
-        identities: the name behind every pid.
-        distractor_pids: identities of the gallery that are nobody's.
-        uses_cameras: whether camids of query and gallery are cameras; if not, queries have 0 and
-            gallery images 1, so that the same-camera rule never fires.
-        explanation: sentences on what was found, how it was read and divided, and how much it is.
-        warnings: those of the sentences that call for somebody's attention.
-        passed_over: every file below the folder that is no part of the data.
-    """
-
-    identities: Mapping[int, str] = field(default_factory=dict)
-    distractor_pids: tuple[int, ...] = ()
-    uses_cameras: bool = False
-    explanation: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    passed_over: tuple[str, ...] = ()
-
-
-def read_own_data(path: str | os.PathLike[str], rule: SplitRule | None = None) -> OwnData:
-    """Read a folder of folders, a Market-style folder, or a table, divided or not.
-
-    Where no split is given, whole identities are tested on; those with one image (where cameras
-    count: in one camera) are for training. Cameras count if some identity that is tested on is seen
-    by two of them: with one camera alone, no query would have a right answer. Somebody in training
-    and in testing is a warning, as it is somebody's own split.
-
-    Args:
-        path: a folder (:func:`~fed_plugin.datasets.own_data.read_folder`), or a file
-            (:func:`~fed_plugin.datasets.own_data.read_table`).
-        rule: how to divide what is not divided; None takes the defaults.
-
-    Returns:
-        Lists sorted by path, so that they are the same on every platform.
-
-    Raises:
-        FileNotFoundError: Nothing is there, or an image that a table lists is not.
-        ValueError: What is there cannot be read as people and their images; the message names the
-            folder, or the table and its line.
-        OSError: A folder or the table cannot be read.
-    """
-    path = os.fspath(path)
-    found = _read(path)
-    people = in_order(record for record in found.records if record.identity != NOBODY)
-    nobody = sorted(record.path for record in found.records if record.identity == NOBODY)
-    if not people:
-        raise ValueError(f"{shown(path)} ({_KEY}): expected people, got identity -1 (nobody) only")
-    try:
-        division = divide(people, rule or SplitRule())
-    except ValueError as error:
-        raise ValueError(f"{shown(path)} ({_KEY}): {error}") from None
-    pids = numbered(record.identity for record in people)
-    distractors = _distractors(division, pids) if people[0].split else ()
-    return OwnData(
-        **_items(division, pids),
-        identities={pid: name for name, pid in pids.items()},
-        distractor_pids=distractors,
-        uses_cameras=division.uses_cameras,
-        explanation=tuple(_explain(path, found, nobody, division, pids, distractors)),
-        warnings=tuple(division.warnings),
-        passed_over=tuple(sorted({*found.passed_over, *nobody})),
-    )
-
-
-def _read(path: str) -> Found:
-    if os.path.isdir(path):
-        return read_folder(path)
-    if os.path.isfile(path) and path.lower().endswith(_TABLES):
-        return read_table(path)
-    there = os.path.exists(path)
-    message = (
-        f"{shown(path)} ({_KEY}): expected a folder of images or a table ({' '.join(_TABLES)}), "
-        f"got {'another file' if there else 'nothing there'}; try "
-        f"{'unpacking it, or naming its folder' if there else 'the whole path'}"
-    )
-    raise ValueError(message) if there else FileNotFoundError(message)
-
-
-def _items(division: Division, pids: Mapping[str, int]) -> dict[str, list[Item]]:
-    lists = _lists(division)
-    everybody = [record for records in lists.values() for record in records]
-    cameras = numbered(record.camera for record in everybody if record.camera is not None)
-
-    def camid(record: Record, split: str) -> int:
-        if record.camera is not None and (split == "train" or division.uses_cameras):
-            return cameras[record.camera]
-        return CAMERA_OF_SPLIT[split]
-
-    return {
-        split: [(r.path, pids[r.identity], camid(r, split)) for r in in_order(records)]
-        for split, records in lists.items()
-    }
-
-
-def _lists(division: Division) -> dict[str, list[Record]]:
-    return {"train": division.train, "query": division.query, "gallery": division.gallery}
-
-
-def _distractors(division: Division, pids: Mapping[str, int]) -> tuple[int, ...]:
-    """Return identity 0 if numbers are identities and only the gallery holds it."""
-    asked = {pids[record.identity] for record in division.train + division.query}
-    there = {pids[record.identity] for record in division.gallery}
-    alone = keep_their_value(pids) and _DISTRACTORS in there - asked
-    return (_DISTRACTORS,) if alone else ()
-
-
-def _explain(
-    path: str,
-    found: Found,
-    nobody: list[str],
-    division: Division,
-    pids: Mapping[str, int],
-    distractors: tuple[int, ...],
-) -> Iterator[str]:
-    yield from found.sentences
-    yield _numbering(pids)
-    yield from division.sentences
-    for pid in distractors:
-        yield f"Identity {pid} is in the gallery only: distractors."
-    yield from _passed_over(path, "Passed over as nobody (-1)", nobody)
-    yield from _passed_over(path, "Passed over", found.passed_over)
-    for warning in division.warnings:
-        yield f"Warning: {warning}"
-    yield _counts(division)
-
-
-def _numbering(pids: Mapping[str, int]) -> str:
-    if keep_their_value(pids):
-        return f"Identities: {len(pids):,}, which keep their numbers."
-    told = named([f"{name} is {pid}" for name, pid in pids.items()])
-    return f"Identities: {len(pids):,}, numbered in sorted order: {told}."
-
-
-def _counts(division: Division) -> str:
-    told = []
-    for split, records in _lists(division).items():
-        people = identities(len({record.identity for record in records}))
-        told.append(f"{split} {counted(len(records), 'image')} of {people}")
-    return f"In all: {', '.join(told)}."
-
-
-def _passed_over(root: str, what: str, paths: list[str]) -> list[str]:
-    """Name what was passed over: by its folder where that holds many, hidden files last."""
-    if not paths:
-        return []
-    start = root if os.path.isdir(root) else os.path.dirname(root) or "."
-    folders: dict[str, list[str]] = {}
-    for path in paths:
-        name = os.path.relpath(path, start) + path[len(path.rstrip(os.sep)) :]
-        hidden = any(is_hidden(part) for part in name.split(os.sep))
-        folder = "hidden" if hidden else os.path.dirname(name.rstrip(os.sep))
-        folders.setdefault(folder, []).append(name)
-    hidden = folders.pop("hidden", [])
-    names = []
-    for folder, inside in sorted(folders.items()):
-        many = folder and len(inside) > _FEW
-        names += [f"{folder}{os.sep} ({len(inside):,} files)"] if many else inside
-    if hidden:
-        names.append(f"{counted(len(hidden), 'hidden file')} such as {hidden[0]}")
-    return [f"{what}: {counted(len(paths), 'file')}, {named(names)}."]
-
-
-__all__ = ["OwnData", "SplitRule", "read_own_data"]

@@ -1,12 +1,12 @@
-"""One sentence and exit status 1 for what a user can get wrong; a traceback for our own bugs."""
+"""Console of a command: one sentence for a mistake, progress, and the name of this machine."""
 
 from __future__ import annotations
 
 import builtins
-import datetime
 import logging
 import os
 import platform
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 DEBUG = "FED_PLUGIN_DEBUG"
 """Environment variable that brings tracebacks back."""
 
 MISTAKES = (ValueError, KeyError, OSError, RuntimeError, AssertionError, FloatingPointError)
-"""What wrong paths, keys, values and files end in, here and in the host; a bare assert is a bug."""
+"""Errors of wrong paths, keys, values and files, here and in the host; a bare assert is a bug."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ def one_sentence_for_mistakes(interrupted: str = "") -> Iterator[Outcome]:
     """Turn an input mistake into a line on stderr and status 1, Ctrl-C into status 130.
 
     Args:
-        interrupted: what Ctrl-C leaves behind, and how to go on.
+        interrupted: what Ctrl-C leaves behind, and how to continue.
     """
     outcome = Outcome()
     try:
@@ -52,7 +52,7 @@ def one_sentence_for_mistakes(interrupted: str = "") -> Iterator[Outcome]:
 
 
 def is_mistake(error: BaseException) -> bool:
-    """Tell whether an error is one of ``MISTAKES``, a spawned rank's word of one, or its death."""
+    """Return whether an error, or the error of a spawned rank, is one of ``MISTAKES``."""
     if _is_death_of_a_rank(error):
         return True
     if type(error).__name__ != "ProcessRaisedException":  # torch's, no child of RuntimeError
@@ -62,7 +62,7 @@ def is_mistake(error: BaseException) -> bool:
 
 
 def sentence(error: BaseException) -> str:
-    """Say what went wrong, without the traceback that a spawned rank's error carries."""
+    """Return the message of an error, without the traceback of a spawned rank."""
     if _is_death_of_a_rank(error):
         return (
             f"{str(error).replace('process', 'rank', 1)}, and the others were ended (out of "
@@ -81,17 +81,17 @@ def _is_death_of_a_rank(error: BaseException) -> bool:
 
 
 def _last_line(text: str) -> str:
-    """Return the end of a traceback from the last line on that is not indented."""
+    """Return the end of a traceback, from its last line without indentation on."""
     lines = text.split("\n")
     start = max(i for i, line in enumerate(lines) if line and not line.startswith((" ", "\t")))
     return "\n".join(lines[start:])
 
 
 class WithoutTraceback(logging.Filter):
-    """Shorten the trainer's record of a mistake to one sentence."""
+    """Filter that shortens the trainer's record of a mistake to one sentence."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep every record; cut the traceback off one about a mistake."""
+        """Keep every record; remove the traceback from the record of a mistake."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, MISTAKES) and str(error) and not os.environ.get(DEBUG):
             record.msg, record.args = "%s %s", (record.getMessage(), sentence(error))
@@ -99,12 +99,9 @@ class WithoutTraceback(logging.Filter):
         return True
 
 
-# What a machine is called where something was measured on it.
-
-
 @lru_cache(maxsize=1)
 def machine_words() -> str:
-    """Name the processor, its cores and, if there is one, the GPU."""
+    """Return the names of the processor, its cores and, if there is one, the GPU."""
     import torch
 
     cpuinfo = Path("/proc/cpuinfo")
@@ -116,50 +113,70 @@ def machine_words() -> str:
     return ", ".join(words)
 
 
-# One line that says how far long work is, and how long it takes.
-
-
 class ProgressLine:
-    """Print ``what  done/total  elapsed, ETA`` to stderr, over itself on a terminal.
+    """Progress of long work on stderr: a bar of tqdm on a terminal, else a line every 15 s.
 
     Args:
         what: the work, in a few words.
     """
 
+    SECONDS = 15.0
+    """Time between two lines off a terminal; the first line waits too, as its ETA is a guess."""
+    _FORMAT = "{desc}  {n_fmt}/{total_fmt}  {elapsed}, ETA {remaining}{postfix}"
+
     def __init__(self, what: str) -> None:
         self.what = what
-        self.start = time.perf_counter()
-        self.printed = 0.0 if sys.stderr.isatty() else self.start
-        self.finished = False
-        self.on_terminal = sys.stderr.isatty()
+        self.start = self._printed = time.perf_counter()
+        self._finished = False
+        self._bar: Any = None
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Say that ``done`` of ``total`` steps are done; lines are a while apart."""
-        now = time.perf_counter()
-        # off a terminal the first line waits too: nobody is watching, and its ETA would be wild
-        early = done < total and now - self.printed < (0.2 if self.on_terminal else 15)
-        if early or self.finished:
+        """Print that ``done`` of ``total`` steps are done, unless a line was printed just now."""
+        if self._finished:
             return
-        self.finished = done >= total
-        self.printed = now
-        elapsed = now - self.start
-        eta = "?" if not done else _clock(elapsed / done * (total - done))
-        line = f"{self.what}  {done}/{total}  {_clock(elapsed)}, ETA {eta}  {note}"
-        end = "\r" if self.on_terminal else "\n"
-        print(f"{line:<79}", end=end, file=sys.stderr, flush=True)
+        self._finished = done >= total
+        if sys.stderr.isatty():
+            self._update_bar(done, total, note)
+        elif self._finished or time.perf_counter() - self._printed >= self.SECONDS:
+            self._print_line(done, total, note)
+
+    def _update_bar(self, done: int, total: int, note: str) -> None:
+        from tqdm import tqdm
+
+        if self._bar is None:
+            bar = self._FORMAT.replace("  {elapsed}", " {bar} {elapsed}")
+            tqdm.monitor_interval = 0  # no thread beside ours
+            width, height = shutil.get_terminal_size()  # 80, 24 where a terminal has no size
+            size = {"ncols": width - 1, "nrows": height}
+            self._bar = tqdm(desc=self.what, bar_format=bar, mininterval=0.2, **size)
+            self._bar.start_t = time.time() - (time.perf_counter() - self.start)
+        self._bar.total = total
+        self._bar.set_postfix_str(note, refresh=False)
+        self._bar.update(done - self._bar.n)
+        if self._finished:
+            self.close()
+
+    def _print_line(self, done: int, total: int, note: str) -> None:
+        from tqdm import tqdm
+
+        self._printed = time.perf_counter()
+        line = tqdm.format_meter(
+            *(done, total, self._printed - self.start),
+            prefix=self.what,
+            postfix=note,
+            bar_format=self._FORMAT,
+        )
+        print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the line on a terminal, as far as the work went."""
+        if self._bar is not None:
+            self._bar.refresh()
+            self._bar.close()
+            self._bar = None
 
     def __enter__(self) -> ProgressLine:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self.on_terminal and self.printed:
-            print(file=sys.stderr)
-
-
-def _clock(seconds: float) -> str:
-    return str(datetime.timedelta(seconds=int(seconds)))
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -131,14 +131,15 @@ def _rank(
         distance = distance_for(dump, distance)
         card = card_of_dump(dump, distance)
         _refuse_another_protocol(card, before)
-        result = evaluate_dump(
-            dump,
-            method=method or str(dump.about.get("method") or Path(path).stem),
-            distance=distance,
-            card=card.to_json(),
-            groups=groups,
-            progress=ProgressLine(f"ranking {Path(path).name}"),
-        )
+        with ProgressLine(f"ranking {Path(path).name}") as progress:
+            result = evaluate_dump(
+                dump,
+                method=method or str(dump.about.get("method") or Path(path).stem),
+                distance=distance,
+                card=card.to_json(),
+                groups=groups,
+                progress=progress,
+            )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return _Scored(path, result, card, len(dump.query) - len(result.queries.names))

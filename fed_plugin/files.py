@@ -12,7 +12,7 @@ import socket
 import stat
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -197,7 +197,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         )
 
 
-# Files of plain arrays (``.npz``), read without executing anything of them.
+# Files of plain arrays (``.npz``).
 
 
 def read_arrays(
@@ -205,15 +205,15 @@ def read_arrays(
     called: str,
     remedy: str = "np.savez with arrays of numbers and strings",
 ) -> dict[str, NDArray[Any]]:
-    """Read an ``.npz``, executing nothing of it.
+    """Read an ``.npz`` without executing anything in the file.
 
     Args:
-        path: an existing file.
-        called: what it should be, such as "a feature dump".
-        remedy: what makes such a file; the message says to try it.
+        path: existing file.
+        called: name of such a file in messages, such as "a feature dump".
+        remedy: how to make such a file, for the message.
 
     Raises:
-        ValueError: It is something else; the message names the file.
+        ValueError: the file is something else.
     """
     try:
         with Path(path).open("rb") as file:
@@ -230,16 +230,16 @@ def read_arrays(
         ) from error
 
 
-def _check_count(file: BinaryIO, found: int) -> None:
-    """Refuse a zip that lists fewer arrays than it counts, which ``zipfile`` does not look at.
+def _check_count(file: BinaryIO, listed: int) -> None:
+    """Refuse a zip that lists fewer arrays than it counts; ``zipfile`` does not compare the two.
 
-    One wrong byte in the list hides the arrays behind it, optional ones without a trace.
+    One wrong byte in the list hides the arrays after this byte, optional ones without a trace.
     """
     end = struct.Struct("<4s6xH10x")  # the record that ends a zip without a comment
     file.seek(-end.size, os.SEEK_END)
     signature, counted = end.unpack(file.read(end.size))
-    if signature == b"PK\x05\x06" and counted not in (found, 0xFFFF):  # 0xFFFF: counted elsewhere
-        raise ValueError(f"it lists {found} arrays and counts {counted}")
+    if signature == b"PK\x05\x06" and counted not in (listed, 0xFFFF):  # 0xFFFF: counted elsewhere
+        raise ValueError(f"it lists {listed} arrays and counts {counted}")
 
 
 def _array(name: str, content: Any) -> NDArray[Any]:
@@ -253,10 +253,10 @@ def _array(name: str, content: Any) -> NDArray[Any]:
 
 
 def about_as_text(about: Mapping[str, Any]) -> str:
-    """Return as JSON what is known of arrays.
+    """Return facts about arrays as JSON.
 
     Raises:
-        ValueError: JSON cannot hold it.
+        ValueError: JSON cannot hold a value.
     """
     try:
         return json.dumps(dict(about), allow_nan=False)
@@ -267,10 +267,10 @@ def about_as_text(about: Mapping[str, Any]) -> str:
 
 
 def about_from_array(array: NDArray[Any]) -> dict[str, Any]:
-    """Read the array that holds :func:`about_as_text`.
+    """Read the facts of :func:`about_as_text` from an array.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: the array holds something else.
     """
     if array.ndim or array.dtype.kind != "U":
         raise ValueError(
@@ -518,32 +518,21 @@ def _listed(names: Any) -> str:
     return ", ".join(map(repr, names)) if names else "nothing"
 
 
-# Objects that are files of JSON: there whole or not at all, refused by name if not read.
+# Objects with a file of JSON.
 
 Stored = TypeVar("Stored", bound="StoredAsJson")
 
 
 class StoredAsJson:
-    """Give a class that has ``to_json`` and ``from_json`` a file."""
+    """Base of a class with ``to_json`` and ``from_json`` that gets a file."""
 
     CALLED: ClassVar[str]
-    """What it is called in messages, such as "a result"."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what the file holds, as JSON has it."""
-        raise NotImplementedError
-
-    @classmethod
-    def from_json(cls: type[Stored], content: Any) -> Stored:
-        """Read what :meth:`to_json` returns.
-
-        Raises:
-            ValueError: It is something else.
-        """
-        raise NotImplementedError
+    """Name of such a file in messages, such as "a result"."""
+    to_json: Callable[..., dict[str, Any]]
+    from_json: Callable[..., Any]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file; it is there whole or not at all."""
+        """Write the file."""
         write_json(path, self.to_json(), indent=None)
 
     @classmethod
@@ -551,8 +540,8 @@ class StoredAsJson:
         """Read a file.
 
         Raises:
-            FileNotFoundError: No such file.
-            ValueError: It is something else; the message names the file.
+            FileNotFoundError: the file does not exist.
+            ValueError: the file is something else.
         """
         content = decode(path, Any, cls.CALLED)
         try:

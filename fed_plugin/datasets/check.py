@@ -11,7 +11,6 @@ from typing import Any
 from fed_plugin.datasets.findings import (
     SEVERITIES,
     Finding,
-    Listing,
     SplitCounts,
     answer_findings,
     content_findings,
@@ -22,16 +21,16 @@ from fed_plugin.datasets.findings import (
 )
 from fed_plugin.datasets.image_facts import FactsCache, Progress, scan
 from fed_plugin.datasets.layouts import LAYOUTS
-from fed_plugin.datasets.listing import IMAGE_SUFFIXES, is_hidden, printable
+from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.own_data import OwnData, read_own_data
 from fed_plugin.datasets.splits import (
     Layout,
     Published,
+    SplitScan,
     find_dataset,
     find_split_folders,
     missing_message,
     scan_split,
-    sort_by_name,
 )
 
 OWN = "FolderReID"
@@ -61,7 +60,7 @@ class Target:
     name: str
     folder: str
     variant: tuple[str, ...]
-    list_files: Callable[[], list[Listing]]
+    list_files: Callable[[], list[SplitScan]]
     published: Mapping[str, Published] = field(default_factory=dict)
     lists: Mapping[str, str] = field(default_factory=dict)
     cameras: int = 0
@@ -181,7 +180,9 @@ def _layout_target(layout: Layout, root: str) -> Target:
         name=layout.name,
         folder=folder,
         variant=(f"found as {spelling}: {', '.join(places)}",),
-        list_files=lambda: list_layout(layout, root),
+        list_files=lambda: [
+            scan_split(layout, root, split, strict=False) for split in layout.splits
+        ],
         published=layout.published,
         lists=layout.lists,
         cameras=layout.cameras,
@@ -214,6 +215,13 @@ def _own_data(path: str) -> Target:
     )
 
 
+def _own_listings(path: str, own: OwnData) -> list[SplitScan]:
+    lists = {"train": own.train, "query": own.query, "gallery": own.gallery}
+    listings = [SplitScan(split, (path,), items) for split, items in lists.items() if items]
+    listings[0].passed_over.extend(own.passed_over)
+    return listings
+
+
 def _nothing_known(root: str) -> str:
     there = "no such folder" if not os.path.isdir(root) else "none of the known data sets in it"
     folders = ", ".join(dict.fromkeys(f"{lay.folders[0]}/" for lay in LAYOUTS.values()))
@@ -221,73 +229,6 @@ def _nothing_known(root: str) -> str:
         f"{printable(root)}: {there}; expected some of {folders}; try setting FASTREID_DATASETS to "
         "the folder that holds them, or data check PATH"
     )
-
-
-# The files of each split: as training lists them; if training refuses a split, as far as possible.
-
-
-def list_layout(layout: Layout, root: str) -> list[Listing]:
-    """List every split of a data set; never raise for what is wrong with the files.
-
-    Args:
-        layout: of the data set.
-        root: folder that holds the data set's folder.
-    """
-    there = find_split_folders(layout, root)
-    listings = []
-    for split in layout.splits:
-        folders = there.get(split, ())
-        try:
-            files = scan_split(layout, root, split)
-        except (OSError, ValueError) as error:
-            listings.append(_as_far_as_possible(layout, split, folders, str(error)))
-        else:
-            listings.append(Listing(split, folders, files.items, files.passed_over, files.junk))
-    return listings
-
-
-def _as_far_as_possible(
-    layout: Layout, split: str, folders: tuple[str, ...], problem: str
-) -> Listing:
-    """List a split that training refuses: each file by itself."""
-    listing = Listing(split, folders, problem=problem.splitlines()[0])
-    for folder in folders:
-        images, others = _walk(folder, depth=int(layout.nested))
-        if layout.select is not None:  # without the lists, the split of an image is unknown
-            images, others = [], images + others
-        listing.passed_over.extend(others)
-        for path in images:
-            try:
-                sort_by_name(layout, split, path, listing.items, listing.junk)
-            except ValueError:
-                listing.unnamed.append(path)
-    return listing
-
-
-def _walk(folder: str, depth: int) -> tuple[list[str], list[str]]:
-    """Return the images down to some depth, and everything else; folders end in a separator."""
-    images, others = [], []
-    closed: list[str] = []
-    for where, folders, files in os.walk(
-        folder, onerror=lambda error: closed.append(error.filename)
-    ):
-        relative = os.path.relpath(where, folder)
-        level = 0 if relative == "." else relative.count(os.sep) + 1
-        others += [os.path.join(where, d, "") for d in folders if os.path.islink(f"{where}/{d}")]
-        if not folders and not files and where != folder:
-            others.append(os.path.join(where, ""))
-        for name in files:
-            looks = name.lower().endswith(IMAGE_SUFFIXES) and not is_hidden(name)
-            (images if looks and level <= depth else others).append(os.path.join(where, name))
-    others += [os.path.join(path, "") for path in closed]
-    return sorted(images, key=lambda path: (os.path.basename(path), path)), sorted(others)
-
-
-def _own_listings(path: str, own: OwnData) -> list[Listing]:
-    lists = {"train": own.train, "query": own.query, "gallery": own.gallery}
-    listings = [Listing(split, (path,), items) for split, items in lists.items() if items]
-    listings[0].passed_over.extend(own.passed_over)
-    return listings
 
 
 @dataclass(frozen=True)

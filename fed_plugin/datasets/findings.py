@@ -6,12 +6,12 @@ import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 
 from fed_plugin.datasets.fingerprints import NEAR, NEAR_COLORS, color_distance, near_pairs
 from fed_plugin.datasets.image_facts import Facts
-from fed_plugin.datasets.splits import Item, Published
+from fed_plugin.datasets.splits import Item, Published, SplitScan
 
 SEVERITIES = ("error", "warning", "note")
 """An error makes numbers wrong or stops training; a warning may do so; a note does not."""
@@ -34,34 +34,6 @@ class Finding:
     files: tuple[tuple[str, ...], ...] = ()
 
 
-@dataclass(frozen=True)
-class Listing:
-    """Files of one split; every file is in one of the lists.
-
-    Attributes:
-        split: ``"train"``, ``"query"`` or ``"gallery"``.
-        folders: folders of the split.
-        items: (path, pid, camid) of the images that training or evaluation reads.
-        passed_over: paths of files that are no images to read.
-        junk: paths of detections that show nobody.
-        unnamed: images whose name contains no identity.
-        problem: reason why training cannot read the split; empty for a sound split.
-    """
-
-    split: str
-    folders: tuple[str, ...]
-    items: list[Item] = field(default_factory=list)
-    passed_over: list[str] = field(default_factory=list)
-    junk: list[str] = field(default_factory=list)
-    unnamed: list[str] = field(default_factory=list)
-    problem: str = ""
-
-    @property
-    def paths(self) -> list[str]:
-        """Paths of the images that training or evaluation reads."""
-        return [path for path, _, _ in self.items]
-
-
 def _about(
     severity: str, kind: str, sentence: str, files: Sequence[str | tuple[str, ...]]
 ) -> list[Finding]:
@@ -78,7 +50,7 @@ _PICTURES = (  # suffixes of files that may be meant as images, those of list_im
 )
 
 
-def listing_findings(listings: Sequence[Listing]) -> list[Finding]:
+def listing_findings(listings: Sequence[SplitScan]) -> list[Finding]:
     """Return the faults of the lists of files."""
     findings = []
     for listing in listings:
@@ -105,7 +77,7 @@ def _is_picture(path: str) -> bool:
 # Training and evaluation: identities to learn, right answers to find.
 
 
-def answer_findings(listings: Sequence[Listing], distractor_pids: Sequence[int]) -> list[Finding]:
+def answer_findings(listings: Sequence[SplitScan], distractor_pids: Sequence[int]) -> list[Finding]:
     """Return the faults that stop training or evaluation, or make their numbers wrong.
 
     Args:
@@ -126,7 +98,7 @@ def answer_findings(listings: Sequence[Listing], distractor_pids: Sequence[int])
     return findings
 
 
-def _unanswered(query: Listing, gallery: Listing) -> list[Finding]:
+def _unanswered(query: SplitScan, gallery: SplitScan) -> list[Finding]:
     """Name the queries whose right answers are missing or removed by the rule of cameras."""
     cameras = defaultdict(set)
     for _, pid, camid in gallery.items:
@@ -148,7 +120,7 @@ def _unanswered(query: Listing, gallery: Listing) -> list[Finding]:
     return findings
 
 
-def _in_both(train: Listing, tested: list[Listing], distractors: set[int]) -> list[Finding]:
+def _in_both(train: SplitScan, tested: list[SplitScan], distractors: set[int]) -> list[Finding]:
     trained = {pid for _, pid, _ in train.items} - distractors
     both = {
         pid: path for listing in tested for path, pid, _ in listing.items if pid in trained
@@ -182,7 +154,7 @@ _KINDS = {  # severity and consequence
 }
 
 
-def content_findings(listings: Sequence[Listing], facts: Mapping[str, Facts]) -> list[Finding]:
+def content_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) -> list[Finding]:
     """Return the images that cannot be read, or differ from the others.
 
     Args:
@@ -277,7 +249,7 @@ def list_hash(paths: Iterable[str]) -> str:
 
 
 def count_split(
-    listing: Listing,
+    listing: SplitScan,
     facts: Mapping[str, Facts],
     published: Published | None,
     *,
@@ -357,7 +329,7 @@ Twins = Callable[[Item], Sequence[Item]]
 Pairs = tuple[tuple[str, ...], ...]
 
 
-def leak_findings(listings: Sequence[Listing], facts: Mapping[str, Facts]) -> list[Finding]:
+def leak_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) -> list[Finding]:
     """Return the pictures that stand in the data set more than once.
 
     Args:

@@ -5,37 +5,30 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 _CLUTTER = ("thumbs.db", "desktop.ini", ".ds_store")  # files that file managers make
 _NAMED = 3  # files that a log line names
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class FolderScan:
-    """Content of a folder: together the two lists name every file below the folder.
+    """Content of a folder: together the two lists of paths name every file below the folder.
 
     Attributes:
         images: paths of the images, sorted by base name.
         passed_over: paths of all other files, sorted: no image by the suffix, hidden, too deep, or
             no regular file. A folder that is empty or cannot be read ends in a slash.
+        problems: errors, in the order of the files.
     """
 
-    images: list[str]
-    passed_over: list[str]
+    images: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    problems: list[OSError | ValueError] = field(default_factory=list)
 
 
-def list_images(folder: str, *, nested: bool = False) -> list[str]:
-    """List the images in ``folder``; one warning names other files (see :func:`scan_folder`)."""
-    scan = scan_folder(folder, nested=nested)
-    warn_of_passed_over(folder, scan.passed_over, logger)
-    return scan.images
-
-
-def scan_folder(folder: str, nested: bool = False) -> FolderScan:
+def scan_folder(folder: str, *, nested: bool = False, strict: bool = True) -> FolderScan:
     """List the files of a folder without opening them.
 
     Links to files and to folders with images are followed; links to other folders are not.
@@ -43,6 +36,7 @@ def scan_folder(folder: str, nested: bool = False) -> FolderScan:
     Args:
         folder: an existing folder.
         nested: whether to take the images in direct subfolders, too.
+        strict: whether to raise the first problem; otherwise the scan goes on.
 
     Returns:
         Paths that begin with ``folder``.
@@ -53,12 +47,12 @@ def scan_folder(folder: str, nested: bool = False) -> FolderScan:
         ValueError: two images differ in their folder or suffix alone: a copy in another format
             would count as a second image.
     """
-    scan = FolderScan([], [])
-    for entry in _entries(folder):
+    scan = FolderScan()
+    for entry in _readable_entries(folder, scan):
         if not is_folder(entry):
             _sort_in(entry, scan)
         elif nested and not is_hidden(entry.name):
-            inside = _entries(entry.path)
+            inside = _readable_entries(entry.path, scan)
             for inner in inside:
                 if is_folder(inner):
                     scan.passed_over.extend(_files_below(inner))
@@ -68,7 +62,9 @@ def scan_folder(folder: str, nested: bool = False) -> FolderScan:
                 scan.passed_over.append(os.path.join(entry.path, ""))
         else:
             scan.passed_over.extend(_files_below(entry))
-    _refuse_copies(scan.images)
+    scan.problems.extend(_copies(scan.images))
+    if strict and scan.problems:
+        raise scan.problems[0]
     scan.images.sort(key=lambda path: (os.path.basename(path), path))
     scan.passed_over.sort()
     return scan
@@ -121,6 +117,15 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def _readable_entries(folder: str, scan: FolderScan) -> list[os.DirEntry[str]]:
+    try:
+        return _entries(folder)
+    except PermissionError as error:
+        scan.problems.append(error)
+        scan.passed_over.append(os.path.join(folder, ""))
+        return []
+
+
 def _sort_in(entry: os.DirEntry[str], scan: FolderScan) -> None:
     """Append a file to the images, or to the files that are passed over."""
     if is_hidden(entry.name) or not entry.name.lower().endswith(IMAGE_SUFFIXES):
@@ -128,11 +133,13 @@ def _sort_in(entry: os.DirEntry[str], scan: FolderScan) -> None:
     elif _is_file(entry):
         scan.images.append(entry.path)
     elif entry.is_symlink() and not os.path.exists(entry.path):
-        raise FileNotFoundError(
+        scan.images.append(entry.path)
+        message = (
             f"{printable(entry.path)}: expected an image, got a link to "
             f"{printable(os.readlink(entry.path))}, which is not there; try unpacking the dataset "
             "again, or mounting the disk that holds it"
         )
+        scan.problems.append(FileNotFoundError(message))
     else:
         scan.passed_over.append(entry.path)  # a pipe or a device: opening it might wait for ever
 
@@ -162,13 +169,12 @@ def _is_clutter(name: str) -> bool:
     return name.lower() in _CLUTTER or name.startswith("._")
 
 
-def _refuse_copies(images: list[str]) -> None:
-    seen: dict[str, str] = {}
+def _copies(images: list[str]) -> Iterator[ValueError]:
+    first: dict[str, str] = {}
     for path in images:
-        stem = os.path.splitext(os.path.basename(path))[0]
-        if stem in seen:
-            raise ValueError(
-                f"{printable(seen[stem])} and {printable(path)}: expected one file per image, got "
+        twin = first.setdefault(os.path.splitext(os.path.basename(path))[0], path)
+        if twin is not path:
+            yield ValueError(
+                f"{printable(twin)} and {printable(path)}: expected one file per image, got "
                 "two of one name; try moving the copies elsewhere"
             )
-        seen[stem] = path

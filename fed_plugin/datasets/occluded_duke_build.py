@@ -15,7 +15,7 @@ from pathlib import Path
 from fed_plugin.datasets.image_facts import inspect
 from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.listing import printable, visible_entries
-from fed_plugin.datasets.splits import DUKE_NAMES
+from fed_plugin.datasets.splits import DUKE_NAMES, Layout
 from fed_plugin.files import remove_unfinished, write_json
 
 # The three published lists of names.
@@ -34,46 +34,17 @@ TEST = "bounding_box_test"
 _REPOSITORY = "lightas/Occluded-DukeMTMC-Dataset"
 
 
-@dataclass(frozen=True)
-class ListRule:
-    """Published properties of one list.
-
-    Attributes:
-        file: name of the list.
-        folder: folder of the images, in DukeMTMC-reID and in Occluded_Duke.
-        sha256: sha256 of the bytes.
-        images: number of names.
-        identities: number of people.
-    """
-
-    file: str
-    folder: str
-    sha256: str
-    images: int
-    identities: int
-
-
 _LAYOUT = LAYOUTS["Occluded_Duke"]
-LISTS = tuple(
-    ListRule(
-        file=f"{split}.list",
-        folder=folders[0],
-        sha256=_LAYOUT.lists[split],
-        images=_LAYOUT.published[split].images,
-        identities=_LAYOUT.published[split].identities or 0,
-    )
-    for split, folders in _LAYOUT.splits.items()
-)
 
 
 def read_lists(
-    folder: str | os.PathLike[str], rules: Sequence[ListRule] = LISTS
+    folder: str | os.PathLike[str], layout: Layout = _LAYOUT
 ) -> dict[str, tuple[str, ...]]:
-    """Read the lists and verify them.
+    """Read ``train.list``, ``query.list`` and ``gallery.list`` and verify them.
 
     Args:
         folder: folder of the lists.
-        rules: properties of the lists for train, query and gallery, in this order.
+        layout: the data set's row, with the published hashes and counts of the lists.
 
     Returns:
         Names of images by folder of the data set.
@@ -82,28 +53,28 @@ def read_lists(
         FileNotFoundError: a list is missing.
         ValueError: a list is not the published one, or two lists contradict each other.
     """
-    names = {rule.folder: _read_list(os.path.join(folder, rule.file), rule) for rule in rules}
-    train, query, gallery = (names[rule.folder] for rule in rules)
-    both = _people(train) & (_people(query) | _people(gallery))
+    names = {split: _read_list(folder, split, layout) for split in layout.splits}
+    both = _people(names["train"]) & (_people(names["query"]) | _people(names["gallery"]))
     if both:
         raise ValueError(
-            f"{printable(os.fspath(folder))}: expected other people in {rules[0].file} than in the "
+            f"{printable(os.fspath(folder))}: expected other people in train.list than in the "
             f"other lists, got identity {min(both)} in both"
         )
     cameras: dict[int, set[int | None]] = {}
-    for pid, camid in map(DUKE_NAMES.parse, gallery):
+    for pid, camid in map(DUKE_NAMES.parse, names["gallery"]):
         cameras.setdefault(pid, set()).add(camid)
-    for name in query:
+    for name in names["query"]:
         pid, camid = DUKE_NAMES.parse(name)
         if not cameras.get(pid, set()) - {camid}:
             raise ValueError(
-                f"{rules[1].file}: expected {name}'s identity in {rules[2].file} from another "
+                f"query.list: expected {name}'s identity in gallery.list from another "
                 "camera, got none"
             )
-    return names
+    return {layout.splits[split][0]: listed for split, listed in names.items()}
 
 
-def _read_list(path: str, rule: ListRule) -> tuple[str, ...]:
+def _read_list(folder: str | os.PathLike[str], split: str, layout: Layout) -> tuple[str, ...]:
+    path, sha256 = os.path.join(folder, f"{split}.list"), layout.lists[split]
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -112,17 +83,17 @@ def _read_list(path: str, rule: ListRule) -> tuple[str, ...]:
             f"{printable(path)} is not there; expected train.list, query.list and "
             f"gallery.list of the repository {_REPOSITORY}"
         ) from None
-    data = data.replace(b"\r\n", b"\n") if _sha256(data) != rule.sha256 else data  # git on Windows
-    if _sha256(data) != rule.sha256:
+    data = data.replace(b"\r\n", b"\n") if _sha256(data) != sha256 else data  # git on Windows
+    if _sha256(data) != sha256:
         raise ValueError(
-            f"{printable(path)}: expected the published list with sha256 {rule.sha256}, "
+            f"{printable(path)}: expected the published list with sha256 {sha256}, "
             f"got {_sha256(data)}; try taking the file from {_REPOSITORY} again, as it is"
         )
     names = tuple(data.decode().split())
     _refuse_bad_names(path, names)
     counts = {"images": len(names), "identities": len(_people(names))}
-    expected = {key: asdict(rule)[key] for key in counts}
-    if counts != expected:
+    if counts != asdict(layout.published[split]):
+        expected = asdict(layout.published[split])
         raise ValueError(f"{printable(path)}: expected {expected}, got {counts}")
     return names
 
@@ -306,7 +277,7 @@ def build_occluded_duke(
     lists: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    rules: Sequence[ListRule] = LISTS,
+    layout: Layout = _LAYOUT,
     progress: Progress | None = None,
 ) -> Built:
     """Build Occluded-Duke by the published rule.
@@ -319,7 +290,7 @@ def build_occluded_duke(
         duke: folder or ZIP archive of DukeMTMC-reID; only read.
         lists: folder with ``train.list``, ``query.list`` and ``gallery.list``.
         out: folder to build; new, empty, or begun by an earlier call.
-        rules: properties of the lists.
+        layout: the data set's row, with the published hashes and counts of the lists.
         progress: called with (images done, images in all).
 
     Raises:
@@ -328,11 +299,14 @@ def build_occluded_duke(
             else.
         OSError: ``out`` cannot be written, or the disk is too full.
     """
-    names = read_lists(lists, rules)
+    names = read_lists(lists, layout)
     with open_source(duke) as source:
         origins = dict(_origins(names, source, duke))
         folder = Path(out)
-        work = {"dataset": "Occluded_Duke", "lists": {rule.file: rule.sha256 for rule in rules}}
+        work = {
+            "dataset": "Occluded_Duke",
+            "lists": {f"{split}.list": layout.lists[split] for split in layout.splits},
+        }
         _claim(folder, work, origins)
         missing = [place for place in origins if not folder.joinpath(*place).exists()]
         _refuse_full_disk(folder, [source.sizes[origins[place]] for place in missing])

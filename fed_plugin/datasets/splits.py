@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fed_plugin.datasets.listing import (
@@ -180,17 +180,35 @@ class Splits:
 
 @dataclass(frozen=True)
 class SplitScan:
-    """All files of one split; every file is in one of the lists.
+    """Files of one split; every file is in one of the lists.
 
     Attributes:
-        items: (path, pid, camid), sorted by base name.
+        split: ``"train"``, ``"query"`` or ``"gallery"``.
+        folders: folders of the split.
+        items: (path, pid, camid) of the images that training or evaluation reads.
         passed_over: paths of files that are no images, or images of no split.
         junk: paths of detections that show nobody (Market-1501's identity -1).
+        unnamed: images whose name does not follow the rule.
+        problems: reasons why training refuses the split; empty for a sound split.
     """
 
-    items: list[Item]
-    passed_over: list[str]
-    junk: list[str]
+    split: str
+    folders: tuple[str, ...]
+    items: list[Item] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    junk: list[str] = field(default_factory=list)
+    unnamed: list[str] = field(default_factory=list)
+    problems: list[OSError | ValueError] = field(default_factory=list)
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths of the images that training or evaluation reads."""
+        return [path for path, _, _ in self.items]
+
+    @property
+    def problem(self) -> str:
+        """First line of the first problem; empty for a sound split."""
+        return str(self.problems[0]).splitlines()[0] if self.problems else ""
 
 
 def read_splits(layout: Layout, root: str, queries: str | None = None) -> Splits:
@@ -221,8 +239,7 @@ def list_split(layout: Layout, root: str, split: str, log: logging.Logger = logg
         ValueError: as :func:`scan_split`.
     """
     scan = scan_split(layout, root, split)
-    folders = find_split_folders(layout, root)[split]
-    warn_of_passed_over(os.path.commonpath(folders), scan.passed_over, log)
+    warn_of_passed_over(os.path.commonpath(scan.folders), scan.passed_over, log)
     if scan.junk:
         log.info(
             "%s: %d detections of nobody (identity -1) are left out of %s, such as %s",
@@ -231,13 +248,18 @@ def list_split(layout: Layout, root: str, split: str, log: logging.Logger = logg
     return scan.items
 
 
-def scan_split(layout: Layout, root: str, split: str) -> SplitScan:
+def scan_split(layout: Layout, root: str, split: str, *, strict: bool = True) -> SplitScan:
     """List one split without a log line.
 
     Args:
         layout: of the data set.
         root: folder that holds the data set's folder.
         split: a key of ``layout.splits``.
+        strict: whether to raise the first problem; otherwise the split is listed as far as
+            possible.
+
+    Returns:
+        Items sorted by base name.
 
     Raises:
         FileNotFoundError: The data set or the split is missing or holds no image; the message
@@ -250,37 +272,47 @@ def scan_split(layout: Layout, root: str, split: str) -> SplitScan:
         raise ValueError(
             f"{layout.name}: split={split!r}: expected one of {', '.join(layout.splits)}"
         )
-    folders = find_split_folders(layout, root).get(split, ())
-    if not folders:
-        raise FileNotFoundError(missing_message(layout, root, split))
-    result = SplitScan([], [], [])
-    for folder in folders:
-        scan = scan_folder(folder, nested=layout.nested)
-        images, others = scan.images, scan.passed_over
-        if layout.select is not None:
-            images, unselected = layout.select(folder, split, images)
-            others = others + unselected
-        before = len(result.items)
-        for path in images:
-            sort_by_name(layout, split, path, result.items, result.junk)
-        if len(result.items) == before:
-            raise FileNotFoundError(_empty_message(layout, folder, split))
-        result.passed_over.extend(others)
-    result.items.sort(key=lambda item: (os.path.basename(item[0]), item[0]))
-    return result
+    scan = SplitScan(split, find_split_folders(layout, root).get(split, ()))
+    if not scan.folders:
+        scan.problems.append(FileNotFoundError(missing_message(layout, root, split)))
+    for folder in scan.folders:
+        _scan_into(scan, layout, folder)
+    if strict and scan.problems:
+        raise scan.problems[0]
+    scan.items.sort(key=lambda item: (os.path.basename(item[0]), item[0]))
+    return scan
 
 
-def sort_by_name(layout: Layout, split: str, path: str, items: list[Item], junk: list[str]) -> None:
-    """Append an image to ``items`` or, if it shows nobody, to ``junk``.
-
-    Raises:
-        ValueError: The image's name does not follow the rule.
-    """
-    pid, camid = layout.names.parse(path)
-    if pid == JUNK_PID:
-        junk.append(path)
-    else:
-        items.append((path, pid, CAMERA_OF_SPLIT[split] if camid is None else camid))
+def _scan_into(scan: SplitScan, layout: Layout, folder: str) -> None:
+    """Sort the files of one folder into the lists of a split."""
+    files = scan_folder(folder, nested=layout.nested, strict=False)
+    images, before = files.images, len(scan.items)
+    scan.problems.extend(files.problems)
+    scan.passed_over.extend(files.passed_over)
+    if layout.select is not None:
+        try:
+            images, others = layout.select(folder, scan.split, images)
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # without the lists, the split of an image is unknown
+            scan.problems.append(error)
+            images, others = [], images
+        scan.passed_over.extend(others)
+    for path in images:
+        try:
+            pid, camid = layout.names.parse(path)
+        except ValueError as error:
+            scan.problems.append(error)
+            scan.unnamed.append(path)
+            continue
+        if pid == JUNK_PID:
+            scan.junk.append(path)
+        else:
+            camera = CAMERA_OF_SPLIT[scan.split] if camid is None else camid
+            scan.items.append((path, pid, camera))
+    if len(scan.items) == before and not scan.problems:
+        scan.problems.append(FileNotFoundError(_empty_message(layout, folder, scan.split)))
 
 
 def find_dataset(layout: Layout, root: str) -> str:
@@ -339,17 +371,32 @@ def missing_message(layout: Layout, root: str, split: str) -> str:
             f"setting the environment variable FASTREID_DATASETS (now root={root!r}; without it: "
             f"'datasets') to the folder that holds {layout.folders[0]}/, before Python starts"
         )
-    lines = [
-        f"{layout.name} (DATASETS.NAMES, DATASETS.TESTS): {what}",
-        "expected:",
-        f"  {os.path.join(root, '')}",
-        f"    {_either(layout.folders)}",
-    ]
+    expected = [f"  {os.path.join(root, '')}", f"    {_either(layout.folders)}"]
     for name, spellings in layout.splits.items():
         subfolders = _either(spellings, " and " if name in layout.joined else " or ")
-        lines.append(f"      {subfolders}  ({name}: {layout.names.example} and so on)")
-    lines += ["found:", *_tree(searched), f"try: {advice}"]
+        expected.append(f"      {subfolders}  ({name}: {layout.names.example} and so on)")
     notes = [_usual_mistake(layout, root, searched), layout.note]
+    return _message(layout, what, expected, searched, advice, notes)
+
+
+def _empty_message(layout: Layout, folder: str, split: str) -> str:
+    suffixes = ", ".join(IMAGE_SUFFIXES)
+    expected = [f"  {os.path.join(folder, '')}"]
+    expected.append(f"    {layout.names.example} and so on ({suffixes})")
+    what = f"no {split} image in {folder}"
+    return _message(layout, what, expected, folder, "unpacking the dataset again")
+
+
+def _message(
+    layout: Layout,
+    what: str,
+    expected: list[str],
+    searched: str,
+    advice: str,
+    notes: Sequence[str] = (),
+) -> str:
+    head = f"{layout.name} (DATASETS.NAMES, DATASETS.TESTS): {what}"
+    lines = [head, "expected:", *expected, "found:", *_tree(searched), f"try: {advice}"]
     return "\n".join([*lines, *(f"note: {note}" for note in notes if note)])
 
 
@@ -381,20 +428,6 @@ def _holds_a_split(layout: Layout, folder: str) -> bool:
 
 def _letters(name: str) -> str:
     return "".join(filter(str.isalnum, name)).lower()
-
-
-def _empty_message(layout: Layout, folder: str, split: str) -> str:
-    return "\n".join(
-        [
-            f"{layout.name} (DATASETS.NAMES, DATASETS.TESTS): no {split} image in {folder}",
-            "expected:",
-            f"  {os.path.join(folder, '')}",
-            f"    {layout.names.example} and so on ({', '.join(IMAGE_SUFFIXES)})",
-            "found:",
-            *_tree(folder),
-            "try: unpacking the dataset again",
-        ]
-    )
 
 
 def _either(spellings: tuple[str, ...], between: str = " or ") -> str:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from fed_plugin.cli import main
+from fed_plugin.datasets import LAYOUTS, Published
 from fed_plugin.datasets import occluded_duke_build as occluded_duke
 
 NAMES = {
@@ -22,19 +23,18 @@ NAMES = {
 @pytest.fixture
 def words(tmp_path, monkeypatch):
     """Words of a build whose lists are the published ones, as far as the command knows."""
-    rules = []
+    layout, hashes = LAYOUTS["Occluded_Duke"], {}
     (tmp_path / "lists").mkdir()
-    for rule in occluded_duke.LISTS:
-        data = "\n".join(NAMES[rule.file]).encode()
-        (tmp_path / "lists" / rule.file).write_bytes(data)
-        sha256 = hashlib.sha256(data).hexdigest()
-        rules.append(replace(rule, sha256=sha256, images=1, identities=1))
-        for name in NAMES[rule.file]:
-            (tmp_path / "duke" / rule.folder).mkdir(parents=True)
-            Image.new("RGB", (8, 16), (len(rules), 0, 0)).save(
-                tmp_path / "duke" / rule.folder / name
-            )
-    build = functools.partial(occluded_duke.build_occluded_duke, rules=tuple(rules))
+    for level, (split, (folder,)) in enumerate(layout.splits.items()):
+        data = "\n".join(NAMES[f"{split}.list"]).encode()
+        (tmp_path / "lists" / f"{split}.list").write_bytes(data)
+        hashes[split] = hashlib.sha256(data).hexdigest()
+        for name in NAMES[f"{split}.list"]:
+            (tmp_path / "duke" / folder).mkdir(parents=True)
+            Image.new("RGB", (8, 16), (level, 0, 0)).save(tmp_path / "duke" / folder / name)
+    published = dict.fromkeys(layout.splits, Published(1, 1))
+    layout = replace(layout, lists=hashes, published=published)
+    build = functools.partial(occluded_duke.build_occluded_duke, layout=layout)
     monkeypatch.setattr(occluded_duke, "build_occluded_duke", build)
     sources = ["--duke", str(tmp_path / "duke"), "--lists", str(tmp_path / "lists")]
     return ["data", "build-occluded-duke", *sources, "--out", str(tmp_path / "Occluded_Duke")]

@@ -5,7 +5,13 @@ import os
 
 import pytest
 
-from fed_plugin.datasets.listing import list_images, printable, scan_folder
+from fed_plugin.datasets.listing import printable, scan_folder, warn_of_passed_over
+
+
+def list_images(folder, nested=False):
+    scan = scan_folder(folder, nested=nested)
+    warn_of_passed_over(folder, scan.passed_over, logging.getLogger(__name__))
+    return scan.images
 
 
 def base_names(paths):
@@ -172,3 +178,15 @@ def test_names_that_no_terminal_shows_are_listed_and_logged(tmp_path, draw_tree,
     assert "caf\\udce9.txt" in caplog.text
     caplog.text.encode("utf-8")
     assert printable("a\nb\tc\u202ed\udce9") == "a\\nb\\tc\\u202ed\\udce9"
+
+
+def test_a_scan_that_is_not_strict_names_every_problem_and_loses_no_file(tmp_path, draw_tree):
+    draw_tree(tmp_path, "a.jpg", "a.png", "b.jpg", "c/b.jpg")
+    (tmp_path / "gone.jpg").symlink_to("nowhere")
+    scan = scan_folder(str(tmp_path), nested=True, strict=False)
+    names = [os.path.relpath(path, tmp_path) for path in scan.images]
+    assert sorted(names) == ["a.jpg", "a.png", "b.jpg", "c/b.jpg", "gone.jpg"]
+    kinds = [type(problem) for problem in scan.problems]
+    assert kinds == [FileNotFoundError, ValueError, ValueError]
+    with pytest.raises(FileNotFoundError, match="got a link to nowhere"):
+        scan_folder(str(tmp_path), nested=True)

@@ -15,14 +15,14 @@ from PIL import Image
 from fed_plugin.datasets import LAYOUTS, occluded_duke_build
 from fed_plugin.datasets.check import check, find_targets
 from fed_plugin.datasets.occluded_duke_build import (
-    LISTS,
     WITHDRAWN,
     build_occluded_duke,
     read_lists,
 )
 from fed_plugin.datasets.splits import Published
 
-TRAIN, QUERY, GALLERY = (rule.folder for rule in LISTS)
+LAYOUT = LAYOUTS["Occluded_Duke"]
+TRAIN, QUERY, GALLERY = (folder for (folder,) in LAYOUT.splits.values())
 NAMES = {
     TRAIN: ["0001_c2_f0000001.jpg", "0001_c3_f0000002.jpg", "0702_c8_f0000003.jpg"],
     QUERY: ["0005_c1_f0000010.jpg", "0006_c2_f0000011.jpg"],
@@ -81,21 +81,20 @@ def packed(duke, tmp_path):
 
 @pytest.fixture
 def write_lists(tmp_path):
-    """Write lists and return their folder and rules that expect them."""
+    """Write lists and return their folder and a row that expects them."""
 
     def write(**changed):
         folder = tmp_path / "lists"
         folder.mkdir(exist_ok=True)
-        rules = []
-        for rule in LISTS:
-            names = changed.get(rule.file.split(".")[0], NAMES[rule.folder])
+        published, hashes = {}, {}
+        for split, (inside,) in LAYOUT.splits.items():
+            names = changed.get(split, NAMES[inside])
             data = "".join(f"{name}\n" for name in names).encode()
-            (folder / rule.file).write_bytes(data)
+            (folder / f"{split}.list").write_bytes(data)
             people = {name.split("_")[0] for name in names}
-            sha256 = hashlib.sha256(data).hexdigest()
-            counts = {"images": len(names), "identities": len(people)}
-            rules.append(replace(rule, sha256=sha256, **counts))
-        return folder, tuple(rules)
+            hashes[split] = hashlib.sha256(data).hexdigest()
+            published[split] = Published(len(names), len(people))
+        return folder, replace(LAYOUT, lists=hashes, published=published)
 
     return write
 
@@ -123,12 +122,12 @@ def assert_complete(out):
 def test_each_image_comes_from_its_own_folder_or_else_from_the_gallery(
     duke, packed, write_lists, tmp_path, kind
 ):
-    lists, rules = write_lists()
+    lists, layout = write_lists()
     source = {"folder": duke, "above": duke.parent, "packed": packed}[kind]
     out = tmp_path / "new" / "Occluded_Duke"
     steps = []
     built = build_occluded_duke(
-        source, lists, out, rules=rules, progress=lambda *step: steps.append(step)
+        source, lists, out, layout=layout, progress=lambda *step: steps.append(step)
     )
     assert_complete(out)
     assert (built.images, built.copied) == (8, 8) and steps[-1] == (8, 8)
@@ -136,28 +135,26 @@ def test_each_image_comes_from_its_own_folder_or_else_from_the_gallery(
 
 
 def test_archive_and_folder_build_the_same_bytes(duke, packed, write_lists, tmp_path):
-    lists, rules = write_lists()
-    first = build_occluded_duke(duke, lists, tmp_path / "a", rules=rules)
-    second = build_occluded_duke(packed, lists, tmp_path / "b", rules=rules)
+    lists, layout = write_lists()
+    first = build_occluded_duke(duke, lists, tmp_path / "a", layout=layout)
+    second = build_occluded_duke(packed, lists, tmp_path / "b", layout=layout)
     assert first.sha256 == second.sha256
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
 def test_the_result_passes_the_check(duke, write_lists, tmp_path):
-    lists, rules = write_lists()
-    build_occluded_duke(duke, lists, tmp_path / "Occluded_Duke", rules=rules)
-    splits = dict(zip(("train", "query", "gallery"), rules, strict=True))
-    published = {name: Published(r.images, r.identities) for name, r in splits.items()}
+    lists, layout = write_lists()
+    build_occluded_duke(duke, lists, tmp_path / "Occluded_Duke", layout=layout)
     (target,) = find_targets(str(tmp_path / "Occluded_Duke"), "nowhere")
     assert target.name == "Occluded_Duke"
-    lists = {name: rule.sha256 for name, rule in splits.items()}
+    published, lists = layout.published, layout.lists
     report = check(replace(target, published=published, lists=lists, cameras=5))
     assert [finding.kind for finding in report.findings] == ["query in gallery"]
     assert "1 of 2 queries (50.0%)" in report.findings[0].sentence
 
 
 def test_a_killed_build_goes_on_where_it_was(duke, write_lists, tmp_path):
-    lists, rules = write_lists()
+    lists, layout = write_lists()
     out = tmp_path / "out"
 
     def kill(done, total):
@@ -165,12 +162,12 @@ def test_a_killed_build_goes_on_where_it_was(duke, write_lists, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_occluded_duke(duke, lists, out, rules=rules, progress=kill)
+        build_occluded_duke(duke, lists, out, layout=layout, progress=kill)
     assert not (out / "occluded_duke.json").exists()
     (out / QUERY / f"{NAMES[QUERY][0]}.part").write_bytes(b"half")
     (out / ".occluded_duke.json.999999999.part").write_bytes(b"half")  # of a process that died
     kept = {name: (out / name).stat().st_mtime_ns for name in files(out) if name.endswith(".jpg")}
-    built = build_occluded_duke(duke, lists, out, rules=rules)
+    built = build_occluded_duke(duke, lists, out, layout=layout)
     assert built.copied == 8 - len(kept) == 3
     assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept
     assert_complete(out)
@@ -179,116 +176,116 @@ def test_a_killed_build_goes_on_where_it_was(duke, write_lists, tmp_path):
 def test_a_kill_while_writing_leaves_nothing_that_looks_whole(
     duke, write_lists, tmp_path, monkeypatch
 ):
-    lists, rules = write_lists()
+    lists, layout = write_lists()
 
     def stop(path):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(occluded_duke_build, "inspect", stop)
     with pytest.raises(KeyboardInterrupt):
-        build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
+        build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
     assert set(files(tmp_path / "out")) == {"occluded_duke.started.json"}
 
 
 def test_a_finished_folder_is_verified_and_left_as_it_is(duke, write_lists, tmp_path):
-    lists, rules = write_lists()
-    first = build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
+    lists, layout = write_lists()
+    first = build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
     before = files(tmp_path / "out")
-    second = build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
+    second = build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
     assert second.copied == 0 and second.sha256 == first.sha256
     assert files(tmp_path / "out") == before
 
 
 def test_a_deleted_image_is_copied_again(duke, write_lists, tmp_path):
-    lists, rules = write_lists()
-    build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
+    lists, layout = write_lists()
+    build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
     (tmp_path / "out" / QUERY / NAMES[QUERY][1]).unlink()
-    assert build_occluded_duke(duke, lists, tmp_path / "out", rules=rules).copied == 1
+    assert build_occluded_duke(duke, lists, tmp_path / "out", layout=layout).copied == 1
     assert_complete(tmp_path / "out")
 
 
 def test_an_image_that_was_changed_is_named_and_not_overwritten(duke, write_lists, tmp_path):
-    lists, rules = write_lists()
-    build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
+    lists, layout = write_lists()
+    build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
     changed = tmp_path / "out" / QUERY / NAMES[QUERY][1]
     changed.write_bytes(b"mine")
     with pytest.raises(ValueError, match=r"0006_c2_f0000011.jpg: expected the same bytes as in"):
-        build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
+        build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
     assert changed.read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("foreign", ["notes.txt", f"{QUERY}/0001_c1_f0000001.jpg"])
 def test_a_folder_of_something_else_is_refused_and_left_alone(duke, write_lists, tmp_path, foreign):
-    lists, rules = write_lists()
+    lists, layout = write_lists()
     path = tmp_path / "out" / foreign
     path.parent.mkdir(parents=True)
     path.write_bytes(b"mine")
     with pytest.raises(ValueError, match=r"expected a new or empty folder.*something else"):
-        build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
+        build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
     assert files(tmp_path / "out") == {foreign: b"mine"}
 
 
 def test_a_foreign_file_in_a_begun_folder_is_named(duke, write_lists, tmp_path):
-    lists, rules = write_lists()
-    build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
+    lists, layout = write_lists()
+    build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
     (tmp_path / "out" / QUERY / "0009_c1_f0000001.jpg").write_bytes(b"mine")
     with pytest.raises(ValueError, match=r"query/0009_c1_f0000001.jpg does not belong there"):
-        build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
+        build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
 
 
 def test_a_finished_build_of_other_lists_is_refused(duke, write_lists, tmp_path):
-    lists, rules = write_lists()
-    build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
-    lists, rules = write_lists(train=NAMES[TRAIN][:2])
+    lists, layout = write_lists()
+    build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
+    lists, layout = write_lists(train=NAMES[TRAIN][:2])
     with pytest.raises(ValueError, match="it holds another build"):
-        build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
+        build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
     assert_complete(tmp_path / "out")
 
 
 @pytest.mark.parametrize("damage", ["nothing", "no json", "[]"])
 def test_a_damaged_marker_marks_nothing_as_ours(duke, write_lists, tmp_path, damage):
-    lists, rules = write_lists()
+    lists, layout = write_lists()
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "occluded_duke.json").write_text(damage)
     with pytest.raises(ValueError, match="it holds another build"):
-        build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
+        build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
 
 
 def test_the_source_itself_cannot_be_built_into(duke, write_lists):
-    lists, rules = write_lists()
+    lists, layout = write_lists()
     before = files(duke)
     with pytest.raises(ValueError, match="expected a new or empty folder"):
-        build_occluded_duke(duke, lists, duke, rules=rules)
+        build_occluded_duke(duke, lists, duke, layout=layout)
     assert files(duke) == before
 
 
 def test_images_that_the_copy_lacks_are_counted_and_nothing_is_made(duke, write_lists, tmp_path):
-    lists, rules = write_lists()
+    lists, layout = write_lists()
     (duke / GALLERY / "0702_c8_f0000003.jpg").unlink()
     with pytest.raises(
         FileNotFoundError, match=r"got none for 1 of 8, such as bounding_box_train/0702_c8_f0"
     ):
-        build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
+        build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("keep", [0, 300])
 def test_a_broken_image_is_named_and_not_copied(duke, write_lists, tmp_path, keep):
-    lists, rules = write_lists()
+    lists, layout = write_lists()
     broken = duke / TRAIN / "0001_c3_f0000002.jpg"
     broken.write_bytes(broken.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"bounding_box_train/0001_c3_f0000002.jpg is no sound"):
-        build_occluded_duke(duke, lists, tmp_path / "out", rules=rules)
+        build_occluded_duke(duke, lists, tmp_path / "out", layout=layout)
     assert not (tmp_path / "out" / TRAIN / broken.name).exists()
     assert not list((tmp_path / "out").rglob("*.part"))
 
 
 def test_a_full_disk_is_said_before_anything_is_written(duke, write_lists, tmp_path, monkeypatch):
-    lists, rules = write_lists()
+    lists, layout = write_lists()
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1, 1, 1 << 20))
     with pytest.raises(OSError, match="expected 16 MiB of free disk, got 1"):
-        build_occluded_duke(duke, lists, tmp_path / "deep" / "out", rules=rules)
+        build_occluded_duke(duke, lists, tmp_path / "deep" / "out", layout=layout)
     assert not (tmp_path / "deep").exists()
 
 
@@ -302,20 +299,14 @@ def test_another_list_than_the_published_one_is_refused_by_default(duke, write_l
 
 
 def test_lists_that_git_gave_windows_line_ends_are_the_published_ones(write_lists):
-    lists, rules = write_lists()
-    for rule in rules:
-        path = lists / rule.file
+    lists, layout = write_lists()
+    for path in lists.glob("*.list"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert read_lists(lists, rules)[QUERY] == tuple(NAMES[QUERY])
+    assert read_lists(lists, layout)[QUERY] == tuple(NAMES[QUERY])
 
 
-def test_the_published_lists_are_those_of_the_data_sets_row():
-    layout = LAYOUTS["Occluded_Duke"]
-    for rule, split in zip(LISTS, ("train", "query", "gallery"), strict=True):
-        assert (rule.file, rule.folder) == (f"{split}.list", layout.splits[split][0])
-        published = layout.published[split]
-        assert (rule.images, rule.identities) == (published.images, published.identities)
-        assert rule.sha256 == layout.lists[split] and rule.sha256 in DIGESTS
+def test_the_published_hashes_are_those_of_the_data_sets_row():
+    assert tuple(LAYOUT.lists[split] for split in ("train", "query", "gallery")) == DIGESTS
 
 
 @pytest.mark.parametrize(
@@ -331,16 +322,16 @@ def test_the_published_lists_are_those_of_the_data_sets_row():
     ],
 )
 def test_lists_that_cannot_be_are_refused(write_lists, changed, message):
-    lists, rules = write_lists(**changed)
+    lists, layout = write_lists(**changed)
     with pytest.raises(ValueError, match=message):
-        read_lists(lists, rules)
+        read_lists(lists, layout)
 
 
 def test_a_list_of_another_length_is_refused(write_lists):
-    lists, rules = write_lists()
-    rules = (replace(rules[0], images=4), *rules[1:])
+    lists, layout = write_lists()
+    layout = replace(layout, published={**layout.published, "train": Published(4, 2)})
     with pytest.raises(ValueError, match=r"expected {'images': 4, 'identities': 2}, got"):
-        read_lists(lists, rules)
+        read_lists(lists, layout)
 
 
 def test_a_file_in_place_of_the_lists_folder_says_what_is_expected(tmp_path):
@@ -369,51 +360,51 @@ def test_a_missing_list_says_where_they_are_published(tmp_path):
     ids=["nothing", "noise", "empty folder", "empty archive"],
 )
 def test_what_is_no_copy_of_duke_is_refused(write_lists, tmp_path, make, error, message):
-    lists, rules = write_lists()
+    lists, layout = write_lists()
     make(tmp_path / "duke.zip")
     with pytest.raises(error, match=message):
-        build_occluded_duke(tmp_path / "duke.zip", lists, tmp_path / "out", rules=rules)
+        build_occluded_duke(tmp_path / "duke.zip", lists, tmp_path / "out", layout=layout)
 
 
 def test_a_damaged_entry_of_an_archive_is_named(packed, write_lists, tmp_path):
-    lists, rules = write_lists()
+    lists, layout = write_lists()
     wanted = picture(TRAIN, NAMES[TRAIN][1])
     data = packed.read_bytes()
     assert wanted in data
     packed.write_bytes(data.replace(wanted, wanted[:-9] + b"x" * 9))
     with pytest.raises(ValueError, match=r"cannot read DukeMTMC-reID/bounding_box_train/0001_c3"):
-        build_occluded_duke(packed, lists, tmp_path / "out", rules=rules)
+        build_occluded_duke(packed, lists, tmp_path / "out", layout=layout)
 
 
 def test_an_archive_that_holds_a_name_twice_with_other_content_is_refused(
     packed, write_lists, tmp_path
 ):
-    lists, rules = write_lists()
+    lists, layout = write_lists()
     with zipfile.ZipFile(packed, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr(f"DukeMTMC-reID/{QUERY}/0006_c2_f0000011.jpg", b"other")
     with pytest.raises(ValueError, match="got two of it that differ"):
-        build_occluded_duke(packed, lists, tmp_path / "out", rules=rules)
+        build_occluded_duke(packed, lists, tmp_path / "out", layout=layout)
 
 
 def test_an_entry_that_is_a_link_to_elsewhere_is_read_as_no_image(packed, write_lists, tmp_path):
-    lists, rules = write_lists(train=["0003_c1_f0000001.jpg"])
+    lists, layout = write_lists(train=["0003_c1_f0000001.jpg"])
     link = zipfile.ZipInfo(f"DukeMTMC-reID/{TRAIN}/0003_c1_f0000001.jpg")
     link.external_attr = 0o120777 << 16
     with zipfile.ZipFile(packed, "a") as archive:
         archive.writestr(link, "/etc/hostname")
     with pytest.raises(ValueError, match=r"0003_c1_f0000001\.jpg is no sound image"):
-        build_occluded_duke(packed, lists, tmp_path / "out", rules=rules)
+        build_occluded_duke(packed, lists, tmp_path / "out", layout=layout)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_symlink()]
 
 
 def test_an_entry_that_would_unpack_to_far_more_than_an_image_is_refused(
     packed, write_lists, tmp_path
 ):
-    lists, rules = write_lists(train=["0003_c1_f0000001.jpg"])
+    lists, layout = write_lists(train=["0003_c1_f0000001.jpg"])
     with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(f"DukeMTMC-reID/{TRAIN}/0003_c1_f0000001.jpg", bytes(17 << 20))
     with pytest.raises(ValueError, match="expected an image, got 17,825,792 bytes"):
-        build_occluded_duke(packed, lists, tmp_path / "out", rules=rules)
+        build_occluded_duke(packed, lists, tmp_path / "out", layout=layout)
 
 
 def test_what_is_said_first_names_the_withdrawal_and_a_way_without_duke():

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import logging
-import multiprocessing
 import os
-import signal
 import sqlite3
 import stat
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -31,6 +26,7 @@ from PIL import (
 )
 
 from fed_plugin.datasets.fingerprints import content_hash, mean_colors, perceptual_hash
+from fed_plugin.pool import spread
 
 # Formats of photos of people, whatever the suffix. All other formats are refused: some of PIL's
 # readers start other programs.
@@ -288,8 +284,6 @@ Progress = Callable[[int, int], None]
 _CHUNK = 64  # files that a process inspects at once
 _FEW = 500  # files that this process has inspected before other processes have started
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Scan:
@@ -333,7 +327,7 @@ def scan(
     count = workers or (1 if len(todo) <= _FEW else os.cpu_count() or 1)
     chunks = [todo[start : start + _CHUNK] for start in range(0, len(todo), _CHUNK)]
     done = 0
-    for chunk, results in _spread(chunks, decode, count):
+    for chunk, results in spread(partial(inspect_all, decode=decode), chunks, count):
         new = dict(zip(chunk, results, strict=True))
         facts |= new
         if cache:
@@ -356,43 +350,3 @@ def _lasting(
     for path, known in facts.items():
         if known.sha256 and path in stamps and stamp_of(path) == stamps[path]:
             yield path, stamps[path], known
-
-
-def _spread(
-    chunks: list[list[str]], decode: bool, workers: int
-) -> Iterator[tuple[list[str], list[Facts]]]:
-    """Yield each chunk with its facts, in any order.
-
-    joblib's pool is no shorter here: its workers outlive a killed parent, too, and it starts 0.8 s
-    later.
-    """
-    left = dict(enumerate(chunks))
-    if workers > 1 and len(chunks) > 1:
-        context = multiprocessing.get_context("spawn")
-        try:
-            with ProcessPoolExecutor(workers, context, initializer=_follow_parent) as pool:
-                try:
-                    futures = {pool.submit(inspect_all, left[i], decode): i for i in left}
-                    for future in as_completed(futures):
-                        results = future.result()
-                        yield left.pop(futures[future]), results
-                finally:
-                    pool.shutdown(cancel_futures=True)
-        except BrokenProcessPool:
-            # A script without `if __name__ == "__main__"`, or a shell's stdin, cannot be spawned.
-            logger.warning("worker processes ended early; inspecting the rest in this process")
-    for chunk in left.values():
-        yield chunk, inspect_all(chunk, decode)
-
-
-def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end with the parent, however the parent ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_after_parent, daemon=True).start()
-
-
-def _end_after_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

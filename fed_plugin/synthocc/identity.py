@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fed_plugin.synthocc.surface import LOGOS, PATTERNS, RGB
+if TYPE_CHECKING:
+    from fed_plugin.synthocc.surface import RGB
 
 # Random streams: every drawn thing has its own, so who draws it, and when, does not matter.
 
@@ -72,6 +74,25 @@ HAIR_COLOURS: tuple[RGB, ...] = (
     (0.62, 0.25, 0.11),
     (0.72, 0.72, 0.72),
 )
+PATTERNS = (
+    "plain",
+    "hoops",
+    "wide_hoops",
+    "pinstripes",
+    "bars",
+    "checks",
+    "tartan",
+    "dots",
+    "blotches",
+    "top_block",
+    "bottom_block",
+    "half",
+    "diagonal",
+    "chest_band",
+    "zigzag",
+    "diamonds",
+)
+LOGOS = ("none", "disc", "square", "triangle", "ring", "cross", "star", "heart", "bars", "bolt")
 HAIR = ("bald", "short", "bob", "long", "ponytail", "bun", "curly")
 HATS = ("none", "none", "none", "none", "cap", "beanie", "brim")
 UPPERS = ("tshirt", "longsleeve", "hoodie", "jacket", "coat", "vest", "dress")

@@ -187,26 +187,6 @@ def cut_limb(path: list[Array], reach: float) -> list[Array]:
 
 RGB = tuple[float, float, float]
 
-PATTERNS = (
-    "plain",
-    "hoops",
-    "wide_hoops",
-    "pinstripes",
-    "bars",
-    "checks",
-    "tartan",
-    "dots",
-    "blotches",
-    "top_block",
-    "bottom_block",
-    "half",
-    "diagonal",
-    "chest_band",
-    "zigzag",
-    "diamonds",
-)
-LOGOS = ("none", "disc", "square", "triangle", "ring", "cross", "star", "heart", "bars", "bolt")
-
 
 @dataclass(frozen=True)
 class Cloth:

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from fed_plugin import pool
 from fed_plugin.datasets import image_facts
 from fed_plugin.datasets.image_facts import FactsCache, scan, stamp_of
 
@@ -97,7 +98,7 @@ def test_ctrl_c_keeps_what_was_read(images, cache):
 def test_a_process_that_dies_costs_no_file(images, monkeypatch, caplog):
     """As in a shell's stdin, where nothing can be spawned."""
     alone = scan(images, workers=1)
-    monkeypatch.setattr(image_facts, "_follow_parent", _die)
+    monkeypatch.setattr(pool, "follow_parent", _die)
     assert scan(images, workers=2) == alone
     assert "worker processes ended early" in caplog.text
 

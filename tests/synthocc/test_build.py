@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +104,47 @@ def test_a_build_that_was_killed_has_no_manifest_and_is_completed_by_the_next(
     assert hashes(folder) == hashes(tiny)
 
 
+DRAWING = """
+import sys
+from fed_plugin.synthocc import build_synthocc
+if __name__ == "__main__":
+    build_synthocc(sys.argv[1], "tiny", workers=2, progress=lambda *step: print(step, flush=True))
+"""
+
+
+def processes_of(group):
+    """Return the living processes of a process group."""
+    listed = subprocess.run(["ps", "-eo", "pid=,pgid=,stat="], capture_output=True, text=True)
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return [int(pid) for pid, pgid, state in rows if int(pgid) == group and state[0] != "Z"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs ps and process groups")
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_a_killed_drawing_and_the_next_call_completes_it(
+    tiny, tmp_path, hashes, end
+):
+    (tmp_path / "draw.py").write_text(DRAWING)
+    words = [sys.executable, tmp_path / "draw.py", tmp_path / "cut"]
+    parent = subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        parent.stdout.readline()
+        assert len(processes_of(parent.pid)) >= 3
+        parent.send_signal(end)
+        assert parent.wait() == -end
+        patience = time.monotonic() + 30
+        while processes_of(parent.pid) and time.monotonic() < patience:
+            time.sleep(0.1)
+        assert processes_of(parent.pid) == []
+    finally:
+        for pid in processes_of(parent.pid):
+            os.kill(pid, signal.SIGKILL)
+        parent.stdout.close()
+    drawn = len(list((tmp_path / "cut").rglob("*.jpg")))
+    assert 0 < drawn < 92 and not (tmp_path / "cut" / "synthocc.json").exists()
+    assert hashes(build_synthocc(tmp_path / "cut", "tiny", workers=1)) == hashes(tiny)
+
+
 def test_lost_spoiled_and_half_written_files_are_drawn_again(copied, tiny, hashes):
     train = sorted((copied / "bounding_box_train").iterdir())
     train[3].unlink()
@@ -186,7 +230,7 @@ def test_a_script_that_cannot_start_workers_still_gets_its_folder(tmp_path):
     )
 
     assert run.returncode == 0, run.stderr
-    assert "drawing the rest in this process" in run.stderr
+    assert "this process does the rest of the work" in run.stderr
     assert (tmp_path / "new" / "synthocc.json").is_file()
 
 

@@ -52,5 +52,5 @@ def test_a_damaged_side_file_is_named(text, tmp_path):
 
 
 def test_reading_from_a_folder_without_the_side_file_says_so(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"visibility\.csv: expected the side file"):
+    with pytest.raises(FileNotFoundError, match=r"visibility\.csv: no such file; expected a drawn"):
         read_visibility(tmp_path)

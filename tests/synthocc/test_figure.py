@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fed_plugin.synthocc.figure import draw_figure
-from fed_plugin.synthocc.identity import BAGS, HAIR, HATS, LOWERS, UPPERS
-from fed_plugin.synthocc.surface import LOGOS, PATTERNS, Cloth, Spots
+from fed_plugin.synthocc.identity import BAGS, HAIR, HATS, LOGOS, LOWERS, PATTERNS, UPPERS
+from fed_plugin.synthocc.surface import Cloth, Spots
 
 PLAIN = {
     "hair": "short", "beard": False, "hat": "none", "upper": "tshirt", "sleeves": "long",

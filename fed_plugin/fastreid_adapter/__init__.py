@@ -29,6 +29,7 @@ _PUBLIC = {
 __all__ = [*_PUBLIC, "register"]
 
 _REGISTERING = ("backbone", "heads", "meta_arch", "datasets", "transforms")
+_AROUND_THE_HOST = ("seeding", "loaders", "training", "config_checks", "run_cards")
 _registered = False
 
 
@@ -40,14 +41,8 @@ def register() -> None:
     _registered = True
     try:
         import_module(f"{__name__}.config_files").extend_defaults()
-        for name in _REGISTERING:
+        for name in (*_REGISTERING, *_AROUND_THE_HOST):
             import_module(f"{__name__}.{name}")
-        import_module(f"{__name__}.transforms").extend_stock_pipeline()
-        import_module(f"{__name__}.seeding").tell_transforms_their_item()
-        import_module(f"{__name__}.loaders").extend_stock_loaders()
-        import_module(f"{__name__}.training").extend_stock_solver()
-        import_module(f"{__name__}.config_checks").extend_stock_trainer()
-        import_module(f"{__name__}.run_cards").extend_stock_evaluations()
     except BaseException:
         _registered = False
         raise

@@ -6,12 +6,11 @@ The same values are not checked a second time in a process.
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -22,7 +21,6 @@ from fastreid.utils import comm
 from fastreid.utils.registry import Registry
 from torch import Tensor
 
-import projects_registry
 from fed_plugin.fastreid_adapter.config import (
     FED,
     OWN_BACKBONE,
@@ -32,6 +30,7 @@ from fed_plugin.fastreid_adapter.config import (
     naming_keys,
     table_values,
 )
+from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 from fed_plugin.modeling.oem import REDUCTION
 from fed_plugin.modeling.vit import VIT_PRESETS, ViTSize
 from fed_plugin.transforms.occluders import occluder_files
@@ -365,24 +364,12 @@ def check_pretrained_path(cfg: Any) -> None:
         )
 
 
-def extend_stock_trainer() -> None:
-    """Have ``DefaultTrainer`` and trainers derived from it check first; twice is once."""
-    projects_registry.after("fastreid.engine.defaults", _check_first)
-
-
-def _check_first(module: ModuleType) -> None:
-    stock = module.DefaultTrainer.__init__
-    if getattr(stock, "checks_first", False):
-        return
-
-    @functools.wraps(stock)
-    def __init__(self: Any, cfg: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        check_training(cfg)
-        warn_of_idle_keys(cfg)
-        stock(self, cfg, *args, **kwargs)
-
-    __init__.checks_first = True  # type: ignore[attr-defined]
-    module.DefaultTrainer.__init__ = __init__
+@host_step("fastreid.engine.defaults", "DefaultTrainer.__init__")
+def check_first(call: Call) -> Iterator[None]:
+    """Have ``DefaultTrainer``, and trainers derived from it, check the config first."""
+    check_training(call.argument("cfg"))
+    warn_of_idle_keys(call.argument("cfg"))
+    yield
 
 
 # Keys of this plugin that a config sets and that its training does not read: a warning, no error.

@@ -1,20 +1,19 @@
-"""What the stock loaders hand on beyond their arguments: the config, and the seed of a run.
+"""Steps around the host's loaders, and the images of a config's training set.
 
-The host builds data sets without a config, so that no key could reach one; while a loader is being
-built from a config, ``current_config`` is that config.
+The host builds data sets without a config, so that no key can reach a data set. While a loader is
+built from a config, ``current_config`` returns this config.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from fastreid.data import build, build_reid_train_loader
+from fastreid.data import build
 from fastreid.data.common import CommDataset
 from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.data.transforms import build_transforms
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from fed_plugin.datasets.splits import Item
 from fed_plugin.fastreid_adapter.config_checks import check_config
-from fed_plugin.fastreid_adapter.mends import rebind
+from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 from fed_plugin.fastreid_adapter.seeding import SeededSampler
 
 _current: ContextVar[Any] = ContextVar("current_config", default=None)
@@ -75,31 +74,26 @@ def query_and_gallery(cfg: Any, dataset_name: str) -> tuple[list[Item], list[Ite
     return query, gallery
 
 
-def extend_stock_loaders() -> None:
-    """Let the host's two loader builders hand on their config and its seed; twice is once."""
-    for stock in (build.build_reid_train_loader, build.build_reid_test_loader):
-        if not getattr(stock, "hands_on_its_config", False):
-            _extend(stock)
+@host_step("fastreid.data.build", "build_reid_train_loader")
+def seed_the_sampler(call: Call) -> Iterator[None]:
+    """Give the train loader of a config its data sets' config, and the seed of the run."""
+    cfg = call.cfg
+    yield from hand_on_the_config(call)
+    seed = -1 if cfg is None else cfg.get("SEED", -1)
+    if call.error is None and seed >= 0:
+        batches = call.result.batch_sampler
+        batches.sampler = SeededSampler(batches.sampler, (seed, comm.get_rank()))
 
 
-def _extend(stock: Callable[..., Any]) -> None:
-    @functools.wraps(stock)
-    def build_loader(*args: Any, **kwargs: Any) -> Any:
-        cfg = args[0] if args else kwargs.get("cfg")
-        if not hasattr(cfg, "DATASETS"):
-            return stock(*args, **kwargs)
-        check_config(cfg)  # for loops of other projects; the host's trainer has checked it already
-        with as_current(cfg):
-            loader = stock(*args, **kwargs)
-        seed = cfg.get("SEED", -1)
-        if stock.__name__ == "build_reid_train_loader" and seed >= 0:
-            batches = loader.batch_sampler
-            batches.sampler = SeededSampler(batches.sampler, (seed, comm.get_rank()))
-        return loader
-
-    build_loader.hands_on_its_config = True  # type: ignore[attr-defined]
-    setattr(build, stock.__name__, build_loader)
-    rebind(stock, build_loader)
+@host_step("fastreid.data.build", "build_reid_test_loader")
+def hand_on_the_config(call: Call) -> Iterator[None]:
+    """Check the config of a loader, and make it the current config while the loader is built."""
+    if call.cfg is None:
+        yield
+        return
+    check_config(call.cfg)  # for loops of other projects; the host's trainer has checked it
+    with as_current(call.cfg):
+        yield
 
 
 # How many identities a config trains on, which decides the size of its classifiers.
@@ -159,7 +153,7 @@ def first_training_images(cfg: Any, count: int) -> TrainingImages:
         raise ValueError(f"expected at least 1 training image, got {count}")
     if cfg.get("SEED", -1) >= 0:
         seed_all_rng(cfg.SEED)
-    loader = build_reid_train_loader(cfg, combineall=cfg.DATASETS.COMBINEALL)
+    loader = build.build_reid_train_loader(cfg, combineall=cfg.DATASETS.COMBINEALL)
     images, targets, paths = [], [], []
     for batch in loader:
         images.append(batch["images"].cpu())

@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.metadata
-import inspect
 import logging
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import fastreid
 import numpy
 import torch
-from fastreid.data import build
 from fastreid.modeling.backbones import BACKBONE_REGISTRY
 from fastreid.modeling.heads import REID_HEADS_REGISTRY
 from fastreid.modeling.meta_arch import META_ARCH_REGISTRY
@@ -28,8 +25,7 @@ from fastreid.utils.checkpoint import Checkpointer
 from fastreid.utils.events import get_event_storage
 
 import fed_plugin
-import projects_registry
-from fed_plugin.fastreid_adapter.mends import rebind
+from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 from fed_plugin.retrieval.card_files import write_card
 from fed_plugin.retrieval.protocol_card import (
     BEST_ON_TEST,
@@ -279,13 +275,6 @@ class _TestSet:
 _ATTRIBUTE = "_fed_test_set"  # of a loader
 
 
-def extend_stock_evaluations() -> None:
-    """Have evaluations by the host leave their cards; twice is once."""
-    if not getattr(build.build_reid_test_loader, "remembers_test_sets", False):
-        _remember_test_sets(build.build_reid_test_loader)
-    projects_registry.after("fastreid.evaluation.evaluator", _leave_cards)
-
-
 def card_path(cfg: Any, dataset_name: str, label: str) -> Path:
     """Return where the card of an evaluation lies.
 
@@ -298,40 +287,29 @@ def card_path(cfg: Any, dataset_name: str, label: str) -> Path:
     return Path(cfg.OUTPUT_DIR, FOLDER, "_".join(filter(None, (dataset_name, label))) + ".json")
 
 
-def _remember_test_sets(stock: Callable[..., Any]) -> None:
-    @functools.wraps(stock)
-    def build_reid_test_loader(*args: Any, **kwargs: Any) -> Any:
-        loader, num_query = stock(*args, **kwargs)
-        cfg = args[0] if args else kwargs.get("cfg")
-        wanted = hasattr(cfg, "DATASETS") and cfg.OUTPUT_DIR  # empty: the host writes nothing
-        if wanted and num_query and kwargs.get("dataset_name"):
+@host_step("fastreid.data.build", "build_reid_test_loader")
+def remember_test_sets(call: Call) -> Iterator[None]:
+    """Note on a test loader which data set of which config it loads."""
+    cfg, name = call.cfg, call.kwargs.get("dataset_name")
+    yield
+    # An empty OUTPUT_DIR: the host writes nothing.
+    if call.error is None and name and cfg is not None and cfg.OUTPUT_DIR:
+        loader, num_query = call.result
+        if num_query:
             with contextlib.suppress(AttributeError):  # a loader that takes no attributes
-                setattr(loader, _ATTRIBUTE, _TestSet(cfg, kwargs["dataset_name"], num_query))
-        return loader, num_query
-
-    build_reid_test_loader.remembers_test_sets = True  # type: ignore[attr-defined]
-    build.build_reid_test_loader = build_reid_test_loader
-    rebind(stock, build_reid_test_loader)
+                setattr(loader, _ATTRIBUTE, _TestSet(cfg, name, num_query))
 
 
-def _leave_cards(module: ModuleType) -> None:
-    stock = module.inference_on_dataset
-    if getattr(stock, "leaves_cards", False):
-        return
-    signature = inspect.signature(stock)
-
-    @functools.wraps(stock)
-    def inference_on_dataset(*args: Any, **kwargs: Any) -> Any:
-        results = stock(*args, **kwargs)
-        call = signature.bind(*args, **kwargs).arguments
-        test_set = getattr(call.get("data_loader"), _ATTRIBUTE, None)
-        if test_set is not None and comm.is_main_process():
-            _leave_card(test_set, call)
-        return results
-
-    inference_on_dataset.leaves_cards = True  # type: ignore[attr-defined]
-    module.inference_on_dataset = inference_on_dataset
-    rebind(stock, inference_on_dataset)
+@host_step("fastreid.evaluation.evaluator", "inference_on_dataset")
+def leave_cards(call: Call) -> Iterator[None]:
+    """Leave the card of an evaluation when the evaluator has returned its numbers."""
+    test_set = getattr(call.argument("data_loader"), _ATTRIBUTE, None)
+    arguments = {
+        name: call.argument(name) for name in ("model", "data_loader", "evaluator", "flip_test")
+    }
+    yield
+    if call.error is None and test_set is not None and comm.is_main_process():
+        _leave_card(test_set, arguments)
 
 
 def _leave_card(test_set: _TestSet, call: Mapping[str, Any]) -> None:

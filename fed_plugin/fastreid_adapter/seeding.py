@@ -8,19 +8,19 @@ it.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import random
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from fastreid.data.common import CommDataset
 from torch.utils.data import Sampler
+
+from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 
 # The random streams of a process: Python's, NumPy's, PyTorch's on the CPU and on each CUDA device.
 #
@@ -176,23 +176,13 @@ class SeededSampler(Sampler):
         return len(self.sampler)  # type: ignore[arg-type] - as the host's sampler has it
 
 
-def tell_transforms_their_item() -> None:
-    """Let ``CommDataset`` note the item under way and honour a seeded index; twice is once."""
-    stock = CommDataset.__getitem__
-    if getattr(stock, "tells_its_item", False):
-        return
-
-    @functools.wraps(stock)
-    def __getitem__(self: CommDataset, index: int) -> Any:  # noqa: N807
-        token = _current.set(CurrentItem(*self.img_items[index][:3]))
-        try:
-            if not isinstance(index, SeededIndex):
-                return stock(self, index)
-            with restored_stream_states():
-                seed_streams(index.entropy)
-                return stock(self, index)
-        finally:
-            _current.reset(token)
-
-    __getitem__.tells_its_item = True  # type: ignore[attr-defined]
-    CommDataset.__getitem__ = __getitem__
+@host_step("fastreid.data.common", "CommDataset.__getitem__")
+def note_the_item(call: Call) -> Iterator[None]:
+    """Let ``CommDataset`` note the item whose transforms run, and honour a seeded index."""
+    dataset, index = call.args
+    token = _current.set(CurrentItem(*dataset.img_items[index][:3]))
+    with restored_stream_states() if isinstance(index, SeededIndex) else nullcontext():
+        if isinstance(index, SeededIndex):
+            seed_streams(index.entropy)
+        yield
+    _current.reset(token)

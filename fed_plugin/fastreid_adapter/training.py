@@ -9,9 +9,8 @@ import difflib
 import functools
 import logging
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -23,11 +22,10 @@ from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from fastreid.utils.checkpoint import Checkpointer
 from torch.optim import Optimizer
 
-import projects_registry
 from fed_plugin.fastreid_adapter.config_checks import check_config, check_training, is_registered
 from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.loaders import as_current
-from fed_plugin.fastreid_adapter.mends.mending import replace
+from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 
 logger = logging.getLogger("fastreid.fed_plugin.training")
 
@@ -243,25 +241,13 @@ def _plain(value: Any) -> Any:
 # the fused update takes a quarter of the time or less (benchmarks/speed/choices.py).
 
 
-def extend_stock_solver() -> None:
-    """Let the host's ``build_optimizer`` read ``SOLVER.FUSED``; twice is once."""
-    projects_registry.after("fastreid.solver.build", _read_fused)
-
-
-def _read_fused(module: ModuleType) -> None:
-    stock = module.build_optimizer
-    if getattr(stock, "reads_fused", False):
-        return
-
-    @functools.wraps(stock)
-    def build_optimizer(cfg: Any, *args: Any, **kwargs: Any) -> Any:
-        result = stock(cfg, *args, **kwargs)
-        if cfg.SOLVER.FUSED:
-            fuse(result[0] if isinstance(result, tuple) else result)
-        return result
-
-    build_optimizer.reads_fused = True  # type: ignore[attr-defined]
-    replace(module, "build_optimizer", build_optimizer)
+@host_step("fastreid.solver.build", "build_optimizer")
+def fuse_if_configured(call: Call) -> Iterator[None]:
+    """Let the host's ``build_optimizer`` read ``SOLVER.FUSED``."""
+    cfg = call.argument("cfg")
+    yield
+    if call.error is None and cfg.SOLVER.FUSED:
+        fuse(call.result[0] if isinstance(call.result, tuple) else call.result)
 
 
 def fuse(optimizer: Optimizer) -> bool:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from typing import Any
-
-from fastreid.data import transforms as host_transforms
-from fastreid.data.transforms import build as host_build
 
 from fed_plugin import transforms
 from fed_plugin.fastreid_adapter.config_checks import (
@@ -16,7 +13,7 @@ from fed_plugin.fastreid_adapter.config_checks import (
     placement_rule,
 )
 from fed_plugin.fastreid_adapter.loaders import training_items
-from fed_plugin.fastreid_adapter.mends import rebind
+from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 from fed_plugin.fastreid_adapter.seeding import current_item
 
 OCCLUDERS = "INPUT.NPO.OCCLUDERS"
@@ -83,21 +80,12 @@ def _pid_of_current_item(share: float) -> Hashable:
     return item.pid
 
 
-def extend_stock_pipeline() -> None:
-    """Let the host's ``build_transforms`` read ``INPUT.EXTRA_TRANSFORMS``; twice is once."""
-    stock = host_build.build_transforms
-    if getattr(stock, "reads_extra_transforms", False):
-        return
-
-    def build_transforms(cfg: Any, is_train: bool = True) -> Any:
-        pipeline = stock(cfg, is_train)
-        if is_train:
-            pipeline.transforms.extend(
-                TRANSFORM_REGISTRY.get(name)(cfg) for name in cfg.INPUT.EXTRA_TRANSFORMS
-            )
-        return pipeline
-
-    build_transforms.__doc__ = stock.__doc__
-    build_transforms.reads_extra_transforms = True
-    host_transforms.build_transforms = build_transforms
-    rebind(stock, build_transforms)
+@host_step("fastreid.data.transforms.build", "build_transforms")
+def append_extra_transforms(call: Call) -> Iterator[None]:
+    """Let the host's ``build_transforms`` read ``INPUT.EXTRA_TRANSFORMS``."""
+    cfg, training = call.argument("cfg"), call.argument("is_train", True)
+    yield
+    if call.error is None and training:
+        call.result.transforms.extend(
+            TRANSFORM_REGISTRY.get(name)(cfg) for name in cfg.INPUT.EXTRA_TRANSFORMS
+        )

@@ -12,14 +12,14 @@ import torch
 from fastreid.config import get_cfg
 from fastreid.data import build
 from fastreid.engine import DefaultTrainer
-from fastreid.evaluation import ReidEvaluator, evaluator, inference_on_dataset
+from fastreid.evaluation import ReidEvaluator, inference_on_dataset
 from fastreid.utils.checkpoint import Checkpointer
 
 from fed_plugin.datasets.findings import list_hash
 from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.splits import read_splits
 from fed_plugin.fastreid_adapter import run_cards
-from fed_plugin.fastreid_adapter.run_cards import card_path, extend_stock_evaluations, holds
+from fed_plugin.fastreid_adapter.run_cards import card_path, holds
 from fed_plugin.retrieval.card_files import read_card
 
 STOCK = {
@@ -217,12 +217,6 @@ def test_only_the_first_rank_leaves_a_card(stock_cfg, evaluate, monkeypatch):
     second = SimpleNamespace(is_main_process=lambda: False)
     monkeypatch.setattr(run_cards, "comm", second)
     assert not evaluate(stock_cfg()).exists()
-
-
-def test_extending_twice_is_once():
-    before = evaluator.inference_on_dataset, build.build_reid_test_loader
-    extend_stock_evaluations()
-    assert (evaluator.inference_on_dataset, build.build_reid_test_loader) == before
 
 
 def test_a_card_is_plain_json_with_every_field(stock_cfg, evaluate):

@@ -17,7 +17,6 @@ from PIL import Image
 from fed_plugin import fastreid_adapter, transforms
 from fed_plugin.fastreid_adapter import TRANSFORM_REGISTRY, datasets
 from fed_plugin.fastreid_adapter.seeding import current_item
-from fed_plugin.fastreid_adapter.transforms import extend_stock_pipeline
 from fed_plugin.modeling import visibility_target
 from fed_plugin.transforms import PeopleSet, PlacementRule
 
@@ -88,8 +87,7 @@ def test_an_unknown_name_is_refused(tiny_cfg):
         build_transforms(tiny_cfg("INPUT.EXTRA_TRANSFORMS", ("Fog",)))
 
 
-def test_extending_twice_appends_once_and_the_loader_sees_it(tiny_cfg):
-    extend_stock_pipeline()
+def test_extra_transforms_are_appended_once_and_the_loader_sees_them(tiny_cfg):
     assert data_build.build_transforms is build_transforms
     names = [type(t).__name__ for t in build_transforms(tiny_cfg()).transforms]
     assert names.count("NPOAugmentation") == 1

@@ -1,23 +1,24 @@
-"""Row 13: checkpoints that are there whole or not at all, and a newest one that is broken."""
+"""Mends of the host's ``Checkpointer``, and of the weights that its backbones start from."""
 
 from __future__ import annotations
 
 import errno
-import functools
 import io
 import logging
 import os
+import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fed_plugin.fastreid_adapter.mends.mending import Overlay, mend, mentions
+from fed_plugin.fastreid_adapter.mends.mending import Call, Overlay, add_step, mend, mentions
 
 logger = logging.getLogger("fastreid.compat")
 
 
 @mend(
-    row=13,
+    defect="Checkpoints are written in place",
     after="fastreid.utils.checkpoint",
     reason="checkpoints are written in place: a kill leaves half of one under the newest's name",
 )
@@ -39,76 +40,74 @@ def checkpoints_are_written_whole(module: ModuleType) -> bool:
 
 
 @mend(
-    row=13,
+    defect="A broken newest checkpoint ends every resume",
     after="fastreid.utils.checkpoint",
     reason="--resume fails for good when the newest checkpoint is broken",
 )
 def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
-    """Let ``--resume`` name a newest checkpoint that is broken, and go on from the one before."""
-    checkpointer = module.Checkpointer
-    stock = checkpointer.resume_or_load
+    """Let ``--resume`` name a newest checkpoint that is broken, and use the one before."""
 
-    @functools.wraps(stock)
-    def resume_or_load(self: Any, path: str, *, resume: bool = True) -> Any:
-        if not (resume and self.has_checkpoint()):
-            return stock(self, path, resume=resume)
-        newest = _newest(self)
-        others = [f for f in _newest_first(self.save_dir) if not _same(f, newest)]
-        reasons = []
-        for candidate in (newest, *others):
-            try:
-                content = _read_whole(self, candidate)
-            except (OSError, ValueError, RuntimeError) as error:
-                reasons.append(" ".join(str(error).split()))
-                logger.warning("%s: not resumed from: %s", candidate, reasons[-1])
-                continue
-            self._load_file = lambda f, content=content: content  # what was just read
-            self.resumed_from = candidate
-            try:
-                return self.load(candidate)
-            except ValueError as error:
-                raise ValueError(
-                    f"{candidate}: not of a run with this config: {error}; try the config it was "
-                    "written with, another OUTPUT_DIR, or no --resume to start again"
-                ) from error
-            finally:
-                del self._load_file
-        raise ValueError(
-            f"{self.save_dir}: none of its checkpoints can be resumed from, the newest is {newest} "
-            f"({reasons[0]}); expected a whole one, try another OUTPUT_DIR, or no --resume to "
-            "start again"
-        )
+    def pass_over(call: Call) -> Iterator[None]:
+        checkpointer = call.args[0]
+        if not (call.argument("resume", True) and checkpointer.has_checkpoint()):
+            yield
+            return
+        path, content = _newest_whole(checkpointer)
+        checkpointer.resumed_from = path
+        checkpointer._load_file = lambda f: content
+        call.function, call.args, call.kwargs = checkpointer.load, (path,), {}
+        yield
+        del checkpointer._load_file
+        if isinstance(call.error, ValueError):
+            call.error = ValueError(
+                f"{path}: not of a run with this config: {call.error}; try the config it was "
+                "written with, another OUTPUT_DIR, or no --resume to start again"
+            )
 
-    checkpointer.resume_or_load = resume_or_load
-    return True
+    return add_step(module.Checkpointer, "resume_or_load", pass_over)
+
+
+def _newest_whole(checkpointer: Any) -> tuple[str, Any]:
+    """Read the newest checkpoint that is whole, and log those that are passed over.
+
+    Returns:
+        Path and content.
+
+    Raises:
+        ValueError: No checkpoint of the run is whole.
+    """
+    newest = _newest(checkpointer)
+    others = [f for f in _newest_first(checkpointer.save_dir) if not _same(f, newest)]
+    reasons = []
+    for path in (newest, *others):
+        try:
+            why = damage(path)
+            if not why:
+                return path, checkpointer._load_file(path)
+        except (OSError, ValueError, RuntimeError) as error:
+            why = str(error)
+        reasons.append(" ".join(why.split()))
+        logger.warning("%s: not resumed from: %s", path, reasons[-1])
+    raise ValueError(
+        f"{checkpointer.save_dir}: none of its checkpoints can be resumed from, the newest is "
+        f"{newest} ({reasons[0]}); expected a whole one, try another OUTPUT_DIR, or no --resume to "
+        "start again"
+    )
 
 
 def _newest(checkpointer: Any) -> str:
-    """Return what ``last_checkpoint`` names; itself, if it names nothing that can be read."""
+    """Return what ``last_checkpoint`` names, or its own path if its text cannot be read."""
     try:
         return checkpointer.get_checkpoint_file()
     except UnicodeDecodeError:
         return os.path.join(checkpointer.save_dir, "last_checkpoint")
 
 
-def _read_whole(checkpointer: Any, path: str) -> Any:
-    """Read a checkpoint.
-
-    Raises:
-        ValueError: it is seen to be damaged, or is no checkpoint.
-        OSError: it cannot be read.
-    """
-    why = damage(path)
-    if why:
-        raise ValueError(why)
-    return checkpointer._load_file(path)
-
-
 def damage(path: str) -> str:
-    """Say in words why a file is no whole checkpoint; empty if nothing is seen to be wrong.
+    """Return why a file is no whole checkpoint; empty if nothing is wrong.
 
-    Checksums of the archive are compared, which PyTorch does not do: a disk that lost some bytes
-    would else be trained on.
+    The checksums of the archive are compared. PyTorch does not compare them, and would train on
+    what a disk with lost bytes returns.
     """
     import zipfile  # which takes long to import, and every import of the host imports this module
 
@@ -125,7 +124,7 @@ def damage(path: str) -> str:
 
 
 def _is_of_another_format(path: str) -> bool:
-    """Tell whether a file begins as PyTorch's old checkpoints do: a pickle, or a tar archive."""
+    """Return whether a file begins as PyTorch's old checkpoints do: a pickle, or a tar archive."""
     with open(path, "rb") as file:
         begin = file.read(262)
     return begin[:1] == b"\x80" or begin[257:262] == b"ustar"
@@ -142,13 +141,11 @@ def _same(one: str, other: str) -> bool:
     return os.path.abspath(one) == os.path.abspath(other)
 
 
-# Rows 20 and 21: files that are refused, or looked for in the wrong place.
+# Files that are refused, or looked for in the wrong place.
 
 
 def numpy_is_refused() -> bool:
-    """Tell whether ``torch.load`` refuses a NumPy scalar in a checkpoint."""
-    import pickle
-
+    """Return whether ``torch.load`` refuses a NumPy scalar in a checkpoint."""
     import numpy as np
     import torch
 
@@ -165,7 +162,7 @@ def numpy_is_refused() -> bool:
 def numpy_globals() -> list[Any]:
     """List what NumPy scalars and arrays are rebuilt from, under the names of NumPy 1 and 2.
 
-    They build numbers and nothing else; objects inside an array would need names of their own.
+    These functions build numbers and nothing else. Objects inside an array need other names.
     """
     import numpy as np
 
@@ -183,92 +180,69 @@ def numpy_globals() -> list[Any]:
 
 
 @mend(
-    row=20,
+    defect="Checkpoints with NumPy numbers are refused",
     after="fastreid.utils.checkpoint",
-    reason="torch < 2.6 executes what is planted in a checkpoint, and safetensors are not known",
-)
-def checkpoints_execute_nothing(module: ModuleType) -> bool:
-    """Let ``Checkpointer`` read tensors and numbers alone, also those of a ``.safetensors``."""
-    stock = module.Checkpointer._load_file
-    if mentions(stock, "safetensors") or mentions(stock, "weights_only"):
-        return False
-    from fed_plugin.modeling.checkpoints import SAFETENSORS, read_weights
-
-    @functools.wraps(stock)
-    def _load_file(self: Any, f: str) -> Any:
-        content = read_weights(f, numpy_globals())
-        return {"model": content} if str(f).endswith(SAFETENSORS) else content
-
-    module.Checkpointer._load_file = _load_file
-    return True
-
-
-@mend(
-    row=20,
-    after="fastreid.utils.checkpoint",
-    reason="torch >= 2.6 refuses checkpoints that hold NumPy numbers",
+    reason="PyTorch refuses checkpoints that hold NumPy numbers, and .safetensors are not known",
 )
 def checkpoints_may_hold_numpy(module: ModuleType) -> bool:
-    """Let ``Checkpointer`` load NumPy scalars and arrays; all else that is refused stays so."""
-    import torch
+    """Let ``Checkpointer`` read tensors, numbers and ``.safetensors``, and execute nothing."""
 
-    allow = getattr(torch.serialization, "safe_globals", None)
-    if allow is None or not numpy_is_refused():
-        return False
-    stock = module.Checkpointer._load_file
+    def read(call: Call) -> Iterator[None]:
+        from fed_plugin.modeling.checkpoints import SAFETENSORS, read_weights
 
-    @functools.wraps(stock)
-    def _load_file(self: Any, f: str) -> Any:
-        with allow(numpy_globals()):
-            return stock(self, f)
+        def load_file(self: Any, f: str) -> Any:
+            content = read_weights(f, numpy_globals())
+            return {"model": content} if str(f).endswith(SAFETENSORS) else content
 
-    module.Checkpointer._load_file = _load_file
-    return True
+        call.function = load_file
+        yield
+
+    return numpy_is_refused() and add_step(module.Checkpointer, "_load_file", read)
 
 
 @mend(
-    row=20,
+    defect="A file that is no checkpoint is not named",
     after="fastreid.utils.checkpoint",
     reason="a file that is no checkpoint of the host ends in an error that does not name it",
 )
 def wrong_checkpoint_is_named(module: ModuleType) -> bool:
     """Let ``Checkpointer`` refuse a file that is no checkpoint in one sentence with its path."""
-    import pickle
 
-    stock = module.Checkpointer._load_file
-    if mentions(stock, "top-level"):
-        return False
-
-    @functools.wraps(stock)
-    def _load_file(self: Any, f: str) -> Any:
-        try:
-            content = stock(self, f)
-        except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, OSError) as error:
-            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of a file cut short
-                raise
-            why = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ValueError(
-                f"MODEL.WEIGHTS or last_checkpoint names {f}: not a PyTorch checkpoint that can be "
-                f"loaded safely ({why})"
-            ) from error
-        if not isinstance(content, dict) or "model" not in content:
-            raise ValueError(
-                f"MODEL.WEIGHTS={f}: expected a checkpoint with a top-level 'model', as fast-reid "
-                "writes it; try `fed-plugin convert` for one of the released FED code"
+    def name(call: Call) -> Iterator[None]:
+        path = call.argument("f")
+        yield
+        error = call.error
+        cut_short = isinstance(error, OSError) and error.errno == errno.EINVAL
+        if error is None:
+            _check_content(call.result, path)
+        elif cut_short or isinstance(error, _UNREADABLE):
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            call.error = ValueError(
+                f"MODEL.WEIGHTS or last_checkpoint names {path}: not a PyTorch checkpoint that can "
+                f"be loaded safely ({why})"
             )
-        if not _is_state_dict(content["model"]):
-            raise ValueError(
-                f"MODEL.WEIGHTS={f}: its 'model' is no table of tensors by name; expected a "
-                "state dict, as fast-reid writes it"
-            )
-        return content
 
-    module.Checkpointer._load_file = _load_file
-    return True
+    return add_step(module.Checkpointer, "_load_file", name)
+
+
+_UNREADABLE = (pickle.UnpicklingError, EOFError, RuntimeError, ValueError)
+
+
+def _check_content(content: Any, path: str) -> None:
+    if not isinstance(content, dict) or "model" not in content:
+        raise ValueError(
+            f"MODEL.WEIGHTS={path}: expected a checkpoint with a top-level 'model', as fast-reid "
+            "writes it; try `fed-plugin convert` for one of the released FED code"
+        )
+    if not _is_state_dict(content["model"]):
+        raise ValueError(
+            f"MODEL.WEIGHTS={path}: its 'model' is no table of tensors by name; expected a "
+            "state dict, as fast-reid writes it"
+        )
 
 
 def _is_state_dict(content: Any) -> bool:
-    """Tell whether something maps names to tensors or arrays, and nothing else."""
+    """Return whether an object maps names to tensors or arrays, and nothing else."""
     import numpy as np
     import torch
 
@@ -279,7 +253,7 @@ def _is_state_dict(content: Any) -> bool:
 
 
 @mend(
-    row=21,
+    defect="RegNet and EffNet look for their tables in the working directory",
     after=(
         "fastreid.modeling.backbones.regnet.regnet",
         "fastreid.modeling.backbones.regnet.effnet",
@@ -301,7 +275,7 @@ def backbone_tables_lie_beside_the_package(module: ModuleType) -> bool:
 
 
 def beside_the_package(path: str) -> str:
-    """Turn ``fastreid/...`` into a path beside the imported package, unless it exists as it is."""
+    """Return ``fastreid/...`` as a path beside the imported package, unless the path exists."""
     import fastreid
 
     if os.path.isabs(path) or os.path.exists(path):
@@ -310,8 +284,6 @@ def beside_the_package(path: str) -> str:
     return os.path.join(root, path)
 
 
-# Row 20: the weights that the host's own backbones start from.
-
 BACKBONES = (
     *("mobilenet", "mobilenetv3", "osnet", "regnet.effnet", "regnet.regnet", "repvgg", "resnest"),
     *("resnet", "resnext", "shufflenet", "vision_transformer"),
@@ -319,12 +291,12 @@ BACKBONES = (
 
 
 @mend(
-    row=20,
+    defect="Pretrained weights that cannot be read are not named",
     after=tuple(f"fastreid.modeling.backbones.{name}" for name in BACKBONES),
-    reason="torch < 2.6 executes what is planted in pretrained weights, and no error names them",
+    reason="no error names pretrained weights that cannot be read; .safetensors are not known",
 )
 def pretrained_weights_execute_nothing(module: ModuleType) -> bool:
-    """Let a backbone read tensors alone, also those of a ``.safetensors``, or name the file."""
+    """Let a backbone read tensors and ``.safetensors`` alone, or name the file."""
     if isinstance(module.torch, Overlay):
         return False
     module.torch = Overlay(module.torch, load=load_pretrained)
@@ -335,8 +307,8 @@ def load_pretrained(path: Any, map_location: Any = None, **_: Any) -> dict[str, 
     """Read pretrained weights in the place of ``torch.load``.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: it holds something else than tensors by name; the message names it.
+        FileNotFoundError: There is no such file.
+        ValueError: The file holds something else than tensors by name; the message names the file.
     """
     from fed_plugin.modeling.checkpoints import read_weights
 

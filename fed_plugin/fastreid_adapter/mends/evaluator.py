@@ -1,40 +1,44 @@
-"""Row 10: the flip test."""
+"""Mends of the host's evaluation: flip test, ranking, re-ranking and verification."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 import io
 import logging
 import warnings
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from fed_plugin.fastreid_adapter.mends.mending import cuda_is_available, mend, mentions, replace
+from fed_plugin.fastreid_adapter.mends.mending import (
+    Call,
+    add_step,
+    cuda_is_available,
+    mend,
+    mentions,
+    replace,
+)
 
 logger = logging.getLogger("fastreid.compat")
 
 
 def writes_into_its_batch(model: Any) -> bool:
-    """Tell whether a model's ``preprocess_image`` changes the images it is given."""
+    """Return whether a model's ``preprocess_image`` changes the images of its batch."""
     import torch
 
     model = getattr(model, "module", model)
-    preprocess = getattr(model, "preprocess_image", None)
-    if preprocess is None:
-        return True  # nothing to ask: a copy does no harm
     images = torch.full((1, 3, 1, 1), 7.0, device=getattr(model, "device", None))
     try:
         with torch.no_grad():
-            preprocess({"images": images})
-    except Exception:  # a model with a preprocessing of its own: a copy does no harm
+            model.preprocess_image({"images": images})
+    except Exception:  # a model with a preprocessing of its own, or with none: a copy does no harm
         return True
     return bool((images != 7.0).any())
 
 
 def _with_a_copy(model: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Hand a model (as a forward pre-hook) a copy of the images of its batch."""
+    """Give a model a copy of the images of its batch (a forward pre-hook)."""
     batch, *rest = inputs
     if isinstance(batch, dict) and "images" in batch:
         batch = {**batch, "images": batch["images"].clone()}
@@ -42,44 +46,37 @@ def _with_a_copy(model: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @mend(
-    row=10,
+    defect="The flip test normalises its images twice",
     after="fastreid.evaluation.evaluator",
     reason="stock models write into their batch, so the flip test normalises its images twice",
 )
 def flip_test_gets_a_fresh_batch(module: ModuleType) -> bool:
-    """Hand a model that writes into its batch a copy of it during a flip test."""
-    stock = module.inference_on_dataset
-    signature = inspect.signature(stock)
-    if "flip_test" not in signature.parameters:
-        return False
+    """Give a model that writes into its batch a copy of the batch during a flip test."""
 
-    @functools.wraps(stock)
-    def inference_on_dataset(*args: Any, **kwargs: Any) -> Any:
-        call = signature.bind(*args, **kwargs).arguments
-        model = call["model"]
-        if not (call.get("flip_test") and writes_into_its_batch(model)):
-            return stock(*args, **kwargs)
+    def copy_batches(call: Call) -> Iterator[None]:
+        model = call.argument("model")
+        if not (call.argument("flip_test") and writes_into_its_batch(model)):
+            yield
+            return
         logger.info(
             "Flip test: %s writes into its batch, it gets a copy for each of the two passes",
             type(getattr(model, "module", model)).__name__,
         )
         handle = model.register_forward_pre_hook(_with_a_copy)
-        try:
-            return stock(*args, **kwargs)
-        finally:
-            handle.remove()
+        yield
+        handle.remove()
 
-    replace(module, "inference_on_dataset", inference_on_dataset)
-    return True
+    known = inspect.signature(module.inference_on_dataset).parameters
+    return "flip_test" in known and add_step(module, "inference_on_dataset", copy_batches)
 
 
-# Rows 5, 6 and 7: ranking and re-ranking without a compiler and without a GPU.
+# Ranking and re-ranking without a compiler and without a GPU.
 
 REPORTED_RANK = 10  # the evaluator reads cmc[9] whatever the size of the gallery
 
 
 @mend(
-    row=5,
+    defect="The host advises to compile an extension that nobody needs",
     before=("fastreid.evaluation.rank", "fastreid.evaluation.roc"),
     reason="the host warns that an extension is missing which nothing needs any more",
 )
@@ -90,7 +87,7 @@ def missing_extension_is_no_warning(module: ModuleType) -> bool:
 
 
 @mend(
-    row=5,
+    defect="Evaluation runs make and ends the process when make fails",
     after="fastreid.evaluation.reid_evaluation",
     reason="the evaluator runs make and exits the process when that fails",
 )
@@ -99,15 +96,12 @@ def evaluation_needs_no_compiler(module: ModuleType) -> bool:
     if not hasattr(module.ReidEvaluator, "_compile_dependencies"):
         return False
 
-    def _compile_dependencies(self: Any) -> None:
-        """Compile nothing: ranking is done by NumPy."""
-
-    module.ReidEvaluator._compile_dependencies = _compile_dependencies
+    module.ReidEvaluator._compile_dependencies = lambda self: None
     return True
 
 
 @mend(
-    row=5,
+    defect="compile_helper ends the process",
     after="fastreid.evaluation.rank_cylib",
     reason="compile_helper exits the process when make or a compiler is missing",
 )
@@ -116,15 +110,12 @@ def compile_helper_does_not_exit(module: ModuleType) -> bool:
     if not mentions(module.compile_helper, "exit"):
         return False
 
-    def compile_helper() -> None:
-        """Compile nothing: ranking is done by NumPy."""
-
-    replace(module, "compile_helper", compile_helper)
+    replace(module, "compile_helper", lambda: None)
     return True
 
 
 def _small_gallery_is_wrong(evaluate_rank: Any) -> bool:
-    """Tell whether a ranking breaks, or is cut short, on a gallery of three images."""
+    """Return whether a ranking breaks, or is cut short, on a gallery of three images."""
     import numpy as np
 
     distances = np.array([[0.1, 0.2, 0.3], [0.3, 0.1, 0.2]], dtype=np.float32)
@@ -139,89 +130,78 @@ def _small_gallery_is_wrong(evaluate_rank: Any) -> bool:
 
 
 @mend(
-    row=6,
+    defect="Small galleries get wrong numbers",
     after="fastreid.evaluation.rank",
     reason="small galleries get wrong numbers, ragged arrays or an IndexError",
 )
 def small_galleries_rank_right(module: ModuleType) -> bool:
-    """Rank by `fed_plugin.retrieval.ranking`, as fast as the host's C, right for any gallery.
+    """Rank by `fed_plugin.retrieval.ranking`: as fast as the host's C, right for any gallery.
 
-    The CUHK03 protocol stays the host's own, in Python.
+    The CUHK03 protocol stays with the host's Python.
     """
-    stock = module.evaluate_rank
-    if not _small_gallery_is_wrong(stock):
-        return False
 
-    @functools.wraps(stock)
-    def evaluate_rank(
-        distmat: Any,
-        q_pids: Any,
-        g_pids: Any,
-        q_camids: Any,
-        g_camids: Any,
-        max_rank: int = 50,
-        use_metric_cuhk03: bool = False,
-        use_cython: bool = True,
-    ) -> Any:
-        if use_metric_cuhk03:
-            return stock(
-                distmat, q_pids, g_pids, q_camids, g_camids, max_rank, True, use_cython=False
-            )
-        from fed_plugin.retrieval import ranking
+    def rank(call: Call) -> Iterator[None]:
+        names = ("distmat", "q_pids", "g_pids", "q_camids", "g_camids")
+        arrays = tuple(map(call.argument, names))
+        most = call.argument("max_rank", 50)
+        if call.argument("use_metric_cuhk03", False):
+            call.args, call.kwargs = (*arrays, most, True), {"use_cython": False}
+        else:
+            from fed_plugin.retrieval.ranking import evaluate_rank
 
-        return ranking.evaluate_rank(distmat, q_pids, g_pids, q_camids, g_camids, max_rank)
+            call.function, call.args, call.kwargs = evaluate_rank, (*arrays, most), {}
+        yield
 
-    replace(module, "evaluate_rank", evaluate_rank)
-    return True
+    wrong = _small_gallery_is_wrong(module.evaluate_rank)
+    return wrong and add_step(module, "evaluate_rank", rank)
 
 
 @mend(
-    row=7,
+    defect="Re-ranking needs faiss for the GPU",
     after="fastreid.utils.compute_dist",
     reason="re-ranking always takes GPU faiss, which faiss-cpu does not have",
 )
 def rerank_works_without_gpu_faiss(module: ModuleType) -> bool:
-    """Re-rank by `fed_plugin.retrieval.reranking` where there is no GPU for faiss.
+    """Re-rank by `fed_plugin.retrieval.reranking` where faiss has no GPU.
 
-    Its numbers are those of the host's CPU branch to 1e-6, without the three dense matrices; half
-    precision stays with that branch, whose numbers it rounds.
+    The numbers are those of the host's CPU branch to 1e-6, without three dense matrices. Half
+    precision stays with the host's CPU branch.
     """
     if cuda_is_available() and hasattr(module.faiss, "StandardGpuResources"):
         return False
-    stock, stock_build = module.compute_jaccard_distance, module.build_dist
 
-    @functools.wraps(stock)
-    def compute_jaccard_distance(
-        features: Any, k1: int = 20, k2: int = 6, search_option: int = 0, fp16: bool = False
-    ) -> Any:
-        if fp16:
+    def neighbours(call: Call) -> Iterator[None]:
+        features = call.argument("features")
+        k1, k2 = call.argument("k1", 20), call.argument("k2", 6)
+        if call.argument("fp16", False):
             k1 = min(k1, len(features))  # faiss answers -1 for neighbours that do not exist
-            return stock(features, k1=k1, k2=k2, search_option=max(3, search_option), fp16=True)
-        from fed_plugin.retrieval.reranking import jaccard_distance
+            option = max(3, call.argument("search_option", 0))
+            call.args = (features,)
+            call.kwargs = {"k1": k1, "k2": k2, "search_option": option, "fp16": True}
+        else:
+            from fed_plugin.retrieval.reranking import jaccard_distance
 
-        return jaccard_distance(features, k1, k2)
+            call.function, call.args, call.kwargs = jaccard_distance, (features, k1, k2), {}
+        yield
 
-    @functools.wraps(stock_build)
-    def build_dist(feat_1: Any, feat_2: Any, metric: str = "euclidean", **kwargs: Any) -> Any:
-        if metric != "jaccard":
-            return stock_build(feat_1, feat_2, metric, **kwargs)
-        import torch
+    def distances(call: Call) -> Iterator[None]:
+        if call.argument("metric") == "jaccard":
+            import torch
 
-        from fed_plugin.retrieval.reranking import jaccard_distance
+            from fed_plugin.retrieval.reranking import jaccard_distance
 
-        features = torch.cat((feat_1, feat_2))  # only queries by gallery is asked for
-        return jaccard_distance(features, kwargs["k1"], kwargs["k2"], num_query=len(feat_1))
+            features = (call.argument("feat_1"), call.argument("feat_2"))
+            k1, k2 = (call.argument("kwargs")[name] for name in ("k1", "k2"))
+            call.function, call.args = jaccard_distance, (torch.cat(features), k1, k2)
+            call.kwargs = {"num_query": len(features[0])}  # only queries by gallery is asked for
+        yield
 
-    replace(module, "compute_jaccard_distance", compute_jaccard_distance)
-    replace(module, "build_dist", build_dist)
-    return True
-
-
-# Row 24, found here: TPR@FPR of ``TEST.ROC`` has right and wrong pairs exchanged.
+    add_step(module, "build_dist", distances)
+    return add_step(module, "compute_jaccard_distance", neighbours)
 
 
 def takes_wrong_pairs_for_positive(evaluate_roc: Any) -> bool:
-    """Tell whether a near pair of one identity gets a label below that of a far one of two."""
+    """Return whether a near pair of one person gets a lower label than a far pair of two."""
     import numpy as np
 
     distances, q_pids, g_pids = np.array([[0.25, 0.75]]), np.array([1]), np.array([1, 2])
@@ -232,24 +212,22 @@ def takes_wrong_pairs_for_positive(evaluate_roc: Any) -> bool:
 
 
 @mend(
-    row=24,
+    defect="TPR@FPR exchanges right and wrong pairs",
     after="fastreid.evaluation.roc",
     reason="TPR@FPR takes pairs of two people for the positive ones",
 )
 def roc_counts_right_pairs_as_positive(module: ModuleType) -> bool:
     """Let ``evaluate_roc`` return similarities, and 1 for pairs of one person.
 
-    NOTE(host): the evaluator goes on reading the nearest point of the curve, on either side of the
-    rate it prints; ``fed_plugin.retrieval.verify_pairs`` stays at or below it.
+    NOTE(host): the evaluator still reads the nearest point of the curve, on either side of the
+    rate that it prints; ``fed_plugin.retrieval.verify_pairs`` stays at or below the rate.
     """
-    stock = module.evaluate_roc
-    if not takes_wrong_pairs_for_positive(stock):
-        return False
 
-    @functools.wraps(stock)
-    def evaluate_roc(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        distances, is_wrong = stock(*args, **kwargs)
-        return -distances, 1 - is_wrong
+    def exchange(call: Call) -> Iterator[None]:
+        yield
+        if call.error is None:
+            distances, is_wrong = call.result
+            call.result = -distances, 1 - is_wrong
 
-    replace(module, "evaluate_roc", evaluate_roc)
-    return True
+    wrong = takes_wrong_pairs_for_positive(module.evaluate_roc)
+    return wrong and add_step(module, "evaluate_roc", exchange)

@@ -1,35 +1,29 @@
-"""Rows 4 and 15: every image comes out as RGB; one that cannot be read or prepared is named."""
+"""Mends of reading images: every image is RGB, and an image that fails is named."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from fed_plugin.fastreid_adapter.mends.mending import mend, mentions, replace
+from fed_plugin.fastreid_adapter.mends.mending import Call, add_step, mend, mentions
 
 
 @mend(
-    row=15,
+    defect="Images are not read as RGB",
     after="fastreid.data.data_utils",
     reason="a palette image is read as a map of indices, transparency and CMYK as a 4th channel",
 )
 def images_are_read_as_rgb(module: ModuleType) -> bool:
     """Let ``read_image`` return mode RGB for every file, with the same bits where it did already.
 
-    16 bits are scaled to 8, what is transparent lies on mid grey, and of several frames the first
-    is taken.
+    16 bits are scaled to 8, transparent pixels lie on mid grey, and of several frames the first is
+    taken.
     """
-    stock = module.read_image
-    if _reads_palettes(stock):
-        return False
 
-    @functools.wraps(stock)
-    def read_image(file_name: str, format: Any = None) -> Any:
-        if format is not None:
-            return stock(file_name, format)
+    def read_rgb_image(file_name: str, format: Any = None) -> Any:
         from PIL import Image, ImageOps
 
         with module.PathManager.open(file_name, "rb") as file:
@@ -43,12 +37,17 @@ def images_are_read_as_rgb(module: ModuleType) -> bool:
             file.seek(0)
             return Image.fromarray(read_rgb(file))
 
-    replace(module, "read_image", read_image)
-    return True
+    def as_rgb(call: Call) -> Iterator[None]:
+        if call.argument("format") is None:
+            call.function = read_rgb_image
+        yield
+
+    reads_palettes = _reads_palettes(module.read_image)
+    return not reads_palettes and add_step(module, "read_image", as_rgb)
 
 
 def _reads_palettes(read_image: Any) -> bool:
-    """Tell whether a reader gives a palette image its colours; try it on one."""
+    """Return whether a reader gives the pixel of a palette image its colour."""
     import tempfile
 
     from PIL import Image
@@ -65,51 +64,42 @@ def _reads_palettes(read_image: Any) -> bool:
 
 
 @mend(
-    row=4,
+    defect="An unreadable image is not named",
     after="fastreid.data.data_utils",
     reason="an unreadable image does not say which file it is",
 )
 def unreadable_image_names_its_file(module: ModuleType) -> bool:
     """Let ``read_image`` raise one sentence with the path."""
-    stock = module.read_image
-    if mentions(stock, "cannot read image"):
-        return False
 
-    @functools.wraps(stock)
-    def read_image(file_name: str, format: Any = None) -> Any:
-        try:
-            return stock(file_name, format)
-        except Exception as error:
+    def name(call: Call) -> Iterator[None]:
+        path = call.argument("file_name")
+        yield
+        if isinstance(call.error, Exception):
             # Most errors of a whole file repeat its path; their name says as much.
-            why = str(error) if str(file_name) not in str(error) else type(error).__name__
-            raise RuntimeError(f"cannot read image {file_name}: {why}") from error
+            kind, text = type(call.error).__name__, str(call.error)
+            why = text if str(path) not in text else kind
+            call.error = RuntimeError(f"cannot read image {path}: {why}")
 
-    replace(module, "read_image", read_image)
-    return True
+    known = mentions(module.read_image, "cannot read image")
+    return not known and add_step(module, "read_image", name)
 
 
 @mend(
-    row=4,
+    defect="An image that a transform fails on is not named",
     after="fastreid.data.common",
     reason="a transform that fails does not say for which image",
 )
 def failing_transform_names_its_file(module: ModuleType) -> bool:
     """Let ``CommDataset`` name the file of an item that cannot be prepared."""
-    dataset = module.CommDataset
-    stock = dataset.__getitem__
-    if mentions(stock, "cannot prepare image"):
-        return False
 
-    @functools.wraps(stock)
-    def __getitem__(self: Any, index: int) -> Any:  # noqa: N807
-        try:
-            return stock(self, index)
-        except Exception as error:
-            path = str(self.img_items[index][0])
-            if path in str(error):
-                raise
-            why = f"{type(error).__name__}: {error}"
-            raise RuntimeError(f"cannot prepare image {path}: {why}") from error
+    def name(call: Call) -> Iterator[None]:
+        dataset, index = call.args
+        yield
+        if isinstance(call.error, Exception):
+            path = str(dataset.img_items[index][0])
+            if path not in str(call.error):
+                why = f"{type(call.error).__name__}: {call.error}"
+                call.error = RuntimeError(f"cannot prepare image {path}: {why}")
 
-    dataset.__getitem__ = __getitem__
-    return True
+    known = mentions(module.CommDataset.__getitem__, "cannot prepare image")
+    return not known and add_step(module.CommDataset, "__getitem__", name)

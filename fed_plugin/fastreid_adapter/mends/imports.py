@@ -1,24 +1,22 @@
-"""Rows 2, 3 and 18: names that Python or PyTorch took away, or that the host does not export."""
+"""Mends of names and arguments that Python, NumPy, PyTorch and torchvision have taken away."""
 
 from __future__ import annotations
 
 import collections
 import collections.abc
-import functools
-import importlib.util
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from fed_plugin.fastreid_adapter.mends.mending import Overlay, mend
+from fed_plugin.fastreid_adapter.mends.mending import Call, Overlay, add_step, mend
 
 _borrowers: dict[str, int] = {}
 
 
 def _lend(name: str, give: Callable[[], Any], take: Callable[[], Any]) -> Callable[..., None]:
-    """Give a name out until the last borrower, counted here, has returned it."""
+    """Lend a name until the last of its borrowers has returned it."""
     if not _borrowers.get(name):
         give()
     _borrowers[name] = _borrowers.get(name, 0) + 1
@@ -32,21 +30,19 @@ def _lend(name: str, give: Callable[[], Any], take: Callable[[], Any]) -> Callab
 
 
 def _imports(module: ModuleType, pattern: str) -> bool:
-    """Tell whether a module has an unconditional import; without a source, suppose so."""
+    """Return whether a module has an unconditional import; True if its source is not there."""
     loader = getattr(getattr(module, "__spec__", None), "loader", None)
     source = loader.get_source(module.__name__) if hasattr(loader, "get_source") else None
     return source is None or re.search(rf"^{pattern}", source, re.MULTILINE) is not None
 
 
 @mend(
-    row=2,
+    defect="collections.Mapping is gone from Python",
     before=("fastreid.data.build", "fastreid.evaluation.testing"),
     reason="`from collections import Mapping` fails on Python 3.10 and later",
 )
 def collections_mapping_exists(module: ModuleType) -> Callable[..., None] | None:
     """Let ``collections.Mapping`` exist while the body of a host module runs."""
-    if not _borrowers.get("Mapping") and hasattr(collections, "Mapping"):
-        return None
     if not _imports(module, r"from collections import .*\bMapping\b"):
         return None
     return _lend(
@@ -57,14 +53,12 @@ def collections_mapping_exists(module: ModuleType) -> Callable[..., None] | None
 
 
 @mend(
-    row=3,
+    defect="torch._six is gone from PyTorch",
     before="fastreid.data.build",
     reason="`from torch._six import string_classes` fails on torch 2 (fastreid 1.4.0)",
 )
 def torch_six_exists(module: ModuleType) -> Callable[..., None] | None:
     """Let ``torch._six.string_classes`` exist while the body of a host module runs."""
-    if not _borrowers.get("torch._six") and importlib.util.find_spec("torch._six") is not None:
-        return None
     if not _imports(module, r"from torch\._six import"):
         return None
     six = ModuleType("torch._six")
@@ -77,7 +71,7 @@ def torch_six_exists(module: ModuleType) -> Callable[..., None] | None:
 
 
 @mend(
-    row=18,
+    defect="fastreid.evaluation does not export evaluate_rank",
     after="fastreid.evaluation",
     reason="demo/visualize_result.py imports evaluate_rank from here, where it is not exported",
 )
@@ -100,11 +94,8 @@ def evaluation_exports_evaluate_rank(module: ModuleType) -> bool:
     return True
 
 
-# Rows 11 and 22: arguments and names that torchvision, NumPy and PyTorch have taken back.
-
-
 @mend(
-    row=11,
+    defect="RandomAffine has lost two arguments",
     after="fastreid.data.transforms.build",
     reason="RandomAffine(resample=, fillcolor=) is a TypeError: INPUT.AFFINE cannot be turned on",
 )
@@ -130,7 +121,7 @@ def random_affine_takes_its_old_arguments(module: ModuleType) -> bool:
 
 
 def _interpolation(resample: Any) -> Any:
-    """Return torchvision's word for one of Pillow's numbers; False means nearest."""
+    """Return torchvision's mode for one of Pillow's numbers; False is the mode "nearest"."""
     from torchvision.transforms import InterpolationMode
 
     words = {0: "nearest", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming", 1: "lanczos"}
@@ -138,12 +129,12 @@ def _interpolation(resample: Any) -> Any:
 
 
 @mend(
-    row=22,
+    defect="np.bool is missing from NumPy 1.24 to 1.26",
     after="fastreid.evaluation.rank",
     reason="np.bool does not exist in NumPy 1.24 to 1.26: the CUHK03 protocol fails",
 )
 def ranking_finds_np_bool(module: ModuleType) -> bool:
-    """Let the host's ranking say ``np.bool``."""
+    """Let the host's ranking find ``np.bool``."""
     if hasattr(module.np, "bool"):
         return False
     module.np = Overlay(module.np, bool=bool)
@@ -151,12 +142,12 @@ def ranking_finds_np_bool(module: ModuleType) -> bool:
 
 
 @mend(
-    row=22,
+    defect="np.array(copy=False) is an error in NumPy 2",
     after="fastreid.data.transforms.functional",
     reason="np.array(copy=False) is an error in NumPy 2 where a copy is needed",
 )
 def to_tensor_copies_where_it_must(module: ModuleType) -> bool:
-    """Let ``copy=False`` mean what it meant before NumPy 2: copy only where it is needed."""
+    """Let ``copy=False`` copy only where a copy is needed, as before NumPy 2."""
     numpy = module.np
     try:
         numpy.array([1], numpy.float32, copy=False)
@@ -175,7 +166,7 @@ def to_tensor_copies_where_it_must(module: ModuleType) -> bool:
 
 
 @mend(
-    row=22,
+    defect="The profiler has lost use_cuda",
     after="fastreid.engine.hooks",
     reason="profile(use_cuda=) does not exist any more: AutogradProfiler fails",
 )
@@ -201,29 +192,26 @@ def profiler_takes_use_cuda(module: ModuleType) -> bool:
 
 
 @mend(
-    row=22,
+    defect="SWA does not initialise its optimizer",
     after="fastreid.solver.optim.swa",
     reason="SWA never calls Optimizer.__init__, whose hooks torch 2 looks for",
 )
 def swa_is_a_whole_optimizer(module: ModuleType) -> bool:
-    """Complete what ``SWA`` lacks of an optimizer, and leave zeroing to the one it wraps."""
+    """Complete what ``SWA`` lacks of an optimizer; the wrapped optimizer writes its own zeros."""
     import torch
 
     probe = module.SWA(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1), 1, 0.5)
-    if hasattr(probe, "_optimizer_step_pre_hooks") or not hasattr(
-        probe.optimizer, "_optimizer_step_pre_hooks"
-    ):
+    if hasattr(probe, "_optimizer_step_pre_hooks"):
         return False
-    stock = module.SWA.__init__
 
-    @functools.wraps(stock)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        stock(self, *args, **kwargs)
-        torch.optim.Optimizer.__setstate__(self, {})
+    def complete(call: Call) -> Iterator[None]:
+        yield
+        if call.error is None:
+            torch.optim.Optimizer.__setstate__(call.args[0], {})
 
     def zero_grad(self: Any, set_to_none: bool = True) -> None:
-        """Zero as the wrapped optimizer does: it may hold flat buffers."""
+        """Zero as the wrapped optimizer does, which may hold flat buffers."""
         self.optimizer.zero_grad(set_to_none)
 
-    module.SWA.__init__, module.SWA.zero_grad = __init__, zero_grad
-    return True
+    module.SWA.zero_grad = zero_grad
+    return add_step(module.SWA, "__init__", complete)

@@ -1,15 +1,22 @@
-"""Rows 8 and 16: several processes without CUDA, over gloo."""
+"""Mends of starting a run: several processes, and any process, without CUDA."""
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from fed_plugin.fastreid_adapter.mends.mending import cuda_is_available, mend, mentions, replace
+from fed_plugin.fastreid_adapter.mends.mending import (
+    Call,
+    add_step,
+    cuda_is_available,
+    mend,
+    mentions,
+)
+
+logger = logging.getLogger("fastreid.compat")
 
 
 def run_a_gloo_rank(
@@ -23,7 +30,7 @@ def run_a_gloo_rank(
 ) -> None:
     """Join the process group over gloo, take a share of the threads, run ``main_func(*args)``.
 
-    It stands in for the host's worker: ``mp.spawn`` starts it by name in every new process.
+    ``mp.spawn`` starts this function by name in every new process, in place of the host's worker.
 
     Raises:
         Exception: Whatever joining the group or ``main_func`` raises.
@@ -38,7 +45,7 @@ def run_a_gloo_rank(
     try:
         dist.init_process_group("gloo", init_method=dist_url, world_size=world_size, rank=rank)
     except Exception:
-        logging.getLogger("fastreid.compat").error(
+        logger.error(
             "Rank %d of %d could not join the process group at %s", rank, world_size, dist_url
         )
         raise
@@ -50,15 +57,15 @@ def run_a_gloo_rank(
     del group
     main_func(*args)
     comm.synchronize()  # rank 0 holds the store that the others leave through
-    # A group that the host still holds is freed when the interpreter ends, with threads in it
-    # that nobody joined: now and then the process then aborts after its work.
+    # The interpreter would free a group that the host still holds, with threads in it that nobody
+    # joined: now and then the process would abort after its work.
     comm._LOCAL_PROCESS_GROUP = None
     comm._get_global_gloo_group.cache_clear()
     dist.destroy_process_group()
 
 
 @mend(
-    row=8,
+    defect="Several processes need CUDA",
     after="fastreid.engine.launch",
     reason="launch asserts CUDA and NCCL: no run with several processes on CPU",
 )
@@ -70,68 +77,52 @@ def launch_works_without_cuda(module: ModuleType) -> bool:
     return True
 
 
-def _refuses_device_ids_on_cpu(wrapper: type) -> bool:
-    return not getattr(wrapper.__init__, "drops_device_ids_on_cpu", False)  # type: ignore[misc]
-
-
 @mend(
-    row=16,
+    defect="DistributedDataParallel refuses models on the CPU",
     after="fastreid.engine.defaults",
     reason="DistributedDataParallel(device_ids=[rank]) refuses parameters on the CPU",
 )
 def ddp_takes_cpu_models(module: ModuleType) -> bool:
-    """Drop ``device_ids`` for models on the CPU, where PyTorch raises for them.
+    """Drop ``device_ids`` for models on the CPU, where PyTorch raises an error for them.
 
-    The class itself is mended, and only a call that would raise changes: tools/plain_train_net.py
-    takes the class from PyTorch before it imports anything of the host.
+    The class itself is changed, because tools/plain_train_net.py takes the class from PyTorch
+    before it imports the host. A call that PyTorch accepts is not changed.
     """
-    wrapper = module.DistributedDataParallel
-    if cuda_is_available() or not _refuses_device_ids_on_cpu(wrapper):
-        return False
-    stock = wrapper.__init__
 
-    @functools.wraps(stock)
-    def __init__(  # noqa: N807
-        self: Any, module: Any, device_ids: Any = None, *args: Any, **kwargs: Any
-    ) -> None:
-        if device_ids and all(p.device.type == "cpu" for p in module.parameters()):
-            device_ids = None
-        stock(self, module, device_ids, *args, **kwargs)
+    def drop(call: Call) -> Iterator[None]:
+        model, device_ids = call.argument("module"), call.argument("device_ids")
+        if device_ids and all(p.device.type == "cpu" for p in model.parameters()):
+            if len(call.args) > 2:
+                call.args = (*call.args[:2], None, *call.args[3:])
+            else:
+                call.kwargs = {**call.kwargs, "device_ids": None}
+        yield
 
-    __init__.drops_device_ids_on_cpu = True  # type: ignore[attr-defined]
-    wrapper.__init__ = __init__
-    return True
-
-
-# Also seen beside row 17: ``MODEL.DEVICE`` is "cuda" by default, whatever the machine has.
-
-logger = logging.getLogger("fastreid.compat")
+    return not cuda_is_available() and add_step(module.DistributedDataParallel, "__init__", drop)
 
 
 @mend(
-    row=17,
+    defect="MODEL.DEVICE is cuda on every machine",
     after="fastreid.modeling.meta_arch.build",
-    reason="MODEL.DEVICE defaults to cuda: no model can be built without it",
+    reason="MODEL.DEVICE defaults to cuda: no model can be built without CUDA",
 )
 def models_go_to_the_cpu_without_cuda(module: ModuleType) -> bool:
     """Build a model on the CPU where ``MODEL.DEVICE`` asks for CUDA and there is none; warn."""
-    stock = module.build_model
-    if cuda_is_available() or mentions(stock, "is_available"):
+    if cuda_is_available() or mentions(module.build_model, "is_available"):
         return False
 
-    @functools.wraps(stock)
-    def build_model(cfg: Any) -> Any:
-        if not str(cfg.MODEL.DEVICE).startswith("cuda"):
-            return stock(cfg)
-        logger.warning(
-            "MODEL.DEVICE=%s needs CUDA, which this machine does not have: the model goes to the "
-            "CPU",
-            cfg.MODEL.DEVICE,
-        )
-        on_cpu = cfg.clone()
-        on_cpu.defrost()
-        on_cpu.MODEL.DEVICE = "cpu"
-        return stock(on_cpu)
+    def on_cpu(call: Call) -> Iterator[None]:
+        cfg = call.argument("cfg")
+        if str(cfg.MODEL.DEVICE).startswith("cuda"):
+            logger.warning(
+                "MODEL.DEVICE=%s needs CUDA, which this machine does not have: the model goes to "
+                "the CPU",
+                cfg.MODEL.DEVICE,
+            )
+            cfg = cfg.clone()
+            cfg.defrost()
+            cfg.MODEL.DEVICE = "cpu"
+            call.args, call.kwargs = (cfg,), {}
+        yield
 
-    replace(module, "build_model", build_model)
-    return True
+    return add_step(module, "build_model", on_cpu)

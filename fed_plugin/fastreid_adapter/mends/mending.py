@@ -1,16 +1,17 @@
-"""Register one guarded function per defect of the host, and apply it around one host module.
+"""Register one guarded function per defect of the host, and wrap each host function once.
 
-A mend looks whether its defect is really there, by behaviour where that is cheap, and leaves the
-host alone where it is not. ``FASTREID_COMPAT_SKIP=name,name`` leaves mends out by name.
+A mend looks whether its defect is really there, by behaviour where the look is cheap, and leaves
+the host alone where it is not. ``FASTREID_COMPAT_SKIP=name,name`` leaves mends out by name.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -19,25 +20,29 @@ import projects_registry
 
 SKIP = "FASTREID_COMPAT_SKIP"
 HOST = "fastreid"
-_MARK = "__fed_mends__"
+GONE = ("checkpoints_execute_nothing",)
+"""Mends that earlier versions had: their defect ended with PyTorch 2.6."""
+
+_MARK, _STEPS = "__fed_mends__", "__fed_steps__"
+logger = logging.getLogger("fastreid.compat")
 
 
 @dataclass
 class Mend:
-    """Describe one mend: the public record of what may be, and what was, done to the host.
+    """One mend: the public record of what may be, and what was, done to the host.
 
     Attributes:
-        name: The function's name, by which ``FASTREID_COMPAT_SKIP`` leaves it out.
-        row: The defect's number in the table of host defects.
-        host_modules: The host modules it works on.
-        reason: What goes wrong without it, in one sentence.
+        name: Name of the function, by which ``FASTREID_COMPAT_SKIP`` leaves the mend out.
+        defect: Heading of the defect in ``docs/host_defects.md``.
+        host_modules: Host modules that the mend changes.
+        reason: What goes wrong without the mend, in one sentence.
         moment: ``"before"`` or ``"after"`` the body of the host module runs.
-        apply: Guard and mend: call it with a host module; what it returns is true when it applied.
-        applied: Whether it has been applied in this process.
+        apply: Guard and mend in one function of the host module; true when the mend applied.
+        applied: Whether the mend has been applied in this process.
     """
 
     name: str
-    row: int
+    defect: str
     host_modules: tuple[str, ...]
     reason: str
     moment: str
@@ -49,7 +54,7 @@ MENDS: dict[str, Mend] = {}
 
 
 def mend(
-    row: int,
+    defect: str,
     reason: str,
     *,
     before: str | tuple[str, ...] = (),
@@ -58,11 +63,11 @@ def mend(
     """Register a guarded function as a mend of one or several host modules.
 
     Args:
-        row: The defect's number in the table of host defects.
+        defect: Heading of the defect in ``docs/host_defects.md``.
         reason: What goes wrong without the mend, in one sentence.
-        before: Host modules whose body has not run yet when the function is called. Its result,
-            if it can be called, is called when the body has ended.
-        after: Host modules whose body has run. The function returns whether it applied.
+        before: Host modules whose body has not run when the function is called. If the function
+            returns a callable, the callable is called when the body has ended.
+        after: Host modules whose body has run. The function returns whether the mend applied.
     """
     moment, names = ("before", before) if before else ("after", after)
     host_modules = (names,) if isinstance(names, str) else tuple(names)
@@ -83,21 +88,21 @@ def mend(
                 projects_registry.note(name)
             return result
 
-        MENDS[name] = Mend(name, row, host_modules, reason, moment, apply)
+        MENDS[name] = Mend(name, defect, host_modules, reason, moment, apply)
         return apply
 
     return register
 
 
 def arm() -> None:
-    """Hand every registered mend to the import hook; warn about names that no mend has."""
-    unknown = sorted(skipped() - MENDS.keys())
+    """Hand every registered mend to the import hook; warn of names in the skip list without one."""
+    gone = sorted(skipped() & set(GONE))
+    unknown = sorted(skipped() - MENDS.keys() - set(GONE))
+    if gone:
+        logger.info("%s: %s: not needed any more, PyTorch >= 2.6 does it", SKIP, ", ".join(gone))
     if unknown:
-        import logging
-
-        logging.getLogger("fastreid.compat").warning(
-            "%s: expected names out of %s, got %s", SKIP, ", ".join(MENDS), ", ".join(unknown)
-        )
+        names = ", ".join(MENDS), ", ".join(unknown)
+        logger.warning("%s: expected names out of %s, got %s", SKIP, *names)
     for host_module in {name for entry in MENDS.values() for name in entry.host_modules}:
         projects_registry.before(host_module, forget)
     for entry in MENDS.values():
@@ -106,13 +111,149 @@ def arm() -> None:
 
 
 def forget(module: ModuleType) -> None:
-    """Forget what was applied to a module: its body is about to run, perhaps for a second time."""
+    """Forget which mends a module has: its body is about to run, perhaps for the second time."""
     vars(module).pop(_MARK, None)
 
 
 def skipped() -> set[str]:
     """Return the names of mends that the user leaves out."""
     return set(os.environ.get(SKIP, "").replace(",", " ").split())
+
+
+# One wrapper per host function. Mends and the adapter add steps to the wrapper.
+
+
+@dataclass
+class Call:
+    """Call of a host function, which the steps around the function read and change.
+
+    Attributes:
+        function: Function to call; a step may put another function in its place.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        result: What the function returned.
+        error: What the function or a step raised; None if nothing was raised. A step may put
+            another error in its place.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def argument(self, name: str, default: Any = None) -> Any:
+        """Return an argument by its name in the function's signature."""
+        bound = _signature(self.function).bind(*self.args, **self.kwargs)
+        return bound.arguments.get(name, default)
+
+    @property
+    def cfg(self) -> Any:
+        """Config that the call begins with; None if the first argument is no config."""
+        cfg = self.args[0] if self.args else self.kwargs.get("cfg")
+        return cfg if hasattr(cfg, "DATASETS") else None
+
+
+_signature = functools.lru_cache(inspect.signature)
+
+Step = Callable[[Call], Iterator[None]]
+"""Generator with one ``yield``, at which the host function runs.
+
+What stands before the ``yield`` runs before the host function. What stands behind runs afterwards,
+also after an error, which is then in ``call.error``.
+"""
+
+
+def add_step(owner: Any, attribute: str, step: Step) -> bool:
+    """Put a step around a host function; the newest step is the outermost.
+
+    All steps of a function share one wrapper, so that a traceback holds one frame of this project
+    between two of the host. A step has the name of the function that defines it.
+
+    Args:
+        owner: Host module, or class of one.
+        attribute: Name of the function there.
+        step: See `Step`.
+
+    Returns:
+        Whether the step was added: False if a step of the same name is there.
+    """
+    function = getattr(owner, attribute)
+    if _STEPS not in vars(function) or attribute not in vars(owner):
+        wrapper = _wrap(function)
+        setattr(owner, attribute, wrapper)
+        rebind(function, wrapper)
+        function = wrapper
+    if _name(step) in step_names(function):
+        return False
+    vars(function)[_STEPS].insert(0, step)
+    return True
+
+
+def step_names(function: Callable[..., Any]) -> list[str]:
+    """List the names of the steps around a host function, the outermost first."""
+    return [_name(step) for step in vars(function).get(_STEPS, ())]
+
+
+def _name(step: Step) -> str:
+    return step.__qualname__.partition(".")[0]
+
+
+def _wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+    steps: list[Step] = []
+
+    @functools.wraps(function)
+    def with_steps(*args: Any, **kwargs: Any) -> Any:
+        call, running = Call(function, args, kwargs), []
+        try:
+            for step in steps:
+                running.append(step(call))
+                next(running[-1], None)
+            call.result = call.function(*call.args, **call.kwargs)
+        except BaseException as error:
+            call.error = error
+            _end(running, call)
+            if call.error is error:
+                raise
+            raise call.error from error
+        else:
+            _end(running, call)
+            if call.error is not None:
+                raise call.error
+            return call.result
+        finally:
+            call.error = None  # an error that refers to its own frame lives until a collection
+
+    vars(with_steps)[_STEPS] = steps
+    return with_steps
+
+
+def _end(running: list[Iterator[None]], call: Call) -> None:
+    """Let steps end, the innermost first; an error of a step is the call's for the steps around."""
+    for step in reversed(running):
+        try:
+            next(step, None)
+        except BaseException as error:
+            call.error = error
+
+
+def host_step(host_module: str, function: str) -> Callable[[Step], Step]:
+    """Put a step of the adapter around a host function, now or when the host module is imported.
+
+    Args:
+        host_module: Name of the module that defines the function.
+        function: Name of the function there, or ``"Class.method"``.
+    """
+
+    def register(step: Step) -> Step:
+        def add(module: ModuleType) -> None:
+            owner, _, method = function.rpartition(".")
+            add_step(getattr(module, owner) if owner else module, method, step)
+
+        projects_registry.after(host_module, add)
+        return step
+
+    return register
 
 
 def replace(module: ModuleType, attribute: str, new: Any) -> None:
@@ -132,14 +273,14 @@ def rebind(old: Any, new: Any) -> None:
 
 
 class Overlay(ModuleType):
-    """Look like a module, or another object, but for some of its names.
+    """Module, or another object, with some names of its own in front of those of a base.
 
-    It lets a host module go on saying ``np.bool`` or ``T.RandomAffine(resample=...)`` without
-    anything being changed in the library itself.
+    A host module can go on with ``np.bool`` or ``T.RandomAffine(resample=...)``, and the library
+    itself stays as it is.
 
     Args:
-        base: The object everything else is read from.
-        names: The names that differ.
+        base: Object from which every other name is read.
+        names: Names that differ, with their values.
     """
 
     def __init__(self, base: Any, **names: Any) -> None:
@@ -152,13 +293,13 @@ class Overlay(ModuleType):
 
 
 def cuda_is_available() -> bool:
-    """Tell whether this process can use a CUDA device."""
+    """Return whether this process can use a CUDA device."""
     import torch
 
     return torch.cuda.is_available()
 
 
 def mentions(function: Callable[..., Any], text: str) -> bool:
-    """Tell whether a Python function, unwrapped, uses a name or a string constant."""
+    """Return whether a Python function, unwrapped, uses a name or a string constant."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return code is not None and text in repr((code.co_names, code.co_consts))

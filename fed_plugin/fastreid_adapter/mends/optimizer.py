@@ -1,9 +1,9 @@
-"""Rows 1 and 19: the optimizer that ``build_optimizer`` returns.
+"""Mends of ``build_optimizer`` and ``build_lr_scheduler``, and the tripwire of the first steps.
 
 fast-reid packs all weights of a parameter group into one flat buffer and hands the buffer to the
-optimizer; the model's weights and gradients are views of it. ``zero_grad()`` of torch 2 drops the
-buffer's gradient instead of zeroing it. The views stay, so that losses, gradients and log lines
-look as ever, but the optimizer sees a parameter without gradient and skips every step.
+optimizer; the model's weights and gradients are views of the buffer. ``zero_grad()`` of PyTorch 2
+drops the buffer's gradient instead of writing zeros. The views stay, therefore losses and log lines
+look right, but the optimizer sees a parameter without a gradient and skips every step.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from fed_plugin.fastreid_adapter.mends.mending import mend, replace
+from fed_plugin.fastreid_adapter.mends.mending import Call, add_step, mend
 
 
 def zero_grad_drops_gradients() -> bool:
-    """Tell whether this PyTorch's ``zero_grad()`` sets gradients to None."""
+    """Return whether ``zero_grad()`` of this PyTorch sets gradients to None."""
     import torch
 
     weight = torch.nn.Parameter(torch.zeros(1))
@@ -29,8 +30,6 @@ def zero_grad_drops_gradients() -> bool:
 
 @functools.cache
 def _that_zeroes(optimizer_class: type) -> type:
-    """Derive an optimizer class whose ``zero_grad`` always writes zeros."""
-
     def zero_grad(self: Any, set_to_none: bool = False) -> None:
         """Set every gradient to zero; None would cut the flat buffers off the model's weights."""
         optimizer_class.zero_grad(self, set_to_none=False)
@@ -43,34 +42,33 @@ def _packs_weights(module: ModuleType) -> bool:
 
 
 @mend(
-    row=1,
+    defect="Nothing is trained on PyTorch 2",
     after="fastreid.solver.build",
-    reason="torch 2's zero_grad() cuts the flat buffers off: nothing is trained, silently",
+    reason="zero_grad() of PyTorch 2 cuts the flat buffers off: nothing is trained, silently",
 )
 def flat_buffers_keep_their_gradient(module: ModuleType) -> bool:
-    """Give the built optimizer a ``zero_grad`` that zeroes; the flat layout stays as it is.
+    """Give the built optimizer a ``zero_grad`` that writes zeros; the flat layout stays.
 
-    Old checkpoints resume, because neither the parameter groups nor the state change. The class is
-    exchanged on the built object, so that it holds for the clipping and freezing subclasses too.
+    Old checkpoints resume, because neither the parameter groups nor the state change. The class of
+    the built object is exchanged, which covers the subclasses that clip and freeze, too.
     """
-    if not (_packs_weights(module) and zero_grad_drops_gradients()):
-        return False
-    stock = module.build_optimizer
 
-    @functools.wraps(stock)
-    def build_optimizer(*args: Any, **kwargs: Any) -> Any:
-        result = stock(*args, **kwargs)
-        optimizer, params = result
-        if isinstance(params, module.ContiguousParams):
-            optimizer.__class__ = _that_zeroes(type(optimizer))
-        return result
+    def zero(call: Call) -> Iterator[None]:
+        yield
+        if call.error is None:
+            optimizer, params = call.result
+            if isinstance(params, module.ContiguousParams):
+                optimizer.__class__ = _that_zeroes(type(optimizer))
 
-    replace(module, "build_optimizer", build_optimizer)
-    return True
+    return (
+        _packs_weights(module)
+        and zero_grad_drops_gradients()
+        and add_step(module, "build_optimizer", zero)
+    )
 
 
 class OptimizerAndParams(tuple):
-    """Be the pair ``(optimizer, params)`` that the trainer unpacks, and pass for the optimizer."""
+    """Pair ``(optimizer, params)`` that the trainer unpacks, with the optimizer's attributes."""
 
     __slots__ = ()
 
@@ -79,33 +77,33 @@ class OptimizerAndParams(tuple):
 
 
 @mend(
-    row=19,
+    defect="plain_train_net.py takes a pair for an optimizer",
     after="fastreid.solver.build",
     reason="tools/plain_train_net.py takes the pair (optimizer, params) for an optimizer",
 )
 def optimizer_pair_passes_for_an_optimizer(module: ModuleType) -> bool:
-    """Let the pair that ``build_optimizer`` returns do what plain_train_net asks of it."""
+    """Let the pair that ``build_optimizer`` returns do what plain_train_net.py asks of it."""
     if not _packs_weights(module):
         return False
-    build, schedule = module.build_optimizer, module.build_lr_scheduler
 
-    @functools.wraps(build)
-    def build_optimizer(*args: Any, **kwargs: Any) -> Any:
-        result = build(*args, **kwargs)
-        return OptimizerAndParams(result) if type(result) is tuple else result
+    def pair(call: Call) -> Iterator[None]:
+        yield
+        if type(call.result) is tuple:
+            call.result = OptimizerAndParams(call.result)
 
-    @functools.wraps(schedule)
-    def build_lr_scheduler(cfg: Any, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(optimizer, OptimizerAndParams):
-            optimizer = optimizer[0]  # PyTorch's schedulers insist on the class
-        return schedule(cfg, optimizer, *args, **kwargs)
+    def bare(value: Any) -> Any:
+        return value[0] if isinstance(value, OptimizerAndParams) else value
 
-    replace(module, "build_optimizer", build_optimizer)
-    replace(module, "build_lr_scheduler", build_lr_scheduler)
-    return True
+    def unpack(call: Call) -> Iterator[None]:  # PyTorch's schedulers insist on the class
+        call.args = tuple(map(bare, call.args))
+        call.kwargs = {name: bare(value) for name, value in call.kwargs.items()}
+        yield
+
+    add_step(module, "build_lr_scheduler", unpack)
+    return add_step(module, "build_optimizer", pair)
 
 
-# Row 9: schedules that divide by zero or never evaluate are refused before they start.
+# Schedules that divide by zero or never evaluate are refused before the training starts.
 
 
 def check_schedule(cfg: Any, iters_per_epoch: int) -> None:
@@ -138,57 +136,50 @@ def check_schedule(cfg: Any, iters_per_epoch: int) -> None:
 
 
 @mend(
-    row=9,
+    defect="A schedule shorter than its warm-up divides by zero",
     after="fastreid.solver.build",
     reason="a schedule without an epoch after its warm-up divides by zero when training ends",
 )
 def schedules_shorter_than_their_warmup_are_refused(module: ModuleType) -> bool:
     """Check the schedule when ``build_lr_scheduler`` is called."""
-    stock = module.build_lr_scheduler
-    if "iters_per_epoch" not in inspect.signature(stock).parameters:
-        return False
 
-    @functools.wraps(stock)
-    def build_lr_scheduler(cfg: Any, optimizer: Any, iters_per_epoch: int) -> Any:
-        check_schedule(cfg, iters_per_epoch)
-        return stock(cfg, optimizer, iters_per_epoch)
+    def check(call: Call) -> Iterator[None]:
+        check_schedule(call.argument("cfg"), call.argument("iters_per_epoch"))
+        yield
 
-    replace(module, "build_lr_scheduler", build_lr_scheduler)
-    return True
+    known = inspect.signature(module.build_lr_scheduler).parameters
+    return "iters_per_epoch" in known and add_step(module, "build_lr_scheduler", check)
 
 
 @mend(
-    row=9,
+    defect="An evaluation period of 0 fails after the training",
     after="fastreid.engine.hooks",
     reason="TEST.EVAL_PERIOD 0 or negative fails after the last training step",
 )
 def evaluation_period_must_be_positive(module: ModuleType) -> bool:
-    """Refuse a period of evaluation that is not positive before training starts."""
-    hook = module.EvalHook
+    """Refuse an evaluation period below 1 before the training starts."""
     try:
-        hook(0, None)
+        module.EvalHook(0, None)
     except ValueError:
         return False
-    stock = hook.__init__
 
-    @functools.wraps(stock)
-    def __init__(self: Any, eval_period: int, eval_function: Any) -> None:  # noqa: N807
-        if eval_period < 1:
+    def check(call: Call) -> Iterator[None]:
+        period = call.argument("eval_period")
+        if period < 1:
             raise ValueError(
-                f"TEST.EVAL_PERIOD={eval_period}: expected a number of epochs, 1 or more; try "
+                f"TEST.EVAL_PERIOD={period}: expected a number of epochs, 1 or more; try "
                 "SOLVER.MAX_EPOCH to evaluate once, at the end"
             )
-        stock(self, eval_period, eval_function)
+        yield
 
-    hook.__init__ = __init__
-    return True
+    return add_step(module.EvalHook, "__init__", check)
 
 
-# Row 1, the tripwire: stop a training that computes gradients but moves no weight.
+# The tripwire stops a training that computes gradients but moves no weight.
 #
-# It watches a few elements of some weights around the optimizer's first steps and takes itself off
-# as soon as one of them has moved, in an ordinary run after the first step. It never holds more
-# than ``TENSORS * ELEMENTS`` numbers, whatever the size of the model.
+# The tripwire watches a few elements of some weights around the optimizer's first steps. It removes
+# itself as soon as one element has moved, in an ordinary run after the first step. It never holds
+# more than ``TENSORS * ELEMENTS`` numbers, whatever the size of the model.
 
 STEPS, TENSORS, ELEMENTS = 3, 64, 16
 
@@ -204,11 +195,12 @@ def _storage(tensor: Any) -> int:
 
 
 class WeightsMustMove:
-    """Raise when the first steps of an optimizer move none of a model's weights.
+    """Watch over an optimizer's first steps, which raises when the steps move no weight.
 
-    A step counts when an element is watched that has to move: it has a finite gradient, its group
-    has a learning rate and is not frozen, and their product is no rounding error beside the weight.
-    Warm-up from zero, frozen layers and steps that an AMP scaler skips do not count.
+    A step counts when one watched element has to move: the element has a finite gradient, its group
+    has a learning rate and is not frozen, and the product of gradient and rate is no rounding error
+    beside the weight. Warm-up from zero, frozen layers and steps that an AMP scaler skips do not
+    count.
 
     Args:
         model: Module whose weights are watched.
@@ -226,15 +218,15 @@ class WeightsMustMove:
         ]
 
     def look(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        """Take the sample before a step, unless no learning rate could move anything."""
+        """Sample the weights before a step, unless every learning rate is zero."""
         if any(group["lr"] > 0 for group in optimizer.param_groups):
             self.before = [_sample(p) for p in self.weights]
 
     def compare(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        """Compare with the sample after a step: disarm, count, or stop the training.
+        """Compare the weights with the sample after a step: disarm, count, or stop the training.
 
         Raises:
-            RuntimeError: ``STEPS`` steps have had to move a weight and none did.
+            RuntimeError: ``STEPS`` steps had to move a weight and no step did.
         """
         before, self.before = self.before, None
         if before is None:
@@ -254,7 +246,7 @@ class WeightsMustMove:
             )
 
     def disarm(self) -> None:
-        """Take the hooks off and let go of the weights."""
+        """Remove the hooks and release the weights."""
         for handle in self.handles:
             handle.remove()
         self.weights = []
@@ -279,7 +271,7 @@ class WeightsMustMove:
 
 
 def _why(weights: list[Any], optimizer: Any) -> str:
-    """Say what is wrong between a model and an optimizer that does not move it."""
+    """Return what is wrong between a model and an optimizer that does not move it."""
     held = [p for group in optimizer.param_groups for p in group["params"]]
     if not {_storage(p) for p in held} & {_storage(p) for p in weights}:
         return (
@@ -296,25 +288,17 @@ def _why(weights: list[Any], optimizer: Any) -> str:
 
 
 @mend(
-    row=1,
+    defect="A training that moves no weight ends without a word",
     after="fastreid.solver.build",
-    reason="a training that moves no weight runs to its end without saying so",
+    reason="a training that moves no weight runs to its end without a message",
 )
 def training_that_moves_nothing_stops(module: ModuleType) -> bool:
     """Watch the first steps of every optimizer that ``build_optimizer`` builds."""
-    import torch
 
-    if not hasattr(torch.optim.Optimizer, "register_step_post_hook"):
-        return False  # before torch 2 there is no such hook, and no such defect
-    stock = module.build_optimizer
-    signature = inspect.signature(stock)
+    def watch(call: Call) -> Iterator[None]:
+        yield
+        if call.error is None:
+            optimizer = call.result[0] if isinstance(call.result, tuple) else call.result
+            WeightsMustMove(call.argument("model"), optimizer)
 
-    @functools.wraps(stock)
-    def build_optimizer(*args: Any, **kwargs: Any) -> Any:
-        result = stock(*args, **kwargs)
-        optimizer = result[0] if isinstance(result, tuple) else result
-        WeightsMustMove(signature.bind(*args, **kwargs).arguments["model"], optimizer)
-        return result
-
-    replace(module, "build_optimizer", build_optimizer)
-    return True
+    return add_step(module, "build_optimizer", watch)

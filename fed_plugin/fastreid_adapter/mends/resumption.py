@@ -1,173 +1,146 @@
-"""Row 12: what a resumed run forgets; and losses that are not numbers.
+"""Mends of resuming: what a resumed run forgets, and losses that are not numbers.
 
-What is put into the host's trainer stands in ``fastreid_adapter/resuming``.
+The parts that the mends put into the host's trainer are in ``fastreid_adapter/resuming``.
 """
 
 from __future__ import annotations
 
-import functools
-import logging
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from fed_plugin.fastreid_adapter.mends.mending import mend, mentions
-
-logger = logging.getLogger("fastreid.compat")
+from fed_plugin.fastreid_adapter.mends.mending import Call, add_step, mend, mentions
 
 
 @mend(
-    row=12,
+    defect="A resumed run forgets where it was",
     after="fastreid.engine.defaults",
     reason="a resumed run forgets its best metric, its place in the data and its random states",
 )
 def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
     """Let checkpoints of ``DefaultTrainer`` hold all that a run needs to go on, and load it."""
-    trainer = module.DefaultTrainer
-    stock_init, stock_resume = trainer.__init__, trainer.resume_or_load
-    if mentions(stock_init, "run_state"):
+
+    def hold(call: Call) -> Iterator[None]:
+        yield
+        if call.error is None:
+            from fed_plugin.fastreid_adapter.resuming.training_loop import hold_the_run
+
+            hold_the_run(call.args[0])
+
+    def load(call: Call) -> Iterator[None]:
+        from fed_plugin.fastreid_adapter.resuming.run_state import take_over
+
+        yield from take_over(call)
+
+    def note(call: Call) -> Iterator[None]:
+        checkpointer = call.args[0]
+        yield
+        checkpointer.resumed = call.result
+
+    if mentions(module.DefaultTrainer.__init__, "run_state"):
         return False
-
-    @functools.wraps(stock_init)
-    def __init__(self: Any, cfg: Any) -> None:  # noqa: N807
-        from fed_plugin.fastreid_adapter.resuming.run_state import KEY, RunState
-        from fed_plugin.fastreid_adapter.resuming.training_loop import ProgressCheckpoints, held
-
-        stock_init(self, cfg)
-        self.run_state = RunState(self)
-        if hasattr(self._trainer, "step_begin"):
-            self._trainer.step_begin.folder = cfg.OUTPUT_DIR
-        self.checkpointer.checkpointables[KEY] = self.run_state
-        if module.comm.is_main_process():
-            with held(cfg.OUTPUT_DIR):
-                _remove_unfinished(cfg.OUTPUT_DIR)
-            period = cfg.SOLVER.get("CHECKPOINT_ITERS", 0)
-            hook = ProgressCheckpoints(self.checkpointer, period, cfg.TEST.EVAL_PERIOD)
-            self.register_hooks([hook])
-
-    @functools.wraps(stock_resume)
-    def resume_or_load(self: Any, resume: bool = True) -> None:
-        from fed_plugin.fastreid_adapter.resuming.run_state import (
-            check_all_ranks_resume,
-            check_optimizer,
-            fuse_as_configured,
-            options_of,
-        )
-
-        needed = options_of(self.optimizer)
-        fused = [group.get("fused") for group in self.optimizer.param_groups]
-        keep = self.checkpointer.resume_or_load
-        loaded: list[Any] = []
-
-        def remember(*args: Any, **kwargs: Any) -> Any:
-            loaded.append(keep(*args, **kwargs))
-            return loaded[-1]
-
-        self.checkpointer.resume_or_load = remember
-        try:
-            stock_resume(self, resume=resume)
-        finally:
-            del self.checkpointer.resume_or_load
-        if resume:
-            check_all_ranks_resume(getattr(self.checkpointer, "resumed_from", ""))
-        if resume and self.checkpointer.has_checkpoint():
-            check_optimizer(self.optimizer, needed, getattr(self.checkpointer, "resumed_from", ""))
-            fuse_as_configured(self.optimizer, fused)
-        state = getattr(self, "run_state", None)  # none where a subclass builds itself otherwise
-        if state is not None and resume and self.checkpointer.has_checkpoint():
-            state.resume(loaded[-1])
-        elif not resume and self.checkpointer.has_checkpoint():
-            logger.warning(
-                "OUTPUT_DIR=%s holds an earlier run; until this one has written a checkpoint, "
-                "`--resume` goes on with that one; try another OUTPUT_DIR if it is still wanted",
-                self.cfg.OUTPUT_DIR,
-            )
-
-    trainer.__init__, trainer.resume_or_load = __init__, resume_or_load
-    return True
-
-
-def _remove_unfinished(folder: str) -> None:
-    from fed_plugin.files import remove_unfinished
-
-    for path in remove_unfinished(folder, "model_*.pth") if folder else ():
-        logger.info("Removed what a killed run left of a checkpoint: %s", path)
+    add_step(module.Checkpointer, "resume_or_load", note)
+    add_step(module.DefaultTrainer, "resume_or_load", load)
+    return add_step(module.DefaultTrainer, "__init__", hold)
 
 
 @mend(
-    row=12,
+    defect="Training starts at whole epochs, and a finished run raises an error",
     after="fastreid.engine.train_loop",
     reason="training starts at whole epochs only; resuming a finished run raises AttributeError",
 )
 def training_goes_on_within_an_epoch(module: ModuleType) -> bool:
-    """Replace the loop of ``TrainerBase.train`` by one that starts at any iteration."""
-    if mentions(module.TrainerBase.train, "run_state"):
+    """Replace the loop of ``TrainerBase.train`` by `train`, which starts at any iteration."""
+    if mentions(module.TrainerBase.train, "training_loop"):
         return False
-
-    def train(self: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) -> None:
-        """Train; see ``fed_plugin.fastreid_adapter.resuming.training_loop``."""
-        from fed_plugin.fastreid_adapter.resuming import training_loop
-
-        training_loop.train(self, start_epoch, max_epoch, iters_per_epoch)
-
     module.TrainerBase.train = train
     return True
 
 
+def train(self: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) -> None:
+    """Train from ``start_epoch``, or from where in this epoch the checkpoint was written.
+
+    The hooks are called in the host's order. A finished run is evaluated, and a failed run is not.
+    All steps and hooks are called in this function, so that a traceback holds one frame of it.
+
+    Args:
+        self: ``TrainerBase`` with its hooks.
+        start_epoch: First epoch that is not finished, counted from 0.
+        max_epoch: Epochs of the whole run.
+        iters_per_epoch: Iterations of each epoch.
+
+    Raises:
+        FolderInUseError: Another process trains into the folder.
+        FloatingPointError: A loss is not a number.
+        Exception: Whatever a step or a hook raises.
+    """
+    from fed_plugin.fastreid_adapter.resuming import training_loop
+
+    with training_loop.begun(self, start_epoch, max_epoch, iters_per_epoch):
+        with training_loop.failures_handled(self):
+            self.before_train()
+            for hook in training_loop.nothing_left_to_train(self, start_epoch, max_epoch):
+                hook._do_eval()
+            for epoch in range(start_epoch, max_epoch):
+                self.epoch = epoch
+                self.before_epoch()
+                while self.iter < (epoch + 1) * iters_per_epoch:
+                    self.before_step()
+                    self.run_step()
+                    self.after_step()
+                    self.iter += 1
+                self.storage.iter = self.iter - 1  # also where no step of the epoch was left
+                self.after_epoch()
+        self.after_train()
+
+
 @mend(
-    row=12,
+    defect="An evaluation half ends the freeze of layers",
     after="fastreid.engine.hooks",
     reason="an evaluation ends the freeze of MODEL.FREEZE_LAYERS by half, a resume restores it",
 )
 def frozen_layers_stay_in_evaluation_mode(module: ModuleType) -> bool:
-    """Put frozen layers into evaluation mode at every step: an evaluation sets all to training."""
-    stock = module.LayerFreeze.before_step
-    if mentions(stock, "training"):
-        return False
+    """Set frozen layers to evaluation mode at every step: an evaluation sets all to training."""
 
-    @functools.wraps(stock)
-    def before_step(self: Any) -> None:
-        stock(self)
-        for name in self.freeze_layers if self.is_frozen else ():
-            layer = getattr(self.model, name, None)
+    def freeze_again(call: Call) -> Iterator[None]:
+        yield
+        hook = call.args[0]
+        for name in hook.freeze_layers if hook.is_frozen else ():
+            layer = getattr(hook.model, name, None)
             if layer is not None and layer.training:
                 layer.eval()
 
-    module.LayerFreeze.before_step = before_step
-    return True
+    known = mentions(module.LayerFreeze.before_step, "training")
+    return not known and add_step(module.LayerFreeze, "before_step", freeze_again)
 
 
 @mend(
-    row=25,
+    defect="A loss that is not a number names no image",
     after="fastreid.engine.train_loop",
     reason="a loss that is not a number does not say of which images, and nothing is saved",
 )
 def bad_losses_name_their_images(module: ModuleType) -> bool:
-    """Let ``SimpleTrainer`` know what a step began with, and say it when its loss is bad."""
-    trainer = module.SimpleTrainer
-    stock_init, stock_write = trainer.__init__, trainer._write_metrics
-    if mentions(stock_write, "img_paths"):
-        return False
+    """Let ``SimpleTrainer`` note what a step began with, and name it when the loss is bad."""
 
-    @functools.wraps(stock_init)
-    def __init__(self: Any, model: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+    def begin(call: Call) -> Iterator[None]:
         from fed_plugin.fastreid_adapter.resuming.training_loop import StepBegin
 
-        stock_init(self, model, *args, **kwargs)
-        self.step_begin = StepBegin(model)
+        trainer, model = call.args[0], call.argument("model")
+        yield
+        trainer.step_begin = StepBegin(model)
 
-    @functools.wraps(stock_write)
-    def _write_metrics(self: Any, loss_dict: dict[str, Any], data_time: float) -> None:
+    def name(call: Call) -> Iterator[None]:
         from fed_plugin.fastreid_adapter.resuming import training_loop
 
-        begin = getattr(self, "step_begin", None)
-        if begin is not None:
-            training_loop.tell_own_bad_losses(loss_dict, begin, getattr(self, "iter", -1))
-        try:
-            stock_write(self, loss_dict, data_time)
-        except FloatingPointError as error:
-            if begin is not None:
-                training_loop.describe_bad_losses(loss_dict, begin, error)
-            raise
+        trainer, losses = call.args[0], call.argument("loss_dict")
+        step = getattr(trainer, "step_begin", None)
+        if step is not None:
+            training_loop.report_own_bad_losses(losses, step, getattr(trainer, "iter", -1))
+        yield
+        if step is not None and isinstance(call.error, FloatingPointError):
+            training_loop.describe_bad_losses(losses, step, call.error)
 
-    trainer.__init__, trainer._write_metrics = __init__, _write_metrics
-    return True
+    if mentions(module.SimpleTrainer._write_metrics, "img_paths"):
+        return False
+    add_step(module.SimpleTrainer, "__init__", begin)
+    return add_step(module.SimpleTrainer, "_write_metrics", name)

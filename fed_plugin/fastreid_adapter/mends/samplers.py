@@ -1,26 +1,33 @@
-"""Row 4: loaders that run without CUDA, and whose errors reach the user."""
+"""Mends of loaders, which work without CUDA and lose no error, and of identity samplers."""
 
 from __future__ import annotations
 
-import functools
 import queue
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from fed_plugin.fastreid_adapter.mends.mending import cuda_is_available, mend, mentions, replace
+from fed_plugin.fastreid_adapter.mends.mending import (
+    Call,
+    Step,
+    add_step,
+    cuda_is_available,
+    mend,
+    mentions,
+    replace,
+)
 
 TEST_WORKERS = 4
 
 
 def worker_context() -> str | None:
-    """Name the start method for loader workers; None leaves the choice to PyTorch.
+    """Return the start method for loader workers; None leaves the choice to PyTorch.
 
-    In a rank that ``mp.spawn`` started, workers would be spawned as well and import PyTorch anew,
-    for every evaluation. Without CUDA they can be forked, as they are outside of ranks.
+    In a rank that ``mp.spawn`` started, workers would be spawned, too, and would import PyTorch for
+    every evaluation. Without CUDA the workers can be forked, as they are outside of ranks.
     """
     import multiprocessing
 
@@ -46,7 +53,7 @@ def _plain(stock: type) -> type:
 
         def __iter__(self) -> Any:
             self.iter = DataLoader.__iter__(self)
-            return self
+            return self if self.num_workers else self.iter  # without workers: a frame less
 
         def __next__(self) -> Any:
             try:
@@ -66,13 +73,13 @@ def _plain(stock: type) -> type:
 
 
 def _stop_workers(iteration: Any) -> None:
-    """Stop an iteration's workers now; a garbage collector would wait 5 seconds for each."""
+    """Stop the workers of an iteration now; a garbage collection waits 5 seconds for each."""
     if hasattr(iteration, "_shutdown_workers"):
         iteration._shutdown_workers()
 
 
 @mend(
-    row=4,
+    defect="Loading data needs CUDA",
     after="fastreid.data.data_utils",
     reason="DataLoaderX opens a CUDA stream: nothing can be loaded without CUDA",
 )
@@ -85,7 +92,7 @@ def loader_works_without_cuda(module: ModuleType) -> bool:
 
 
 def _loses_errors(reader: type) -> bool:
-    """Tell whether an error in the reading thread goes by without a word to its consumer."""
+    """Return whether an error in the reading thread never reaches the consumer."""
 
     def broken() -> Any:
         raise OSError("a probe")
@@ -103,12 +110,12 @@ def _loses_errors(reader: type) -> bool:
 
 
 @mend(
-    row=4,
+    defect="An error in the loader's thread hangs the run",
     after="fastreid.data.data_utils",
     reason="an error in DataLoaderX's reading thread hangs the run for ever",
 )
 def reading_thread_hands_errors_over(module: ModuleType) -> bool:
-    """Let ``BackgroundGenerator`` raise its thread's error where the next batch is asked for."""
+    """Let ``BackgroundGenerator`` raise the error of its thread at the next batch."""
     reader = module.BackgroundGenerator
     if not _loses_errors(reader):
         return False
@@ -138,34 +145,31 @@ def reading_thread_hands_errors_over(module: ModuleType) -> bool:
 
 
 @mend(
-    row=4,
+    defect="The test loader always takes four workers",
     after="fastreid.data.build",
     reason="the test loader always takes 4 workers, whatever DATALOADER.NUM_WORKERS says",
 )
 def test_loader_takes_the_configured_workers(module: ModuleType) -> bool:
     """Load test images with ``DATALOADER.NUM_WORKERS`` workers, 4 at most."""
-    stock, from_config = module.build_reid_test_loader, module._test_loader_from_config
+    from_config = module._test_loader_from_config
     if mentions(from_config, "num_workers"):
         return False
 
-    @functools.wraps(stock)
-    def build_reid_test_loader(*args: Any, **kwargs: Any) -> Any:
-        cfg = args[0] if args else kwargs.get("cfg")
-        if not hasattr(cfg, "DATALOADER"):
-            return stock(*args, **kwargs)
-        explicit = from_config(*args, **kwargs)
-        workers = min(TEST_WORKERS, cfg.DATALOADER.NUM_WORKERS)
-        return stock(**{"num_workers": workers, **explicit})
+    def take_configured(call: Call) -> Iterator[None]:
+        if call.cfg is not None:
+            workers = min(TEST_WORKERS, call.cfg.DATALOADER.NUM_WORKERS)
+            explicit = from_config(*call.args, **call.kwargs)
+            call.args, call.kwargs = (), {"num_workers": workers, **explicit}
+        yield
 
-    replace(module, "build_reid_test_loader", build_reid_test_loader)
-    return True
+    return add_step(module, "build_reid_test_loader", take_configured)
 
 
-# Row 9: batches that no identity sampler can fill are refused instead of waited for.
+# Batches that an identity sampler cannot fill are refused.
 
 
 def _batch_of(sampler: str, mini_batch_size: int, num_instances: int) -> tuple[int, str]:
-    """Return the number of ranks and the words with which every refusal of a sampler begins."""
+    """Return the number of ranks, and the beginning of every message about a sampler."""
     from fastreid.utils import comm
 
     ranks = comm.get_world_size()
@@ -262,7 +266,7 @@ _CHECKS: dict[str, Callable[..., None]] = {
 
 
 def _accepts_anything(sampler: type) -> bool:
-    """Tell whether a sampler can be built for three images of one identity, two by two."""
+    """Return whether a sampler can be built for three images of one identity, two by two."""
     try:
         sampler([("a", 0, 0)] * 3, 3, 2, seed=0)
     except ValueError:
@@ -273,7 +277,7 @@ def _accepts_anything(sampler: type) -> bool:
 
 
 @mend(
-    row=9,
+    defect="Samplers wait for ever for batches that they cannot fill",
     after="fastreid.data.samplers.triplet_sampler",
     reason="samplers that can never fill a batch loop for ever",
 )
@@ -281,16 +285,14 @@ def samplers_refuse_batches_they_cannot_fill(module: ModuleType) -> bool:
     """Check the batch against the training set when an identity sampler is built."""
     if not _accepts_anything(module.NaiveIdentitySampler):
         return False
+
+    def before(check: Callable[..., None]) -> Step:
+        def check_first(call: Call) -> Iterator[None]:
+            check(*call.args[1:], **call.kwargs)
+            yield
+
+        return check_first
+
     for name, check in _CHECKS.items():
-        sampler = getattr(module, name)
-        sampler.__init__ = _checked(sampler.__init__, check)
+        add_step(getattr(module, name), "__init__", before(check))
     return True
-
-
-def _checked(stock: Callable[..., None], check: Callable[..., None]) -> Callable[..., None]:
-    @functools.wraps(stock)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        check(*args, **kwargs)
-        stock(self, *args, **kwargs)
-
-    return __init__

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import io
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-
-import torch
 
 from fed_plugin.files import write_atomically
 
@@ -71,11 +67,7 @@ def written_checkpoint(path: str, mode: str) -> Iterator[Any]:
         with write_atomically(path) as file:
             recorder = Recorder(file)
             if "b" in mode:
-                try:
-                    yield recorder
-                except BaseException as error:
-                    _never_free_writers(error)
-                    raise
+                yield recorder
                 if recorder.error is not None:
                     raise recorder.error
             else:
@@ -97,16 +89,6 @@ def written_checkpoint(path: str, mode: str) -> Iterator[Any]:
     finally:
         if isinstance(recorder, Recorder):
             recorder.ended = True
-
-
-def _never_free_writers(error: BaseException) -> None:
-    """Keep PyTorch 1's writers of a file that failed for ever: freeing one aborts the process."""
-    if int(torch.__version__.partition(".")[0]) > 1:
-        return
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        for value in frame.f_locals.values():
-            if isinstance(value, torch._C.PyTorchFileWriter):
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
 
 
 def _interrupt_behind(

@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from types import CellType
 from typing import Any
@@ -21,6 +22,7 @@ from fastreid.engine.hooks import PeriodicWriter
 from fastreid.utils import comm
 from fastreid.utils.checkpoint import PeriodicCheckpointer
 
+from fed_plugin.fastreid_adapter.mends.mending import Call
 from fed_plugin.fastreid_adapter.seeding import (
     SeededSampler,
     restore_streams,
@@ -101,6 +103,7 @@ def _iteration(line: bytes) -> float:
 # A run that is resumed with another config than it began with: refused where it cannot work.
 
 logger = logging.getLogger("fastreid.fed_plugin.resuming")
+compat_logger = logging.getLogger("fastreid.compat")
 
 
 def check_all_ranks_resume(path: str) -> None:
@@ -123,14 +126,6 @@ def check_all_ranks_resume(path: str) -> None:
         )
 
 
-def options_of(optimizer: Any) -> set[str]:
-    """Return what every group of an optimizer's weights has: to be asked before a state is loaded.
-
-    Its ``defaults`` alone will not do: PyTorch 1.13 adds one to them that no group gets.
-    """
-    return set(optimizer.defaults).intersection(*optimizer.param_groups)
-
-
 def fuse_as_configured(optimizer: Any, configured: list[Any]) -> None:
     """Let a loaded optimizer pass over its weights as this config says, not as the file's run did.
 
@@ -143,12 +138,11 @@ def fuse_as_configured(optimizer: Any, configured: list[Any]) -> None:
             group["fused"] = fused
 
 
-def check_optimizer(optimizer: Any, needed: set[str], path: str) -> None:
+def check_optimizer(optimizer: Any, path: str) -> None:
     """Refuse the state of another optimizer, or of other weights, which PyTorch loads unseen.
 
     Args:
         optimizer: that has loaded its state.
-        needed: its :func:`options_of` before.
         path: of the checkpoint, for the message.
 
     Raises:
@@ -156,7 +150,7 @@ def check_optimizer(optimizer: Any, needed: set[str], path: str) -> None:
     """
     why = ""
     for group in optimizer.param_groups:
-        missing = sorted(needed - group.keys())
+        missing = sorted(optimizer.defaults.keys() - group.keys())
         if missing:
             why = f"its optimizer has no {missing[0]}, which {type(optimizer).__name__} needs"
         for weights in group["params"]:
@@ -192,6 +186,36 @@ def warn_of_another_cosine(configured: int | None, scheduler: Any) -> None:
             "train with another schedule, start from MODEL.WEIGHTS without --resume",
             loaded,
             configured,
+        )
+
+
+def take_over(call: Call) -> Iterator[None]:
+    """Load the whole run when ``DefaultTrainer.resume_or_load`` resumes (a step).
+
+    Raises:
+        ValueError: The checkpoint is of another config, or another rank resumes from another one.
+    """
+    trainer, resume = call.args[0], call.argument("resume", True)
+    fused = [group.get("fused") for group in trainer.optimizer.param_groups]
+    yield
+    if call.error is not None:
+        return
+    checkpointer = trainer.checkpointer
+    path = getattr(checkpointer, "resumed_from", "")
+    if resume:
+        check_all_ranks_resume(path)
+    if not checkpointer.has_checkpoint():
+        return
+    if resume:
+        check_optimizer(trainer.optimizer, path)
+        fuse_as_configured(trainer.optimizer, fused)
+        if hasattr(trainer, "run_state"):  # not where a subclass builds itself otherwise
+            trainer.run_state.resume(checkpointer.resumed)
+    else:
+        compat_logger.warning(
+            "OUTPUT_DIR=%s holds an earlier run; until this one has written a checkpoint, "
+            "`--resume` goes on with that one; try another OUTPUT_DIR if it is still wanted",
+            trainer.cfg.OUTPUT_DIR,
         )
 
 

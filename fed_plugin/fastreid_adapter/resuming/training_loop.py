@@ -1,8 +1,4 @@
-"""The host's training loop, which starts at any iteration and ends as it should.
-
-It calls the same hooks in the same order. Beyond the host's: a run goes on within an epoch, a run
-that is finished says so and evaluates, and one that failed does not evaluate what is left of it.
-"""
+"""What surrounds the training loop: checkpoints within an epoch, bad losses, one run per folder."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +19,13 @@ from fastreid.utils import comm
 from fastreid.utils.events import EventStorage
 from torch import Tensor, nn
 
-from fed_plugin.files import write_atomically
-
-# Checkpoints within an epoch, so that a kill costs minutes (``SOLVER.CHECKPOINT_ITERS``).
+from fed_plugin.fastreid_adapter.resuming.run_state import KEY, RunState
+from fed_plugin.files import remove_unfinished, write_atomically
 
 logger = logging.getLogger("fastreid.fed_plugin.resuming")
-loop_logger = logging.getLogger("fastreid.engine.train_loop")  # of the loop that is replaced
+loop_logger = logging.getLogger("fastreid.engine.train_loop")
+
+# Checkpoints within an epoch, so that a kill costs minutes (``SOLVER.CHECKPOINT_ITERS``).
 
 KEPT = 2
 PREFIX = "model_iter_"
@@ -162,10 +159,6 @@ def _statistics(model: nn.Module) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
-    if not hasattr(torch, "_foreach_copy_"):  # PyTorch 1
-        for target, source in zip(targets, sources, strict=True):
-            target.copy_(source)
-        return
     for floating in (True, False):
         chosen = [i for i, t in enumerate(targets) if t.is_floating_point() == floating]
         if chosen:
@@ -177,7 +170,7 @@ def describe_bad_losses(losses: dict[str, Tensor], begin: StepBegin, error: Base
     error.step = _step(losses, begin)
 
 
-def tell_own_bad_losses(losses: dict[str, Tensor], begin: StepBegin, iteration: int) -> None:
+def report_own_bad_losses(losses: dict[str, Tensor], begin: StepBegin, iteration: int) -> None:
     """Leave the images of a bad loss in a file and in the log of this rank; rank 0 is told of it.
 
     Args:
@@ -329,97 +322,80 @@ def _lock(fcntl: object, descriptor: int, folder: str) -> None:
     os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
 
-def train(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) -> None:
-    """Train from ``start_epoch``, or from where in it the checkpoint was written.
+# The parts of the training loop, which is ``mends.resumption.train``.
 
-    Args:
-        trainer: a ``TrainerBase`` with its hooks.
-        start_epoch: first epoch that is not finished, counted from 0.
-        max_epoch: epochs of the whole run.
-        iters_per_epoch: iterations of each.
+
+def hold_the_run(trainer: Any) -> None:
+    """Let the checkpoints of a ``DefaultTrainer`` hold the whole run; remove unfinished files.
 
     Raises:
-        FolderInUseError: another process trains into the folder.
-        FloatingPointError: a loss is not a number.
-        Exception: whatever a step or a hook raises.
+        FolderInUseError: Another process trains into the folder.
     """
+    folder, cfg = trainer.cfg.OUTPUT_DIR, trainer.cfg
+    trainer.run_state = trainer.checkpointer.checkpointables[KEY] = RunState(trainer)
+    if hasattr(trainer._trainer, "step_begin"):
+        trainer._trainer.step_begin.folder = folder
+    if not comm.is_main_process():
+        return
+    with held(folder):
+        for path in remove_unfinished(folder, "model_*.pth") if folder else ():
+            logger.info("Removed what a killed run left of a checkpoint: %s", path)
+    period = cfg.SOLVER.get("CHECKPOINT_ITERS", 0)
+    trainer.register_hooks(
+        [ProgressCheckpoints(trainer.checkpointer, period, cfg.TEST.EVAL_PERIOD)]
+    )
+
+
+@contextmanager
+def begun(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) -> Iterator[None]:
+    """Keep the folder and the event storage of a run while it lasts, from its first iteration."""
     state = getattr(trainer, "run_state", None)
     first = start_epoch * iters_per_epoch
     if state is not None:
         first = state.first_iteration(start_epoch, iters_per_epoch)
     trainer.iter = trainer.start_iter = first
     trainer.epoch = min(start_epoch, max_epoch - 1)
-    with _alone(trainer), EventStorage(first) as trainer.storage:
-        finished = False
-        try:
-            trainer.before_train()
-            if start_epoch >= max_epoch:
-                _evaluate_finished(trainer, start_epoch, max_epoch)
-            else:
-                loop_logger.info("Starting training from epoch %d", start_epoch)
-                if state is not None:
-                    state.go_on(first)
-                _run_epochs(trainer, start_epoch, max_epoch, iters_per_epoch)
-            finished = True
-        except FloatingPointError as error:
-            keep_the_last_good_state(trainer, error)
-            loop_logger.exception("Exception during training:")
-            raise
-        except Exception:
-            loop_logger.exception("Exception during training:")
-            raise
-        finally:
-            _end(trainer, finished)
-
-
-def _alone(trainer: Any) -> AbstractContextManager[None]:
-    """Keep other trainings out of the folder of the process that writes."""
     cfg = getattr(trainer, "cfg", None)
     writes = cfg is not None and cfg.OUTPUT_DIR and comm.is_main_process()
-    return held(cfg.OUTPUT_DIR) if writes else nullcontext()
+    with held(cfg.OUTPUT_DIR) if writes else nullcontext(), EventStorage(first) as trainer.storage:
+        yield
 
 
-def _run_epochs(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) -> None:
-    state = getattr(trainer, "run_state", None)
-    for epoch in range(start_epoch, max_epoch):
-        trainer.epoch = epoch
-        trainer.before_epoch()
-        while trainer.iter < (epoch + 1) * iters_per_epoch:
-            trainer.before_step()
-            trainer.run_step()
-            if state is not None:
-                state.done = trainer.iter + 1
-            trainer.after_step()
-            trainer.iter += 1
-        trainer.storage.iter = trainer.iter - 1  # also where no step of the epoch was left
-        trainer.after_epoch()
+@contextmanager
+def failures_handled(trainer: Any) -> Iterator[None]:
+    """Log why a run failed and keep its last good state; end every hook but those that evaluate.
+
+    An error of such a hook is logged, because the error would hide why the run failed.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, FloatingPointError):
+            keep_the_last_good_state(trainer, error)
+        if isinstance(error, Exception):
+            loop_logger.exception("Exception during training:")
+        trainer.storage.iter = trainer.iter
+        for hook in trainer._hooks:
+            try:
+                if not isinstance(hook, EvalHook):
+                    hook.after_train()
+            except Exception:
+                loop_logger.exception("%s failed, too:", type(hook).__name__)
+        raise
 
 
-def _evaluate_finished(trainer: Any, done: int, max_epoch: int) -> None:
-    """Evaluate a run that has nothing left to train, as its last epoch did."""
-    loop_logger.info("Training is finished: %d of %d epochs; evaluating it", done, max_epoch)
+def nothing_left_to_train(trainer: Any, start_epoch: int, max_epoch: int) -> list[EvalHook]:
+    """Prepare the first step; of a finished run, return the hooks that evaluate its last epoch."""
+    if start_epoch < max_epoch:
+        loop_logger.info("Starting training from epoch %d", start_epoch)
+        if hasattr(trainer, "run_state"):
+            trainer.run_state.go_on(trainer.iter)
+        return []
+    loop_logger.info("Training is finished: %d of %d epochs; evaluating it", start_epoch, max_epoch)
     trainer.storage.epoch = trainer.epoch
     resumed_from = getattr(getattr(trainer, "checkpointer", None), "resumed_from", None)
     for hook in trainer._hooks:
-        if isinstance(hook, ProgressCheckpoints) and resumed_from and done == max_epoch:
+        if isinstance(hook, ProgressCheckpoints) and resumed_from and start_epoch == max_epoch:
             hook.finish(resumed_from)
-    for hook in trainer._hooks:
-        if isinstance(hook, EvalHook) and max_epoch % hook._period == 0:
-            hook._do_eval()
-
-
-def _end(trainer: Any, finished: bool) -> None:
-    """Call the hooks' ``after_train``; only a run that came to its end is evaluated there.
-
-    What a hook raises behind a failure is logged, as it would hide why the run failed.
-    """
-    trainer.storage.iter = trainer.iter
-    for hook in trainer._hooks:
-        if not finished and isinstance(hook, EvalHook):
-            continue
-        try:
-            hook.after_train()
-        except Exception:
-            if finished:
-                raise
-            loop_logger.exception("%s failed, too:", type(hook).__name__)
+    evaluating = [hook for hook in trainer._hooks if isinstance(hook, EvalHook)]
+    return [hook for hook in evaluating if max_epoch % hook._period == 0]

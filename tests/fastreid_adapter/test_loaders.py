@@ -39,7 +39,7 @@ class EndlessLoader:
 @pytest.fixture
 def loader(monkeypatch):
     loader = EndlessLoader()
-    monkeypatch.setattr(loaders, "build_reid_train_loader", lambda cfg, **_: loader)
+    monkeypatch.setattr(loaders.build, "build_reid_train_loader", lambda cfg, **_: loader)
     return loader
 
 
@@ -53,3 +53,28 @@ def test_images_of_an_accelerator_are_brought_to_where_they_are_drawn(loader, ti
 def test_the_workers_of_an_endless_loader_are_stopped(loader, tiny_cfg):
     first_training_images(tiny_cfg(), 1)
     assert loader.stopped
+
+
+def test_the_first_images_are_those_of_a_training_with_this_seed_and_its_config(
+    tiny_cfg, on_synthocc, monkeypatch
+):
+    from fastreid.engine import DefaultTrainer
+    from fastreid.utils.env import seed_all_rng
+
+    from fed_plugin.fastreid_adapter import datasets
+
+    seen = []
+    stock = datasets.SynthOcc.__init__
+
+    def init(self, *args, **kwargs):
+        seen.append(loaders.current_config())
+        stock(self, *args, **kwargs)
+
+    monkeypatch.setattr(datasets.SynthOcc, "__init__", init)
+    cfg = tiny_cfg("SEED", 5)
+    images = first_training_images(cfg, 8)
+    assert seen == [cfg]
+    seed_all_rng(5)
+    batch = next(iter(DefaultTrainer.build_train_loader(cfg)))
+    assert list(images.paths) == batch["img_paths"]
+    assert torch.equal(images.views, batch["images"])

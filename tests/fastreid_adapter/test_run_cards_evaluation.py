@@ -12,7 +12,7 @@ import torch
 from fastreid.config import get_cfg
 from fastreid.data import build
 from fastreid.engine import DefaultTrainer
-from fastreid.evaluation import ReidEvaluator, inference_on_dataset
+from fastreid.evaluation import ReidEvaluator, evaluator, inference_on_dataset
 from fastreid.utils.checkpoint import Checkpointer
 
 from fed_plugin.datasets.findings import list_hash

@@ -43,6 +43,8 @@ def _imports(module: ModuleType, pattern: str) -> bool:
 )
 def collections_mapping_exists(module: ModuleType) -> Callable[..., None] | None:
     """Let ``collections.Mapping`` exist while the body of a host module runs."""
+    if not _borrowers.get("Mapping") and hasattr(collections, "Mapping"):
+        return None  # somebody else has put the name back
     if not _imports(module, r"from collections import .*\bMapping\b"):
         return None
     return _lend(
@@ -59,6 +61,8 @@ def collections_mapping_exists(module: ModuleType) -> Callable[..., None] | None
 )
 def torch_six_exists(module: ModuleType) -> Callable[..., None] | None:
     """Let ``torch._six.string_classes`` exist while the body of a host module runs."""
+    if not _borrowers.get("torch._six") and "torch._six" in sys.modules:
+        return None  # somebody else's stand-in
     if not _imports(module, r"from torch\._six import"):
         return None
     six = ModuleType("torch._six")

@@ -7,9 +7,8 @@ import logging
 import math
 import os
 import shutil
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from fastreid.utils.events import EventStorage
 from torch import Tensor, nn
 
 from fed_plugin.fastreid_adapter.resuming.run_state import KEY, RunState
-from fed_plugin.files import remove_unfinished, write_atomically
+from fed_plugin.files import FolderLock, remove_unfinished, write_atomically
 
 logger = logging.getLogger("fastreid.fed_plugin.resuming")
 loop_logger = logging.getLogger("fastreid.engine.train_loop")
@@ -271,55 +270,16 @@ def _of_another_rank(
 
 # One training at a time writes into an ``OUTPUT_DIR``: two would mix checkpoints and logs.
 
-NAME = ".training"
 
-
-class FolderInUseError(ValueError):
-    """Another process trains into the folder."""
-
-
-@contextmanager
-def held(folder: str) -> Iterator[None]:
-    """Keep other processes from training into a folder while the block runs.
-
-    A killed process holds nothing, and worker processes hold nothing for it (POSIX record locks).
-    File systems and platforms without such locks are not guarded.
-
-    Args:
-        folder: an ``OUTPUT_DIR`` that is there.
-
-    Raises:
-        FolderInUseError: Another process is training into it.
-    """
-    try:
-        import fcntl
-
-        descriptor = os.open(Path(folder, NAME), os.O_RDWR | os.O_CREAT, 0o644)
-    except (ImportError, OSError):
-        yield
-        return
-    try:
-        _lock(fcntl, descriptor, folder)
-        yield
-        with suppress(OSError):
-            os.unlink(Path(folder, NAME))
-    finally:
-        os.close(descriptor)
-
-
-def _lock(fcntl: object, descriptor: int, folder: str) -> None:
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # type: ignore[attr-defined]
-    except (BlockingIOError, PermissionError) as error:  # POSIX allows either
-        holder = os.read(descriptor, 300).decode(errors="replace").strip() or "another process"
-        raise FolderInUseError(
-            f"OUTPUT_DIR={folder}: {holder} is training into it; expected one training a folder, "
-            "try another OUTPUT_DIR, or wait until it has ended"
-        ) from error
-    except OSError:  # a file system without locks
-        return
-    os.truncate(descriptor, 0)
-    os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+def held(folder: str) -> FolderLock:
+    """Return the lock that keeps other processes from training into a folder."""
+    return FolderLock(
+        folder,
+        ".training",
+        work="is training into it",
+        remedy="another OUTPUT_DIR, or waiting until it has ended",
+        label=f"OUTPUT_DIR={folder}",
+    )
 
 
 # The parts of the training loop, which is ``mends.resumption.train``.
@@ -337,9 +297,10 @@ def hold_the_run(trainer: Any) -> None:
         trainer._trainer.step_begin.folder = folder
     if not comm.is_main_process():
         return
-    with held(folder):
-        for path in remove_unfinished(folder, "model_*.pth") if folder else ():
-            logger.info("Removed what a killed run left of a checkpoint: %s", path)
+    if os.path.isdir(folder):
+        with held(folder):
+            for path in remove_unfinished(folder, "model_*.pth"):
+                logger.info("Removed what a killed run left of a checkpoint: %s", path)
     period = cfg.SOLVER.get("CHECKPOINT_ITERS", 0)
     trainer.register_hooks(
         [ProgressCheckpoints(trainer.checkpointer, period, cfg.TEST.EVAL_PERIOD)]

@@ -52,7 +52,6 @@ def break_in_the_middle(path):
     path.write_bytes(content)
 
 
-@pytest.mark.skipif(torch.__version__ < (2, 0), reason="PyTorch 1 aborts the process there")
 def test_stock_writes_in_place_and_a_full_disk_leaves_half_a_file(stock, model, tmp_path):
     module = stock("fastreid.utils.checkpoint")
     plain = module.Checkpointer(model, str(tmp_path))

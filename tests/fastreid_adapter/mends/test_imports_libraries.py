@@ -122,7 +122,6 @@ class TestProfiler:
         torch.ones(3).sum()
         hook.after_step()
 
-    @pytest.mark.defect_since("torch", "2.0")
     def test_the_stock_profiler_fails_and_the_mended_one_writes_a_trace(self, stock, tmp_path):
         hooks = stock("fastreid.engine.hooks")
         with pytest.raises(TypeError, match="use_cuda"):
@@ -156,14 +155,12 @@ class TestStochasticWeightAveraging:
             seen.append(copy.deepcopy(model[0].weight.detach()))
         return model, optimizer, seen
 
-    @pytest.mark.defect_since("torch", "2.0")
     def test_the_stock_average_misses_what_torch_looks_for(self, stock, tiny_cfg):
         swa, build = stock("fastreid.solver.optim.swa"), stock("fastreid.solver.build")
         optimizer_mends.flat_buffers_keep_their_gradient(build)
         with pytest.raises(AttributeError, match="hooks"):
             self.averaged(swa, build, tiny_cfg())
 
-    @pytest.mark.defect_since("torch", "2.0")
     def test_the_mended_average_trains_flat_buffers_and_ends_on_the_mean(self, stock, tiny_cfg):
         swa, build = stock("fastreid.solver.optim.swa"), stock("fastreid.solver.build")
         assert imports.swa_is_a_whole_optimizer(swa)
@@ -177,7 +174,6 @@ class TestStochasticWeightAveraging:
         scheduler.step()
         optimizer.load_state_dict(optimizer.state_dict())
 
-    @pytest.mark.defect_since("torch", "2.0")
     def test_an_average_that_is_a_whole_optimizer_is_left_alone(self, stock):
         swa = stock("fastreid.solver.optim.swa")
         assert imports.swa_is_a_whole_optimizer(swa)

@@ -33,7 +33,6 @@ def distance(model, other):
     return max(float((a - b).detach().abs().max()) for a, b in pairs)
 
 
-@pytest.mark.defect_since("torch", "2.0")
 def test_the_stock_optimizer_trains_nothing_and_its_state_stays_empty(stock, tiny_cfg):
     build = stock("fastreid.solver.build")
     model = small_model()
@@ -44,7 +43,6 @@ def test_the_stock_optimizer_trains_nothing_and_its_state_stays_empty(stock, tin
     assert optimizer.state_dict()["state"] == {}
 
 
-@pytest.mark.defect_since("torch", "2.0")
 def test_the_mended_optimizer_trains_and_fills_its_state(stock, tiny_cfg):
     build = stock("fastreid.solver.build")
     assert mends.flat_buffers_keep_their_gradient(build)
@@ -57,7 +55,6 @@ def test_the_mended_optimizer_trains_and_fills_its_state(stock, tiny_cfg):
     assert params.buffer_is_valid()
 
 
-@pytest.mark.defect_since("torch", "2.0")
 def test_the_flat_layout_is_the_stock_one_so_that_old_checkpoints_resume(stock, tiny_cfg):
     mended = stock("fastreid.solver.build")
     assert mends.flat_buffers_keep_their_gradient(mended)
@@ -72,7 +69,6 @@ def test_the_flat_layout_is_the_stock_one_so_that_old_checkpoints_resume(stock, 
     assert [type(optimizer).__name__ for optimizer in built] == ["SGD", "SGD"]
 
 
-@pytest.mark.defect_since("torch", "2.0")
 def test_the_mend_applies_once_and_is_absent_where_zero_grad_keeps_zeros(stock, monkeypatch):
     build = stock("fastreid.solver.build")
     assert mends.flat_buffers_keep_their_gradient(build)
@@ -121,7 +117,6 @@ def test_clipping_and_freezing_optimizers_move_what_is_not_frozen(stock, tiny_cf
     assert distance(model[0], start[0]) > 1e-6
 
 
-@pytest.mark.defect_since("torch", "2.0")
 def test_a_gradient_scaler_finds_the_flat_gradients_and_skips_infinite_steps(stock, tiny_cfg):
     build = stock("fastreid.solver.build")
     mends.flat_buffers_keep_their_gradient(build)
@@ -225,7 +220,6 @@ def test_a_stock_baseline_moves_exactly_as_plain_sgd_moves_it_and_resumes(run, t
     assert distance(resumed.model, trainer.model) > 1e-5
 
 
-@pytest.mark.defect_since("torch", "2.0")
 def test_the_stock_trainer_with_the_mend_skipped_is_stopped_by_the_tripwire(
     stock, market_root, tiny_cfg, monkeypatch
 ):
@@ -245,7 +239,6 @@ class TestOptimizerPair:
         with pytest.raises(AttributeError):
             _ = pair.param_groups
 
-    @pytest.mark.defect_since("torch", "2.0")
     def test_the_mended_pair_unpacks_and_does_what_plain_train_net_asks(self, stock, tiny_cfg):
         build = stock("fastreid.solver.build")
         assert mends.flat_buffers_keep_their_gradient(build)

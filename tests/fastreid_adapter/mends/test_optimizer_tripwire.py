@@ -9,8 +9,6 @@ from torch import nn
 from fed_plugin.fastreid_adapter.mends import optimizer as mends
 from fed_plugin.fastreid_adapter.mends import optimizer as optimizer_module
 
-pytestmark = pytest.mark.defect_since("torch", "2.0")
-
 
 def small_model():
     torch.manual_seed(0)
@@ -135,9 +133,3 @@ def test_what_is_held_does_not_grow_with_the_model(build, tiny_cfg):
     assert all(sample.numel() <= optimizer_module.ELEMENTS for sample in watch.before)
     owned = {sample.untyped_storage().nbytes() for sample in watch.before}
     assert max(owned) <= optimizer_module.ELEMENTS * 4
-
-
-def test_before_torch_2_there_is_nothing_to_hook_into(stock, monkeypatch):
-    module = stock("fastreid.solver.build")
-    monkeypatch.delattr(torch.optim.Optimizer, "register_step_post_hook")
-    assert optimizer_module.training_that_moves_nothing_stops(module) is False

@@ -62,10 +62,7 @@ def stop_at():
 
 @pytest.fixture
 def saved():
-    """Return a function that loads a checkpoint's values by name, nested names joined by dots.
-
-    ``weights_only`` of PyTorch 1 refuses every float.
-    """
+    """Return a function that loads a checkpoint's values by name, nested names joined by dots."""
 
     def flat(prefix, value):
         if isinstance(value, dict):
@@ -79,6 +76,6 @@ def saved():
 
     def load(trainer, name="model_final"):
         path = Path(trainer.cfg.OUTPUT_DIR) / f"{name}.pth"
-        return dict(flat("", torch.load(path, weights_only=torch.__version__ >= (2, 0))))
+        return dict(flat("", torch.load(path, weights_only=True)))
 
     return load

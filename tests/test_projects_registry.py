@@ -39,7 +39,7 @@ WORLD = {
     "fed_plugin/__init__.py": "",
     "fed_plugin/fastreid_adapter/__init__.py": """
         import projects_registry
-        from . import compat
+        from . import mends
         def register():
             import fastreid.modeling, fastreid.config.config
             diary.append("FED registered")
@@ -48,7 +48,7 @@ WORLD = {
         if not projects_registry.host_import_in_progress():
             register()
         """,
-    "fed_plugin/fastreid_adapter/compat.py": """
+    "fed_plugin/fastreid_adapter/mends.py": """
         import builtins, collections, sys
         import projects_registry
         diary = builtins.__dict__.setdefault("diary", [])
@@ -297,7 +297,7 @@ def test_importing_the_adapter_by_hand_is_enough(says):
 
 
 def test_missing_mends_are_one_warning_and_the_host_imports(world):
-    files = {"fed_plugin/fastreid_adapter/compat.py": "import torch_is_not_here\n"}
+    files = {"fed_plugin/fastreid_adapter/mends.py": "import torch_is_not_here\n"}
     done = world("import fastreid.config; print(fastreid.config.get_cfg())", files=files)
     assert done.stdout == "stock\n"
     assert done.stderr.count("\n") == 1

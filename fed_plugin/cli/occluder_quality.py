@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.occluder_sets import Crop, LeftOut, alike, look_of, no_progress
 from fed_plugin.datasets.splits import Item
@@ -233,8 +232,7 @@ def named_split(words: str, split: str) -> NamedSplit:
         raise ValueError(f"{target.name} has no {split} split; expected a data set with one")
     if listing.problem or not listing.items:
         raise ValueError(f"{target.name}, {split}: {listing.problem or 'holds no image'}")
-    layout = LAYOUTS.get(target.name)
-    note = layout.note if layout and "withdrawn" in layout.note else ""
+    note = target.layout.note if "withdrawn" in target.layout.note else ""
     return NamedSplit(target.name, listing.items, note)
 
 

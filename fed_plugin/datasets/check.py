@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fed_plugin.datasets.findings import (
@@ -24,8 +24,8 @@ from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.own_data import OwnData, read_own_data
 from fed_plugin.datasets.splits import (
+    MARKET_NAMES,
     Layout,
-    Published,
     SplitScan,
     find_dataset,
     find_split_folders,
@@ -45,28 +45,25 @@ class Target:
     """One data set to check.
 
     Attributes:
-        name: registered name of the data set.
+        layout: row of the data set; for own data a row without published counts.
         folder: folder of the data set, or the table of own data.
         variant: sentences about the spelling and the places of the splits.
         list_files: lists the files of each split, whatever is wrong with the files.
-        published: per split the counts of a complete copy.
-        lists: per split the hash of the published file list, where there is one.
-        cameras: published number of cameras; 0 where none is known.
-        tells_cameras: whether the file names contain the cameras.
-        distractor_pids: identities of the gallery that are nobody's.
+        has_cameras: whether the data contain the cameras of their images.
         remarks: findings that need no file.
     """
 
-    name: str
+    layout: Layout
     folder: str
     variant: tuple[str, ...]
     list_files: Callable[[], list[SplitScan]]
-    published: Mapping[str, Published] = field(default_factory=dict)
-    lists: Mapping[str, str] = field(default_factory=dict)
-    cameras: int = 0
-    tells_cameras: bool = True
-    distractor_pids: tuple[int, ...] = ()
-    remarks: tuple[Finding, ...] = ()
+    has_cameras: bool
+    remarks: tuple[Finding, ...]
+
+    @property
+    def name(self) -> str:
+        """Registered name of the data set."""
+        return self.layout.name
 
 
 def find_targets(words: str | None, data_root: str) -> list[Target]:
@@ -177,17 +174,13 @@ def _layout_target(layout: Layout, root: str) -> Target:
     ]
     spelling = f"{name}/" if name in known else f"{name}/ (a name that no loader knows)"
     return Target(
-        name=layout.name,
+        layout=layout,
         folder=folder,
         variant=(f"found as {spelling}: {', '.join(places)}",),
         list_files=lambda: [
             scan_split(layout, root, split, strict=False) for split in layout.splits
         ],
-        published=layout.published,
-        lists=layout.lists,
-        cameras=layout.cameras,
-        tells_cameras=layout.names.tells_camera,
-        distractor_pids=layout.distractor_pids,
+        has_cameras=layout.names.has_camera,
         remarks=tuple(_other_spellings(known, root, name)),
     )
 
@@ -205,12 +198,11 @@ def _own_data(path: str) -> Target:
     own = read_own_data(path)
     warned = {f"Warning: {sentence}" for sentence in own.warnings}
     return Target(
-        name=OWN,
+        layout=Layout(OWN, (OWN,), {}, MARKET_NAMES, distractor_pids=own.distractor_pids),
         folder=path,
         variant=tuple(sentence for sentence in own.explanation if sentence not in warned),
         list_files=lambda: _own_listings(path, own),
-        tells_cameras=own.uses_cameras,
-        distractor_pids=own.distractor_pids,
+        has_cameras=own.uses_cameras,
         remarks=tuple(Finding("warning", "own data", sentence) for sentence in own.warnings),
     )
 
@@ -290,28 +282,20 @@ def check(
         progress: called with (files read, files to read).
     """
     listings = target.list_files()
-    paths = [path for listing in listings for path, _, _ in listing.items]
+    layout, paths = target.layout, [path for listing in listings for path in listing.paths]
     scanned = scan(paths, decode=decode, workers=workers, cache=cache, progress=progress)
     rows = [
-        count_split(
-            listing,
-            scanned.facts,
-            target.published.get(listing.split),
-            tells_cameras=target.tells_cameras,
-            distractor_pids=target.distractor_pids,
-        )
+        count_split(listing, scanned.facts, layout, has_cameras=target.has_cameras)
         for listing in listings
     ]
     cameras = {camid for listing in listings for _, _, camid in listing.items}
     findings = [
         *target.remarks,
         *listing_findings(listings),
-        *count_findings(
-            rows, len(cameras) if target.tells_cameras else 0, target.cameras, target.lists
-        ),
+        *count_findings(rows, len(cameras) if target.has_cameras else 0, layout),
         *content_findings(listings, scanned.facts),
         *leak_findings(listings, scanned.facts),
-        *answer_findings(listings, target.distractor_pids),
+        *answer_findings(listings, layout.distractor_pids),
     ]
     if not decode:
         what = "the pixels were not decoded: broken files and look-alikes may have stayed unseen"

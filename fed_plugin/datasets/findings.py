@@ -11,7 +11,7 @@ from statistics import median
 
 from fed_plugin.datasets.fingerprints import NEAR, NEAR_COLORS, color_distance, near_pairs
 from fed_plugin.datasets.image_facts import Facts
-from fed_plugin.datasets.splits import Item, Published, SplitScan
+from fed_plugin.datasets.splits import Item, Layout, SplitScan
 
 SEVERITIES = ("error", "warning", "note")
 """An error makes numbers wrong or stops training; a warning may do so; a note does not."""
@@ -219,7 +219,7 @@ class SplitCounts:
         split: ``"train"``, ``"query"`` or ``"gallery"``.
         images: number of images that training or evaluation reads.
         identities: number of identities, without distractors.
-        cameras: number of cameras; 0 where the data set tells none.
+        cameras: number of cameras; 0 where the data contain none.
         published_images: published number of images; None where nothing is published.
         published_identities: published number of identities; None where nothing is published.
         list_sha256: hash of the file list; see :func:`list_hash`.
@@ -249,28 +249,23 @@ def list_hash(paths: Iterable[str]) -> str:
 
 
 def count_split(
-    listing: SplitScan,
-    facts: Mapping[str, Facts],
-    published: Published | None,
-    *,
-    tells_cameras: bool,
-    distractor_pids: Sequence[int] = (),
+    listing: SplitScan, facts: Mapping[str, Facts], layout: Layout, *, has_cameras: bool
 ) -> SplitCounts:
     """Count one split.
 
     Args:
         listing: listing of the split.
         facts: facts of every listed image.
-        published: counts of a complete copy, where they are known.
-        tells_cameras: whether the file names contain the cameras.
-        distractor_pids: identities that are nobody's.
+        layout: row of the data set.
+        has_cameras: whether the data contain the cameras of their images.
     """
+    published = layout.published.get(listing.split)
     width, height = median_size(listing.paths, facts)
     return SplitCounts(
         split=listing.split,
         images=len(listing.items),
-        identities=len({pid for _, pid, _ in listing.items} - set(distractor_pids)),
-        cameras=len({camid for _, _, camid in listing.items}) if tells_cameras else 0,
+        identities=len({pid for _, pid, _ in listing.items} - set(layout.distractor_pids)),
+        cameras=len({camid for _, _, camid in listing.items}) if has_cameras else 0,
         published_images=published.images if published else None,
         published_identities=published.identities if published else None,
         list_sha256=list_hash(listing.paths),
@@ -279,16 +274,13 @@ def count_split(
     )
 
 
-def count_findings(
-    rows: Sequence[SplitCounts], cameras: int, published_cameras: int, lists: Mapping[str, str]
-) -> list[Finding]:
+def count_findings(rows: Sequence[SplitCounts], cameras: int, layout: Layout) -> list[Finding]:
     """Return the differences from the counts of a complete copy.
 
     Args:
         rows: counts of all splits.
-        cameras: cameras of all splits together; 0 where the data set tells none.
-        published_cameras: published number of cameras; 0 where it is not known.
-        lists: per split the hash of the published file list, where there is one.
+        cameras: cameras of all splits together; 0 where the data contain none.
+        layout: row of the data set.
     """
     findings = []
     for row in rows:
@@ -307,14 +299,14 @@ def count_findings(
                 "figures compare with nobody's"
             )
             findings.append(Finding("error", "count", sentence))
-        elif lists.get(row.split, row.list_sha256) != row.list_sha256 and row.images:
+        elif layout.lists.get(row.split, row.list_sha256) != row.list_sha256 and row.images:
             sentence = (
                 f"{row.split}: as many images as published, but other file names (list hash "
-                f"{row.list_sha256[:12]} instead of {lists[row.split][:12]})"
+                f"{row.list_sha256[:12]} instead of {layout.lists[row.split][:12]})"
             )
             findings.append(Finding("error", "list", sentence))
-    if cameras and published_cameras and cameras != published_cameras:
-        sentence = f"{cameras} cameras instead of {published_cameras}"
+    if cameras and layout.cameras and cameras != layout.cameras:
+        sentence = f"{cameras} cameras instead of {layout.cameras}"
         findings.append(Finding("warning", "cameras", sentence))
     return findings
 
@@ -357,7 +349,8 @@ def leak_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) -> 
 def _within(split: str, items: list[Item], facts: Mapping[str, Facts]) -> list[Finding]:
     """Return the images of one split that are copies of another image of the split."""
     first: dict[str, Item] = {}
-    copies, contradictions = [], []
+    copies: list[tuple[str, ...]] = []
+    contradictions: list[tuple[str, ...]] = []
     for item in items:
         known = first.setdefault(facts[item[0]].sha256, item)
         if known[0] != item[0]:
@@ -423,10 +416,10 @@ def _by_content(right: list[Item], facts: Mapping[str, Facts]) -> Twins:
 
 def _by_look(left: list[Item], right: list[Item], facts: Mapping[str, Facts]) -> Twins:
     """Return a function from an image of ``left`` to its look-alikes in ``right``; no copies."""
-    looks = [sorted({facts[path].look or 0 for path, _, _ in items}) for items in (left, right)]
+    own, others = (sorted({facts[item[0]].look or 0 for item in items}) for items in (left, right))
     near: dict[int, list[int]] = defaultdict(list)
-    for one, other in near_pairs(*looks, max_distance=NEAR).tolist():
-        near[looks[0][one]].append(looks[1][other])
+    for one, other in near_pairs(own, others, max_distance=NEAR).tolist():
+        near[own[one]].append(others[other])
     with_look: dict[int, list[Item]] = defaultdict(list)
     for item in right:
         with_look[facts[item[0]].look or 0].append(item)
@@ -435,11 +428,11 @@ def _by_look(left: list[Item], right: list[Item], facts: Mapping[str, Facts]) ->
     def twins(item: Item) -> list[Item]:
         if copies(item):
             return []
-        own = facts[item[0]]
-        colors = bytes.fromhex(own.colors)
+        picture = facts[item[0]]
+        colors = bytes.fromhex(picture.colors)
         return [
             twin
-            for look in near[own.look or 0]
+            for look in near[picture.look or 0]
             for twin in with_look[look]
             if color_distance(colors, bytes.fromhex(facts[twin[0]].colors)) <= NEAR_COLORS
         ]

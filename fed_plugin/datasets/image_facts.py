@@ -80,7 +80,7 @@ def inspect(path: str, *, decode: bool = True) -> Facts:
     if not data.strip(b"\0"):
         nothing = "only zero bytes" if data else "empty file"
         return Facts(sha256, problem=nothing, decoded=decode)
-    size, kinds = (0, 0), ()
+    size, kinds, look, colors, problem = (0, 0), (), None, "", ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings of metadata that nothing here reads
@@ -90,14 +90,12 @@ def inspect(path: str, *, decode: bool = True) -> Facts:
                 look, colors = _decode(image) if decode else (None, "")
         problem = "cut off: its end is missing" if decode and _lacks_end(data) else ""
     except UnidentifiedImageError:
-        return Facts(sha256, problem=f"no image in {', '.join(_FORMATS)}", decoded=decode)
+        problem = f"no image in {', '.join(_FORMATS)}"
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         problem = f"over {Image.MAX_IMAGE_PIXELS} pixels, which PIL takes for a bomb"
     except Exception as error:  # every decoder raises its own kinds
         problem = f"{error or type(error).__name__}"
-    else:
-        return Facts(sha256, look, colors, *size, kinds, problem, decode)
-    return Facts(sha256, None, "", *size, kinds, problem, decode)
+    return Facts(sha256, look, colors, *size, kinds, problem, decode)
 
 
 def _read(path: str) -> bytes | None:

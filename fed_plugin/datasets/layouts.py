@@ -181,7 +181,7 @@ def table_of_data_sets() -> list[str]:
         folders = ", ".join(f"`{folder}`" for folder in layout.folders)
         train, query, gallery = (_images(layout, split) for split in ("train", "query", "gallery"))
         tested = query if query == gallery == layout.uncounted else f"{query} / {gallery}"
-        cameras = (layout.cameras or layout.uncounted) if layout.names.tells_camera else "none"
+        cameras = (layout.cameras or layout.uncounted) if layout.names.has_camera else "none"
         lines.append(f"| {name} | {folders} | {train} | {tested} | {cameras} |")
     return lines
 

@@ -180,8 +180,8 @@ def _passed_over(root: str, what: str, paths: list[str]) -> list[str]:
     folders: dict[str, list[str]] = {}
     for path in paths:
         name = os.path.relpath(path, start) + path[len(path.rstrip(os.sep)) :]
-        hidden = any(is_hidden(part) for part in name.split(os.sep))
-        folder = "hidden" if hidden else os.path.dirname(name.rstrip(os.sep))
+        is_hidden_file = any(is_hidden(part) for part in name.split(os.sep))
+        folder = "hidden" if is_hidden_file else os.path.dirname(name.rstrip(os.sep))
         folders.setdefault(folder, []).append(name)
     hidden = folders.pop("hidden", [])
     names = []
@@ -231,7 +231,7 @@ def read_table(file: str) -> OwnFiles:
     if twice:
         rows_ = counted(len(twice), "row")
         sentences.append(f"Listed twice, taken once: {rows_}, {first_names(twice)}.")
-    passed_over = []
+    passed_over: list[str] = []
     if "split" in filled:
         records, passed_over, sentence = _with_uses(file, records)
         sentences.append(sentence)
@@ -420,7 +420,7 @@ def read_folder(root: str) -> OwnFiles:
         OSError: a folder cannot be listed.
     """
     splits = _splits_on_top(root)
-    parts = {split: _read_part(folder) for split, folder in splits.items()}
+    parts: dict[str | None, _Part] = {s: _read_part(folder) for s, folder in splits.items()}
     passed_over = []
     if parts:
         beside = scan_folder(root)

@@ -346,9 +346,11 @@ def divide(records: list[Record], rule: SplitRule) -> Division:
 
 
 def _divide_as_given(records: list[Record], rule: SplitRule, has_cameras: bool) -> Division:
-    divided = Division(
-        **{s: [r for r in records if r.split == s] for s in ("train", "query", "gallery")}
+    train, query, gallery = (
+        [record for record in records if record.split == split]
+        for split in ("train", "query", "gallery")
     )
+    divided = Division(train, query, gallery)
     undivided = [record for record in records if record.split == "test"]
     if not undivided:
         divided.uses_cameras = has_cameras

@@ -73,13 +73,13 @@ class NameRule:
         if match is None or too_long or (camera and int(camera) < 1):
             raise ValueError(
                 f"{printable(path)}: cannot read an identity"
-                f"{' and a camera' if self.tells_camera else ''} from this name: "
+                f"{' and a camera' if self.has_camera else ''} from this name: "
                 f"expected one like {self.example}; try moving the file elsewhere"
             )
         return int(groups["pid"]), None if camera is None else int(camera) - 1
 
     @property
-    def tells_camera(self) -> bool:
+    def has_camera(self) -> bool:
         """Whether the names contain a camera."""
         return "(?P<camera>" in self.pattern
 

@@ -178,7 +178,8 @@ def report_of():
 
     def run(folder, **options):
         (target,) = find_targets(str(folder), "nowhere")
-        return check(replace(target, published={}, cameras=0, lists={}), **options)
+        layout = replace(target.layout, published={}, cameras=0, lists={})
+        return check(replace(target, layout=layout), **options)
 
     return run
 

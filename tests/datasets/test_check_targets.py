@@ -139,7 +139,7 @@ def test_synthocc_is_known_in_any_folder_by_its_manifest(tmp_path, draw):
 def test_own_images_are_divided_and_what_was_done_is_told(tmp_path, draw):
     draw(*(f"shop/{who}/{number}.jpg" for who in "abcdef" for number in range(2)))
     (target,) = find_targets(str(tmp_path / "shop"), "nowhere")
-    assert target.name == "FolderReID" and not target.tells_cameras
+    assert target.name == "FolderReID" and not target.has_cameras
     assert any("a folder per identity" in sentence for sentence in target.variant)
     report = check(target)
     assert sum(row.images for row in report.splits) == 12

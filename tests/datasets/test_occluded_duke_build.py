@@ -147,8 +147,7 @@ def test_the_result_passes_the_check(duke, write_lists, tmp_path):
     build_occluded_duke(duke, lists, tmp_path / "Occluded_Duke", layout=layout)
     (target,) = find_targets(str(tmp_path / "Occluded_Duke"), "nowhere")
     assert target.name == "Occluded_Duke"
-    published, lists = layout.published, layout.lists
-    report = check(replace(target, published=published, lists=lists, cameras=5))
+    report = check(replace(target, layout=replace(layout, cameras=5)))
     assert [finding.kind for finding in report.findings] == ["query in gallery"]
     assert "1 of 2 queries (50.0%)" in report.findings[0].sentence
 

@@ -40,7 +40,7 @@ def test_identity_and_camera_are_read_from_the_name(rule, name, pid, camid):
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_reads_its_own_example(rule):
     pid, camid = RULES[rule].parse(RULES[rule].example)
-    assert pid > 0 and (camid is not None) == RULES[rule].tells_camera
+    assert pid > 0 and (camid is not None) == RULES[rule].has_camera
 
 
 def test_a_camera_may_have_two_digits():

@@ -272,8 +272,8 @@ def run_check(args: argparse.Namespace) -> int:
     print(f"{args.folder}: {len(crops)} crops, {tall} tall and {len(crops) - tall} wide")
     if check.manifest is None:
         print(
-            f"warning: no {MANIFEST}, so nothing says where the crops are from or whether they "
-            "are as they were; `data occluders build --from-crops` makes a set of them"
+            f"warning: no {MANIFEST}: the origin of the crops is unknown, and changes cannot be "
+            "detected; `data occluders build --from-crops` makes a set of them"
         )
     else:
         about = check.manifest.about

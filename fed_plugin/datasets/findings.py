@@ -57,7 +57,7 @@ def listing_findings(listings: Sequence[SplitScan]) -> list[Finding]:
         split, unnamed, junk = listing.split, listing.unnamed, listing.junk
         if listing.problem:
             findings.append(Finding("error", "listing", f"{split}: {listing.problem}"))
-        what = f"{split}: {len(unnamed)} images whose name tells no identity"
+        what = f"{split}: {len(unnamed)} images whose name contains no identity"
         findings += _about("error", "name", what, unnamed)
         what = f"{split}: {len(junk)} detections of nobody (identity -1) are left out"
         findings += _about("note", "junk", what, junk)

@@ -239,7 +239,7 @@ def read_table(file: str) -> OwnFiles:
     sentences.append(
         f"Cameras: {cameras}, from the column camid."
         if cameras
-        else "Cameras: none, no column camid tells them."
+        else "Cameras: none, there is no column camid."
     )
     return OwnFiles(records, sentences, passed_over)
 
@@ -382,7 +382,7 @@ def _with_uses(file: str, records: list[Record]) -> tuple[list[Record], list[str
     kept = [replace(r, split=use[r.split]) for r in records if r.split and use[r.split]]
     passed_over = sorted({r.path for r in records} - {r.path for r in kept})
     parts = ", ".join(f"{part} is {use[part] or 'passed over'}" for part in use)
-    return kept, passed_over, f"Split: as the column split says, {parts}."
+    return kept, passed_over, f"Split: by the column split, {parts}."
 
 
 def _wrong(file: str, line: int, expected: str, got: str) -> ValueError:
@@ -439,7 +439,7 @@ def read_folder(root: str) -> OwnFiles:
     sentences += spelled_differently(who for part in parts.values() for _, who in part.images)
     if splits:
         names = (f"{short(os.path.relpath(path, root))}/ is {s}" for s, path in splits.items())
-        sentences.append(f"Split: as the folders say, {', '.join(names)}.")
+        sentences.append(f"Split: by the folders, {', '.join(names)}.")
     records, cameras = _with_cameras(records)
     passed_over += [path for part in parts.values() for path in part.passed_over]
     return OwnFiles(records, [*sentences, cameras], sorted(passed_over))
@@ -528,11 +528,11 @@ def _with_cameras(records: list[Record]) -> tuple[list[Record], str]:
         number = len(set(cameras))
         return with_camera, f"Cameras: {number}, read from the names (as in {_NAME_EXAMPLE})."
     without = [stem for stem, match in zip(stems, matches, strict=True) if not match]
-    why = "the names tell none"
+    why = "the names contain none"
     if cameras:
-        tell = "tells" if len(without) == 1 else "tell"
+        contain = "contains" if len(without) == 1 else "contain"
         why = (
-            f"{counted(len(without), 'name')} of {len(records):,} {tell} none "
+            f"{counted(len(without), 'name')} of {len(records):,} {contain} none "
             f"({first_names(without)}; expected names like {_NAME_EXAMPLE}), so the others' are "
             "not used"
         )
@@ -552,7 +552,7 @@ def _nothing_readable(root: str) -> str:
         got = "deeper ones"
         hint = short(os.path.dirname(above) if part_of(os.path.basename(above)) else above)
     elif scan.images:
-        got = f"names that tell no identity, such as {short(os.path.basename(scan.images[0]))}"
+        got = f"names without an identity, such as {short(os.path.basename(scan.images[0]))}"
         hint = "a folder per identity, or a table of path,pid"
     return (
         f"{short(root)} ({_KEY}): expected images ({' '.join(IMAGE_SUFFIXES)}) in a folder per "

@@ -96,8 +96,8 @@ def _read_list(path: str, splits: tuple[str, ...]) -> dict[int, str]:
     if not os.path.isfile(path):
         raise FileNotFoundError(
             f"{path}: expected the published list of Occluded-PoseTrack-ReID, got no such file; "
-            "try putting it there (the repository VlSomers/keypoint_promptable_reidentification "
-            "says where it is published)"
+            "try putting it there (its address is in the repository "
+            "VlSomers/keypoint_promptable_reidentification)"
         )
     table = _read_json(path)
     try:

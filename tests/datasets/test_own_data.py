@@ -27,7 +27,7 @@ def test_an_undivided_folder_is_divided_by_identity_and_explained(read, names_of
     assert own.warnings == ()
     for said in (
         "18 images, a folder per identity.",
-        "Cameras: none, the names tell none.",
+        "Cameras: none, the names contain none.",
         "Identities: 6, numbered in sorted order: ann is 0, bob is 1, carl is 2",
         f"{len(test)} of 6 are tested on (TEST_SHARE=0.5, SPLIT_SEED=0;",
         "Queries get camera 0 and gallery images camera 1.",

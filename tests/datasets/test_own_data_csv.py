@@ -78,7 +78,7 @@ def test_sentences_say_what_was_found(write_table):
     plain = write_table("pid\tpath\nann\t1.jpg\n", name="plain.tsv")
     assert read_table(plain).sentences == [
         f"{plain}: a table with 1 row, its columns separated by tabs.",
-        "Cameras: none, no column camid tells them.",
+        "Cameras: none, there is no column camid.",
     ]
 
 

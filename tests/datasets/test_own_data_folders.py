@@ -61,7 +61,7 @@ def test_a_camera_is_the_number_after_the_first_c(found, name):
 def test_one_name_without_a_camera_takes_the_cameras_of_all(found, tmp_path, name):
     records = found(*(f"someone/{flat}" for flat in FLAT), f"someone/{name}")
     assert {camera for _, camera, _ in records.values()} == {None}
-    assert f"1 name of 7 tells none ({name[:-4]}; expected names like" in said(tmp_path)
+    assert f"1 name of 7 contains none ({name[:-4]}; expected names like" in said(tmp_path)
 
 
 def test_a_stray_folder_beside_more_names_is_passed_over(found, tmp_path):

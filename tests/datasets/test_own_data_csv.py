@@ -72,7 +72,7 @@ def test_sentences_say_what_was_found(write_table):
     told = write_table(ROWS)
     assert read_table(told).sentences == [
         f"{told}: a table with 3 rows, its columns separated by commas.",
-        "Split: as the column split says, train is train, query is query, gallery is gallery.",
+        "Split: by the column split, train is train, query is query, gallery is gallery.",
         "Cameras: 2, from the column camid.",
     ]
     plain = write_table("pid\tpath\nann\t1.jpg\n", name="plain.tsv")
@@ -107,7 +107,7 @@ def test_a_second_test_set_is_passed_over_by_name(write_table, tmp_path):
     found = read_table(write_table(text))
     assert [split for *_, split in rows(found)] == ["train", "test"]
     assert found.passed_over == [str(tmp_path / "3.jpg")]
-    assert "Split: as the column split says, train is train, test is test, val is passed over." in (
+    assert "Split: by the column split, train is train, test is test, val is passed over." in (
         found.sentences
     )
 

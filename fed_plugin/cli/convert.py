@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fed_plugin.files import check_writable
+from fed_plugin.files import write_atomically
 from fed_plugin.modeling import convert_reference_state_dict
 from fed_plugin.modeling.checkpoints import read_weights, unwrapped
 
@@ -22,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert one file; OUT.pth is written whole or not at all.
+    """Convert one file and write OUT.pth atomically.
 
     Raises:
         FileNotFoundError: no such IN.pth.
-        FileExistsError: OUT.pth is there and ``--force`` is not.
+        FileExistsError: OUT.pth exists, without ``--force``.
         ValueError: IN.pth is no checkpoint of the released code.
     """
     source, target = Path(args.source), Path(args.target)
@@ -37,13 +36,8 @@ def run(args: argparse.Namespace) -> None:
     except (KeyError, TypeError) as error:
         raise ValueError(f"{source}: {error.args[0]}") from error
     target.parent.mkdir(parents=True, exist_ok=True)
-    check_writable(target)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        torch.save({"model": converted}, partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with write_atomically(target) as file:
+        torch.save({"model": converted}, file)
     values = sum(tensor.numel() for tensor in converted.values())
     print(f"wrote {target}: {len(converted)} tensors, {values / 1e6:.1f} M values")
 

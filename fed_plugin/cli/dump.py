@@ -1,4 +1,4 @@
-"""``dump``: what a trained model says of a test set, in a file that ``evaluate`` scores."""
+"""``dump``: features of a test set by a trained model, in a file that ``evaluate`` scores."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-# A command's words for a config and its checkpoint, and what they name.
-
 UNTRAINED = "untrained"
+INTERRUPTED = "no dump was written"
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, *, untrained: bool = False) -> None:
     """Declare ``--config-file`` and ``--weights``.
 
     Args:
-        parser: of the command.
+        parser: parser of the command.
         untrained: whether ``--weights untrained`` takes random weights.
     """
     words = "checkpoint of that config"
@@ -26,7 +25,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, untrained: bool = Fa
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
-    """Declare the words behind all others: keys of the config and their values."""
+    """Declare the last words: keys of the config and their values."""
     parser.add_argument(
         "overrides",
         nargs=argparse.REMAINDER,
@@ -36,7 +35,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
 
 
 def check_weights(args: argparse.Namespace, *, untrained: bool = False) -> None:
-    """Refuse a checkpoint that is not there.
+    """Refuse a checkpoint that does not exist.
 
     Raises:
         FileNotFoundError: no such file.
@@ -53,8 +52,8 @@ def read_chosen_config(args: argparse.Namespace, *words: str) -> tuple[str, Any]
     """Read the config with ``MODEL.WEIGHTS`` set.
 
     Args:
-        args: with ``config_file``, ``weights`` and ``overrides``.
-        words: keys and values that count more than the overrides.
+        args: words with ``config_file``, ``weights`` and ``overrides``.
+        words: keys and values that replace the overrides.
 
     Returns:
         The config's file, and the config.
@@ -62,7 +61,7 @@ def read_chosen_config(args: argparse.Namespace, *words: str) -> tuple[str, Any]
     Raises:
         FileNotFoundError: no such config.
         KeyError: an override that no config declares.
-        ValueError: an override that cannot be.
+        ValueError: a wrong override.
     """
     from fed_plugin.fastreid_adapter.config_files import find_config, read_config
 
@@ -71,9 +70,6 @@ def read_chosen_config(args: argparse.Namespace, *words: str) -> tuple[str, Any]
     return config_file, read_config(
         config_file, [*args.overrides, "MODEL.WEIGHTS", weights, *words]
     )
-
-
-INTERRUPTED = "no dump was written"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,10 +90,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Describe and write; FILE.npz is there whole or not at all.
+    """Describe the test set and write FILE.npz atomically.
 
     Raises:
-        FileExistsError: FILE.npz is there and ``--force`` is not.
+        FileExistsError: FILE.npz exists, without ``--force``.
         FileNotFoundError: no such config, checkpoint, or folder to write in.
         ValueError: the checkpoint is of another model, or the data set's name is missing.
     """

@@ -1,4 +1,4 @@
-"""``export``: a trained model as one file that runs without this project, checked before it is."""
+"""``export``: a trained model as one checked file that runs without this project."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write the model of any fast-reid config as ONNX, TorchScript or torch.export: uint8 "
         "photos (batch, height, width, 3) in, unit descriptors and FED's visibility out "
-        "(docs/deployment.md). The file is read back and held against the model on random and "
-        "drawn images; above 1e-4 nothing is written."
+        "(docs/deployment.md). The file is read back and compared with the model on random and "
+        "drawn images; above a difference of 1e-4 nothing is written."
     )
     add_model_arguments(parser, untrained=True)
     parser.add_argument(
@@ -39,10 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Export and check; FILE is there whole and checked, or not at all.
+    """Export the model, check the file and write FILE atomically.
 
     Raises:
-        FileExistsError: FILE is there and ``--force`` is not.
+        FileExistsError: FILE exists, without ``--force``.
         FileNotFoundError: no such config, checkpoint, or folder to write in.
         ValueError: FILE is the config or the checkpoint; as ``export_model`` and ``measure_rank1``.
     """
@@ -95,4 +95,4 @@ def run(args: argparse.Namespace) -> None:
             f"difference {gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]"
         )
     elif args.int8:
-        print("what int8 costs in Rank-1 was not measured; try --dataset NAME")
+        print("the cost of int8 in Rank-1 was not measured; try --dataset NAME")

@@ -1,7 +1,7 @@
-"""The benchmarks under the names that ``DATASETS.NAMES`` and ``DATASETS.TESTS`` take.
+"""Benchmarks and own data under the names that ``DATASETS.NAMES`` and ``DATASETS.TESTS`` take.
 
-Every dataset is one row of ``fed_plugin.datasets.layouts`` and one subclass without a body; the
-names differ from those of fast-reid's ``projects/PartialReID``, so that both fit one process.
+Every benchmark is one row of ``fed_plugin.datasets.layouts``. The names differ from the names of
+fast-reid's ``projects/PartialReID``, therefore one process can hold both.
 """
 
 from __future__ import annotations
@@ -33,29 +33,30 @@ logger = logging.getLogger("fastreid.fed_plugin.datasets")
 
 
 class FolderDataset(ImageDataset):
-    """List a dataset as its layout says, each split at its first use.
+    """Dataset with the folders of a layout, whose splits are listed at their first use.
 
     Training identities and cameras are strings that begin with the dataset's name, as everywhere in
-    the host, so that several training sets never share one; those of queries and gallery are ints.
+    the host. Therefore several training sets never share one. Identities and cameras of queries and
+    gallery are ints.
 
     With ``combineall`` queries and gallery join the training images. A gallery file that is also a
-    query file (same name, same bytes) is taken once, and the log says how often that happened.
+    query file (same name, same bytes) joins once, and the log has the number of such files.
 
     Args:
         root: folder that holds the dataset's folder; the host passes ``FASTREID_DATASETS``.
         mode: split behind ``data``: ``"train"``, ``"query"`` or ``"gallery"``.
-        combineall: train on queries and gallery, too.
-        queries: which query set, where the dataset has several (Partial-REID).
-        **kwargs: what the host's ``ImageDataset`` takes.
+        combineall: whether to train on queries and gallery, too.
+        queries: name of a query set, for a dataset with several (Partial-REID).
+        **kwargs: further arguments of the host's ``ImageDataset``.
 
     Raises:
-        FileNotFoundError: At the first use of a split that is not there.
-        ValueError: ``mode`` or ``queries`` is unknown, or the training images of a dataset that
-            has none are asked for.
+        FileNotFoundError: at the first use of a split, the split is not there.
+        ValueError: ``mode`` or ``queries`` is unknown; or, at the first use, a dataset for testing
+            only has no training images.
     """
 
     layout: Layout
-    dataset_name: str  # the host's word for what training identities begin with
+    dataset_name: str  # the host's word for the prefix of training identities
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class FolderDataset(ImageDataset):
         queries: str | None = None,
         **kwargs: Any,
     ) -> None:
-        # The host's constructor lists the split that `mode` names: it is given empty ones.
+        # The host's constructor lists the split that `mode` names: it gets empty splits.
         super().__init__([], [], [], mode=mode, combineall=False, **kwargs)
         if queries is not None:
             self.layout = self.layout.with_queries(queries)
@@ -82,10 +83,10 @@ class FolderDataset(ImageDataset):
 
     @data.setter
     def data(self, _: list) -> None:
-        """Ignore what the host's constructor lists too early."""
+        """Ignore the empty split of the host's constructor."""
 
     def combine_all(self) -> None:
-        """Have queries and gallery join the training images."""
+        """Add queries and gallery to the training images."""
         self._train = self._list_combined
 
     def _list(self, split: str) -> list[Item]:
@@ -127,9 +128,9 @@ class FolderDataset(ImageDataset):
 
 
 class TwoProtocols(FolderDataset):
-    """A dataset that papers test in two ways: P-DukeMTMC-reID.
+    """Dataset that papers test in two ways (P-DukeMTMC-reID).
 
-    ``DATASETS.P_DUKEMTMC.PROTOCOL`` says which is meant; the log says which it is whenever the
+    ``DATASETS.P_DUKEMTMC.PROTOCOL`` names the protocol; the log names the protocol whenever the
     queries are listed for a config.
     """
 
@@ -146,10 +147,10 @@ class TwoProtocols(FolderDataset):
 
 
 def register_unless_taken(ours: type[FolderDataset]) -> type[FolderDataset]:
-    """Register a class under its name unless one is there already; return what is there.
+    """Register a class under its name, unless the name is taken; return the registered class.
 
-    The host refuses a second registration of a name. A reload of a module finds its own class; a
-    class of somebody else's keeps the name, and a warning says so.
+    The host refuses a second registration of a name. A class of another project keeps the name, and
+    the log has a warning.
     """
     try:
         there = DATASET_REGISTRY.get(ours.__name__)
@@ -167,7 +168,6 @@ def register_unless_taken(ours: type[FolderDataset]) -> type[FolderDataset]:
 
 
 def _registered(layout: Layout) -> type[FolderDataset]:
-    """Return the registered class of a row of ``LAYOUTS``."""
     base = TwoProtocols if layout.protocols else FolderDataset
     name = (layout.people or layout.name).lower()
     body = {"layout": layout, "dataset_name": name, "__module__": __name__}
@@ -179,8 +179,6 @@ for _layout in LAYOUTS.values():
         globals()[_layout.name] = _registered(_layout)
 
 
-# Somebody's own images as the dataset ``FolderReID``: config keys say where, no Python needed.
-
 NAME = "FolderReID"
 _KEYS = "DATASETS.FOLDER_REID"
 
@@ -188,23 +186,23 @@ _explained: set[tuple[str, ...]] = set()
 
 
 class FolderReID(FolderDataset):
-    """List own data, found and divided as the keys of ``DATASETS.FOLDER_REID`` say.
+    """Own images as a dataset, with the place and the division that ``DATASETS.FOLDER_REID`` sets.
 
-    Folders, names and tables are what :func:`fed_plugin.datasets.own_data.read_own_data` takes; its
-    explanation is logged once per process. Training identities begin with the key ``NAME``. With
-    ``combineall`` somebody who is in training and in testing stays one identity.
+    :func:`fed_plugin.datasets.own_data.read_own_data` reads the folders; a process logs the
+    explanation once. Training identities begin with the key ``NAME``. With ``combineall`` a person
+    in training and in testing stays one identity.
 
     Args:
-        root: folder that holds ``NAME/`` where the key ``ROOT`` is empty; the host passes
+        root: folder that holds ``NAME/``, if the key ``ROOT`` is empty; the host passes
             ``FASTREID_DATASETS``.
-        mode: as for the benchmarks, like ``combineall``.
-        combineall: train on queries and gallery, too.
-        **kwargs: what the host's ``ImageDataset`` takes.
+        mode: split behind ``data``, as for the benchmarks.
+        combineall: whether to train on queries and gallery, too.
+        **kwargs: further arguments of the host's ``ImageDataset``.
 
     Raises:
-        ValueError: A key's value is wrong; at the first use of a split, the data cannot be read or
-            have no image in it.
-        FileNotFoundError: At the first use of a split, nothing is there.
+        ValueError: a key's value is wrong; or, at the first use of a split, the data cannot be read
+            or the split has no image.
+        FileNotFoundError: at the first use of a split, there is no such folder.
     """
 
     layout = Layout(
@@ -233,7 +231,7 @@ class FolderReID(FolderDataset):
 
     @cached_property
     def own(self) -> OwnData:
-        """What was read, with its explanation."""
+        """Images that were read, with an explanation."""
         own = read_own_data(self.path, self.rule)
         if own.explanation not in _explained:
             _explained.add(own.explanation)

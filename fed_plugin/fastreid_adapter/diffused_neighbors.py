@@ -1,4 +1,4 @@
-"""Whose memories the FDM diffuses into training samples.
+"""The training identities whose memories the FDM diffuses into training samples.
 
 Shape shorthand: ``N`` samples, ``P`` parts, ``K`` neighbours, ``M`` training identities.
 """
@@ -20,20 +20,20 @@ from fed_plugin.fastreid_adapter.loaders import (
 )
 from fed_plugin.fastreid_adapter.meta_arch import FED
 
-_LOOKED_AT = 8
-"""Images of which one is shown: of as many people as can be, with an occluder if they can be."""
+_CANDIDATES = 8
+"""Number of training images from which one sample is chosen."""
 
 
 @dataclass(frozen=True)
 class DiffusedNeighbors:
-    """What training samples take from the memory.
+    """Training samples with their neighbours in the memory.
 
     Attributes:
-        samples: with two views.
-        visibility: (N, P) in (0, 1), what the OEM says of the occluded view; None without OEM.
+        samples: images with two views.
+        visibility: (N, P) in (0, 1), the OEM's estimate for the occluded view; None without OEM.
         identities: (N, K) training identities, the most similar memory first.
         similarity: (N, K) cosine of the sample and the memory.
-        weights: (N, K) share of the attention, mean over the heads; a row adds up to 1.
+        weights: (N, K) share of the attention, mean over the heads; the sum of a row is 1.
         photos: (M) a file of each training identity.
     """
 
@@ -47,12 +47,12 @@ class DiffusedNeighbors:
 
 @torch.no_grad()
 def diffused_neighbors(cfg: Any, count: int) -> DiffusedNeighbors:
-    """Take training samples, and find what their occluded view takes from the memory.
+    """Take training samples, and return the neighbours of their occluded views in the memory.
 
-    BatchNorm takes its running statistics, so that a sample's answer does not depend on others.
+    BatchNorm takes its running statistics, therefore samples do not depend on each other.
 
     Args:
-        cfg: config of a FED model with its FDM; ``MODEL.WEIGHTS`` names a checkpoint of it.
+        cfg: config of a FED model with its FDM; ``MODEL.WEIGHTS`` names a checkpoint.
         count: N, at least 1.
 
     Raises:
@@ -61,22 +61,23 @@ def diffused_neighbors(cfg: Any, count: int) -> DiffusedNeighbors:
     """
     photos = _photo_of_each_identity(cfg)
     model = _with_memory(cfg, len(photos))
-    samples = _choose(first_training_images(cfg, _LOOKED_AT * count), count)
+    samples = _choose(first_training_images(cfg, _CANDIDATES * count), count)
     head = model.heads
     visibility, erased = head.erase(model.tokens(samples.views[:, 1].to(model.device)))
     memory, targets = head.memory("erased"), samples.targets.to(model.device)
-    known = memory.nearest_identities(erased, targets, head.fdm.num_neighbors)
-    weights = head.fdm.attention.weights(erased, memory.normalized(), known[0]).mean(dim=1)
+    nearest, similarity = memory.nearest_identities(erased, targets, head.fdm.num_neighbors)
+    weights = head.fdm.attention.weights(erased, memory.normalized(), nearest).mean(dim=1)
     return DiffusedNeighbors(
         samples,
         visibility.cpu() if head.estimates_visibility else None,
-        *(values.cpu() for values in (*known, weights)),
+        nearest.cpu(),
+        similarity.cpu(),
+        weights.cpu(),
         photos,
     )
 
 
 def _with_memory(cfg: Any, num_classes: int) -> FED:
-    """Load the model with the memory that it trained with."""
     cfg = cfg.clone()
     cfg.defrost()
     cfg.MODEL.HEADS.NUM_CLASSES = num_classes
@@ -105,7 +106,7 @@ def _photo_of_each_identity(cfg: Any) -> tuple[str, ...]:
 
 
 def _choose(images: TrainingImages, count: int) -> TrainingImages:
-    """Choose ``count`` images of many people, those first whose second view has an occluder."""
+    """Choose ``count`` images of many people; images with an occluder come first."""
     if images.views.shape[1] != 2:
         raise ValueError(
             "INPUT.NPO.VIEWS: expected 2 views of a training image, as FED trains with; try "

@@ -1,4 +1,4 @@
-"""From photos to descriptors in three lines, prepared and computed as the evaluation does it.
+"""Photos to descriptors in three lines, with the transforms and the model of the evaluation.
 
 Shape shorthand: ``N`` images, ``D`` numbers, ``P`` parts, ``H, W`` height and width in pixels.
 """
@@ -28,45 +28,24 @@ from fed_plugin.fastreid_adapter.config_files import find_config, read_config
 from fed_plugin.fastreid_adapter.extract import describe_images, load_trained
 from fed_plugin.transforms.occluders import pixels_of
 
-# Arguments of ``Embedder``, refused in words before a model is built.
+PRECISIONS = ("fp32", "bf16")
 
-
-def checked_batch_size(batch_size: int) -> int:
-    """Return how many photos are described at once.
-
-    Raises:
-        ValueError: No whole number of 1 or more.
-    """
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size {batch_size!r}: expected a whole number, 1 or more")
-    return batch_size
-
-
-def checked_overrides(overrides: Sequence[Any]) -> list[Any]:
-    """Return ``[KEY, VALUE, ...]`` as a list of its own.
-
-    Raises:
-        ValueError: It is something else.
-    """
-    if isinstance(overrides, (str, Mapping)) or len(overrides) % 2:
-        raise ValueError(
-            f"overrides {overrides!r}: expected [KEY, VALUE, ...], such as "
-            '["TEST.FLIP.ENABLED", True]'
-        )
-    return list(overrides)
+Photo: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[np.uint8]"
+FIRST = 5
+"""Number of broken photos that an error message names."""
 
 
 def checked_device(device: str | torch.device | None) -> torch.device:
     """Return a device that models run on; None takes CUDA where there is one.
 
     Raises:
-        ValueError: This PyTorch cannot use it.
+        ValueError: this PyTorch cannot use the device.
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         checked = torch.device(device)
-        if checked.type != "cuda":  # without CUDA the host goes to the CPU, and says so
+        if checked.type != "cuda":  # without CUDA the host takes the CPU, and logs a warning
             torch.zeros(1, device=checked).cpu()
     except (RuntimeError, TypeError, NotImplementedError, AssertionError) as error:
         raise ValueError(
@@ -76,15 +55,12 @@ def checked_device(device: str | torch.device | None) -> torch.device:
     return checked
 
 
-# What makes descriptors comparable: the weights, and the config's keys that decide them.
-
-
 def _deciding_keys(cfg: Any) -> str:
-    """Return the keys that can change a descriptor; not where it is computed and how exactly."""
+    """Return the keys that can change a descriptor, without device, weights and precision."""
     decides = cfg.clone()
     decides.defrost()
     decides.MODEL.WEIGHTS = decides.MODEL.DEVICE = decides.MODEL.BACKBONE.PRETRAIN_PATH = ""
-    decides.MODEL.HEADS.NUM_CLASSES = 0  # of the classifier, which evaluation leaves out
+    decides.MODEL.HEADS.NUM_CLASSES = 0  # evaluation leaves the classifier out
     if "FED" in decides.MODEL:
         decides.MODEL.FED.PRECISION = "fp32"
     size, crop = cfg.INPUT.SIZE_TEST, cfg.INPUT.CROP
@@ -92,32 +68,26 @@ def _deciding_keys(cfg: Any) -> str:
     return f"{decides.MODEL.dump()}\n{list(size)} {crop.dump()} {cfg.TEST.FLIP.ENABLED} {seed}"
 
 
-# Photos as people hold them: paths, arrays, PIL images, one or many.
-
-Photo: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[np.uint8]"
-FIRST = 5
-
-
 class BrokenPhotoError(ValueError):
     """Photos that cannot be read.
 
     Args:
-        reasons: why, by the index of the photo.
+        reasons: reason by the index of the photo.
     """
 
     def __init__(self, reasons: Mapping[int, str]) -> None:
-        shown = [f"photo {index}: {why}" for index, why in list(reasons.items())[:FIRST]]
+        first = [f"photo {index}: {why}" for index, why in list(reasons.items())[:FIRST]]
         more = f"; and {len(reasons) - FIRST} more" if len(reasons) > FIRST else ""
-        super().__init__("; ".join(shown) + more)
+        super().__init__("; ".join(first) + more)
         self.reasons = dict(reasons)
 
 
 def one_by_one(photos: Photo | Iterable[Photo]) -> tuple[Iterator[Photo], int | None]:
-    """Return the photos of one or many, and how many they are, None where only the end tells."""
+    """Return an iterator over one or many photos, and their number, None if it is not known."""
     one = isinstance(photos, (str, os.PathLike, Image.Image))
     if one or (isinstance(photos, np.ndarray) and photos.ndim < 4):
         return iter([photos]), 1  # type: ignore[list-item]
-    # what is no photo would come in as many: a file as lines, bytes as numbers
+    # an iteration would turn a file into lines and bytes into numbers
     if not isinstance(photos, Iterable) or isinstance(photos, (bytes, Mapping, io.IOBase)):
         raise TypeError(
             f"photos are {type(photos).__name__}: expected a path, an array, a PIL image, or an "
@@ -127,17 +97,14 @@ def one_by_one(photos: Photo | Iterable[Photo]) -> tuple[Iterator[Photo], int | 
 
 
 def as_rgb(photo: Any) -> Image.Image:
-    """Return a photo as the host's data sets read it.
+    """Return a photo as an RGB image, as the host's data sets read photos.
 
     Args:
         photo: a path, a PIL image of any mode, or an array (H, W, 3) or (H, W) uint8, RGB or grey.
 
-    Returns:
-        An image of mode RGB.
-
     Raises:
-        ValueError: An array of another shape or type, or an image without pixels.
-        RuntimeError: A file that cannot be read.
+        ValueError: an array of another shape or type, or an image without pixels.
+        RuntimeError: a file that cannot be read.
     """
     if isinstance(photo, (str, os.PathLike)):
         image: Image.Image = data_utils.read_image(os.fspath(photo))
@@ -158,17 +125,15 @@ def as_rgb(photo: Any) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
-PRECISIONS = ("fp32", "bf16")
-
-
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """What a model says of photos.
+    """Descriptors and visibility of photos.
 
     Attributes:
         descriptors: (N, D) float32 of unit length; NaN in the rows of ``failures``.
-        visibility: (N, P) float32 in [0, 1], 1 = visible; None if the model estimates none.
-        failures: why a photo could not be read, by its index; empty unless errors are skipped.
+        visibility: (N, P) float32 in [0, 1], 1 = visible; None for a model without an OEM.
+        failures: reason by the index of a photo that cannot be read; empty unless errors are
+            skipped.
     """
 
     descriptors: NDArray[np.float32]
@@ -179,7 +144,7 @@ class Embeddings:
         return len(self.descriptors)
 
     def visibility_means(self) -> list[float | None]:
-        """Return how visible the parts of each photo are in the mean; None if nobody knows."""
+        """Return the mean visibility of each photo's parts; None for a model without an OEM."""
         if self.visibility is None:
             return [None] * len(self)
         means: list[float | None] = self.visibility.mean(axis=1).tolist()
@@ -187,10 +152,10 @@ class Embeddings:
 
 
 class Embedder:
-    """Describe photos of people with the model of any fast-reid config.
+    """Model of any fast-reid config as a function from photos to :class:`Embeddings`.
 
-    A call resizes as the stock evaluation does and returns :class:`Embeddings`. ``N`` photos take
-    ``N * D * 4`` bytes; nothing else grows with ``N``.
+    A call resizes as the stock evaluation does. ``N`` photos take ``N * D * 4`` bytes; nothing else
+    grows with ``N``.
 
     Args:
         config: a config file, or the name of an installed one such as ``"synthocc_vit_tiny"``.
@@ -199,13 +164,16 @@ class Embedder:
         device: such as ``"cuda:0"``; None takes CUDA where there is one.
         overrides: ``[KEY, VALUE, ...]`` on top of the config, such as ``["TEST.FLIP.ENABLED",
             True]``.
-        precision: ``"fp32"`` or ``"bf16"`` for the network's arithmetic; None as the config says.
+        precision: ``"fp32"`` or ``"bf16"`` for the network's arithmetic; None takes the config's.
         batch_size: photos in one forward pass; None takes ``TEST.IMS_PER_BATCH``.
 
+    Attributes:
+        model_identity: hashes of the weights and of the keys that decide the descriptors.
+
     Raises:
-        FileNotFoundError: No such config or checkpoint.
-        KeyError: An override's key that nobody declares.
-        ValueError: The checkpoint is of another model, or an argument is none of the above.
+        FileNotFoundError: no such config or checkpoint.
+        KeyError: an unknown key in ``overrides``.
+        ValueError: the checkpoint is of another model, or an argument is none of the above.
     """
 
     def __init__(
@@ -223,14 +191,18 @@ class Embedder:
             raise FileNotFoundError(f"weights {weights!r}: no such file; expected a checkpoint")
         if precision not in (None, *PRECISIONS):
             raise ValueError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
-        words = checked_overrides(overrides)
-        words += ["MODEL.WEIGHTS", weights, "MODEL.DEVICE", str(checked_device(device))]
-        self.cfg = read_config(find_config(os.fspath(config)), words)
+        if isinstance(overrides, (str, Mapping)) or len(overrides) % 2:
+            raise ValueError(
+                f"overrides {overrides!r}: expected [KEY, VALUE, ...], such as "
+                '["TEST.FLIP.ENABLED", True]'
+            )
+        own = ["MODEL.WEIGHTS", weights, "MODEL.DEVICE", str(checked_device(device))]
+        self.cfg = read_config(find_config(os.fspath(config)), [*overrides, *own])
         if precision == "fp32" and "FED" in self.cfg.MODEL:
             self.cfg.merge_from_list(["MODEL.FED.PRECISION", "fp32"])
-        self.batch_size = checked_batch_size(
-            self.cfg.TEST.IMS_PER_BATCH if batch_size is None else batch_size
-        )
+        self.batch_size = self.cfg.TEST.IMS_PER_BATCH if batch_size is None else batch_size
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise ValueError(f"batch_size {self.batch_size!r}: expected a whole number, 1 or more")
         self.precision = precision
         trained = load_trained(self.cfg)
         self.model = trained.model
@@ -251,21 +223,21 @@ class Embedder:
         """Describe photos, in their order.
 
         Args:
-            photos: one photo or any iterable of them, which is read batch by batch. A photo is a
+            photos: one photo, or any iterable of photos, which is read batch by batch. A photo is a
                 path, a PIL image, or an array (H, W, 3) or (H, W) of uint8, RGB or grey (OpenCV
-                reads BGR: hand on ``image[..., ::-1]``). An array (N, H, W, 3) is ``N`` photos.
+                reads BGR: pass ``image[..., ::-1]``). An array (N, H, W, 3) is ``N`` photos.
             skip_errors: whether a photo that cannot be read becomes a row of NaN and an entry of
-                ``failures``, instead of ending the call.
-            progress: called with photos done, and in all if that is known, after each batch.
+                ``failures``, instead of an error.
+            progress: called after each batch with photos done and photos in all, None if not known.
 
         Raises:
-            BrokenPhotoError: A photo cannot be read; a ValueError that says its index and why.
-            TypeError: ``photos`` are none.
-            ValueError: The model's own numbers are not finite, or the config leaves photos of
+            BrokenPhotoError: a photo cannot be read; a ValueError with its index and the reason.
+            TypeError: ``photos`` are something else.
+            ValueError: the outputs of the model are not finite, or the config leaves photos of
                 several sizes.
         """
         singles, total = one_by_one(photos)
-        said: list[dict[str, NDArray[np.float32]]] = []
+        blocks: list[dict[str, NDArray[np.float32]]] = []
         failures: dict[int, str] = {}
         done = 0
         for batch in self._batches(singles):
@@ -273,17 +245,17 @@ class Embedder:
             if broken and not skip_errors:
                 raise BrokenPhotoError(broken)
             failures |= broken
-            said.append(self._describe(batch))
+            blocks.append(self._describe(batch))
             done += len(batch)
             if progress is not None:
                 progress(done, total)
-        if not said:
-            said.append(self._describe([self._prepare(Image.new("RGB", (64, 128)))], keep=0))
-        joined = {name: np.concatenate([part[name] for part in said]) for name in said[0]}
+        if not blocks:
+            blocks.append(self._describe([]))
+        joined = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
         return Embeddings(joined["descriptors"], joined.get("visibility"), failures)
 
     def _batches(self, photos: Iterator[Photo]) -> Iterator[list[Tensor | str]]:
-        """Yield prepared images, or why there is none; the next batch is read meanwhile."""
+        """Yield prepared images, or reasons for a missing one; read the next batch meanwhile."""
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as readers:
 
             def start() -> list[Any]:
@@ -302,10 +274,8 @@ class Embedder:
         return prepared
 
     @torch.no_grad()
-    def _describe(
-        self, batch: Sequence[Tensor | str], keep: int | None = None
-    ) -> dict[str, NDArray[np.float32]]:
-        """Describe what could be read; the other rows are NaN."""
+    def _describe(self, batch: Sequence[Tensor | str]) -> dict[str, NDArray[np.float32]]:
+        """Describe prepared images; the rows of missing ones are NaN."""
         good = [i for i, image in enumerate(batch) if torch.is_tensor(image)]
         images = [image for image in batch if torch.is_tensor(image)]
         if len({image.shape for image in images}) > 1:
@@ -313,7 +283,7 @@ class Embedder:
                 f"INPUT.SIZE_TEST={list(self.cfg.INPUT.SIZE_TEST)}: leaves photos of several "
                 "sizes, which make no batch; expected [height, width], or try batch_size=1"
             )
-        # a batch of nothing still has to say how many numbers its rows have
+        # one grey image for a batch without images: the rows need their number of columns
         stacked = torch.stack(images or [self._prepare(Image.new("RGB", (64, 128)))])
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
@@ -333,4 +303,4 @@ class Embedder:
                 )
             rows[name] = np.full((len(batch), *values.shape[1:]), np.nan, np.float32)
             rows[name][good] = values[: len(good)]
-        return {name: values[:keep] for name, values in rows.items()}
+        return rows

@@ -1,4 +1,4 @@
-"""First content of the memory: each identity's mean feature over the training set.
+"""First content of the memory: the mean feature of each identity over the training set.
 
 Shape shorthand: ``B`` images, ``D`` channels of a slot, ``M`` identities.
 """
@@ -38,8 +38,8 @@ def training_centroids(cfg: Any) -> Callable[[nn.Module], Tensor]:
 def _centroids(cfg: Any, model: nn.Module) -> Tensor:
     """Average ``[BN_1(f_1)..BN_P(f_P)]`` over each identity's images, sharded over the ranks.
 
-    The model runs in eval mode with test-time preprocessing and is left in the mode it was in;
-    no random stream is touched.
+    The model runs in eval mode with test-time preprocessing, and keeps its mode. No random stream
+    is touched.
 
     Raises:
         ValueError: the training set has another number of identities than the model.
@@ -66,7 +66,7 @@ def _centroids(cfg: Any, model: nn.Module) -> Tensor:
 
 
 def _training_set(cfg: Any) -> CommDataset:
-    """Build what the stock train loader builds, with test-time preprocessing."""
+    """Build the data set of the stock train loader, with test-time preprocessing."""
     return CommDataset(training_items(cfg), build_transforms(cfg, is_train=False), relabel=True)
 
 
@@ -94,7 +94,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def _with_progress(loader: DataLoader) -> Iterator[Any]:
-    """Iterate, and say now and then how far it is and how long it takes."""
+    """Iterate, and log the progress now and then."""
     start = last = time.perf_counter()
     logger.info("Filling the memory from %d training images", len(loader.dataset))
     for index, batch in enumerate(loader, start=1):

@@ -1,4 +1,4 @@
-"""The FED meta-architecture: what the stock trainer and evaluator call.
+"""The FED meta-architecture, which the stock trainer and evaluator call.
 
 Shape shorthand: ``B`` images, ``P`` parts, ``C`` channels, ``D = P*C``, ``L`` patch tokens,
 ``M`` identities, ``H, W`` image height and width.
@@ -24,88 +24,11 @@ from fed_plugin.fastreid_adapter.memory_init import training_centroids
 from fed_plugin.fastreid_adapter.ranks import gather_across_ranks
 from fed_plugin.modeling import HeadOutputs, visibility_target
 
-# Scalars for the host's event storage, which is open only inside training.
-
-
-def iteration() -> int | None:
-    """Return the iteration of the run in progress, None outside a trainer."""
-    storage = _open_storage()
-    return None if storage is None else storage.iter
-
-
-@torch.no_grad()
-def log_step(outputs: HeadOutputs, targets: Tensor, visibility_target: Tensor) -> None:
-    """Log how visible the parts look, how visible they should, and who is recognised.
-
-    Args:
-        outputs: of the head in training.
-        targets: (B,) int64.
-        visibility_target: (B, P) for the occluded view.
-    """
-    storage = _open_storage()
-    if storage is None:
-        return
-    holistic, occluded = outputs.visibility
-    correct = outputs.erased_logits.argmax(dim=-1) == targets  # (V, B)
-    scalars = {
-        "visibility_holistic": holistic.float().mean(),
-        "visibility_occluded": occluded.float().mean(),
-        "visibility_target": visibility_target.mean(),
-        "accuracy_holistic": correct[0].float().mean(),
-        "accuracy_occluded": correct[1].float().mean(),
-    }
-    values = torch.stack([value.float() for value in scalars.values()]).tolist()
-    storage.put_scalars(**dict(zip(scalars, values, strict=True)))
-
-
-def _open_storage():
-    try:
-        return get_event_storage()
-    except AssertionError:  # the host's way to say that none is open
-        return None
-
-
-# Whether a file's weights are those of a model: the host only logs what did not fit.
-
-TRAINING_ONLY = ("heads.memories.", "heads.fdm.", "heads.diffused_bottleneck.")
-
-
-def check_loaded(result: Any, estimates_visibility: bool) -> None:
-    """Refuse weights with which FED would evaluate as noise, or otherwise than it was trained.
-
-    Args:
-        result: what ``load_state_dict`` returned: the names of missing and of unexpected weights.
-        estimates_visibility: whether the model has an OEM.
-
-    Raises:
-        ValueError: weights that evaluation needs are missing, or would be left out.
-    """
-    missing = [
-        name
-        for name in result.missing_keys
-        if not name.startswith(TRAINING_ONLY) and "_classifier." not in name
-    ]
-    if missing:
-        raise ValueError(
-            f"MODEL.WEIGHTS: not a checkpoint of this FED model: {len(missing)} of its weights "
-            f"are missing or have another shape, first {missing[0]!r}; expected a file that "
-            "this config trained, or one made by `fed-plugin convert`"
-        )
-    if not estimates_visibility and any(
-        name.startswith("heads.oem.") for name in result.unexpected_keys
-    ):
-        raise ValueError(
-            "MODEL.WEIGHTS: the checkpoint was trained with an OEM that MODEL.FED.OEM.ENABLED "
-            "False leaves out, so its descriptors would be others; try MODEL.FED.OEM.ENABLED "
-            "True"
-        )
-
-
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 
 
 class EvaluationOutputs(NamedTuple):
-    """What a model computes from images in evaluation; float32 for FED."""
+    """Outputs of a model in evaluation; float32 for FED."""
 
     descriptors: Tensor
     """(B, D)."""
@@ -119,14 +42,14 @@ class EvaluationOutputs(NamedTuple):
 class FED(nn.Module):
     """Feature Erasing and Diffusion Network.
 
-    Training takes two views of each image and returns the loss dict; one memory update follows
-    the losses, outside autograd. Evaluation takes one view and returns descriptors.
+    Training takes two views of each image and returns the losses; one memory update follows the
+    losses, outside autograd. Evaluation takes one view and returns descriptors.
 
     Args:
         backbone: images (B, 3, H, W) -> tokens (B, 1 + L, C).
         heads: a ``FEDHead``.
         pixel_mean: three values that are subtracted from images in [0, 255].
-        pixel_std: three values that they are then divided by.
+        pixel_std: three divisors of the difference.
         visibility_rule: ``"reference"`` or ``"coverage"``, see ``visibility_target``.
         precision: ``"fp32"`` or ``"bf16"``.
         normalize_output: whether descriptors have unit length.
@@ -181,16 +104,16 @@ class FED(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the model lives; the stock predictor asks."""
+        """Device of the model, which the stock predictor reads."""
         return self.pixel_mean.device
 
     def forward(self, batched_inputs: dict[str, Any] | Tensor) -> dict[str, Tensor] | Tensor:
-        """Compute losses in training, descriptors in evaluation; the input is never written to.
+        """Compute losses in training, descriptors in evaluation; the input is not modified.
 
         Args:
             batched_inputs: a batch of the host, or the bare images. ``images`` float in [0, 255]:
                 (B, 2, 3, H, W) in training, (B, 3, H, W) in evaluation. ``targets`` (B,) int64 in
-                [0, M) in training; negative ones (the host's PreciseBN) leave the memory alone.
+                [0, M) in training; negative targets (the host's PreciseBN) change no memory.
 
         Returns:
             Weighted losses by name, seven with OEM and FDM; or (B, D) descriptors.
@@ -239,12 +162,12 @@ class FED(nn.Module):
         return self._learn(images, batch["targets"].clamp(min=0).to(self.device), remembered)
 
     def _learn(self, images: Tensor, targets: Tensor, remembered: bool) -> dict[str, Tensor]:
-        """Compute the losses, then let the memories learn; until the log, no GPU is waited for.
+        """Compute the losses, then update the memories; nothing before the log waits for a GPU.
 
         Args:
             images: (B, 2, 3, H, W) on the model's device.
-            targets: (B,) int64 in [0, M), likewise.
-            remembered: whether the targets are identities, which the memories learn.
+            targets: (B,) int64 in [0, M) on the model's device.
+            remembered: whether the targets are identities, which update the memories.
         """
         holistic, occluded = images.unbind(1)
         target = visibility_target(holistic, occluded, self.heads.num_parts, self.visibility_rule)
@@ -269,7 +192,7 @@ class FED(nn.Module):
     def _update_memories(self, outputs: HeadOutputs, targets: Tensor, losses: Tensor) -> None:
         """Write the holistic view into the memories, all ranks' samples in rank order.
 
-        Where losses (7,) of one rank are not finite, none writes; no value is waited for.
+        If the losses (7,) of one rank are not finite, no rank writes.
         """
         good = losses.isfinite().all()
         features = [outputs.erased_features[0].detach().float()]
@@ -283,7 +206,8 @@ class FED(nn.Module):
     @torch.no_grad()
     def _initialize_memories(self) -> None:
         memories = list(self.heads.memories.values())
-        fresh_run = iteration() == 0
+        storage = _open_storage()
+        fresh_run = storage is not None and storage.iter == 0
         if all(m.filled and not (m.loaded and fresh_run) for m in memories):
             return
         features = (
@@ -291,7 +215,7 @@ class FED(nn.Module):
             if self._compute_centroids is None
             else self._compute_centroids(self)
         )
-        # Under the host's autocast, weights that were cast without gradients would be used again.
+        # The host's autocast would use weights again that were cast without gradients.
         torch.clear_autocast_cache()
         for memory in memories:
             memory.fill(features)
@@ -304,14 +228,80 @@ class FED(nn.Module):
     def load_state_dict(
         self, state_dict: dict[str, Any], strict: bool = True, **kwargs: Any
     ) -> Any:
-        """Load weights; a file of another model is refused even when not strict.
-
-        The host loads non-strictly and only logs what did not fit, so a wrong file would train or
-        evaluate as noise.
+        """Load weights, and refuse weights of another model even if not ``strict``.
 
         Raises:
-            ValueError: weights that evaluation needs are missing, or would be left out.
+            ValueError: as :func:`check_loaded`.
         """
         result = super().load_state_dict(state_dict, strict=strict, **kwargs)
         check_loaded(result, self.heads.estimates_visibility)
         return result
+
+
+# Scalars for the host's event storage, which is open inside a training alone.
+
+
+def _open_storage() -> Any:
+    try:
+        return get_event_storage()
+    except AssertionError:  # the host raises this error outside a training
+        return None
+
+
+@torch.no_grad()
+def log_step(outputs: HeadOutputs, targets: Tensor, visibility_target: Tensor) -> None:
+    """Log the visibility of the parts, its target, and the accuracy of the classifier.
+
+    Args:
+        outputs: outputs of the head in training.
+        targets: (B,) int64.
+        visibility_target: (B, P) for the occluded view.
+    """
+    storage = _open_storage()
+    if storage is None:
+        return
+    holistic, occluded = outputs.visibility
+    correct = outputs.erased_logits.argmax(dim=-1) == targets  # (V, B)
+    scalars = {
+        "visibility_holistic": holistic.float().mean(),
+        "visibility_occluded": occluded.float().mean(),
+        "visibility_target": visibility_target.mean(),
+        "accuracy_holistic": correct[0].float().mean(),
+        "accuracy_occluded": correct[1].float().mean(),
+    }
+    values = torch.stack([value.float() for value in scalars.values()]).tolist()
+    storage.put_scalars(**dict(zip(scalars, values, strict=True)))
+
+
+TRAINING_ONLY = ("heads.memories.", "heads.fdm.", "heads.diffused_bottleneck.")
+
+
+def check_loaded(result: Any, estimates_visibility: bool) -> None:
+    """Refuse weights of another model, which the host would only log.
+
+    Args:
+        result: result of ``load_state_dict``, with the names of missing and unexpected weights.
+        estimates_visibility: whether the model has an OEM.
+
+    Raises:
+        ValueError: weights that evaluation needs are missing, or weights of an OEM are left out.
+    """
+    missing = [
+        name
+        for name in result.missing_keys
+        if not name.startswith(TRAINING_ONLY) and "_classifier." not in name
+    ]
+    if missing:
+        raise ValueError(
+            f"MODEL.WEIGHTS: not a checkpoint of this FED model: {len(missing)} of its weights "
+            f"are missing or have another shape, first {missing[0]!r}; expected a file that "
+            "this config trained, or one made by `fed-plugin convert`"
+        )
+    if not estimates_visibility and any(
+        name.startswith("heads.oem.") for name in result.unexpected_keys
+    ):
+        raise ValueError(
+            "MODEL.WEIGHTS: the checkpoint was trained with an OEM that MODEL.FED.OEM.ENABLED "
+            "False leaves out, so its descriptors would be others; try MODEL.FED.OEM.ENABLED "
+            "True"
+        )

@@ -1,4 +1,4 @@
-"""The protocol card of an evaluation by the host: from its config and the images it ranked."""
+"""Protocol cards of evaluations by the host, from the config and the ranked images."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ from fed_plugin.retrieval.protocol_card import (
     describe_lists,
 )
 
+logger = logging.getLogger("fastreid.fed_plugin.cards")
+
 OWN_DATA = "FolderReID"
 SECONDS_FOR_GIT = 5
 
@@ -45,14 +47,14 @@ SECONDS_FOR_GIT = 5
 def describe_evaluation(
     cfg: Any, dataset_name: str, query: Sequence[Item], gallery: Sequence[Item], **known: Any
 ) -> ProtocolCard:
-    """Fill a card with what a config and the ranked images say.
+    """Fill a card from a config and the ranked images.
 
     Args:
-        cfg: config of the evaluation. What it says of training is believed.
+        cfg: config of the evaluation; its keys of training are taken as true.
         dataset_name: name in the host's ``DATASET_REGISTRY``.
-        query: (path, pid, camid) of every query, as it was ranked.
-        gallery: likewise.
-        **known: fields of the card that are known better, such as ``epoch`` and ``epoch_choice``.
+        query: (path, pid, camid) of every ranked query.
+        gallery: (path, pid, camid) of every ranked gallery image.
+        **known: fields of the card that replace the fields from the config, such as ``epoch``.
     """
     sets = tuple(cfg.DATASETS.NAMES)
     fields = {
@@ -76,7 +78,7 @@ def describe_evaluation(
 
 
 def input_size(cfg: Any) -> tuple[int, int] | None:
-    """Return the (height, width) that the stock test pipeline yields, None where images differ."""
+    """Return the (height, width) of the stock test pipeline, None if the sizes of images differ."""
     size = list(cfg.INPUT.SIZE_TEST)
     if cfg.INPUT.CROP.ENABLED:
         size = list(cfg.INPUT.CROP.SIZE) * (2 if len(cfg.INPUT.CROP.SIZE) == 1 else 1)
@@ -84,14 +86,15 @@ def input_size(cfg: Any) -> tuple[int, int] | None:
 
 
 def side_information(cfg: Any) -> str | None:
-    """Return what the model is told at test time beyond the pixels, None where nobody knows.
+    """Return the model's input at test time beyond the pixels, None if it is not known.
 
-    ``TEST.SIDE_INFORMATION`` says so. Left at "auto", it is "none" for models whose architecture,
-    backbone and head are all fast-reid's or this plugin's, for none of those is told anything.
+    ``TEST.SIDE_INFORMATION`` names the input. The value "auto" means "none" for models whose
+    architecture, backbone and head are all fast-reid's or this plugin's: all of them see pixels
+    alone.
     """
-    said = str(cfg.TEST.get("SIDE_INFORMATION", "auto"))
-    if said != "auto":
-        return said or None
+    declared = str(cfg.TEST.get("SIDE_INFORMATION", "auto"))
+    if declared != "auto":
+        return declared or None
     parts = (
         (META_ARCH_REGISTRY, cfg.MODEL.META_ARCHITECTURE),
         (BACKBONE_REGISTRY, cfg.MODEL.BACKBONE.NAME),
@@ -105,7 +108,7 @@ def side_information(cfg: Any) -> str | None:
 
 
 def software_versions() -> dict[str, str]:
-    """Return the versions of what an evaluation runs on."""
+    """Return the versions of the software of an evaluation."""
     return {
         "fed_plugin": fed_plugin.__version__,
         "fastreid": _host_version(),
@@ -117,22 +120,22 @@ def software_versions() -> dict[str, str]:
 
 @functools.cache
 def checkout_commit(package_file: str) -> str | None:
-    """Return the commit of the checkout a package is used from, with ``-dirty`` if it was changed.
+    """Return the commit of a package's checkout, with ``-dirty`` for a changed one.
 
-    None where the package is installed, git is missing, or it does not answer.
+    The result is None for an installed package, and if git is missing or does not answer.
 
     Args:
         package_file: the ``__init__.py`` of a package at the top of its repository.
     """
     root = Path(package_file).resolve().parents[1]
     if not (root / ".git").exists():
-        return None  # a repository around an installed package is somebody else's
+        return None  # a repository around an installed package is not the package's
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
     environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     try:
         answer = subprocess.run(
             [*command, "--exclude=*"],
-            env={**environment, "GIT_OPTIONAL_LOCKS": "0"},  # only looking
+            env={**environment, "GIT_OPTIONAL_LOCKS": "0"},  # git writes nothing
             capture_output=True,
             text=True,
             timeout=SECONDS_FOR_GIT,
@@ -161,7 +164,7 @@ def _query_expansion(keys: Any) -> str:
 
 
 def _host_version() -> str:
-    """Return the installed version, or that of a clone with its commit."""
+    """Return the installed version, or the version of a clone with the commit."""
     file = str(fastreid.__file__)
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         installed = importlib.metadata.distribution("fastreid")
@@ -173,62 +176,58 @@ def _host_version() -> str:
     return fastreid.__version__ + (f" at {commit}" if commit else "")
 
 
-# Which epoch of training a model under evaluation has behind it, and who chose that epoch.
-
-logger = logging.getLogger("fastreid.fed_plugin.cards")
-
-_CHOICES = {"model_final": LAST, "model_best": BEST_ON_TEST}  # names the host's checkpointer gives
+_CHOICES = {"model_final": LAST, "model_best": BEST_ON_TEST}  # names of the host's checkpoints
 
 
 class EvaluatedEpoch(NamedTuple):
-    """Say where the weights of an evaluated model come from.
+    """Epoch of the weights of an evaluated model.
 
     Args:
         epoch: epochs of training, None if not known.
         choice: ``"last"``, ``"best on test"`` or None, as on a protocol card.
-        label: what tells this evaluation from others of a run: that number, or the name of the
-            checkpoint; empty if there is neither.
+        label: distinguishes the evaluations of a run: the epoch, or the name of the checkpoint;
+            empty if both are not known.
     """
 
-    epoch: int | None
-    choice: str | None
-    label: str
+    epoch: int | None = None
+    choice: str | None = None
+    label: str = ""
 
 
 def evaluated_epoch(cfg: Any, model: Any) -> EvaluatedEpoch:
-    """Find out which epoch is evaluated.
+    """Return the evaluated epoch.
 
-    Within a training it is the one that just ended, and it was chosen if it is the last. Outside,
-    it is what the checkpoint ``MODEL.WEIGHTS`` says, if the model really holds its weights.
+    Within a training, the evaluated epoch is the epoch that just ended. Outside a training, the
+    checkpoint ``MODEL.WEIGHTS`` has the epoch, if the model holds the weights of the checkpoint.
 
     Args:
         cfg: host config.
-        model: in evaluation.
+        model: model under evaluation.
     """
     try:
         index = getattr(get_event_storage(), "epoch", None)  # set by the trainer, counted from 0
     except AssertionError:  # the host's way to say that nothing is being trained
-        return _of_checkpoint(cfg.MODEL.WEIGHTS, model)
+        return _of_weights(cfg.MODEL.WEIGHTS, model)
     if index is None:
-        return EvaluatedEpoch(None, None, "")
+        return EvaluatedEpoch()
     epoch = int(index) + 1
     return EvaluatedEpoch(epoch, LAST if epoch == cfg.SOLVER.MAX_EPOCH else None, str(epoch))
 
 
-def _of_checkpoint(path: str, model: Any) -> EvaluatedEpoch:
-    unknown = EvaluatedEpoch(None, None, "")
+def _of_weights(path: str, model: Any) -> EvaluatedEpoch:
     if not path:
-        return unknown
+        return EvaluatedEpoch()
     try:
         content = Checkpointer(torch.nn.Module())._load_file(path)
     except (OSError, ValueError) as error:
         logger.warning("MODEL.WEIGHTS=%s: the card will not name its epoch: %s", path, error)
-        return unknown
-    return epoch_of_checkpoint(path, content) if holds(model, content["model"]) else unknown
+        return EvaluatedEpoch()
+    fits = holds(model, content["model"])
+    return epoch_of_checkpoint(path, content) if fits else EvaluatedEpoch()
 
 
 def epoch_of_checkpoint(path: str, content: Mapping[str, Any]) -> EvaluatedEpoch:
-    """Return which epoch a checkpoint is of, by its content and its name."""
+    """Return the epoch of a checkpoint from its content and its name."""
     index = content.get("epoch")
     stem = os.path.splitext(os.path.basename(path))[0]
     return EvaluatedEpoch(None if index is None else int(index) + 1, _CHOICES.get(stem), stem)
@@ -236,18 +235,18 @@ def epoch_of_checkpoint(path: str, content: Mapping[str, Any]) -> EvaluatedEpoch
 
 @torch.no_grad()
 def holds(model: Any, state: dict[str, Any]) -> bool:
-    """Tell whether a model has the values of a checkpoint, wherever both have a tensor of a shape.
+    """Return whether all tensors of a model equal a checkpoint's tensors of equal name and shape.
 
     Args:
         model: bare, or wrapped for distributed training.
-        state: of the checkpoint, values by name.
+        state: values of the checkpoint by name.
     """
     own = getattr(model, "module", model).state_dict()
     theirs = {name: torch.as_tensor(state[name]) for name in own if name in state}
     same_shape = [
         name
         for name in theirs
-        # whether a memory is filled is not taken over where its identities are others
+        # a memory of other identities does not take over the mark of a filled memory
         if own[name].shape == theirs[name].shape and not name.endswith(".initialized")
     ]
     return bool(same_shape) and all(
@@ -257,10 +256,10 @@ def holds(model: Any, state: dict[str, Any]) -> bool:
 
 # Every evaluation by the host leaves a protocol card: ``OUTPUT_DIR/cards/<dataset>_<epoch>.json``.
 #
-# The host's evaluators are not told which data set they get, its loaders not for whom they load. So
-# a test loader is remembered with its data set when it is built, and the host's function that runs
-# a model over a loader writes the card when the evaluator has returned its numbers. Evaluators of
-# other projects are covered, and the numbers are not touched.
+# The host's evaluators do not know the data set. Therefore a test loader gets an attribute with its
+# data set when the loader is built. The host's function that runs a model over a loader writes the
+# card after the evaluator has returned its numbers. This covers evaluators of other projects, and
+# changes no number.
 
 FOLDER = "cards"
 
@@ -276,13 +275,12 @@ _ATTRIBUTE = "_fed_test_set"  # of a loader
 
 
 def card_path(cfg: Any, dataset_name: str, label: str) -> Path:
-    """Return where the card of an evaluation lies.
+    """Return the path of an evaluation's card.
 
     Args:
         cfg: host config.
         dataset_name: name in the host's ``DATASET_REGISTRY``.
-        label: epochs trained, within a training; else the checkpoint's name without its ending;
-            empty if neither is known.
+        label: label of the ``EvaluatedEpoch``.
     """
     return Path(cfg.OUTPUT_DIR, FOLDER, "_".join(filter(None, (dataset_name, label))) + ".json")
 
@@ -313,10 +311,10 @@ def leave_cards(call: Call) -> Iterator[None]:
 
 
 def _leave_card(test_set: _TestSet, call: Mapping[str, Any]) -> None:
-    """Write the card of a finished evaluation; whatever goes wrong is a warning in the log.
+    """Write the card of a finished evaluation; any error becomes a warning in the log.
 
     Args:
-        test_set: what was ranked.
+        test_set: ranked data set.
         call: arguments of the host's function by name.
     """
     path = Path(test_set.cfg.OUTPUT_DIR, FOLDER)
@@ -333,15 +331,15 @@ def _leave_card(test_set: _TestSet, call: Mapping[str, Any]) -> None:
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         write_card(card, path)
-    except Exception as error:  # hours of evaluation must not be lost for a note about them
+    except Exception as error:  # a failed card must not lose hours of evaluation
         logger.warning("%s: no protocol card: %s: %s", path, type(error).__name__, error)
     else:
         logger.info("Protocol card: %s", path)
 
 
 def _describe(test_set: _TestSet, evaluator: Any, items: list[Any], **known: Any) -> ProtocolCard:
-    """Fill the card; how images are ranked is known of the host's own evaluator alone."""
-    from fastreid.evaluation import ReidEvaluator  # not earlier: loader workers do not need it
+    # the way of ranking is known for the host's own evaluator alone
+    from fastreid.evaluation import ReidEvaluator  # here, as loader workers do not need evaluators
 
     cfg = getattr(evaluator, "cfg", test_set.cfg)
     if getattr(type(evaluator), "evaluate", None) is not ReidEvaluator.evaluate:

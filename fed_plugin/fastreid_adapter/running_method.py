@@ -1,4 +1,4 @@
-"""A config's model with what it takes to train and test it on a batch in memory, and no data set.
+"""Steps of training and of testing on a batch in memory, without a data set.
 
 Shape shorthand: ``B`` images, ``V`` views, ``D`` numbers of a descriptor.
 """
@@ -16,19 +16,20 @@ from fastreid.utils.events import EventStorage
 from PIL import Image
 from torch import Tensor
 
+from fed_plugin.fastreid_adapter.extract import checked_descriptors
 from fed_plugin.fastreid_adapter.meta_arch import FED
 
 LEARNING_RATE_FACTOR = 0.01
-"""Many steps on one batch of noise at the full learning rate could end in numbers that overflow."""
+"""Many steps on one batch of noise at the full learning rate could overflow."""
 
 
 class RunningMethod:
-    """Steps of training and of testing, as the host's trainer and evaluation take them.
+    """Model of a config in the steps of the host's trainer and evaluation.
 
-    Images are noise of the size and with the views that the config's own transforms yield.
+    Images are noise with the size and the views of the config's own transforms.
 
     Args:
-        cfg: any config of the host; its weights, its data sets and its occluders are not read.
+        cfg: any config of the host; weights, data sets and occluders are not read.
         num_classes: training identities.
         train_batch: images of a training step, at least 2.
         test_batch: images of a test step.
@@ -43,8 +44,9 @@ class RunningMethod:
         cfg.SOLVER.IMS_PER_BATCH = train_batch
         torch.manual_seed(0)
         self.model = DefaultTrainer.build_model(cfg)
-        if isinstance(self.model, FED):
-            _fill_memories(self.model)
+        if isinstance(self.model, FED):  # of a memory of zeros the FDM would learn nothing
+            for memory in self.model.heads.memories.values():
+                memory.fill(torch.randn_like(memory.features))
         self.device = torch.device(self.model.device)
         if self.device.type not in ("cpu", "cuda"):
             raise ValueError(f"MODEL.DEVICE={cfg.MODEL.DEVICE!r}: expected cpu or cuda")
@@ -62,7 +64,7 @@ class RunningMethod:
         self.precision = _precision(cfg, self.device)
 
     def train_step(self) -> None:
-        """Forward, losses, backward, optimizer, and what the model itself updates."""
+        """Take one step: forward, losses, backward, optimizer, and updates of the model itself."""
         self._begin(training=True)
         with self.storage:
             self.trainer.run_step()
@@ -76,10 +78,10 @@ class RunningMethod:
 
     @torch.no_grad()
     def test_step(self, count: int | None = None) -> Tensor:
-        """Describe images as the host's evaluation does, mirror images too if the config says so.
+        """Describe images as the host's evaluation does, with ``TEST.FLIP.ENABLED`` mirrored too.
 
         Args:
-            count: how many of the test batch; None takes all.
+            count: images of the test batch; None takes all.
 
         Returns:
             (B, D) descriptors.
@@ -91,18 +93,13 @@ class RunningMethod:
         batch = next(self.on_test)
         images = batch["images"][:count]
         passes = [images, images.flip(dims=[3])] if self.flip else [images]
-        said = [self.model({**batch, "images": images}) for images in passes]
-        if not torch.is_tensor(said[0]) or said[0].ndim != 2:
-            raise ValueError(
-                f"MODEL.META_ARCHITECTURE={type(self.model).__name__}: expected one descriptor per "
-                f"image (B, D) in evaluation, got {getattr(said[0], 'shape', type(said[0]))}"
-            )
-        descriptors = sum(said) / len(said)
+        outputs = [self.model({**batch, "images": images}) for images in passes]
+        descriptors = sum(checked_descriptors(self.model, out) for out in outputs) / len(outputs)
         self._wait()
         return descriptors
 
     def training_state(self) -> list[Tensor]:
-        """All tensors that stay between two training steps: weights, gradients, optimizer, ..."""
+        """Return all tensors that stay between two training steps."""
         state = [
             value
             for entry in self.optimizer.state.values()
@@ -123,14 +120,14 @@ class RunningMethod:
 
 
 class _MemoryBatch:
-    """Yield one batch again and again, each time as a copy: stock models write into what they get.
+    """Endless iterator over copies of one batch; stock models write into their input.
 
     Args:
-        cfg: of the images' size and views.
+        cfg: config with the size and the views of the images.
         size: B.
-        num_classes: identities; each has as many images as the config's sampler gives it.
-        device: where the batch lies.
-        training: whether images are those of training.
+        num_classes: identities; each has ``DATALOADER.NUM_INSTANCE`` images.
+        device: place of the batch.
+        training: whether the images are training images.
     """
 
     def __init__(
@@ -154,26 +151,18 @@ class _MemoryBatch:
 
 
 def _precision(cfg: Any, device: torch.device) -> str:
-    """Say in what numbers a training step is computed."""
     if cfg.MODEL.META_ARCHITECTURE == "FED" and cfg.MODEL.FED.PRECISION != "fp32":
         return str(cfg.MODEL.FED.PRECISION)
     return "fp16 (AMP)" if cfg.SOLVER.AMP.ENABLED and device.type == "cuda" else "fp32"
 
 
 def _image_shape(cfg: Any, training: bool) -> tuple[int, ...]:
-    """Send an image through the config's transforms -> (3, H, W) or (V, 3, H, W)."""
+    # (3, H, W) or (V, 3, H, W)
     image = Image.fromarray(np.full((256, 128, 3), 127, np.uint8))
     return tuple(build_transforms(cfg, is_train=training)(image).shape)
 
 
-def _fill_memories(model: FED) -> None:
-    """Let slots hold something, as in all of a training: of zeros the FDM would learn nothing."""
-    for memory in model.heads.memories.values():
-        memory.fill(torch.randn_like(memory.features))
-
-
 def _without_files(cfg: Any) -> Any:
-    """Return a copy that reads no weights, no occluders and no training set."""
     cfg = cfg.clone()
     cfg.defrost()
     cfg.MODEL.WEIGHTS = ""

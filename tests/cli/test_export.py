@@ -50,7 +50,7 @@ def test_what_int8_costs_is_measured_when_asked(command, on_synthocc, capsys, mo
     assert "Rank-1 on SynthOcc: model " in said and "difference " in said
     monkeypatch.setattr(exporting, "export_model", lambda *args, **kw: made[0])
     assert command("--int8", "--force", format="onnx") == 0
-    assert "in Rank-1 was not measured; try --dataset NAME" in capsys.readouterr().out
+    assert "cost of int8 in Rank-1 was not measured; try --dataset" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Distances between two sets of feature vectors, block by block, as float32 arrays."""
+"""Distances and similarities between two sets of feature vectors, computed in blocks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _CACHED_ROWS = 64
 def cosine_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
     """Compute one minus the cosine of the angle between every query and every gallery vector.
 
-    A vector of zeros is at distance 1 from everything, as with fast-reid.
+    A vector of zeros has distance 1 from every vector, as in fast-reid.
 
     Args:
         query: (Q, D) features, NumPy array or torch tensor of any float type on any device.
-        gallery: (G, D) features. Neither is written to; no gradient flows.
+        gallery: (G, D) features of the same kind. No gradient flows.
 
     Returns:
         (Q, G) float32 in [0, 2].
@@ -33,12 +33,12 @@ def cosine_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
 def euclidean_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
     """Compute the Euclidean distance between every query and every gallery vector.
 
-    Blocks are computed in float64: with float32 the expanded square loses the small distances.
-    fast-reid's ``TEST.METRIC: euclidean`` is the square of this; the ranking is the same.
+    Blocks are computed in float64: in float32 the expanded square loses small distances.
+    fast-reid's ``TEST.METRIC: euclidean`` is the square of this distance; the ranking is the same.
 
     Args:
         query: (Q, D) features, NumPy array or torch tensor of any float type on any device.
-        gallery: (G, D) features. Neither is written to; no gradient flows.
+        gallery: (G, D) features of the same kind. No gradient flows.
 
     Returns:
         (Q, G) float32, not negative.
@@ -61,13 +61,9 @@ def euclidean_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
 
 
 def unit_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return vectors at length 1, those of zeros as they are.
-
-    Args:
-        features: (N, D) finite, not written to.
-    """
+    """Return (N, D) finite vectors at length 1; vectors of zeros stay zeros."""
     units = np.empty_like(features)
-    for top in range(0, len(features), _CACHED_ROWS):  # five passes over what stays in the cache
+    for top in range(0, len(features), _CACHED_ROWS):  # five passes over rows in the cache
         rows = features[top : top + _CACHED_ROWS]
         largest = np.abs(rows).max(axis=1, keepdims=True)  # keeps the squares from overflowing
         rows = rows / np.maximum(largest, np.finfo(np.float32).tiny)
@@ -77,14 +73,7 @@ def unit_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def distance_of_cosine(cosine: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn cosines into distances, in place.
-
-    Args:
-        cosine: any shape; written to.
-
-    Returns:
-        The same array, in [0, 2].
-    """
+    """Turn cosines into distances in [0, 2], in place; return the same array."""
     np.subtract(1, cosine, out=cosine)
     return np.clip(cosine, 0, 2, out=cosine)
 
@@ -100,7 +89,7 @@ def _checked_pair(query: Any, gallery: Any) -> tuple[NDArray[np.float32], NDArra
 
 
 def array_of(values: Any) -> NDArray[Any]:
-    """Return an array of what is one, or a torch tensor on any device; NumPy has no bfloat16."""
+    """Return an array or a torch tensor on any device as an array; NumPy has no bfloat16."""
     if hasattr(values, "detach"):  # without importing torch for it
         values = values.detach().cpu()
         values = values.float() if "bfloat16" in str(values.dtype) else values
@@ -108,15 +97,15 @@ def array_of(values: Any) -> NDArray[Any]:
 
 
 def checked_features(name: str, features: Any, first: int = 0) -> NDArray[np.float32]:
-    """Return features as a NumPy array, or refuse them.
+    """Return (N, D) features as a float32 array.
 
     Args:
-        name: what they are called in the message.
+        name: name of the features in the message.
         features: (N, D) NumPy array or torch tensor of any float type on any device.
         first: number of the first row in the message.
 
     Raises:
-        ValueError: They are not two-dimensional, none, or not finite.
+        ValueError: The features are not two-dimensional, empty, or not finite.
     """
     features = np.asarray(array_of(features), dtype=np.float32)
     if features.ndim != 2 or 0 in features.shape:
@@ -131,7 +120,7 @@ def checked_features(name: str, features: Any, first: int = 0) -> NDArray[np.flo
     return features
 
 
-# Similarity part by part: what each part adds to a cosine, and parts weighted by visibility.
+# Similarity part by part: the share of each part in a cosine, and parts weighted by visibility.
 #
 # Shape shorthand: ``Q`` queries, ``G`` gallery images, ``P`` parts, ``C`` channels, ``D = P*C``.
 
@@ -141,12 +130,12 @@ _MATCHING_BLOCK_ELEMENTS = 8_000_000  # float32 numbers held at once beside inpu
 def part_contributions(
     query: NDArray[np.float32], gallery: NDArray[np.float32], num_parts: int
 ) -> NDArray[np.float32]:
-    """Split cosines of descriptors into what each part adds; the parts sum to the cosine.
+    """Split cosines of descriptors into summands, one per part.
 
     Args:
-        query: (Q, D) of unit length.
-        gallery: (G, D) of unit length.
-        num_parts: ``P``, the equal slices that a descriptor consists of, head to feet.
+        query: (Q, D) descriptors of unit length.
+        gallery: (G, D) descriptors of unit length.
+        num_parts: ``P``, number of equal slices of a descriptor, head to feet.
 
     Returns:
         (Q, G, P) float32.
@@ -166,22 +155,22 @@ def visible_similarity(
     gallery: NDArray[np.float32],
     gallery_visibility: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Compare what both images show: the mean of the parts' cosines, weighted by visibilities.
+    """Compute the mean of the parts' cosines, weighted by the visibility of each part.
 
-    A part's weight is the product of its visibilities in both images. Where nothing is visible in
-    both, the similarity is 0.
+    A part's weight is the product of its visibilities in both images. Without a part that is
+    visible in both images the similarity is 0.
 
     Args:
         query: (Q, D) descriptors.
         query_visibility: (Q, P) in [0, 1].
-        gallery: (G, D) descriptors; compared block by block.
+        gallery: (G, D) descriptors; they are compared in blocks.
         gallery_visibility: (G, P) in [0, 1].
 
     Returns:
         (Q, G) float32 in [-1, 1].
 
     Raises:
-        ValueError: ``P`` does not divide ``D``, or shapes do not belong together.
+        ValueError: ``P`` does not divide ``D``, or the shapes do not fit.
     """
     num_parts = query_visibility.shape[1]
     if gallery_visibility.shape != (len(gallery), num_parts):
@@ -204,11 +193,7 @@ def visible_contributions(
     gallery: NDArray[np.float32],
     gallery_visibility: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Split :func:`visible_similarity` into what each part adds; the arguments are the same.
-
-    Returns:
-        (Q, G, P) float32, at once: for a few images.
-    """
+    """Split :func:`visible_similarity` into summands (Q, G, P), one per part, for few images."""
     num_parts = query_visibility.shape[1]
     q, g = _unit_parts(query, num_parts), _unit_parts(gallery, num_parts)
     cosines = np.einsum("qpc,gpc->qgp", q, g, optimize=True)

@@ -1,7 +1,7 @@
 """Rank a gallery for every query: CMC, average precision and inverse negative penalty.
 
-The protocol is Market-1501's: gallery images of the query's own identity *and* camera are taken out
-of its ranking, images of the same identity from other cameras are the right answers, and a query
+The protocol is Market-1501's. Gallery images of the query's own identity *and* camera are removed
+from its ranking. Images of the same identity from other cameras are the right answers. A query
 without a right answer is left out of every mean.
 """
 
@@ -19,16 +19,17 @@ from fed_plugin.retrieval.distances import array_of
 
 @dataclass(frozen=True)
 class RankingResult:
-    """Hold what one ranking says, per query and in the mean.
+    """Outcome of one ranking, per query and in the mean.
 
-    V is the number of queries that have at least one right answer in the gallery.
+    V is the number of queries with at least one right answer in the gallery.
 
     Attributes:
         cmc: (max_rank,) share of queries with a right answer among the first 1, 2, ... images.
         average_precisions: (V,) float64 in (0, 1].
-        inverse_negative_penalties: (V,) float64 in (0, 1]: right answers over the rank of the last.
+        inverse_negative_penalties: (V,) float64 in (0, 1]: number of right answers, divided by the
+            rank of the last one.
         first_hits: (V,) int64, rank of the first right answer, counted from 0.
-        valid_queries: (V,) int64, indices into the queries that were passed in, ascending.
+        valid_queries: (V,) int64, rows of these queries, ascending.
     """
 
     cmc: NDArray[np.float32]
@@ -42,7 +43,7 @@ class RankingResult:
         return float(np.mean(self.hits_at(k)))
 
     def hits_at(self, k: int) -> NDArray[np.float64]:
-        """Return (V,) ones and zeros: is a right answer among the first ``k`` images?"""
+        """Return (V,) ones for queries with a right answer among the first ``k`` images, else 0."""
         return (self.first_hits < k).astype(np.float64)
 
     @property
@@ -82,10 +83,10 @@ def rank(
     """Rank the gallery for every query under the same-identity-and-camera rule.
 
     Equal distances keep the order of the gallery (a stable sort). fast-reid sorts with NumPy's
-    default, which is not stable, so the two may differ where distances tie, and only there. A model
-    that gives every image one feature is thus scored by the order of the files, not by chance.
+    default, which is not stable. Therefore the two may differ where distances tie, and only there.
+    A model with one feature for all images is scored by the order of the files, not by chance.
 
-    One row of distances is sorted at a time: beside its input it needs memory for one row.
+    One row of distances is sorted at a time. Beside the input this needs memory for one row.
 
     Args:
         distmat: (Q, G) array or tensor, any real dtype, smaller is nearer; infinities are allowed.
@@ -93,8 +94,7 @@ def rank(
         g_pids: (G,) identities of the gallery.
         q_camids: (Q,) cameras of the queries.
         g_camids: (G,) cameras of the gallery.
-        max_rank: length of the CMC curve. Where the gallery is shorter, the curve carries on with
-            its last value.
+        max_rank: length of the CMC curve. Beyond the gallery's size its last value is repeated.
 
     Raises:
         ValueError: The shapes do not fit, a distance is NaN, ``max_rank`` is below 1, or no query
@@ -130,11 +130,11 @@ def rank(
 def result_of_hits(
     valid: Sequence[int], hits: Sequence[NDArray[np.int64]], max_rank: int
 ) -> RankingResult:
-    """Sum up where the right answers stand.
+    """Summarize the ranks of right answers.
 
     Args:
-        valid: (V,) queries that have a right answer, ascending.
-        hits: of each, the ranks of its right answers from 0, ascending.
+        valid: (V,) rows of the queries with a right answer, ascending.
+        hits: ranks of the right answers of each query, from 0, ascending.
         max_rank: length of the CMC curve.
     """
     first = np.array([ranks[0] for ranks in hits], dtype=np.int64)
@@ -151,7 +151,7 @@ def result_of_hits(
 
 
 def no_right_answer(count_q: int, count_g: int) -> ValueError:
-    """Return what says that there is nothing to rank, to be raised."""
+    """Return the error for a test set without any right answer."""
     return ValueError(
         f"all query identities do not appear in gallery: none of {count_q} queries has a "
         f"gallery image (of {count_g}) of its identity from another camera; try checking that "
@@ -168,33 +168,23 @@ def evaluate_rank(
     g_camids: ArrayLike,
     max_rank: int = 50,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
-    """Return ``(cmc, all_AP, all_INP)`` of :func:`rank`, as fast-reid's evaluator wants them.
+    """Return ``(cmc, all_AP, all_INP)``, as fast-reid's evaluator expects them.
 
-    Args:
-        distmat: (Q, G) distances, smaller is nearer.
-        q_pids: (Q,) identities of the queries.
-        g_pids: (G,) identities of the gallery.
-        q_camids: (Q,) cameras of the queries.
-        g_camids: (G,) cameras of the gallery.
-        max_rank: length of the CMC curve.
+    Arguments and errors are those of :func:`rank`.
 
     Returns:
         The CMC curve (max_rank,), and average precision and inverse negative penalty of the V
-        queries that have a right answer, (V,) float64 each.
-
-    Raises:
-        ValueError: As :func:`rank`.
-        TypeError: As :func:`rank`.
+        queries with a right answer, (V,) float64 each.
     """
     result = rank(distmat, q_pids, g_pids, q_camids, g_camids, max_rank)
     return result.cmc, result.average_precisions, result.inverse_negative_penalties
 
 
 def _ranks_of_hits(distances: NDArray, same_pid: NDArray, removed: NDArray) -> NDArray[np.int64]:
-    """Return the ranks from 0, ascending, of the right answers once the removed images are out.
+    """Return the ranks of the right answers without the removed images, from 0, ascending.
 
-    Sorting the values and looking the few right answers up is twice as fast as an argsort of the
-    row. A looked-up rank is that of the first image at its distance; ties are counted on from it.
+    A sort of the values and a search for the few right answers are twice as fast as an argsort of
+    the row. The search returns the rank of the first image at a distance; ties are added to it.
     """
     ordered = np.sort(distances)
     values = distances[same_pid]
@@ -206,11 +196,11 @@ def _ranks_of_hits(distances: NDArray, same_pid: NDArray, removed: NDArray) -> N
 
 
 def without_removed(ranks: NDArray[np.int64], removed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the ranks of right answers, ascending, once the images before them are taken out.
+    """Return the ranks of right answers after the camera rule, ascending.
 
     Args:
-        ranks: (N,) of all images of the query's identity, from 0, each once.
-        removed: (N,) which of them the camera rule takes out.
+        ranks: (N,) ranks of all images of the query's identity, from 0, each once.
+        removed: (N,) whether the camera rule removes the image.
     """
     in_order = np.argsort(ranks)
     removed = removed[in_order]
@@ -218,10 +208,7 @@ def without_removed(ranks: NDArray[np.int64], removed: NDArray[np.bool_]) -> NDA
 
 
 def checked_distances(distmat: ArrayLike) -> NDArray:
-    """Return distances as an array, or refuse them.
-
-    Args:
-        distmat: (Q, G) distances, any real dtype; infinities are allowed.
+    """Return (Q, G) distances as an array.
 
     Raises:
         ValueError: The array is not two-dimensional or is empty, or a distance is NaN.
@@ -245,15 +232,10 @@ def checked_distances(distmat: ArrayLike) -> NDArray:
 
 
 def checked_labels(name: str, labels: ArrayLike, count: int) -> NDArray:
-    """Return identities or cameras as a (count,) array, or refuse them.
-
-    Args:
-        name: what they are called in the message.
-        labels: (count,) numbers or strings.
-        count: how many the distances ask for.
+    """Return identities or cameras as a (count,) array.
 
     Raises:
-        ValueError: There is another number of them.
+        ValueError: The number of labels is not ``count``.
     """
     labels = np.asarray(labels)
     if labels.shape != (count,):
@@ -261,17 +243,18 @@ def checked_labels(name: str, labels: ArrayLike, count: int) -> NDArray:
     return labels
 
 
-# What a ranking puts first, to look at: numbers come from :mod:`fed_plugin.retrieval.ranking`.
+# The first images of a ranking, for pictures.
 
 
 @dataclass(frozen=True)
 class FirstRanked:
-    """Hold the gallery images that come first for every query.
+    """First gallery images of every query.
 
     Attributes:
         places: (Q, K) int64, rows of the gallery, nearest first.
-        distances: (Q, K) to the query; infinite where the camera rule leaves fewer than K images.
-        matches: (Q, K) bool, true where the identity is the query's.
+        distances: (Q, K) distances to the query; infinite for an image that the camera rule
+            removes.
+        matches: (Q, K) bool, whether the image has the query's identity.
     """
 
     places: NDArray[np.int64]
@@ -287,15 +270,15 @@ def first_ranked(
     g_camids: NDArray[np.integer[Any]],
     count: int,
 ) -> FirstRanked:
-    """Rank the gallery without images of the query's identity and camera, and keep the first.
+    """Return the first ``count`` images of the ranking of :func:`rank`, or all of them.
 
     Args:
-        distmat: (Q, G) distances; equal ones keep the gallery's order.
+        distmat: (Q, G) distances; equal distances keep the gallery's order.
         q_pids: (Q,) identities of the queries.
-        g_pids: (G,) of the gallery.
+        g_pids: (G,) identities of the gallery.
         q_camids: (Q,) cameras of the queries.
-        g_camids: (G,) of the gallery.
-        count: K, or all of the gallery if it has fewer.
+        g_camids: (G,) cameras of the gallery.
+        count: largest K.
     """
     same = q_pids[:, None] == g_pids
     removed = same & (q_camids[:, None] == g_camids)

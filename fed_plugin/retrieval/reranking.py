@@ -1,14 +1,13 @@
 """Re-ranking with k-reciprocal encoding: two images are near if they share their neighbours.
 
-Written from its definition. Every image is encoded by a row ``V`` of weights of those images that
-are its neighbours as it is theirs, a few dozen of all; the Jaccard distance of two images compares
-their rows. Rows are kept sparse: N images need memory for N times those dozens of numbers, not for
-N x N.
+Every image is encoded by a row ``V``: weights of its mutual neighbours, a few dozen images. The
+Jaccard distance of two images compares their rows. The rows are sparse; therefore N images need
+memory for N times some dozens of numbers, not for N x N.
 
 Source: Zhong, Zheng, Cao, Li: Re-ranking Person Re-identification with k-reciprocal Encoding
-(CVPR 2017), equations 2 to 10; details that the paper leaves open (an image is its own first
-neighbour, half of ``k1`` is rounded to even and counts one more, rows of ``V`` sum to 1) are those
-of fast-reid's ``TEST.RERANK``, so that the numbers are comparable.
+(CVPR 2017), equations 2 to 10. The paper leaves details open: an image is its own first neighbour,
+half of ``k1`` is rounded to even and one is added, rows of ``V`` sum to 1. These details are those
+of fast-reid's ``TEST.RERANK``; therefore the numbers are comparable.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ def jaccard_distance(
     """Compute the Jaccard distance of the k-reciprocal encodings of images.
 
     Args:
-        features: (N, D), queries first, NumPy array or torch tensor of any float type; neighbours
-            are those by squared Euclidean distance, exact, as faiss finds them.
-        k1: neighbours of an image, itself among them; at most N are taken.
-        k2: neighbours over which encodings are averaged, at most ``k1``; 1 leaves that out.
-        num_query: Q; None asks for the distances of all images.
+        features: (N, D), queries first, NumPy array or torch tensor of any float type. Neighbours
+            are exact, by squared Euclidean distance.
+        k1: number of neighbours of an image, itself included; at most N.
+        k2: number of neighbours over which encodings are averaged, at most ``k1``; 1 averages none.
+        num_query: Q; None returns the distances of all images.
 
     Returns:
         (Q, N - Q) distances of queries and gallery in [0, 1]; (N, N) of all images.
 
     Raises:
-        ValueError: Features that are not finite, too large or not two-dimensional, ``k1`` or
-            ``k2`` below 1, or a number of queries that leaves no query or no gallery.
+        ValueError: The features are not finite, too large or not two-dimensional, ``k1`` or ``k2``
+            is below 1, or there is no query or no gallery image.
     """
     features = np.ascontiguousarray(checked_features("images'", features))
     count = len(features)
@@ -68,17 +67,16 @@ def jaccard_distance(
 
 
 def _neighbors(features: NDArray[np.float32], k1: int) -> NDArray[np.int64]:
-    """Return (N, k1) nearest images of each, the nearest first: usually itself."""
+    """Return (N, k1) nearest images of each image, nearest first: usually the image itself."""
     import faiss
 
     index = faiss.IndexFlatL2(features.shape[1])
     index.add(features)
-    found: NDArray[np.int64] = index.search(features, k1)[1]
-    return found
+    return index.search(features, k1)[1]
 
 
 def _mutual_neighbors(neighbors: NDArray[np.int64], half: int) -> csr_matrix:
-    """Return R*, 1 where an image (row) has another one (column): equations 2 to 4."""
+    """Return R*, 1 where the set of an image (row) holds another one (column): equations 2 to 4."""
     mutual = _mutual(neighbors)
     near = _mutual(neighbors[:, :half])
     sizes = np.diff(near.indptr).astype(np.float32)  # |R(q, k1 / 2)|
@@ -92,12 +90,12 @@ def _mutual_neighbors(neighbors: NDArray[np.int64], half: int) -> csr_matrix:
 
 def _mutual(neighbors: NDArray[np.int64]) -> csr_matrix:
     """Return R, 1 where two images are neighbours of each other: equation 2."""
-    found = _of_rows(neighbors, 1.0)
-    return found.multiply(found.T).tocsr()
+    ones = _of_rows(neighbors, 1.0)
+    return ones.multiply(ones.T).tocsr()
 
 
 def _average_of(neighbors: NDArray[np.int64]) -> csr_matrix:
-    """Return what averages rows over neighbours: equation 10."""
+    """Return the matrix that averages rows over neighbours: equation 10."""
     return _of_rows(neighbors, 1 / neighbors.shape[1])
 
 
@@ -111,7 +109,7 @@ def _of_rows(columns: NDArray[np.int64], value: float) -> csr_matrix:
 def _weighted(
     features: NDArray[np.float32], squares: NDArray[np.float32], members: csr_matrix
 ) -> csr_matrix:
-    """Return V: members' weights fall with their squared distance, a row sums to 1: equation 7."""
+    """Return V: weights fall with the squared distance, and a row sums to 1: equation 7."""
     weights = np.empty(members.nnz, np.float32)
     for row, (start, end) in enumerate(zip(members.indptr[:-1], members.indptr[1:], strict=True)):
         if start == end:
@@ -126,8 +124,8 @@ def _weighted(
 def _jaccard(encoding: csr_matrix, others: csr_matrix) -> NDArray[np.float32]:
     """Return the Jaccard distance of rows: 1 - sum of minima / sum of maxima, equation 8.
 
-    Rows sum to 1, so the maxima sum to 2 less the minima. Only columns that both rows have add to
-    the minima: a row's entries are paired with the entries of ``others`` in the same column.
+    Rows sum to 1; therefore the maxima sum to 2 minus the minima. Only common columns add to the
+    minima: a row's entries are paired with the entries of ``others`` in the same column.
     """
     by_column = others.tocsc()
     starts, counts = by_column.indptr[:-1], np.diff(by_column.indptr)

@@ -1,7 +1,7 @@
-"""What a system with one threshold for all queries gets: TPR@FPR and DIR@FAR of a ranking.
+"""Rates of a system with one distance threshold for all queries: TPR@FPR and DIR@FAR.
 
-Both need the distances of all queries, those without a right answer too; none is a mean over
-queries.
+Both rates need the distances of all queries, also of queries without a right answer. Neither is a
+mean over queries.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _BLOCK_ELEMENTS = 4_000_000  # distances looked at in one go
 
 @dataclass(frozen=True)
 class PairBlock:
-    """Hold some rows of the distances and what their pairs are.
+    """Rows of the distances, and what their pairs are.
 
-    Same identity *and* camera is neither right nor wrong: the protocol takes such a pair out.
+    A pair with the same identity *and* camera is neither right nor wrong: the protocol removes it.
 
     Attributes:
         distances: (R, G) rows of the distances, a view.
@@ -39,7 +39,7 @@ class PairBlock:
 
 
 class Pairs:
-    """Go through all pairs under the same-identity-and-camera rule in bounded memory.
+    """All pairs under the same-identity-and-camera rule, read in blocks.
 
     Args:
         distmat: (Q, G) distances, any real dtype.
@@ -77,34 +77,29 @@ class Pairs:
             yield PairBlock(self.distmat[some], same_pid & other_camera, ~same_pid)
 
 
-# Verify pairs: the share of right pairs accepted where few wrong ones are (TPR@FPR).
-#
-# One threshold serves all queries. A query and a gallery image are a right pair if their identity
-# is the same and their camera is not, a wrong pair if their identity differs; same identity and
-# camera is no pair, as in :mod:`fed_plugin.retrieval.ranking`. A query without a right answer still
-# has its wrong pairs.
+# TPR@FPR: the share of right pairs that a threshold accepts while it accepts few wrong pairs.
 #
 # **Rule.** TPR@FPR=f is the largest true positive rate of any threshold whose false positive rate
-# is *at most* f. Nothing is interpolated: such a threshold exists, and every pair nearer than it is
-# accepted. Pairs at one distance are accepted or refused together, so that ties, which no threshold
-# can part, never help. With fewer than 1 / f wrong pairs not one of them may be accepted.
+# is *at most* f. Nothing is interpolated: such a threshold exists. Pairs at one distance are
+# accepted or refused together; therefore ties never help. With fewer than 1 / f wrong pairs the
+# threshold accepts none of them. A query without a right answer still has its wrong pairs.
 #
-# NOTE(host): fast-reid prints numbers of this name under ``TEST.ROC`` which are others. It labels
-# wrong pairs as the positive class, so that its "TPR@FPR=1e-04" is the share of *wrong* pairs
-# refused where 1e-4 of the *right* pairs are refused, read at the point of the curve nearest to
-# 1e-4 on either side. From its ``evaluate_roc`` scores the numbers of this module follow exactly.
+# NOTE(host): fast-reid prints other numbers of this name under ``TEST.ROC``. There wrong pairs are
+# the positive class: "TPR@FPR=1e-04" is the share of *wrong* pairs refused where 1e-4 of the
+# *right* pairs are refused, read at the nearest point of the curve on either side. The scores of
+# its ``evaluate_roc`` give exactly the numbers of this module.
 
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """Hold true positive rates at chosen false positive rates.
+    """True positive rates at chosen false positive rates.
 
     Attributes:
-        false_positive_rates: (F,) rates asked for, as they were given.
-        true_positive_rates: (F,) float64 in [0, 1], share of right pairs accepted.
-        reached_rates: (F,) float64, false positive rates at the thresholds, never above those asked
-            for: below them where distances tie or wrong pairs are few.
-        thresholds: (F,) float64; a pair is accepted if its distance is *smaller*. Infinite where
+        false_positive_rates: (F,) requested rates.
+        true_positive_rates: (F,) float64 in [0, 1], share of accepted right pairs.
+        reached_rates: (F,) float64, false positive rates at the thresholds. A reached rate is below
+            the requested rate where distances tie or wrong pairs are few, and never above.
+        thresholds: (F,) float64; a pair with a *smaller* distance is accepted. Infinite where
             every pair is accepted.
         positive_pairs: number of right pairs.
         negative_pairs: number of wrong pairs.
@@ -128,9 +123,9 @@ def verify_pairs(
 ) -> VerificationResult:
     """Compute TPR@FPR over all pairs of a query and a gallery image, exactly.
 
-    The pairs are never sorted: the wrong pairs are read in blocks of rows, of which only the
-    nearest are kept. Beside its input it holds one block and twice the share of wrong pairs that
-    the largest rate below one allows.
+    The pairs are never sorted: the wrong pairs are read in blocks of rows, and only the nearest are
+    kept. The memory beside the input is one block and twice the share of wrong pairs that the
+    largest rate below one allows.
 
     Args:
         distmat: (Q, G) distances, any real dtype, smaller is nearer; infinities are allowed.
@@ -141,8 +136,7 @@ def verify_pairs(
         false_positive_rates: (F,) numbers in [0, 1], in any order.
 
     Raises:
-        ValueError: The shapes do not fit, a distance is NaN, a rate is out of [0, 1], or there is
-            no right or no wrong pair.
+        ValueError: As :class:`Pairs`, a rate is out of [0, 1], or there is no right or wrong pair.
         TypeError: The distances are not real numbers.
     """
     pairs = Pairs(distmat, q_pids, g_pids, q_camids, g_camids)
@@ -169,10 +163,10 @@ def verify_pairs(
 
 
 def checked_rates(name: str, rates: Sequence[float]) -> NDArray[np.float64]:
-    """Return error rates as an array (F,), or refuse them by ``name``.
+    """Return error rates as an array (F,).
 
     Raises:
-        ValueError: There is none, or one is out of [0, 1].
+        ValueError: There is no rate, or a rate is out of [0, 1].
     """
     checked = np.asarray(rates, dtype=np.float64)
     if checked.ndim != 1 or checked.size == 0 or not ((checked >= 0) & (checked <= 1)).all():
@@ -181,20 +175,15 @@ def checked_rates(name: str, rates: Sequence[float]) -> NDArray[np.float64]:
 
 
 def allowed_errors(rate: float, count: int) -> int:
-    """Return how many of ``count`` may go wrong at a ``rate``, meant as it is written.
+    """Return how many of ``count`` may be errors at a decimal ``rate``.
 
-    In floating point 0.29 * 100 is below 29; here it is 29.
+    In floating point 0.29 * 100 is below 29; the result here is 29.
     """
     return int(Fraction(repr(float(rate))) * count)
 
 
 def nearest_wrong(pairs: Pairs, keep: int) -> NDArray:
-    """Return the ``keep`` smallest distances of wrong pairs, ascending.
-
-    Args:
-        pairs: to go through.
-        keep: how many; all of them if there are fewer.
-    """
+    """Return the ``keep`` smallest distances of wrong pairs, or all of them, ascending."""
     waiting: list[NDArray] = []
     bound = None
     for block in pairs:
@@ -216,22 +205,22 @@ def _right_below(pairs: Pairs, limits: NDArray) -> NDArray[np.int64]:
     return counts
 
 
-# Identify in an open set, where a query's person may not be in the gallery (DIR@FAR).
+# DIR@FAR: identification in an open set, where a query's person may not be in the gallery.
 #
 # A *mated* query has a right answer: a gallery image of its identity from another camera. An
-# *unmated* query has none, and some gallery image to be mistaken for it. Images of the query's own
-# identity and camera are taken out first, as in :mod:`fed_plugin.retrieval.ranking`; a query that
-# this leaves without any gallery image is neither.
+# *unmated* query has no right answer, but a gallery image that can be mistaken for it. Images of
+# the query's own identity and camera are removed first, as in :mod:`fed_plugin.retrieval.ranking`.
+# A query without any image left is neither.
 #
 # At a threshold t on the distance,
 #
-# - the false alarm rate FAR(t) is the share of unmated queries whose nearest image is nearer than
-# t; - the detection and identification rate DIR(t, k) is the share of mated queries whose nearest
-# right   answer is nearer than t *and* stands among the first k images of the ranking.
+# - the false alarm rate FAR(t) is the share of unmated queries with an image nearer than t;
+# - the detection and identification rate DIR(t, k) is the share of mated queries whose nearest
+#   right answer is nearer than t *and* is among the first k images of the ranking.
 #
-# DIR@FAR=f is DIR at the largest t whose false alarm rate is *at most* f, without interpolation;
-# what ties at a distance is accepted or refused together. At f = 1 all is accepted and DIR is the
-# CMC at k over the mated queries. With fewer than 1 / f unmated queries not one may raise an alarm.
+# DIR@FAR=f is DIR at the largest t whose false alarm rate is *at most* f, without interpolation.
+# Equal distances are accepted or refused together. At f = 1 everything is accepted, and DIR is the
+# CMC at k over the mated queries. With fewer than 1 / f unmated queries no alarm is allowed.
 #
 # Source: the two rates as ``detection_identification_rate`` and ``false_alarm_rate`` of bob.measure
 # compute them for a given threshold; they name chapter 14.1 of Li and Jain, Handbook of Face
@@ -241,22 +230,20 @@ def _right_below(pairs: Pairs, limits: NDArray) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class OpenSetResult:
-    """Hold detection and identification rates at chosen false alarm rates.
+    """Detection and identification rates at chosen false alarm rates.
 
     Attributes:
-        false_alarm_rates: (F,) rates asked for, as they were given.
+        false_alarm_rates: (F,) requested rates.
         detection_rates: (F,) float64 in [0, 1], share of mated queries detected and identified.
-        reached_rates: (F,) float64, false alarm rates at the thresholds, never above those asked
-            for.
-        thresholds: (F,) float64; a gallery image is accepted if its distance is *smaller*. Infinite
+        reached_rates: (F,) float64, false alarm rates at the thresholds, never above the requested.
+        thresholds: (F,) float64; a gallery image with a *smaller* distance is accepted. Infinite
             where every image is accepted.
-        identified: (F, M) bool, the mated queries that count as detected and identified: one row is
-            what an interval or a paired test over queries wants.
-        mated_queries: (M,) int64, indices into the queries that were passed in, ascending.
-        unmated_queries: (U,) int64, likewise.
-        answer_distances: (M,) float64, how far each mated query's nearest right answer is; infinite
-            where none stands among the first ``max_rank`` images.
-        alarm_distances: (U,) float64, how far the nearest image of each unmated query is.
+        identified: (F, M) bool, the mated queries that count as detected and identified.
+        mated_queries: (M,) int64, rows of the queries, ascending.
+        unmated_queries: (U,) int64, rows of the queries, ascending.
+        answer_distances: (M,) float64, distance of each mated query's nearest right answer;
+            infinite if no right answer is among the first ``max_rank`` images.
+        alarm_distances: (U,) float64, distance of the nearest image of each unmated query.
     """
 
     false_alarm_rates: NDArray[np.float64]
@@ -281,7 +268,7 @@ def identify_open_set(
 ) -> OpenSetResult:
     """Compute DIR@FAR at rank ``max_rank``.
 
-    Where every query has a mate, :func:`leave_identities_out` makes unmated ones.
+    If every query has a mate, :func:`leave_identities_out` makes unmated queries.
 
     Args:
         distmat: (Q, G) distances, any real dtype, smaller is nearer; infinities are allowed.
@@ -290,11 +277,11 @@ def identify_open_set(
         q_camids: (Q,) cameras of the queries.
         g_camids: (G,) cameras of the gallery.
         false_alarm_rates: (F,) numbers in [0, 1], in any order.
-        max_rank: how far down the ranking the right answer may stand.
+        max_rank: lowest rank that a right answer may have.
 
     Raises:
-        ValueError: The shapes do not fit, a distance is NaN, a rate is out of [0, 1], ``max_rank``
-            is below 1, or there is no mated or no unmated query.
+        ValueError: As :class:`Pairs`, a rate is out of [0, 1], ``max_rank`` is below 1, or there is
+            no mated or no unmated query.
         TypeError: The distances are not real numbers.
     """
     pairs = Pairs(distmat, q_pids, g_pids, q_camids, g_camids)
@@ -307,7 +294,7 @@ def identify_open_set(
         )
     ranking = rank(pairs.distmat, q_pids, g_pids, q_camids, g_camids, max_rank)
     near_enough = ranking.hits_at(max_rank).astype(bool)  # (M,): its valid queries are the mated
-    alarms, found = np.sort(nearest_wrong[unmated]), nearest_right[mated]
+    alarms, answers = np.sort(nearest_wrong[unmated]), nearest_right[mated]
 
     thresholds, reached = np.full(rates.shape, np.inf), np.ones(rates.shape)
     identified = np.tile(near_enough, (rates.size, 1))  # (F, M)
@@ -316,10 +303,10 @@ def identify_open_set(
         if allowed < alarms.size:
             thresholds[k] = alarms[allowed]  # the first alarm that is one too many
             reached[k] = np.searchsorted(alarms, alarms[allowed]) / alarms.size
-            identified[k] &= found < alarms[allowed]
+            identified[k] &= answers < alarms[allowed]
     return OpenSetResult(
         *(rates, identified.mean(axis=1), reached, thresholds, identified, mated, unmated),
-        answer_distances=np.where(near_enough, found, np.inf),
+        answer_distances=np.where(near_enough, answers, np.inf),
         alarm_distances=nearest_wrong[unmated],
     )
 
@@ -329,8 +316,8 @@ def leave_identities_out(
 ) -> NDArray[np.bool_]:
     """Choose the gallery images that stay when some of the queries' identities leave the gallery.
 
-    Their queries become unmated. Images of identities that no query has stay: they are distractors
-    for both kinds. The choice depends on the identities that are there, not on their order::
+    The queries of these identities become unmated. Images of identities without a query stay: they
+    are distractors. The choice depends on the set of identities, not on their order::
 
         kept = leave_identities_out(q_pids, g_pids, share=0.5, seed=0)
         identify_open_set(distmat[:, kept], q_pids, g_pids[kept], q_camids, g_camids[kept])
@@ -338,9 +325,9 @@ def leave_identities_out(
     Args:
         q_pids: (Q,) identities of the queries, numbers or strings.
         g_pids: (G,) identities of the gallery.
-        share: of the identities in both to leave out, in (0, 1), rounded to at least one identity
-            left out and at least one kept.
-        seed: of the draw; the same seed leaves out the same identities.
+        share: share of the common identities to leave out, in (0, 1); at least one identity leaves
+            and at least one stays.
+        seed: seed of the draw; the same seed leaves out the same identities.
 
     Returns:
         (G,) bool, the gallery images that stay.
@@ -380,28 +367,27 @@ def _nearest(
     )
 
 
-# Intervals of rates at a threshold, TPR@FPR and DIR@FAR: bootstrap over the queries' identities.
+# Intervals of TPR@FPR and DIR@FAR: bootstrap over the queries' identities.
 #
-# Such a rate is no mean over queries: the threshold depends on all of them. Every resample draws as
-# many identities as there are, with replacement, each with all its queries, and chooses its
-# threshold anew. The gallery stays. As for means, an interval of fewer than some twenty identities
-# is too narrow.
+# Such a rate is no mean over queries: the threshold depends on all of them. Each resample draws as
+# many identities as exist, with replacement, each with all its queries, and chooses its threshold
+# anew. The gallery stays. With fewer than about twenty identities the interval is too narrow.
 
 RESAMPLES = 2000
 LEVEL = 0.95
-_THRESHOLDS = 1000  # that a resample chooses among
-_REACH = 10  # times as many errors as allowed are looked at
+_THRESHOLDS = 1000  # thresholds among which a resample chooses
+_REACH = 10  # so many times the allowed errors are examined
 
 
 @dataclass(frozen=True)
 class Distances:
-    """Hold what a threshold accepts or refuses, by identity.
+    """Distances that a threshold accepts or refuses, by identity.
 
     Args:
         values: (n,) distances.
         groups: (n,) identities of their queries, in [0, C).
-        totals: (C,) how many there are of each identity, with what is not among the values.
-        beyond: the nearest distance that may not be among the values; infinite if all are.
+        totals: (C,) number of distances of each identity, also of distances not in ``values``.
+        beyond: smallest distance that may be missing in ``values``; infinite if none is missing.
     """
 
     values: NDArray[np.floating]
@@ -410,7 +396,7 @@ class Distances:
     beyond: float = np.inf
 
     def nearer_than(self, thresholds: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return (C, T), how many of each identity are nearer than each of T ascending limits."""
+        """Return (C, T), the number of distances of each identity below T ascending limits."""
         count = self.totals.size, thresholds.size + 1
         places = np.searchsorted(thresholds, self.values, side="right")
         counts = np.bincount(self.groups * count[1] + places, minlength=count[0] * count[1])
@@ -420,16 +406,16 @@ class Distances:
 def verification_intervals(
     pairs: Pairs, rates: ArrayLike, *, seed: int = 0
 ) -> list[tuple[float, float] | None]:
-    """Compute the interval of TPR@FPR at every rate; None where the queries are of one identity.
+    """Compute the interval of TPR@FPR at every rate; None if all queries are of one identity.
 
-    A resample chooses among 1000 thresholds around the one of all queries: all there are in a small
-    test set; in a large one, its false positive rate may stay below the one asked for by half a
-    hundredth of it.
+    A resample chooses among 1000 thresholds around the threshold of all queries. A small test set
+    has no more thresholds. In a large one the reached false positive rate may be lower than the
+    requested rate by half a hundredth of it.
 
     Args:
-        pairs: with right and wrong ones among them.
+        pairs: pairs, among them right and wrong ones.
         rates: (F,) false positive rates in (0, 1).
-        seed: of the draw.
+        seed: seed of the draw.
     """
     names, identity = np.unique(pairs.q_pids, return_inverse=True)
     rates = np.asarray(rates, dtype=np.float64)
@@ -448,15 +434,15 @@ def open_set_intervals(
 ) -> list[tuple[float, float] | None]:
     """Compute the interval of DIR@FAR at every rate of a result.
 
-    Identities with and without right answers are drawn apart, so that their numbers stay.
+    Identities with and without right answers are drawn separately. Therefore their numbers stay.
 
     Args:
-        result: of :func:`fed_plugin.retrieval.thresholds.identify_open_set`.
-        q_pids: (Q,) identities of the queries that it was computed from.
-        seed: of the draw.
+        result: result of :func:`identify_open_set`.
+        q_pids: (Q,) identities of the same queries.
+        seed: seed of the draw.
 
     Returns:
-        An interval for every rate; None where either kind is of one identity.
+        An interval for every rate; None if the queries of either kind are of one identity.
     """
     q_pids, generator = np.asarray(q_pids), np.random.default_rng(seed)
     sides = []
@@ -479,7 +465,7 @@ def open_set_intervals(
 def _by_identity(
     pairs: Pairs, identity: NDArray[np.intp], count: int, limit: float
 ) -> tuple[Distances, Distances]:
-    """Return right and wrong pairs; of the wrong ones, those nearer than a limit."""
+    """Return the right pairs, and the wrong pairs nearer than a limit."""
     kept: tuple[list, list] = ([], [])
     totals = np.zeros((2, count), dtype=np.intp)
     top = 0
@@ -495,8 +481,8 @@ def _by_identity(
             rows, columns = np.nonzero(chosen)
             kept[side].append((block.distances[rows, columns], ours[rows]))
     right, wrong = (
-        Distances(*(np.concatenate(parts) for parts in zip(*found, strict=True)), total, beyond)
-        for found, total, beyond in zip(kept, totals, (np.inf, limit), strict=True)
+        Distances(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)), total, beyond)
+        for blocks, total, beyond in zip(kept, totals, (np.inf, limit), strict=True)
     )
     return right, wrong
 
@@ -508,22 +494,22 @@ def _interval(
     errors_drawn: NDArray[np.float64],
     hits_drawn: NDArray[np.float64],
 ) -> tuple[float, float]:
-    """Return the interval of the share of hits at the largest threshold with so few errors.
+    """Return the interval of the share of accepted hits at the largest allowed threshold.
 
     Args:
         errors: distances that should be refused.
         hits: distances that should be accepted.
         rate: share of errors that a threshold may accept.
-        errors_drawn: (R, C) how often each identity of the errors is drawn.
-        hits_drawn: (R, C') likewise of the hits.
+        errors_drawn: (R, C) how often a resample draws each identity of the errors.
+        hits_drawn: (R, C') how often a resample draws each identity of the hits.
     """
     thresholds = _thresholds(errors, rate)
     allowed = np.array([allowed_errors(rate, int(n)) for n in errors_drawn @ errors.totals])
     accepted = errors_drawn @ errors.nearer_than(thresholds)  # (R, T), ascending in a row
     chosen = (accepted <= allowed[:, None]).sum(axis=1) - 1  # the nearest threshold accepts none
-    found = (hits_drawn @ hits.nearer_than(thresholds))[np.arange(chosen.size), chosen]
-    wanted = hits_drawn @ hits.totals
-    shares = found[wanted > 0] / wanted[wanted > 0]
+    accepted_hits = (hits_drawn @ hits.nearer_than(thresholds))[np.arange(chosen.size), chosen]
+    all_hits = hits_drawn @ hits.totals
+    shares = accepted_hits[all_hits > 0] / all_hits[all_hits > 0]
     low, high = np.quantile(shares, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
@@ -540,9 +526,11 @@ def _thresholds(errors: Distances, rate: float) -> NDArray[np.floating]:
 
 
 def _draw(count: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Return (R, count), how often each identity is drawn in each resample."""
+    """Return (R, count), how often each resample draws each identity."""
     return generator.multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(np.float64)
 
+
+# Both rates of one ranking, in per cent.
 
 FALSE_POSITIVE_RATES = {"TPR@FPR=1e-2": 1e-2, "TPR@FPR=1e-3": 1e-3}
 FALSE_ALARM_RATES = {"DIR@FAR=1e-1": 1e-1, "DIR@FAR=1e-2": 1e-2}
@@ -551,14 +539,10 @@ THRESHOLD_METRICS = (*FALSE_POSITIVE_RATES, *FALSE_ALARM_RATES)
 
 @dataclass
 class ThresholdMetrics:
-    """Hold percentages by name, and of the rest why there is none."""
+    """Percentages by name, and the reasons why others are missing."""
 
     metrics: dict[str, Estimate] = field(default_factory=dict)
     undefined: dict[str, str] = field(default_factory=dict)
-
-    def __or__(self, other: ThresholdMetrics) -> ThresholdMetrics:
-        """Return what either holds."""
-        return ThresholdMetrics(self.metrics | other.metrics, self.undefined | other.undefined)
 
 
 def threshold_metrics(
@@ -571,8 +555,8 @@ def threshold_metrics(
     """Compute TPR@FPR and DIR@FAR in per cent, with intervals over the queries' identities.
 
     For DIR@FAR half of the identities leave the gallery, the same ones for every method
-    (``leave_identities_out``, seed 0). A rate of less than one error of all that are possible is
-    not defined: it would be the one of no error at all, whatever its name.
+    (``leave_identities_out``, seed 0). A rate below one error of all possible errors is not
+    defined: it would be the rate of no error, whatever its name.
 
     Args:
         distmat: (Q, G) distances of all queries.
@@ -581,61 +565,58 @@ def threshold_metrics(
         q_camids: (Q,) cameras of the queries.
         g_camids: (G,) cameras of the gallery.
     """
-    labels = q_pids, g_pids, q_camids, g_camids
-    return _verification(distmat, *labels) | _open_set(distmat, *labels)
-
-
-def not_computed(reason: str) -> ThresholdMetrics:
-    """Return none of the metrics, all for one reason."""
-    return ThresholdMetrics(undefined=dict.fromkeys(THRESHOLD_METRICS, reason))
-
-
-def _verification(distmat: NDArray[np.floating], *labels: NDArray) -> ThresholdMetrics:
-    rates = FALSE_POSITIVE_RATES
+    found = ThresholdMetrics()
+    rates, labels = FALSE_POSITIVE_RATES, (q_pids, g_pids, q_camids, g_camids)
     try:
-        result = verify_pairs(distmat, *labels, false_positive_rates=tuple(rates.values()))
+        verified = verify_pairs(distmat, *labels, false_positive_rates=tuple(rates.values()))
     except ValueError as error:
-        return ThresholdMetrics(undefined=dict.fromkeys(rates, str(error)))
-    undefined = _too_few(rates, result.negative_pairs, "wrong pairs")
-    defined = [name for name in rates if name not in undefined]
-    intervals = verification_intervals(Pairs(distmat, *labels), [rates[name] for name in defined])
-    values = dict(zip(rates, result.true_positive_rates, strict=True))
-    return ThresholdMetrics(_metrics(values, dict(zip(defined, intervals, strict=True))), undefined)
-
-
-def _open_set(distmat: NDArray[np.floating], *labels: NDArray) -> ThresholdMetrics:
+        found.undefined |= dict.fromkeys(rates, str(error))
+    else:
+        defined = _defined(found, rates, verified.negative_pairs, "wrong pairs")
+        intervals = verification_intervals(Pairs(distmat, *labels), list(defined.values()))
+        _add(found, rates, verified.true_positive_rates, dict(zip(defined, intervals, strict=True)))
     rates = FALSE_ALARM_RATES
-    q_pids, g_pids, q_camids, g_camids = labels
     try:
         kept = leave_identities_out(q_pids, g_pids, share=0.5, seed=0)
-        result = identify_open_set(
+        opened = identify_open_set(
             *(distmat[:, kept], q_pids, g_pids[kept], q_camids, g_camids[kept]),
             false_alarm_rates=tuple(rates.values()),
         )
     except ValueError as error:
-        return ThresholdMetrics(undefined=dict.fromkeys(rates, str(error)))
-    count = result.unmated_queries.size
-    undefined = _too_few(rates, count, "queries of identities that left the gallery")
-    intervals = dict(zip(rates, open_set_intervals(result, q_pids), strict=True))
-    defined = {name: one for name, one in intervals.items() if name not in undefined}
-    values = dict(zip(rates, result.detection_rates, strict=True))
-    return ThresholdMetrics(_metrics(values, defined), undefined)
+        found.undefined |= dict.fromkeys(rates, str(error))
+    else:
+        what = "queries of identities that left the gallery"
+        defined = _defined(found, rates, opened.unmated_queries.size, what)
+        intervals = dict(zip(rates, open_set_intervals(opened, q_pids), strict=True))
+        _add(found, rates, opened.detection_rates, {name: intervals[name] for name in defined})
+    return found
 
 
-def _too_few(rates: dict[str, float], count: int, what: str) -> dict[str, str]:
-    """Say of which rates not even one error is allowed."""
-    return {
-        name: f"{count} {what}: expected at least {round(1 / rate)}"
-        for name, rate in rates.items()
-        if count < round(1 / rate)
+def not_computed(reason: str) -> ThresholdMetrics:
+    """Return no metric, and one reason for all."""
+    return ThresholdMetrics(undefined=dict.fromkeys(THRESHOLD_METRICS, reason))
+
+
+def _defined(
+    found: ThresholdMetrics, rates: dict[str, float], count: int, what: str
+) -> dict[str, float]:
+    """Return the rates that allow at least one error; note the reason for the others."""
+    least = {name: round(1 / rate) for name, rate in rates.items()}
+    found.undefined |= {
+        name: f"{count} {what}: expected at least {least[name]}"
+        for name in rates
+        if count < least[name]
     }
+    return {name: rate for name, rate in rates.items() if count >= least[name]}
 
 
-def _metrics(
-    values: dict[str, float], intervals: dict[str, tuple[float, float] | None]
-) -> dict[str, Estimate]:
-    """Return those metrics in per cent that have an entry among the intervals."""
-    return {
-        name: Estimate(100 * float(values[name]), *(100 * end for end in ends or ()))
-        for name, ends in intervals.items()
-    }
+def _add(
+    found: ThresholdMetrics,
+    rates: dict[str, float],
+    values: NDArray[np.float64],
+    intervals: dict[str, tuple[float, float] | None],
+) -> None:
+    for name, value in zip(rates, values, strict=True):
+        if name in intervals:
+            ends = [100 * end for end in intervals[name] or ()]
+            found.metrics[name] = Estimate(100 * float(value), *ends)

@@ -1,4 +1,4 @@
-"""``cards diff``: may two results stand in one table?"""
+"""``cards diff`` compares the protocols of two results; ``cards show`` prints one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from fed_plugin.retrieval.card_files import ANY_CARD, worded
 if TYPE_CHECKING:
     from fed_plugin.retrieval.protocol_card import Difference
 
-DIFF_EPILOG = """Exit status 0 if the two may stand in one table, 1 if not, or if a file cannot
-be read.
-What a card does not know is listed, and is no reason to keep results apart unless --strict is
-given. Seeds, epochs, versions and commits may differ."""
+DIFF_EPILOG = """Exit status 0: the two results may stand in one table. Exit status 1: they may not,
+or a file cannot be read. Unknown fields are listed; they keep results apart only with --strict.
+Seeds, epochs, versions and commits may differ."""
 
 
 def add_diff_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +21,11 @@ def add_diff_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = DIFF_EPILOG
     for name in "AB":
         parser.add_argument(name.lower(), metavar=name, help=ANY_CARD)
-    parser.add_argument("--strict", action="store_true", help="1 also if a field is not known")
+    parser.add_argument("--strict", action="store_true", help="unknown fields keep apart, too")
 
 
 def run_diff(args: argparse.Namespace) -> int:
-    """Print what differs and what is not known; return 1 if the two do not compare."""
+    """Print differences and unknown fields; return 1 if the two do not compare."""
     from fed_plugin.retrieval.card_files import read_card
     from fed_plugin.retrieval.protocol_card import (
         COMPARED,
@@ -39,10 +38,10 @@ def run_diff(args: argparse.Namespace) -> int:
     different, unknown = protocol_differences(a, b), unknown_fields(a, b)
     _print("Different:", different, lambda name: f"   ({COMPARED[name]})")
     _print("Not known:", unknown)
-    _print("Different, as they may be:", other_differences(a, b))
+    _print("Different, which is allowed:", other_differences(a, b))
     apart = _names(different) or (_names(unknown) if args.strict else "")
     if apart:
-        why = "differ in" if different else "do not both know"
+        why = "differ in" if different else "have unknown fields:"
         print(f"The two may not stand in one table: they {why} {apart}.")
     elif unknown:
         print("As far as is known, the two follow one protocol: they may stand in one table.")
@@ -65,8 +64,6 @@ def _print(title: str, differences: Sequence[Difference], why=lambda name: "") -
 def _names(differences: Sequence[Difference]) -> str:
     return ", ".join(pair.field for pair in differences)
 
-
-# ``cards show``: what a result was measured on, and how.
 
 SHOW_EPILOG = (
     "Every field is explained in fed_plugin/retrieval/protocol_card.py; --json prints the card."

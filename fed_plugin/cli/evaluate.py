@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Scored:
-    """A file, its result, its card, and how many of its queries were left out."""
+    """File with its result, its card, and the number of left-out queries."""
 
     path: str
     result: Result
@@ -31,29 +31,29 @@ class _Scored:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
+    """Declare the arguments."""
     parser.description = (
         "Rank the gallery of feature dumps (docs/dumps.md) for their queries: Rank-1, 5, 10, mAP "
         "and mINP, and TPR@FPR and DIR@FAR where they are defined, with 95 %% bootstrap intervals. "
-        "Files of different protocols are refused: they do not belong into one table."
+        "Files of different protocols are refused: they do not belong in one table."
     )
     parser.add_argument(
         "files",
         nargs="+",
         metavar="FILE",
-        help="a feature dump (.npz), made by dump or by anything; or a result (.json) of --json or "
-        "of a benchmark",
+        help="feature dump (.npz) of the command dump or of another program; or result (.json) of "
+        "--json or of a benchmark",
     )
     parser.add_argument(
         "--method",
         action="append",
         metavar="NAME",
-        help="name in the table, once per file; default: what the file says",
+        help="name in the table, once per file; default: the name in the file",
     )
     parser.add_argument(
         "--distance",
         choices=("cosine", "euclidean"),
-        help="default: what the file says, else cosine",
+        help="default: the distance in the file, else cosine",
     )
     parser.add_argument(
         "--compare",
@@ -64,13 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--groups",
         choices=("query", "identity"),
         default="query",
-        help="what the intervals and p-values take for independent; the queries of one person are "
-        "not, but identity wants some twenty identities; default: query",
+        help="unit that the intervals and p-values treat as independent; the queries of one person "
+        "are not independent, but identity needs about twenty identities; default: query",
     )
     parser.add_argument(
         "--json",
         metavar="FILE",
-        help="write the numbers of every query and the protocol card; of several files a list",
+        help="write the numbers of every query and the protocol card; several files give a list",
     )
 
 
@@ -78,8 +78,8 @@ def run(args: argparse.Namespace) -> None:
     """Score and print.
 
     Raises:
-        FileNotFoundError: no such file, or no folder to write in.
-        ValueError: a file is no feature dump or result, or two follow different protocols.
+        FileNotFoundError: a file, or the folder of ``--json``, does not exist.
+        ValueError: a file is no feature dump or result, or two files follow different protocols.
     """
     from fed_plugin.files import check_writable, write_json
 
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _score(args: argparse.Namespace) -> list[_Scored]:
-    """Return what every file says; one dump is in memory at a time."""
+    """Return the result of every file; one dump is in memory at a time."""
     from fed_plugin.console import ProgressLine
 
     scored: list[_Scored] = []
@@ -120,7 +120,7 @@ def _score(args: argparse.Namespace) -> list[_Scored]:
 def _rank(
     path: str, method: str | None, distance: str | None, groups: str, before: Sequence[_Scored]
 ) -> _Scored:
-    """Rank a dump, unless its protocol is another than that of a file before it."""
+    """Rank a dump; refuse a dump whose protocol differs from an earlier file."""
     from fed_plugin.console import ProgressLine
     from fed_plugin.retrieval.card_files import card_of_dump
     from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
@@ -148,7 +148,7 @@ def _rank(
 def _read_result(
     path: str, method: str | None, distance: str | None, groups: str, before: Sequence[_Scored]
 ) -> _Scored:
-    """Read a result, unless its protocol is another than that of a file before it."""
+    """Read a result; refuse a result whose protocol differs from an earlier file."""
     from fed_plugin.retrieval.evaluation import with_groups
     from fed_plugin.retrieval.protocol_card import ProtocolCard
     from fed_plugin.retrieval.result import Result
@@ -169,7 +169,7 @@ def _read_result(
 
 
 def _notes(scored: Sequence[_Scored]) -> list[str]:
-    """Say which queries were left out, and what keeps no two files apart for want of knowledge."""
+    """Return lines about left-out queries and about fields that were not compared."""
     from fed_plugin.retrieval.protocol_card import unknown_fields
 
     notes = [
@@ -180,7 +180,7 @@ def _notes(scored: Sequence[_Scored]) -> list[str]:
     pairs = pairwise([one.card for one in scored])
     unknown = dict.fromkeys(one.field for pair in pairs for one in unknown_fields(*pair))
     if unknown:
-        notes.append(f"not compared, as not every file says it: {', '.join(unknown)}")
+        notes.append(f"not compared, as not every file has them: {', '.join(unknown)}")
     return notes
 
 
@@ -190,11 +190,11 @@ def _refuse_another_protocol(card: ProtocolCard, before: Sequence[_Scored]) -> N
     for other in before:
         differences = protocol_differences(card, other.card)
         if differences:
-            said = "; ".join(
+            fields = "; ".join(
                 f"{one.field} is {_short(one.a)}, not {_short(one.b)} ({COMPARED[one.field]})"
                 for one in differences
             )
-            raise ValueError(f"does not compare with {other.path}: {said}; try them one by one")
+            raise ValueError(f"does not compare with {other.path}: {fields}; try them one by one")
 
 
 def _short(value: object) -> str:

@@ -1,4 +1,4 @@
-"""From feature dumps to results."""
+"""Results of feature dumps, differences of two results, and results over seeds."""
 
 from __future__ import annotations
 
@@ -39,25 +39,23 @@ def evaluate_dump(
     groups: str = "query",
     progress: Callable[[int, int], Any] | None = None,
 ) -> Result:
-    """Rank a dump's gallery for its queries.
+    """Rank a dump's gallery for its queries, by the rules of :func:`rank`.
 
-    Gallery images of the query's identity and camera are left out, a query without a right answer
-    is left out of every mean, and equal distances keep the gallery's order. TPR@FPR and DIR@FAR,
-    which are no means over queries, need at most 64 million pairs; ``undefined`` of the result says
-    why one is missing. More pairs are ranked by ``rank_features``: their distances never all are in
-    memory.
+    TPR@FPR and DIR@FAR are no means over queries, and need at most 64 million pairs; ``undefined``
+    of the result holds the reason for a missing rate. More pairs are ranked by ``rank_features``,
+    which never holds all distances in memory.
 
     Args:
-        dump: of one method.
-        method: its name; None takes the one in ``about``, or "unnamed".
-        distance: ``cosine`` or ``euclidean``; None takes the one in ``about``, or cosine.
-        card: protocol card to keep with the numbers.
+        dump: feature dump of one method.
+        method: name of the method; None takes the name in ``about``, or "unnamed".
+        distance: ``cosine`` or ``euclidean``; None takes the distance in ``about``, or cosine.
+        card: protocol card to store with the numbers.
         groups: what the intervals of means draw: ``query`` by query, or ``identity`` by identity.
-        progress: called with gallery images done and all of them, where there are many pairs.
+        progress: called with gallery images done and gallery images in all, for many pairs.
 
     Raises:
-        ValueError: An unknown distance, or no query has a right answer; or ``identity``, and all
-            queries are of one.
+        ValueError: The distance is unknown, no query has a right answer, or ``groups`` is
+            ``identity`` and all queries have one identity.
     """
     distance = distance_for(dump, distance)
     rows = _queries_with_answers(dump)
@@ -79,20 +77,20 @@ def evaluate_dump(
     )
 
 
-def distance_for(dump: FeatureDump, asked: str | None = None) -> str:
-    """Return the distance that a dump is ranked by: the one asked for, its own, or cosine.
+def distance_for(dump: FeatureDump, requested: str | None = None) -> str:
+    """Return the requested distance of a ranking, else the dump's own, else cosine.
 
     Raises:
         ValueError: There is no such distance.
     """
-    distance = asked or dump.about.get("distance") or "cosine"
+    distance = requested or dump.about.get("distance") or "cosine"
     if not isinstance(distance, str) or distance not in DISTANCES:
         raise ValueError(f"distance {distance!r}: expected one of {', '.join(DISTANCES)}")
     return distance
 
 
 def with_groups(result: Result, groups: str) -> Result:
-    """Return a result whose intervals of means draw ``query`` by query or ``identity`` by identity.
+    """Return a result with other groups for the intervals of its means.
 
     Raises:
         ValueError: As :func:`drawn_together`.
@@ -102,14 +100,14 @@ def with_groups(result: Result, groups: str) -> Result:
 
 
 def drawn_together(queries: Queries, groups: str) -> NDArray[np.int64] | None:
-    """Return what a bootstrap draws together, (V,) identities or None for every query by itself.
+    """Return the groups of a bootstrap: (V,) identities, or None for every query by itself.
 
     Args:
-        queries: of a result.
+        queries: queries of a result.
         groups: ``query`` or ``identity``.
 
     Raises:
-        ValueError: Another word; identities that an older file does not say, or only one of them.
+        ValueError: ``groups`` is another word, or the identities are unknown or only one.
     """
     if groups not in GROUPS:
         raise ValueError(f"groups {groups!r}: expected one of {', '.join(GROUPS)}")
@@ -117,7 +115,7 @@ def drawn_together(queries: Queries, groups: str) -> NDArray[np.int64] | None:
         return None
     if queries.pids is None:
         raise ValueError(
-            "the result does not say the queries' identities, as older ones do not; expected "
+            "the result does not hold the queries' identities, as older results do not; expected "
             "queries.pids; try scoring its feature dump again, or groups by query"
         )
     if np.unique(queries.pids).size < 2:
@@ -128,7 +126,7 @@ def drawn_together(queries: Queries, groups: str) -> NDArray[np.int64] | None:
 
 
 def _queries_with_answers(dump: FeatureDump) -> NDArray[np.int64]:
-    """Return the queries' rows that have a right answer; all of them if none has."""
+    """Return the rows of the queries with a right answer, or of all queries if none has one."""
     cameras: dict[int, set[int]] = {}
     for row in dump.gallery:
         cameras.setdefault(int(dump.pids[row]), set()).add(int(dump.camids[row]))
@@ -137,7 +135,7 @@ def _queries_with_answers(dump: FeatureDump) -> NDArray[np.int64]:
         for row in dump.query
         if cameras.get(int(dump.pids[row]), set()) - {int(dump.camids[row])}
     ]
-    return np.array(answered, dtype=np.int64) if answered else dump.query  # rank says what is wrong
+    return np.array(answered, dtype=np.int64) if answered else dump.query  # rank refuses these
 
 
 def _rank_all(
@@ -146,7 +144,7 @@ def _rank_all(
     distance: str,
     progress: Callable[[int, int], Any] | None,
 ) -> tuple[ThresholdMetrics, RankingResult]:
-    """Rank the queries in ``rows``, in blocks if need be; without need, look at all pairs too."""
+    """Rank the queries in ``rows``, and compute the rates of all pairs unless they are too many."""
     query, gallery = dump.query, dump.gallery
     pairs = len(query) * len(gallery)
     if pairs > _BLOCK_ELEMENTS:
@@ -156,14 +154,14 @@ def _rank_all(
         return not_computed(reason), rank_features(
             dump.features[rows], features, *labels, metric=distance, progress=progress
         )
-    distmat = _distances(dump, query, distance)
+    distmat = DISTANCES[distance](dump.features[query], dump.features[gallery])
     answered = distmat if len(rows) == len(query) else distmat[np.isin(query, rows)]
     ranked = rank(answered, *_labels(dump, rows))
     return threshold_metrics(distmat, *_labels(dump, query)), ranked
 
 
 class _Rows:
-    """Some rows of an array, copied only when a slice of them is asked for."""
+    """Rows of an array; a slice of these rows is copied when it is read."""
 
     def __init__(self, array: NDArray[Any], rows: NDArray[np.int64]) -> None:
         self.array, self.rows = array, rows
@@ -171,10 +169,6 @@ class _Rows:
 
     def __getitem__(self, some: slice) -> NDArray[Any]:
         return self.array[self.rows[some]]
-
-
-def _distances(dump: FeatureDump, rows: NDArray[np.int64], distance: str) -> NDArray[Any]:
-    return DISTANCES[distance](dump.features[rows], dump.features[dump.gallery])
 
 
 def _labels(dump: FeatureDump, rows: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
@@ -188,26 +182,25 @@ def _means(queries: Queries, groups: str) -> dict[str, Estimate]:
     return {name: bootstrap_interval(queries.percentages(name), groups=drawn) for name in METRICS}
 
 
-# What lies between two results on the same queries: differences, intervals, p-values.
+# Differences of two results on the same queries.
 
 
 def compare_results(
     result: Result, baseline: Result, *, groups: str = "query"
 ) -> dict[str, Estimate]:
-    """Compute by how many points a result is better, and the interval over the same queries.
+    """Compute the differences of two results in points, with intervals and p-values.
 
     Args:
-        result: of one method.
-        baseline: of another method on the same queries, in any order.
+        result: result of one method.
+        baseline: result of another method on the same queries, in any order.
         groups: what is drawn and flipped: ``query`` by query, or ``identity`` by identity.
 
     Returns:
-        ``result - baseline`` by metric, of those that are means over queries; an interval without
-        zero is more than the draw of queries explains.
+        ``result - baseline`` by metric, for metrics that are means over queries. If the interval
+        leaves out zero, the draw of queries does not explain the difference.
 
     Raises:
-        ValueError: The queries are not the same; or ``identity``, and they do not say their
-            identities, or are all of one.
+        ValueError: The queries are not the same, or as :func:`drawn_together`.
     """
     order, together = _partners(result, baseline), drawn_together(result.queries, groups)
     differences = {}
@@ -221,7 +214,7 @@ def compare_results(
 
 
 def _partners(result: Result, baseline: Result) -> NDArray[np.intp]:
-    """Return (V,) places of the result's queries among the baseline's."""
+    """Return (V,) rows of the result's queries in the baseline."""
     ours, theirs = result.queries, baseline.queries
     place = {name: row for row, name in enumerate(theirs.names)}
     missing = [name for name in ours.names if name not in place]
@@ -245,18 +238,18 @@ def _partners(result: Result, baseline: Result) -> NDArray[np.intp]:
     return order
 
 
-# Rows of tables: a method on a data set with a result for every seed that is finished.
+# Rows of tables: a method on a data set, with a result for every finished seed.
 
 
 @dataclass(frozen=True)
 class MethodRow:
-    """Hold what is known of a method on a data set, under one protocol.
+    """Results of a method on a data set, under one protocol.
 
     Args:
-        dataset: tested on.
-        method: its name.
-        results: one per seed that is finished.
-        wanted: number of seeds that were asked for.
+        dataset: name of the test set.
+        method: name of the method.
+        results: one result per finished seed.
+        wanted: number of requested seeds.
     """
 
     dataset: str
@@ -266,15 +259,11 @@ class MethodRow:
 
     @property
     def cards(self) -> list[ProtocolCard]:
-        """Cards of the results that have one."""
-        return [ProtocolCard.from_json(one.card) for one in self.results if one.card]
+        """Protocol cards of the results, where known."""
+        return [card for one in self.results for card in _cards(one)]
 
     def summary(self, metric: str) -> SeedSummary | None:
-        """Return mean and spread over the seeds; None if a seed lacks the metric, or none is there.
-
-        Args:
-            metric: a key of ``Result.metrics``.
-        """
+        """Return mean and spread over the seeds; None without seeds or if one lacks the metric."""
         if not self.results or any(metric not in one.metrics for one in self.results):
             return None
         return summarize_seeds([one.metrics[metric].value for one in self.results])
@@ -282,14 +271,14 @@ class MethodRow:
     def estimate(self, metric: str, groups: str = "query") -> Estimate | None:
         """Return the mean over the seeds, their range, and the interval of :meth:`over_queries`.
 
-        One seed keeps the interval of its result, also where the metric is no mean over queries.
+        A single seed keeps the interval of its result if the metric is no mean over queries.
 
         Args:
-            metric: a key of ``Result.metrics``.
+            metric: key of ``Result.metrics``.
             groups: what is drawn: ``query`` by query, or ``identity`` by identity.
 
         Returns:
-            None if a seed lacks the metric, or no seed is there.
+            None without seeds, or if a seed lacks the metric.
         """
         seeds = self.summary(metric)
         if seeds is None:
@@ -303,19 +292,18 @@ class MethodRow:
     def over_queries(self, metric: str, groups: str = "query") -> Estimate | None:
         """Return the mean over the seeds with its interval over the queries.
 
-        Every query counts with its mean over the seeds. The interval says what another draw of
-        queries would do to these trained models, and nothing of other seeds.
+        Every query counts with its mean over the seeds. The interval shows what another draw of
+        queries would do to these trained models, and nothing about other seeds.
 
         Args:
-            metric: one that is a mean over queries.
+            metric: metric that is a mean over queries.
             groups: what is drawn: ``query`` by query, or ``identity`` by identity.
 
         Returns:
-            None if the metric is no mean over queries, no seed is there, or the seeds ranked
-            different queries.
+            None as for :meth:`per_query`.
 
         Raises:
-            ValueError: ``identity``, and the queries are of one identity or do not say theirs.
+            ValueError: As :func:`drawn_together`.
         """
         values = self.per_query(metric)
         if values is None:
@@ -323,13 +311,10 @@ class MethodRow:
         return bootstrap_interval(values, groups=drawn_together(self.results[0].queries, groups))
 
     def per_query(self, metric: str) -> NDArray[np.float64] | None:
-        """Return what every query is worth in the mean over the seeds, (V,) percentages.
+        """Return the mean over the seeds for every query, (V,) percentages.
 
-        Args:
-            metric: one that is a mean over queries.
-
-        Returns:
-            In the order of the first result's queries; None as for :meth:`over_queries`.
+        The order is that of the first result's queries. None if the metric is no mean over queries,
+        there are no seeds, or the seeds ranked different queries.
         """
         if metric not in METRICS or not self.results:
             return None
@@ -342,22 +327,22 @@ class MethodRow:
         return total / len(self.results)
 
 
-def method_rows(found: Iterable[tuple[str, str, Result | None]]) -> list[MethodRow]:
-    """Return a row per data set and method, several where its seeds are of several protocols.
+def method_rows(results: Iterable[tuple[str, str, Result | None]]) -> list[MethodRow]:
+    """Return a row per data set and method, or several if its seeds follow several protocols.
 
     Args:
-        found: (data set, method, result) for every seed; None for a result that is not there.
+        results: (data set, method, result) for every seed; None for a missing result.
     """
     seeds: dict[tuple[str, str], list[Result | None]] = {}
-    for dataset, method, result in found:
+    for dataset, method, result in results:
         seeds.setdefault((dataset, method), []).append(result)
     rows = []
-    for (dataset, method), results in seeds.items():
-        groups = group_by_protocol([one for one in results if one is not None], _card)
+    for (dataset, method), of_seeds in seeds.items():
+        groups = group_by_protocol([one for one in of_seeds if one is not None], _cards)
         same = [group.rows for group in groups] or [()]
-        rows += [MethodRow(dataset, method, finished, len(results)) for finished in same]
+        rows += [MethodRow(dataset, method, finished, len(of_seeds)) for finished in same]
     return rows
 
 
-def _card(result: Result) -> list[ProtocolCard]:
+def _cards(result: Result) -> list[ProtocolCard]:
     return [ProtocolCard.from_json(result.card)] if result.card else []

@@ -3,7 +3,7 @@
 Format, for ``N`` images (docs/dumps.md): ``features`` (N, D) float32 or float16; ``pids`` and
 ``camids`` (N,) integers; ``split`` (N,) "query" or "gallery"; ``names`` (N,) file names, each once
 in a split; optional ``part_features`` (N, P, C), ``visibility`` (N, P) in [0, 1], and ``about``, a
-JSON object in one string. Nothing in it is pickled, and nothing of a file is ever executed.
+JSON object in one string. The file holds no pickle, and nothing in the file is executed.
 """
 
 from __future__ import annotations
@@ -21,14 +21,12 @@ from numpy.typing import NDArray
 
 from fed_plugin.files import about_as_text, about_from_array, read_arrays, write_atomically
 
-# What the arrays of a feature dump must be, one sentence for each that is not.
-#
 # Shape shorthand: ``N`` images, ``D`` numbers of a descriptor, ``P`` parts, ``C`` channels.
 
 SPLITS = ("query", "gallery")
-_BLOCK_ELEMENTS = 4_000_000  # numbers looked at together
+_BLOCK_ELEMENTS = 4_000_000  # numbers checked at once
 _REAL = "float32 or float16"
-# array -> kinds of its dtype, how they are called, axes, what to try
+# array -> kinds of its dtype, their name, axes, what to try
 _ARRAYS: dict[str, tuple[str, str, str, str]] = {
     "features": ("f", _REAL, "(N, D)", "features.astype(np.float32)"),
     "pids": ("iu", "integers", "(N,)", "np.unique(pids, return_inverse=True)[1] to number them"),
@@ -44,10 +42,10 @@ def check_arrays(**arrays: Any) -> None:
     """Refuse arrays that are not a feature dump.
 
     Args:
-        arrays: by their names in the format; None for an optional one that is not there.
+        arrays: arrays by their names in the format; None for a missing optional array.
 
     Raises:
-        ValueError: The first thing that is wrong; expected, got, try.
+        ValueError: An array is not as the format asks.
     """
     given = {name: array for name, array in arrays.items() if array is not None}
     for name, array in given.items():
@@ -79,12 +77,12 @@ def _check_kind(name: str, array: Any) -> None:
 
 
 def _check_split(split: NDArray[np.str_]) -> None:
-    found = {str(value) for value in np.unique(split)}
-    if unknown := sorted(found - set(SPLITS)):
+    values = {str(value) for value in np.unique(split)}
+    if unknown := sorted(values - set(SPLITS)):
         raise ValueError(
             f"split holds {unknown[0]!r}: expected 'query' or 'gallery' for each image"
         )
-    if missing := [name for name in SPLITS if name not in found]:
+    if missing := [name for name in SPLITS if name not in values]:
         raise ValueError(
             f"split names no {missing[0]} image: expected at least one query and one gallery "
             "image; try dumping both splits into one file"
@@ -130,7 +128,7 @@ def _check_parts(part_features: NDArray[Any] | None, visibility: NDArray[Any] | 
 
 
 def _blocks(array: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield (first row, rows) of an array, flattened to two axes, a bounded part at a time."""
+    """Yield (first row, rows) of an array, flattened to two axes, in blocks."""
     rows = max(1, _BLOCK_ELEMENTS // max(1, array[0].size))
     for top in range(0, len(array), rows):
         block = array[top : top + rows]
@@ -146,7 +144,7 @@ ABOUT = "about"
 
 @dataclass(frozen=True, eq=False)
 class FeatureDump:
-    """Hold what a model says of a test set's images.
+    """Descriptors of a test set's images, by one model.
 
     Args:
         features: (N, D) float32 or float16, finite.
@@ -156,11 +154,11 @@ class FeatureDump:
         names: (N,) file names, each once in a split.
         part_features: (N, P, C) float32 or float16; None if the model has no parts.
         visibility: (N, P) in [0, 1], 1 = visible; None if the model estimates none.
-        about: what is known of the features' origin, as JSON has it. Known keys: ``method``,
-            ``dataset``, ``config``, ``weights_sha256``, ``seed``, ``epoch``; others are kept.
+        about: origin of the features, as JSON has it. Known keys: ``method``, ``dataset``,
+            ``config``, ``weights_sha256``, ``seed``, ``epoch``; other keys are kept.
 
     Raises:
-        ValueError: An array is not what the format says; expected, got, try.
+        ValueError: An array is not as the format asks.
     """
 
     features: NDArray[np.floating[Any]]
@@ -187,13 +185,13 @@ class FeatureDump:
         return np.flatnonzero(self.split == "gallery")
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the dump; the file is there whole or not at all.
+        """Write the dump.
 
         Args:
-            path: usually ``*.npz``; nothing is appended to it.
+            path: path of the file, usually ``*.npz``; nothing is appended to the path.
 
         Raises:
-            FileNotFoundError: Its folder is not there.
+            FileNotFoundError: The folder does not exist.
         """
         arrays = {name: getattr(self, name) for name in (*REQUIRED, *OPTIONAL)}
         arrays = {name: array for name, array in arrays.items() if array is not None}
@@ -202,11 +200,11 @@ class FeatureDump:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FeatureDump:
-        """Read a dump, executing nothing of it.
+        """Read a dump without executing anything in the file.
 
         Raises:
-            FileNotFoundError: No such file.
-            ValueError: It is not a feature dump; the message names the file and what is wrong.
+            FileNotFoundError: The file does not exist.
+            ValueError: The file is no feature dump.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"{path}: no such file, expected a feature dump (.npz)")
@@ -218,7 +216,7 @@ class FeatureDump:
             )
         about = arrays.pop(ABOUT, None)
         if ignored := sorted(set(arrays) - {*REQUIRED, *OPTIONAL}):
-            logger.warning("%s: nobody reads its arrays %s", path, ", ".join(ignored))
+            logger.warning("%s: its arrays %s are not read", path, ", ".join(ignored))
         known = {name: arrays[name] for name in arrays if name not in ignored}
         try:
             return cls(**known, about={} if about is None else about_from_array(about))
@@ -227,10 +225,10 @@ class FeatureDump:
 
 
 def unique_names(paths: Sequence[str]) -> list[str]:
-    """Return the base names of one split's files; with folders in front where those repeat.
+    """Return the base names of one split's files, with folders in front if base names repeat.
 
-    Args:
-        paths: different files.
+    Raises:
+        ValueError: A path occurs several times.
     """
     parts = [PurePath(path).parts for path in paths]
     for depth in range(1, max(map(len, parts), default=1) + 1):

@@ -1,4 +1,4 @@
-"""Rank a gallery that is too large for a matrix of distances, exactly, block by block."""
+"""Exact ranking of a gallery that is too large for a matrix of distances, in blocks."""
 
 from __future__ import annotations
 
@@ -25,19 +25,17 @@ from fed_plugin.retrieval.ranking import (
     without_removed,
 )
 
-# Which gallery images are of a query's own identity.
-
 
 @dataclass(frozen=True)
 class IdentityPairs:
-    """Hold the N pairs of a query and a gallery image of its identity, sorted by query, then image.
+    """N pairs of a query and a gallery image of its identity, sorted by query, then image.
 
     Attributes:
-        query: (N,) rows of the queries that have a right answer.
+        query: (N,) numbers of the queries, counted among the V queries with a right answer.
         image: (N,) rows of the gallery.
-        removed: (N,) whether the camera rule takes the image out.
-        starts: (V + 1,) where a query's pairs begin.
-        valid: (V,) those queries' rows among all.
+        removed: (N,) whether the camera rule removes the image.
+        starts: (V + 1,) first pair of each query.
+        valid: (V,) rows of the V queries among all queries.
     """
 
     query: NDArray[np.int64]
@@ -50,13 +48,7 @@ class IdentityPairs:
 def identity_pairs(
     q_pids: NDArray, g_pids: NDArray, q_camids: NDArray, g_camids: NDArray
 ) -> IdentityPairs:
-    """Pair every query that has a right answer with the gallery images of its identity.
-
-    Args:
-        q_pids: (Q,) identities of the queries, numbers or strings.
-        g_pids: (G,) identities of the gallery.
-        q_camids: (Q,) cameras of the queries.
-        g_camids: (G,) cameras of the gallery.
+    """Pair every query with a right answer with the gallery images of its identity.
 
     Raises:
         ValueError: No query has a right answer.
@@ -83,22 +75,19 @@ def identity_pairs(
     )
 
 
-# Go through features that may be larger than memory, a block of rows at a time.
-
-
 def blocks_of_rows(
     name: str, features: Any, rows_at_once: int
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield a number of rows at a time; the next ones are read meanwhile.
+    """Yield features in blocks of rows; a thread reads the next block meanwhile.
 
     Args:
-        name: what the features are called in a message.
-        features: (N, D), anything with a ``shape`` that gives an array or a tensor for a slice of
-            rows. Of a memory-mapped file no page is held longer than its block.
-        rows_at_once: of a block; the last one may have fewer.
+        name: name of the features in messages.
+        features: (N, D), any object with a ``shape`` whose slices of rows are arrays or tensors.
+            Pages of a memory-mapped file are given back after each block.
+        rows_at_once: rows of a block; the last block may have fewer.
 
     Yields:
-        The first row's number, and the rows, float32, in memory.
+        The number of the first row, and the rows, float32, in memory.
 
     Raises:
         ValueError: A number is not finite.
@@ -128,17 +117,17 @@ def _is_view(rows: NDArray[np.float32], part: Any) -> bool:
 
 
 def even_share(count: int, most: int) -> int:
-    """Return how many of ``count`` make a block of ``most`` or less where no block is a small rest.
+    """Return the size of equal blocks of ``count`` rows, at most ``most``, without a small rest.
 
-    A matrix product of few rows may round otherwise than one of many.
+    A matrix product of few rows may be rounded differently from a product of many rows.
     """
     return -(-count // -(-count // most))
 
 
 def give_back_pages(array: Any) -> None:
-    """Take the pages of a memory-mapped array out of this process's memory; nothing is lost.
+    """Remove the pages of a read-only memory-mapped array from this process's memory.
 
-    They are read again when somebody looks. Other arrays, and writable ones, stay as they are.
+    The next access reads the pages again. Other arrays stay as they are.
     """
     while isinstance(array, np.ndarray):
         if array.flags.writeable:
@@ -148,31 +137,33 @@ def give_back_pages(array: Any) -> None:
         array.madvise(mmap.MADV_DONTNEED)
 
 
-# Count how many gallery images are nearer to a query than those of its own identity, exactly.
+# Counts of the gallery images that are nearer to a query than the images of its identity, exactly.
 #
-# No row of distances is needed as a whole, only how many of every block lie below the distances of
-# the few right answers. Those must be known beforehand, to the last bit: matrix products of other
-# shapes may round differently. They are computed alone first, then compared with what the blocks
-# say, and queries where the two differ are counted once more with what the blocks said.
+# No whole row of distances is needed, only the number of distances of each block below those of the
+# few right answers. The latter must be known before, to the last bit, and matrix products of other
+# shapes may be rounded differently. Therefore these distances are computed alone first, then
+# compared with the distances of the blocks. Queries with a difference are counted once more, with
+# the distances of the blocks.
 
 Progress = Callable[[int, int], Any]
 _Rows = NDArray[np.float32]
-_QUERY_ROWS = 1024  # of a tile: with 8192 gallery images, 32 MB of distances
-_SMALLEST = 64  # rows of a matrix product that rounds as a large one does, where that was seen
+_QUERY_ROWS = 1024  # rows of a tile: with 8192 gallery images, 32 MB of distances
+_SMALLEST = 64  # rows of the smallest matrix product that was rounded as a large one
 _PASSES = 4
 
 
 @dataclass(frozen=True)
 class NearerImages:
-    """Count, for every pair, the gallery images that are nearer to the query.
+    """Counter of the gallery images that are nearer to the query than the image of each pair.
 
     Args:
-        query: (V, D), prepared.
-        gallery: (G, D), anything with a ``shape`` that gives an array for a slice of rows.
-        pairs: of those queries and that gallery.
-        rows: gallery images of a block at most.
-        prepare: makes of rows of the gallery what ``distances_of`` takes.
-        distances_of: distances (V', G') of prepared rows; the same for the same, to the last bit.
+        query: (V, D) prepared queries.
+        gallery: (G, D), any object with a ``shape`` whose slices of rows are arrays.
+        pairs: pairs of these queries and this gallery.
+        rows: most gallery images of a block.
+        prepare: prepares rows of the gallery for ``distances_of``.
+        distances_of: returns distances (V', G') of prepared rows; equal rows have equal distances,
+            to the last bit.
     """
 
     query: _Rows
@@ -185,15 +176,12 @@ class NearerImages:
     def ranks(self, progress: Progress) -> NDArray[np.int64]:
         """Return (N,) ranks from 0 among the whole gallery, each once per query.
 
-        Args:
-            progress: called with images done and images in all, after each block.
-
         Raises:
-            RuntimeError: The same block has other distances each time.
+            RuntimeError: The distances of one block differ each time.
         """
         distance = self._alone()
         ranks = np.zeros(len(distance), np.int64)
-        todo = np.ones(len(distance), bool)  # pairs, always all of a tile of queries
+        todo = np.ones(len(distance), bool)  # pairs; all pairs of a tile, or none
         for _ in range(_PASSES):
             ranks[todo] = 0
             seen = self._count(distance, ranks, todo, progress)
@@ -216,7 +204,7 @@ class NearerImages:
         return blocks_of_rows("gallery", self.gallery, rows)
 
     def _alone(self) -> _Rows:
-        """Return (N,) distances of the pairs, from matrix products of little else."""
+        """Return (N,) distances of the pairs, from small matrix products."""
         pairs = self.pairs
         distance = np.empty(len(pairs.query), np.float32)
         by_image = np.argsort(pairs.image, kind="stable")
@@ -235,8 +223,8 @@ class NearerImages:
     def _count(
         self, distance: _Rows, ranks: NDArray[np.int64], todo: NDArray[np.bool_], progress: Progress
     ) -> _Rows:
-        """Add to the ranks of the pairs ``todo`` what is nearer; return distances as blocks say."""
-        import torch  # here, as small galleries are ranked without it
+        """Add the nearer images to the ranks of the pairs ``todo``; return new distances."""
+        import torch  # small galleries are ranked without torch
 
         pairs, seen, workers = self.pairs, distance.copy(), torch.get_num_threads()
         just_above = np.nextafter(distance, np.float32(np.inf))
@@ -244,7 +232,7 @@ class NearerImages:
         with ThreadPoolExecutor(workers) as threads:
             for start, block in self._blocks():
                 others, end = self.prepare(block), start + len(block)
-                limits = np.where(pairs.image >= end, just_above, distance)  # ties stand before it
+                limits = np.where(pairs.image >= end, just_above, distance)  # ties come first
                 own = todo & (pairs.image >= start) & (pairs.image < end)
                 for top in range(0, len(pairs.valid), self._tile):
                     first, last = pairs.starts[[top, min(top + self._tile, len(pairs.valid))]]
@@ -268,7 +256,7 @@ def _count_below(
     limits: _Rows,
     ranks: NDArray[np.int64],
 ) -> None:
-    """Add to each row's ranks how many of its distances are below each of its limits."""
+    """Add to the ranks of each row the number of its distances below each limit."""
 
     def count(rows: range) -> None:
         for row in rows:
@@ -282,7 +270,7 @@ def _count_below(
 
 
 def _padded(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Repeat rows until they are enough for a large matrix product's rounding."""
+    """Repeat rows up to the size that is rounded as a large matrix product."""
     return np.resize(rows, max(len(rows), _SMALLEST))
 
 
@@ -301,32 +289,32 @@ def rank_features(
 ) -> RankingResult:
     """Rank a gallery of any size for every query, as :func:`rank` would from all distances.
 
-    Exact: every rank is that in the (Q, G) float32 distances of which each block of gallery images
-    is computed at once, with equal distances in the gallery's order. Distances are those of
-    ``cosine_distance`` or ``euclidean_distance`` up to the rounding of a matrix product.
+    The ranks are exact: each is the rank in the (Q, G) float32 distances, computed in blocks of
+    gallery images, with equal distances in the gallery's order. The distances are those of
+    ``cosine_distance`` or ``euclidean_distance``, except for the rounding of a matrix product.
 
-    In memory at a time: the queries twice, three blocks of gallery features, 1024 x
-    ``rows_at_once`` distances and some 50 bytes per pair of a query and a gallery image of its
-    identity. The gallery is read twice.
+    The memory holds the queries twice, three blocks of gallery features, 1024 x ``rows_at_once``
+    distances and about 50 bytes per pair of a query and a gallery image of its identity. The
+    gallery is read twice.
 
     Args:
         query: (Q, D) features, NumPy array or torch tensor of any float type.
-        gallery: (G, D) features, likewise, or anything with a ``shape`` that gives such an array
-            for a slice of rows. Pages of a memory-mapped file are given back after each block.
+        gallery: (G, D) features of the same kind, or any object with a ``shape`` whose slices of
+            rows are such arrays. Pages of a memory-mapped file are given back after each block.
         q_pids: (Q,) identities of the queries, numbers or strings.
         g_pids: (G,) identities of the gallery.
         q_camids: (Q,) cameras of the queries.
         g_camids: (G,) cameras of the gallery.
-        metric: ``cosine`` or ``euclidean``; the second takes float64 products, twice the time.
+        metric: ``cosine``, or ``euclidean`` with float64 products, which takes twice the time.
         max_rank: length of the CMC curve.
-        rows_at_once: gallery images of a block at most.
-        progress: called with images done and images in all, after each block; from the start again
-            where distances that were computed alone turn out to be rounded otherwise.
+        rows_at_once: most gallery images of a block.
+        progress: called with images done and images in all, after each block. The count starts
+            again if some queries must be counted once more.
 
     Raises:
-        ValueError: Shapes that do not fit, features that are not finite, another metric, a number
+        ValueError: Shapes do not fit, features are not finite, the metric is unknown, a number is
             below 1, or no query has a right answer.
-        RuntimeError: This machine gives other distances for the same block each time.
+        RuntimeError: The distances of one block differ each time on this machine.
     """
     if not hasattr(gallery, "shape"):
         gallery = np.asarray(gallery, np.float32)
@@ -360,7 +348,7 @@ def rank_features(
 
 
 def _cosine(query: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray[np.float32]:
-    import torch  # its products of 64 rows and more round alike whatever else is in them
+    import torch  # rounds products of 64 rows and more alike
 
     product = torch.from_numpy(query) @ torch.from_numpy(gallery).T
     return distance_of_cosine(product.numpy())

@@ -48,14 +48,14 @@ def test_what_is_not_known_is_listed_apart_and_keeps_nothing_apart(compare):
 def test_strict_keeps_apart_what_is_not_known(compare):
     status, output = compare("--strict", epoch_choice=None)
     assert status == 1
-    assert output.endswith("one table: they do not both know epoch_choice.\n")
+    assert output.endswith("one table: they have unknown fields: epoch_choice.\n")
     assert compare("--strict")[0] == 0
 
 
 def test_seeds_and_versions_are_shown_and_do_not_matter(compare):
     status, output = compare(seed=1, versions={"torch": "1.13.1"})
     assert status == 0
-    assert "Different, as they may be:\n  seed\n    A: 0\n    B: 1\n" in output
+    assert "Different, which is allowed:\n  seed\n    A: 0\n    B: 1\n" in output
     assert "    A: torch 2.14.1, numpy 2.4.6\n    B: torch 1.13.1\n" in output
 
 
@@ -87,4 +87,4 @@ def test_help_says_what_the_status_means(capsys):
     with pytest.raises(SystemExit):
         main(["cards", "diff", "--help"])
     output = " ".join(capsys.readouterr().out.split())
-    assert "Exit status 0 if the two may stand in one table, 1 if not" in output
+    assert "Exit status 0: the two results may stand in one table" in output

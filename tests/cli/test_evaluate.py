@@ -137,7 +137,7 @@ def test_an_older_result_is_not_grouped_by_identities_it_does_not_say(write_dump
     path.write_text(json.dumps(content))
     assert main(["evaluate", str(path)]) == 0
     assert main(["evaluate", str(path), "--groups", "identity"]) == 1
-    assert "a.json: the result does not say the queries' identities" in capsys.readouterr().err
+    assert "a.json: the result does not hold the queries' identities" in capsys.readouterr().err
 
 
 def test_rates_at_one_threshold_have_a_table_and_missing_ones_a_reason(write_dump, capsys):
@@ -163,7 +163,7 @@ def test_what_only_one_file_says_is_not_compared_and_that_is_said(write_dump, ca
     notes = [
         line
         for line in capsys.readouterr().out.splitlines()
-        if line.startswith("not compared, as not every file says it: ")
+        if line.startswith("not compared, as not every file has them: ")
     ]
     assert "input_size" in notes[0] and "dataset" not in notes[0]
 

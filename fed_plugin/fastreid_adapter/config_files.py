@@ -10,6 +10,7 @@ from typing import Any
 
 from fastreid.config import CfgNode, defaults, get_cfg
 
+import projects_registry
 from fed_plugin.fastreid_adapter.config import add_fed_config, prune_defaults
 from fed_plugin.fastreid_adapter.config_checks import check_config
 
@@ -81,6 +82,7 @@ def read_config(config_file: str, overrides: list[Any]) -> Any:
         ValueError: a value of another type or one that its key does not take, see
             ``check_config``; or the file is no config.
     """
+    projects_registry.load_all()  # keys of other projects, where this package came before the host
     cfg = get_cfg()
     try:
         cfg.merge_from_file(config_file)

@@ -5,7 +5,7 @@
 #   make test-matrix [CELLS=py313 KEEP=1]    quick tests on the ends of the versions: 5 GB each
 #   make lint                                ruff and mypy
 #   make clean                               removes .venv and what was built, never results
-# PYTHON=python3.12 chooses the interpreter (3.10 to 3.13) that .venv is made with.
+# PYTHON=python3.12 chooses the interpreter (3.11 to 3.13) that .venv is made with.
 
 PYTHON ?= python3
 ARGS ?=
@@ -60,8 +60,8 @@ ifneq ($(origin PYTHON),file)
 endif
 
 $(STAMP):
-	@is="$$($(PYTHON) -c '$(VERSION)' 2>/dev/null)"; case "$$is" in 3.1[0-3]) ;; *) \
-	  echo "PYTHON=$(PYTHON): expected Python 3.10 to 3.13, got $${is:-none that runs};" \
+	@is="$$($(PYTHON) -c '$(VERSION)' 2>/dev/null)"; case "$$is" in 3.1[1-9]) ;; *) \
+	  echo "PYTHON=$(PYTHON): expected Python 3.11 or later (3.11 to 3.13 were run), got $${is:-none that runs};" \
 	    "try PYTHON=python3.11"; exit 1;; esac
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu install" \

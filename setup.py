@@ -63,35 +63,39 @@ PTH_LINE = (
     f"exec({HOOK!r}, {{}})\n"
 )
 
-# The lower ends ran together: `make test-matrix CELLS=oldest`, requirements/oldest.txt. "Its bound"
-# is what fastreid 1.4.0 asks for itself. No upper bounds: the host is mended by behaviour, not by
-# version, and requirements/pins.txt has the newest that ran.
+# All lower ends run together in `make test-matrix CELLS=oldest` (requirements/oldest.txt). There
+# are no upper bounds: the host is mended by behaviour, not by version. requirements/pins.txt has
+# the newest versions that were run.
 REQUIREMENTS = [
-    "torch>=1.13.1",  # its own; attention is two products before 2.1, `costs` needs newer
-    "torchvision>=0.14.1",  # of that torch; each torchvision pins its own torch
-    "numpy>=1.23.5",  # random streams and typing we use; the host is mended for NumPy 2
-    "Pillow>=9.1.1",  # Image.Resampling and Image.Transpose
-    "opencv-python>=4.7.0.68",  # the host's demos and our occluders; its bound
-    "yacs>=0.1.8",  # the host's config; its bound
-    "PyYAML>=6.0",  # the host's config reads _BASE_ files with it; wheels for Python 3.10
-    "faiss-cpu>=1.7.3",  # the host imports it for distances, we for search; its bound
-    "scikit-learn>=1.2.1",  # the host's ROC; its bound; brings scipy, which its visualizer imports
-    "tabulate>=0.9",  # the host's tables; its bound
-    "termcolor>=2.2",  # the host's log; its bound
-    "tensorboard>=2.12",  # the host's trainer writes events; its bound
+    "torch>=2.6",  # below 2.6, torch.load with weights_only=True has a published hole
+    "torchvision>=0.21",  # the release for torch 2.6; each torchvision pins its own torch
+    "numpy>=1.26",  # torch 2.6 was built for NumPy 1.26 and 2
+    "Pillow>=9.3",  # the first wheels for Python 3.11
+    "opencv-python>=4.7.0.68",  # the host's demos and our occluders; fastreid's own bound
+    "yacs>=0.1.8",  # the host's config; fastreid's own bound
+    "PyYAML>=6.0",  # the host's config reads _BASE_ files with PyYAML
+    "faiss-cpu>=1.7.3",  # distances in the host, search and near duplicates here; fastreid's bound
+    "scikit-learn>=1.2.1",  # the host's ROC; fastreid's own bound
+    "scipy>=1.11",  # intervals, tests and the fit of a calibration; wheels for Python 3.12
+    "tabulate>=0.9",  # the host's tables; fastreid's own bound
+    "termcolor>=2.2",  # the host's log; fastreid's own bound
+    "tensorboard>=2.12",  # the host's trainer writes events; fastreid's own bound
     "matplotlib>=3.7",  # the host's visualizer and our figures; wheels for Python 3.11
-    "Jinja2>=3.1",  # templates of the report; torch brings it anyway
-    "tqdm>=4.62",  # the host's demo and our progress bars
+    "Jinja2>=3.1",  # the report's templates
+    "msgspec>=0.18",  # JSON formats and plans, checked while they are read
+    "filelock>=3.12",  # locks of folders; torch depends on filelock as well
+    "joblib>=1.3",  # pools of `data check` and `data synth`; scikit-learn depends on joblib as well
+    "tqdm>=4.62",  # progress; the host's demo imports tqdm as well
 ]
-# NOT here: fastreid. Its wheel pins torch 1.13.1, which no current torch satisfies; it is a clone
-# on PYTHONPATH or goes in with `pip install --no-deps fastreid`.
-# opencv-python-headless is the same cv2 under another name, which no requirement can express: who
-# has it already installs this with `pip install --no-deps` and the rest of the list.
+# fastreid is not in the list. The wheel of fastreid pins torch 1.13.1, which no torch of this list
+# satisfies. fastreid is a clone on PYTHONPATH, or `pip install --no-deps fastreid` installs it.
+# opencv-python-headless is the same cv2 under another name; no requirement can express that. Users
+# of opencv-python-headless run `pip install --no-deps` and install the rest of the list by hand.
 EXTRAS = {
     "test": ["pytest>=9", "pytest-xdist>=3.8", "hypothesis>=6.168"],
     "lint": ["ruff>=0.9", "mypy>=1.14"],
     "safetensors": ["safetensors>=0.4"],  # weights as *.safetensors; nothing else needs it
-    # `export --format onnx`, on PyTorch 2.6 or later; PyTorch's exporter imports the first two.
+    # `export --format onnx`; PyTorch's exporter imports the first two.
     "onnx": [
         "onnx>=1.19",  # the oldest that ran with the others
         "onnxscript>=0.7",  # 0.5 does not import under PyTorch 2.14's exporter
@@ -167,7 +171,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.11",
     packages=find_packages(include=["fed_plugin", "fed_plugin.*"]),
     package_dir={"": "."},  # lets setuptools make an editable install by a path, not by a finder
     package_data={"fed_plugin.report": ["templates/*"]},

@@ -1,71 +1,76 @@
-"""Keep what a benchmark found, without weights, logs and descriptors; or go on from what was kept.
+"""Keep a benchmark as one JSON file: tables, differences, costs and the protocol, no raw arrays.
 
-``python benchmarks/collect_benchmark.py OUT benchmarks/results/synthocc_medium`` copies the joined
-results (with every query's outcome and the protocol cards), costs, report, and of each cell its
-record, training curve and robustness curve. ``fed-plugin report`` reads the copy as it
-reads the benchmark's own folder.
-
-``python benchmarks/collect_benchmark.py --restore benchmarks/results/synthocc_medium OUT`` makes
-such a folder of it again, where ``fed-plugin benchmark`` runs only what is missing. Lists
-of failures and correlations of visibility need descriptors, which are not kept.
+``python benchmarks/collect_benchmark.py OUT benchmarks/results/NAME.json`` writes the report of the
+benchmark in OUT once per baseline and joins the numbers. The arrays of every query stay in OUT; the
+command of the plan makes them again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
-from fed_plugin.benchmark.cells import RESULT, read_record
-from fed_plugin.files import write_json
+from fed_plugin.cli import main as fed_plugin
 
-RESULTS = "results.json"
-WHOLE = (RESULTS, "costs.json", "report/report.*")
-OF_CELLS = ("cell.json", "metrics.json", "robustness.json")
+FORMAT = "fed_plugin.benchmark_record/1"
 
 
 def main() -> None:
-    """Copy, in place of what was there."""
+    """Write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path, help="folder of a benchmark, or of what was kept")
-    parser.add_argument("target", type=Path, help="folder to make")
-    parser.add_argument("--restore", action="store_true", help="go on from what was kept")
+    parser.add_argument("source", type=Path, help="folder of a benchmark")
+    parser.add_argument("target", type=Path, help="JSON file to write")
+    parser.add_argument(
+        "--baselines",
+        nargs="+",
+        required=True,
+        metavar="METHOD",
+        help="the first one is the table's",
+    )
     args = parser.parse_args()
-    if not (args.source / RESULTS).is_file():
-        parser.error(f"{args.source}: holds no {RESULTS}; expected the folder of a benchmark")
-    if args.restore and args.target.exists():
-        parser.error(f"{args.target}: is there already; expected the name of a new folder")
-    shutil.rmtree(args.target, ignore_errors=True)
-    found = copy(args.source, args.target)
-    if args.restore:
-        restore_results(args.source, args.target)
-    size = sum(path.stat().st_size for path in found) / 1e6
-    print(f"{args.target}: {len(found)} files, {size:.1f} MB")
+    record = collect(args.source, args.baselines)
+    args.target.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"{args.target}: {args.target.stat().st_size / 1e3:.0f} kB")
 
 
-def copy(source: Path, target: Path) -> list[Path]:
-    """Copy what is kept; return where it lay."""
-    patterns = [*WHOLE, *(f"*/*/seed*/{name}" for name in OF_CELLS)]
-    found = [path for pattern in patterns for path in sorted(source.glob(pattern))]
-    for path in found:
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, place)
-    return found
+def collect(source: Path, baselines: list[str]) -> dict[str, Any]:
+    """Join the reports of a benchmark that differ in their baseline alone."""
+    cells = json.loads((source / "results.json").read_text(encoding="utf-8"))["cells"]
+    reports = {name: _report(source, name) for name in baselines}
+    first = reports[baselines[0]]
+    (table,) = first["tables"]
+    trained = [cell for cell in cells if cell["settings"].get("SOLVER.MAX_EPOCH")]
+    return {
+        "format": FORMAT,
+        "plan": first["plan"],
+        "measured": first["measured"],
+        "settings": {cell["method"]: cell["settings"] for cell in trained},
+        "card": cells[0]["result"]["card"],
+        "costs": first["costs"],
+        "table": table,
+        "differences": {name: _differences(reports[name]) for name in baselines},
+    }
 
 
-def restore_results(source: Path, target: Path) -> None:
-    """Give every finished cell its own result again; forget cells that were only begun."""
-    cells = json.loads((source / RESULTS).read_text(encoding="utf-8"))["cells"]
-    results = {(cell["dataset"], cell["method"], cell["seed"]): cell["result"] for cell in cells}
-    for record in target.glob("*/*/seed*/cell.json"):
-        cell = read_record(record.parent)
-        result = results.get((cell.dataset, cell.method, cell.seed))
-        if result is None:
-            shutil.rmtree(record.parent)
-        else:
-            write_json(record.parent / RESULT, result)
+def _report(source: Path, baseline: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        status = fed_plugin(["report", str(source), "--baseline", baseline, "--out", folder])
+        if status:
+            raise SystemExit(status)
+        return json.loads(Path(folder, "report.json").read_text(encoding="utf-8"))
+
+
+def _differences(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the differences to one baseline: of the metrics and of the robustness curves."""
+    (table,) = report["tables"]
+    robustness = (table.get("robustness") or {}).get("rows", [])
+    return {
+        "metrics": {row["method"]: row["differences"] for row in table["rows"]},
+        "robustness": {row["method"]: row["differences"] for row in robustness},
+    }
 
 
 if __name__ == "__main__":

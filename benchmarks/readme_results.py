@@ -1,6 +1,7 @@
 """Write the tables of the README and of docs/results.md from the committed results.
 
-The README's is that of ``plans/synthocc.yml``, those of docs/results.md come from ``make demo``,
+The front table and those of the benchmark come from the record of ``plans/synthocc.yml``, the
+other ones from ``make demo``,
 ``synthocc_baselines.py``, ``refusing.py``, ``tracking/tracking.py`` and ``calibrate --json``.
 
 ``python benchmarks/readme_results.py`` rewrites them, ``--check`` only tells whether they are
@@ -16,7 +17,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from synthocc_tables import benchmark_table, tried_table
+from synthocc_tables import benchmark_table, front_table, tried_table, visible_table
 from use_tables import calibration_table, refusing_table, tracking_table
 
 ROOT = Path(__file__).parents[1]
@@ -125,7 +126,9 @@ def main() -> int:
     if "--collect" in sys.argv:
         collect(sys.argv[sys.argv.index("--collect") + 1 :])
     tables = {
+        "front": front_table,
         "benchmark": benchmark_table,
+        "visible": visible_table,
         "tried": tried_table,
         "demo": table,
         "untrained": untrained_table,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fed_plugin.fastreid_adapter.embedder import Embedder, Embeddings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Embedder", "Embeddings", "__version__"]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from fed_plugin.console import machine_words
 
-RESULTS = Path(__file__).parents[1] / "results" / "reliability"
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "reliability"
 FORMAT = "fed_plugin.reliability/1"
 PACKAGES = ("torch", "numpy", "fastreid")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.reliability.corpus.cases import Case
+from corpus.cases import Case
 
 
 def all_cases() -> list[Case]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.reliability.corpus.cases import EITHER, Case, Put, both, nothing, write
+from corpus.cases import EITHER, Case, Put, both, nothing, write
 
 CATEGORY = "benchmarks"
 _TRACK = ("data", "build-occluded-posetrack", "--posetrack", "PoseTrack21")

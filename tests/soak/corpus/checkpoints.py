@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reliability.corpus.cases import EITHER, REFUSED, Case, Put, change, nothing, write
-from benchmarks.reliability.corpus.images import flip
-from benchmarks.reliability.corpus.material import CHECKPOINT, CONFIG
+from corpus.cases import EITHER, REFUSED, Case, Put, change, nothing, write
+from corpus.images import flip
+from corpus.material import CHECKPOINT, CONFIG
 
 CATEGORY = "checkpoints"
 BAD = "bad.pth"

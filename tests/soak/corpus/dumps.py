@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.reliability.corpus.cases import EITHER, REFUSED, Case, Put, change, nothing, write
-from benchmarks.reliability.corpus.images import flip
-from benchmarks.reliability.corpus.material import DUMP, OTHER_DUMP
+
+from corpus.cases import EITHER, REFUSED, Case, Put, change, nothing, write
+from corpus.images import flip
+from corpus.material import DUMP, OTHER_DUMP
 
 CATEGORY = "dumps"
 _EVALUATE = ("evaluate", DUMP, "--json", "new.json")

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.reliability.corpus.cases import EITHER, REFUSED, Case, Put, nothing
-from benchmarks.reliability.corpus.material import CHECKPOINT, CONFIG, PEOPLE
+from corpus.cases import EITHER, REFUSED, Case, Put, nothing
+from corpus.material import CHECKPOINT, CONFIG, PEOPLE
 
 CATEGORY = "folders"
 _ROOT = "DATASETS.FOLDER_REID.ROOT"

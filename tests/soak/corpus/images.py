@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from benchmarks.reliability.corpus.cases import EITHER, REFUSED, RUNS, Case, Put, change, write
-from benchmarks.reliability.corpus.material import CHECKPOINT, CONFIG, QUERY, TRAIN
 from PIL import Image
+
+from corpus.cases import EITHER, REFUSED, RUNS, Case, Put, change, write
+from corpus.material import CHECKPOINT, CONFIG, QUERY, TRAIN
 
 CATEGORY = "images"
 FLIPS = 24  # files with a few wrong bytes

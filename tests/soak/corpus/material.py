@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from benchmarks.reliability.corpus.forks import run_forked
 from PIL import Image
+
+from corpus.forks import run_forked
 
 PEOPLE = "people"
 CONFIG = "tiny.yml"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reliability.corpus.cases import (
+from corpus.cases import (
     EITHER,
     REFUSED,
     Case,
@@ -19,8 +19,8 @@ from benchmarks.reliability.corpus.cases import (
     nothing,
     write,
 )
-from benchmarks.reliability.corpus.images import broken_files, encoded, flip, picture
-from benchmarks.reliability.corpus.material import CONFIG, OCCLUDERS
+from corpus.images import broken_files, encoded, flip, picture
+from corpus.material import CONFIG, OCCLUDERS
 
 CATEGORY = "occluders"
 MANIFEST = f"{OCCLUDERS}/manifest.json"

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.reliability.corpus.cases import MARKER, Case, Put, both, nothing, write
-from benchmarks.reliability.corpus.material import CONFIG, DUMP, RESULT
+
+from corpus.cases import MARKER, Case, Put, both, nothing, write
+from corpus.material import CONFIG, DUMP, RESULT
 
 CATEGORY = "planted code"
 BAD, BAD_CONFIG = "bad.pth", "bad.yml"

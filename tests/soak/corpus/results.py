@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reliability.corpus.cases import (
+from corpus.cases import (
     EITHER,
     REFUSED,
     Case,
@@ -18,8 +18,8 @@ from benchmarks.reliability.corpus.cases import (
     nothing,
     write,
 )
-from benchmarks.reliability.corpus.images import flip
-from benchmarks.reliability.corpus.material import BENCHMARK, CONFIG, RESULT
+from corpus.images import flip
+from corpus.material import BENCHMARK, CONFIG, RESULT
 
 CATEGORY = "results"
 RESULTS = f"{BENCHMARK}/results.json"

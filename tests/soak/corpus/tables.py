@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.reliability.corpus.cases import EITHER, REFUSED, Case, Put, write
-from benchmarks.reliability.corpus.folders import commands
-from benchmarks.reliability.corpus.material import PEOPLE, QUERY
+from corpus.cases import EITHER, REFUSED, Case, Put, write
+from corpus.folders import commands
+from corpus.material import PEOPLE, QUERY
 
 CATEGORY = "csv"
 TABLE = "table.csv"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.reliability.corpus.cases import MARKER, REFUSED, RUNS, Case
-from benchmarks.reliability.corpus.forks import Ended
+from corpus.cases import MARKER, REFUSED, RUNS, Case
+from corpus.forks import Ended
 
 WHOLE = frozenset({".npz", ".json", ".pth", ".png", ".svg", ".html", ".md", ".csv", ".jpg"})
 LOGS = frozenset({"metrics.json"})

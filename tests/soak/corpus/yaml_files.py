@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from benchmarks.reliability.corpus.cases import EITHER, REFUSED, Case, both, nothing, write
-from benchmarks.reliability.corpus.material import CONFIG, DUMP
+from corpus.cases import EITHER, REFUSED, Case, both, nothing, write
+from corpus.material import CONFIG, DUMP
 
 CATEGORY = "yaml"
 BAD = "bad.yml"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.reliability.corpus.cases import EITHER, REFUSED, Case, nothing
-from benchmarks.reliability.corpus.material import CHECKPOINT, CONFIG
+from corpus.cases import EITHER, REFUSED, Case, nothing
+from corpus.material import CHECKPOINT, CONFIG
 
 CATEGORY = "yaml values"
 _VALUES: dict[str, tuple[str, ...]] = {

@@ -103,6 +103,8 @@ def test_the_templates_of_the_report_are_installed(installed):
     names = {path.name for path in source.iterdir()}
     assert {"report.html.j2", "report.md.j2", "page.css"} <= names
     assert {path.name for path in templates.iterdir()} == names
+
+
 def test_the_console_script_is_the_module(installed):
     script = installed.folder / "venv" / "bin" / "fed-plugin"
     assert script.is_file()

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tqdm import tqdm
@@ -328,7 +328,7 @@ def _conclude(one: Running) -> str:
     _end_group(one.process, signal.SIGKILL)  # processes that the cell left, such as loader workers
     one.process.stdin.close()
     if read_result(folder) is not None:
-        ended = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
         about = {"seconds": round(one.seconds, 1), "ended": ended, "machine": machine_words()}
         write_record(one.cell, "finished", **about)
         return ""

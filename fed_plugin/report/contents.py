@@ -137,7 +137,7 @@ def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
         tuple(reports),
         costs,
         (*missing, *filter(None, [costs.why_not])),
-        datetime.datetime.now(datetime.timezone.utc),
+        datetime.datetime.now(datetime.UTC),
         f"fed_plugin {__version__}, Python {platform.python_version()} on {platform.machine()}",
     )
 

@@ -117,7 +117,7 @@ def read_benchmark(folder: str | os.PathLike[str]) -> Benchmark:
     return Benchmark(
         path.parent,
         plan,
-        datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.timezone.utc),
+        datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC),
         cells,
         tuple(_became(key, place) for key, place in others.items()),
         (*done, *others),

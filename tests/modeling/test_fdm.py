@@ -1,4 +1,4 @@
-"""FDM against a slow loop written from FED.md, in float64."""
+"""FDM against a slow loop written from docs/method.md, in float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of the released code, rebuilt: FED.md's tolerances, times ten."""
+"""The figures of the released code, rebuilt: docs/method.md's tolerances, times ten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory against slow loops written from FED.md, and its life through checkpoints."""
+"""The memory against slow loops written from docs/method.md, and its life through checkpoints."""
 
 from __future__ import annotations
 

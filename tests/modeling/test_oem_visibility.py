@@ -1,4 +1,4 @@
-"""Visibility targets: every branch of FED.md section 3, and a slow reading of it."""
+"""Visibility targets: every branch of docs/method.md, section 3, and a slow reading of it."""
 
 from __future__ import annotations
 

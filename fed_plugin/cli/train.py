@@ -1,4 +1,4 @@
-"""``train``: fast-reid's ``tools/train_net.py``, with configs found by name and short errors."""
+"""``train``: fast-reid's ``tools/train_net.py``, with config names and short errors."""
 
 from __future__ import annotations
 

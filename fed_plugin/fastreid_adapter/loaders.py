@@ -30,7 +30,7 @@ _current: ContextVar[Any] = ContextVar("current_config", default=None)
 
 
 def current_config() -> Any:
-    """Return the config whose loader is being built, None where none is or it was not given."""
+    """Return the config whose loader is being built; None if there is none."""
     return _current.get()
 
 
@@ -48,7 +48,7 @@ def training_items(cfg: Any) -> list[tuple[str, str, str]]:
     """List (path, pid, camid) of ``DATASETS.NAMES``, as the stock train loader does.
 
     Raises:
-        FileNotFoundError: a data set is not there.
+        FileNotFoundError: A data set is missing.
     """
     items = []
     with as_current(cfg):
@@ -103,7 +103,7 @@ def count_identities(cfg: Any) -> int:
     """Count the training identities of ``DATASETS.NAMES``, or take the config's own number.
 
     Raises:
-        ValueError: a data set is not there or not whole.
+        ValueError: A data set is missing or not whole.
     """
     if cfg.MODEL.HEADS.NUM_CLASSES > 0:
         return int(cfg.MODEL.HEADS.NUM_CLASSES)
@@ -124,12 +124,12 @@ def count_identities(cfg: Any) -> int:
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """Images as a model gets them, before it normalises them.
+    """Images as a model gets them, before the model normalises them.
 
     Attributes:
-        views: (N, V, 3, H, W) in [0, 255] on the CPU; with two views the holistic one comes first.
+        views: (N, V, 3, H, W) in [0, 255] on the CPU; of two views the holistic one is the first.
         targets: (N,) class indices, on the CPU.
-        paths: N files.
+        paths: Paths of the N files.
     """
 
     views: Tensor
@@ -140,14 +140,14 @@ class TrainingImages:
 def first_training_images(cfg: Any, count: int) -> TrainingImages:
     """Take the first images that a training run of this config would take.
 
-    With ``SEED`` 0 or more the same images and augmentations come every time.
+    With ``SEED`` 0 or more every call returns the same images and augmentations.
 
     Args:
-        cfg: any config of the host.
-        count: N, at least 1.
+        cfg: Config of the host.
+        count: Number N of images, at least 1.
 
     Raises:
-        ValueError: a count below 1, or an extra transform that returns neither one view nor two.
+        ValueError: ``count`` is below 1, or an extra transform returns neither one view nor two.
     """
     if count < 1:
         raise ValueError(f"expected at least 1 training image, got {count}")

@@ -1,4 +1,4 @@
-"""What crosses ranks: the samples of a memory update."""
+"""Tensors of all ranks: gathered in rank order, or added up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, distributed
 def gather_across_ranks(tensor: Tensor) -> Tensor:
     """Concatenate equal-sized tensors (B, ...) of all ranks in rank order -> (ranks * B, ...).
 
-    Every rank gets the same bits; with one process the tensor itself comes back.
+    Every rank gets the same bits. With one process the tensor itself is returned.
     """
     if comm.get_world_size() == 1:
         return tensor

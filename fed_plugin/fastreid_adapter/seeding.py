@@ -1,9 +1,8 @@
-"""The image under way: whose it is, and random numbers that are its own.
+"""Random streams of a process, and the item whose transforms run, with its own random numbers.
 
-The host hands a transform pixels and nothing else, and seeds each loader worker once, so that what
-an image gets depends on how many workers there are. Here a transform can ask whose image it works
-on, and a run with a ``SEED`` draws the same for every place in the sampler's stream, whoever loads
-it.
+The host gives a transform the pixels alone, and seeds each loader worker once: the random numbers
+of an image depend on the number of workers. Here a transform can ask for its item. A run with a
+``SEED`` draws the same numbers for each place in the sampler's stream, in any worker.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 
 # The random streams of a process: Python's, NumPy's, PyTorch's on the CPU and on each CUDA device.
 #
-# States are plain tuples, numbers and tensors, so that a checkpoint holds them and is still loaded
-# without executing anything.
+# States are plain tuples, numbers and tensors: a checkpoint with them loads without executing
+# anything.
 
 
 def seed_streams(entropy: tuple[int, ...]) -> None:
     """Seed the three streams on the CPU.
 
     Args:
-        entropy: non-negative integers, from which ``numpy.random.SeedSequence`` makes the seeds.
+        entropy: Non-negative integers, from which ``numpy.random.SeedSequence`` makes the seeds.
     """
     python, numpy, low, high = np.random.SeedSequence(entropy).generate_state(4).tolist()
     random.seed(python)
     np.random.seed(numpy)
-    # not torch.manual_seed, which would reach for the accelerator
+    # not torch.manual_seed, which initialises the accelerator
     torch.default_generator.manual_seed(low + (high << 32))
 
 
@@ -56,7 +55,7 @@ def set_stream_states(states: tuple[Any, ...]) -> None:
 
 @contextmanager
 def restored_stream_states() -> Iterator[None]:
-    """Leave the three streams as they were, whatever the block draws."""
+    """Restore the three streams on the CPU when the block ends."""
     states = stream_states()
     try:
         yield
@@ -78,7 +77,7 @@ def saved_streams() -> dict[str, Any]:
 def restore_streams(saved: dict[str, Any]) -> None:
     """Set all streams to what :func:`saved_streams` returned.
 
-    CUDA streams are set where there are as many devices as there were.
+    CUDA streams are set if the number of devices is the same.
     """
     kind, words, *rest = saved["numpy"]
     version, internal, gauss = saved["python"]
@@ -93,12 +92,12 @@ _CHUNK = 64  # indices drawn between two exchanges of the random states
 
 @dataclass(frozen=True)
 class CurrentItem:
-    """Name the image whose transforms run.
+    """Image whose transforms run.
 
     Args:
-        path: of the file.
-        pid: identity as the data set lists it: a string in training, an int in tests.
-        camid: camera, likewise.
+        path: Path of the file.
+        pid: Identity as the data set lists it: a string in training, an int in tests.
+        camid: Camera as the data set lists it.
     """
 
     path: str
@@ -110,16 +109,16 @@ _current: ContextVar[CurrentItem | None] = ContextVar("current_item", default=No
 
 
 def current_item() -> CurrentItem | None:
-    """Return the item whose transforms run in this process, None outside of them."""
+    """Return the item whose transforms run in this process; None if no transforms run."""
     return _current.get()
 
 
 class SeededIndex(int):
-    """An index into a data set that carries the seed of all that is drawn for it.
+    """Index into a data set, with the seed of all random numbers of the item.
 
     Args:
-        index: of the item.
-        entropy: non-negative integers, from which ``numpy.random.SeedSequence`` makes the seeds.
+        index: Place of the item in the data set.
+        entropy: Non-negative integers, from which ``numpy.random.SeedSequence`` makes the seeds.
     """
 
     entropy: tuple[int, ...]
@@ -134,10 +133,10 @@ class SeededIndex(int):
 
 
 class SeededSampler(Sampler):
-    """Yield what a sampler yields, each index with a seed made of its place in the stream.
+    """Sampler that adds to each index of another sampler a seed, made of the place in the stream.
 
-    The sampler draws from random states of its own, made of the same seed; nobody else's draws
-    change its order, and a resumed run finds its place again.
+    The other sampler draws from random states of its own, made of the same seed. Draws of other
+    code do not change the order, and a resumed run finds its place again.
 
     Args:
         sampler: of the host; it may be endless.

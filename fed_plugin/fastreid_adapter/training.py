@@ -1,6 +1,6 @@
-"""What fast-reid's ``tools/train_net.py`` does, with its classes and flags alone.
+"""Train and evaluate as fast-reid's ``tools/train_net.py`` does, and resolve benchmark configs.
 
-The PyPI package of fast-reid ships no script; ``fed-plugin train`` calls this instead.
+The PyPI package of fast-reid ships no script; ``fed-plugin train`` calls this module instead.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 
 logger = logging.getLogger("fastreid.fed_plugin.training")
 
-# What a training would stumble over only at its first evaluation, looked at before it begins.
+# Mistakes that a training would meet only at its first evaluation are refused before it begins.
 
 
 def check_datasets(cfg: Any, *, training: bool = False) -> None:
     """Refuse names that nobody registered, and list the test sets.
 
     Args:
-        cfg: a host config.
-        training: list the training sets, too; a training does so by itself at once.
+        cfg: Config of the host.
+        training: Whether to list the training sets, too; a training lists them at once.
 
     Raises:
-        ValueError: see ``check_config``; no training set, an unknown name in ``DATASETS.NAMES`` or
-            ``DATASETS.TESTS``, or a set without images, or that cannot be listed.
-        FileNotFoundError: a set of this project is not there.
+        ValueError: See ``check_config``. Or ``DATASETS.NAMES`` is empty, a name in
+            ``DATASETS.NAMES`` or ``DATASETS.TESTS`` is unknown, or a set has no images or cannot
+            be listed.
+        FileNotFoundError: A set of this project is missing.
     """
     check_config(cfg)
     if not cfg.DATASETS.NAMES:
@@ -56,7 +57,6 @@ def check_datasets(cfg: Any, *, training: bool = False) -> None:
 
 
 def _list(key: str, splits: tuple[str, ...], cfg: Any) -> None:
-    """List splits of the data sets that a key names."""
     for name in cfg.DATASETS[key]:
         try:
             with as_current(cfg):
@@ -98,7 +98,8 @@ def launch_ranks(main: Callable[[Namespace], Any], args: Namespace) -> None:
 
 def train_or_evaluate(args: Namespace) -> Any:
     """Train in one rank, or evaluate with ``--eval-only``; return the results."""
-    cfg = _configure(args)
+    cfg = read_config(args.config_file, args.opts)
+    cfg.freeze()
     (check_config if args.eval_only else check_training)(cfg)
     default_setup(cfg, args)
     if args.eval_only:
@@ -109,12 +110,6 @@ def train_or_evaluate(args: Namespace) -> Any:
     logger.info(length, trainer.max_epoch, trainer.iters_per_epoch)
     trainer.resume_or_load(resume=args.resume)
     return trainer.train()
-
-
-def _configure(args: Namespace) -> Any:
-    cfg = read_config(args.config_file, args.opts)
-    cfg.freeze()
-    return cfg
 
 
 def _evaluate(cfg: Any) -> Any:
@@ -137,12 +132,12 @@ SCORED_WITHOUT = {
 
 @dataclass(frozen=True)
 class ResolvedConfig:
-    """A config with nothing left to look up.
+    """Config with every key resolved.
 
     Attributes:
-        text: all of it, as YAML that the host reads.
-        settings: what differs from the host's defaults, and on what it is trained and tested; dots
-            in the keys, values as JSON has them.
+        text: The whole config, as YAML that the host reads.
+        settings: Values that differ from the host's defaults, and the data sets and seed, by dotted
+            key; values are those of JSON.
     """
 
     text: str
@@ -152,23 +147,23 @@ class ResolvedConfig:
 def resolve_config(
     config_file: str, overrides: dict[str, Any], trained: bool = False
 ) -> ResolvedConfig:
-    """Read a config, set keys in it, and check what can be checked without reading data.
+    """Read a config, set keys in the config, and check the config without reading data.
 
     Args:
-        config_file: path.
-        overrides: values by key.
-        trained: whether it is trained, so that what a training needs must be there.
+        config_file: Path of the config.
+        overrides: Values by key.
+        trained: Whether the config is trained, so that the needs of a training are checked, too.
 
     Raises:
-        ValueError: the file or a key or a value of it is wrong, it asks to be scored in another
-            way than the benchmark scores, or it cannot be trained.
+        ValueError: The file, a key or a value is wrong; the config asks for another scoring than
+            that of the benchmark; or the config cannot be trained.
     """
     try:
         cfg = read_config(config_file, [word for pair in overrides.items() for word in pair])
         if trained:
             check_training(cfg)
     except (KeyError, ValueError, AssertionError, OSError) as error:
-        raise ValueError(_in_words(error, config_file, overrides)) from error
+        raise ValueError(_message(error, config_file, overrides)) from error
     flat = _flatten(cfg)
     for key, expected in SCORED_WITHOUT.items():
         if flat.get(key, expected) != expected:
@@ -193,15 +188,15 @@ def resolve_config(
 def check_benchmark_datasets(
     config_file: str, overrides: dict[str, Any], trained: bool = True
 ) -> None:
-    """List the data sets of a config, so that one that is not there is not met hours later.
+    """List the data sets of a config, so that a missing set is not met hours later.
 
     Args:
-        config_file: path.
-        overrides: values by key.
-        trained: whether it is trained, so that training images are wanted.
+        config_file: Path of the config.
+        overrides: Values by key.
+        trained: Whether the config is trained, so that training images are needed.
 
     Raises:
-        ValueError: a name is not registered, or a data set is not there or not whole.
+        ValueError: A name is not registered, or a data set is missing or not whole.
     """
     cfg = read_config(config_file, [word for pair in overrides.items() for word in pair])
     try:
@@ -210,8 +205,8 @@ def check_benchmark_datasets(
         raise ValueError(f"datasets: {error}") from error
 
 
-def _in_words(error: Exception, config_file: str, overrides: dict[str, Any]) -> str:
-    """Say what is wrong with a config, and where the value stands."""
+def _message(error: Exception, config_file: str, overrides: dict[str, Any]) -> str:
+    """Return what is wrong with a config, beginning with where the value is."""
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
     if text.startswith((f"{config_file}: ", "overrides: ")):
         return text
@@ -234,11 +229,11 @@ def _plain(value: Any) -> Any:
     return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
-# ``SOLVER.FUSED``: an optimizer that passes over weights, gradients and momenta once.
+# ``SOLVER.FUSED``: an optimizer that reads weights, gradients and momenta once.
 #
-# PyTorch's default makes a copy of all gradients for the weight decay and passes over them five
-# times. With the host's flat buffers that is a copy as large as the model in every step; on the CPU
-# the fused update takes a quarter of the time or less (benchmarks/speed/choices.py).
+# PyTorch's default copies all gradients for the weight decay and reads them five times. With the
+# host's flat buffers the copy is as large as the model, in every step. On the CPU the fused update
+# takes a quarter of the time or less (benchmarks/speed/choices.py).
 
 
 @host_step("fastreid.solver.build", "build_optimizer")
@@ -251,10 +246,10 @@ def fuse_if_configured(call: Call) -> Iterator[None]:
 
 
 def fuse(optimizer: Optimizer) -> bool:
-    """Have an optimizer update in one pass where this PyTorch can; numbers agree up to rounding.
+    """Let an optimizer update in one pass if PyTorch can; numbers agree up to rounding.
 
     Returns:
-        Whether it can, for the class of the optimizer and for where the weights are.
+        Whether PyTorch can, for the class of the optimizer and the device of the weights.
     """
     kind = next(one for one in type(optimizer).__mro__ if one.__module__.startswith("torch.optim"))
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
@@ -267,7 +262,7 @@ def fuse(optimizer: Optimizer) -> bool:
 
 @functools.cache
 def _can_fuse(kind: type[Optimizer], device: str) -> bool:
-    """Tell by a step of one weight; which optimizers and devices can differs among versions."""
+    """Try a step of one weight, as the optimizers and devices that can differ among versions."""
     weight = torch.zeros(1, device=device, requires_grad=True)
     weight.grad = torch.zeros_like(weight)
     try:

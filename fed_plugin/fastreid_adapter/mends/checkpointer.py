@@ -17,11 +17,7 @@ from fed_plugin.fastreid_adapter.mends.mending import Call, Overlay, add_step, m
 logger = logging.getLogger("fastreid.compat")
 
 
-@mend(
-    defect="Checkpoints are written in place",
-    after="fastreid.utils.checkpoint",
-    reason="checkpoints are written in place: a kill leaves half of one under the newest's name",
-)
+@mend("Checkpoints are written in place", after="fastreid.utils.checkpoint")
 def checkpoints_are_written_whole(module: ModuleType) -> bool:
     """Write checkpoints, and the name of the newest, beside their place; flush, then rename."""
     stock = module.PathManager
@@ -39,11 +35,7 @@ def checkpoints_are_written_whole(module: ModuleType) -> bool:
     return True
 
 
-@mend(
-    defect="A broken newest checkpoint ends every resume",
-    after="fastreid.utils.checkpoint",
-    reason="--resume fails for good when the newest checkpoint is broken",
-)
+@mend("A broken newest checkpoint ends every resume", after="fastreid.utils.checkpoint")
 def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
     """Let ``--resume`` name a newest checkpoint that is broken, and use the one before."""
 
@@ -76,8 +68,12 @@ def _newest_whole(checkpointer: Any) -> tuple[str, Any]:
     Raises:
         ValueError: No checkpoint of the run is whole.
     """
-    newest = _newest(checkpointer)
-    others = [f for f in _newest_first(checkpointer.save_dir) if not _same(f, newest)]
+    try:
+        newest = checkpointer.get_checkpoint_file()
+    except UnicodeDecodeError:  # the name of the newest is no text
+        newest = os.path.join(checkpointer.save_dir, "last_checkpoint")
+    files = _newest_first(checkpointer.save_dir)
+    others = [file for file in files if os.path.abspath(file) != os.path.abspath(newest)]
     reasons = []
     for path in (newest, *others):
         try:
@@ -95,14 +91,6 @@ def _newest_whole(checkpointer: Any) -> tuple[str, Any]:
     )
 
 
-def _newest(checkpointer: Any) -> str:
-    """Return what ``last_checkpoint`` names, or its own path if its text cannot be read."""
-    try:
-        return checkpointer.get_checkpoint_file()
-    except UnicodeDecodeError:
-        return os.path.join(checkpointer.save_dir, "last_checkpoint")
-
-
 def damage(path: str) -> str:
     """Return why a file is no whole checkpoint; empty if nothing is wrong.
 
@@ -114,7 +102,10 @@ def damage(path: str) -> str:
     if not os.path.isfile(path):
         return "no such file"
     if not zipfile.is_zipfile(path):
-        return "" if _is_of_another_format(path) else "not whole, or no checkpoint"
+        with open(path, "rb") as file:
+            begin = file.read(262)
+        old = begin[:1] == b"\x80" or begin[257:262] == b"ustar"  # a pickle, or a tar archive
+        return "" if old else "not whole, or no checkpoint"
     try:
         with zipfile.ZipFile(path) as archive:
             bad = archive.testzip()
@@ -123,22 +114,11 @@ def damage(path: str) -> str:
     return f"{bad} in it is damaged" if bad else ""
 
 
-def _is_of_another_format(path: str) -> bool:
-    """Return whether a file begins as PyTorch's old checkpoints do: a pickle, or a tar archive."""
-    with open(path, "rb") as file:
-        begin = file.read(262)
-    return begin[:1] == b"\x80" or begin[257:262] == b"ustar"
-
-
 def _newest_first(folder: str) -> list[str]:
     """List the checkpoints of a run, the last written first; those of the best epoch come last."""
     files = [path for path in Path(folder).glob("*.pth") if not path.name.startswith(".")]
     order = sorted(files, key=lambda p: (p.name != "model_best.pth", p.stat().st_mtime_ns))
     return [str(path) for path in reversed(order)]
-
-
-def _same(one: str, other: str) -> bool:
-    return os.path.abspath(one) == os.path.abspath(other)
 
 
 # Files that are refused, or looked for in the wrong place.
@@ -172,18 +152,12 @@ def numpy_globals() -> list[Any]:
     for package in ("numpy.core", "numpy._core"):
         known.append((scalar, f"{package}.multiarray.scalar"))
         known.append((reconstruct, f"{package}.multiarray._reconstruct"))
-    dtypes = getattr(np, "dtypes", None)
-    for name in getattr(dtypes, "__all__", ()):
-        if name.startswith(("Int", "UInt", "Float", "Bool")):
-            known.append(getattr(dtypes, name))
-    return known
+    dtypes, kinds = getattr(np, "dtypes", None), ("Int", "UInt", "Float", "Bool")
+    names = [name for name in getattr(dtypes, "__all__", ()) if name.startswith(kinds)]
+    return [*known, *(getattr(dtypes, name) for name in names)]
 
 
-@mend(
-    defect="Checkpoints with NumPy numbers are refused",
-    after="fastreid.utils.checkpoint",
-    reason="PyTorch refuses checkpoints that hold NumPy numbers, and .safetensors are not known",
-)
+@mend("Checkpoints with NumPy numbers are refused", after="fastreid.utils.checkpoint")
 def checkpoints_may_hold_numpy(module: ModuleType) -> bool:
     """Let ``Checkpointer`` read tensors, numbers and ``.safetensors``, and execute nothing."""
 
@@ -200,11 +174,7 @@ def checkpoints_may_hold_numpy(module: ModuleType) -> bool:
     return numpy_is_refused() and add_step(module.Checkpointer, "_load_file", read)
 
 
-@mend(
-    defect="A file that is no checkpoint is not named",
-    after="fastreid.utils.checkpoint",
-    reason="a file that is no checkpoint of the host ends in an error that does not name it",
-)
+@mend("A file that is no checkpoint is not named", after="fastreid.utils.checkpoint")
 def wrong_checkpoint_is_named(module: ModuleType) -> bool:
     """Let ``Checkpointer`` refuse a file that is no checkpoint in one sentence with its path."""
 
@@ -253,12 +223,11 @@ def _is_state_dict(content: Any) -> bool:
 
 
 @mend(
-    defect="RegNet and EffNet look for their tables in the working directory",
+    "RegNet and EffNet look for their tables in the working directory",
     after=(
         "fastreid.modeling.backbones.regnet.regnet",
         "fastreid.modeling.backbones.regnet.effnet",
     ),
-    reason="RegNet and EffNet open their tables relative to the working directory",
 )
 def backbone_tables_lie_beside_the_package(module: ModuleType) -> bool:
     """Open ``fastreid/modeling/...yaml`` beside the package unless the working directory has it."""
@@ -291,9 +260,8 @@ BACKBONES = (
 
 
 @mend(
-    defect="Pretrained weights that cannot be read are not named",
+    "Pretrained weights that cannot be read are not named",
     after=tuple(f"fastreid.modeling.backbones.{name}" for name in BACKBONES),
-    reason="no error names pretrained weights that cannot be read; .safetensors are not known",
 )
 def pretrained_weights_execute_nothing(module: ModuleType) -> bool:
     """Let a backbone read tensors and ``.safetensors`` alone, or name the file."""

@@ -45,11 +45,7 @@ def _with_a_copy(model: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return (batch, *rest)
 
 
-@mend(
-    defect="The flip test normalises its images twice",
-    after="fastreid.evaluation.evaluator",
-    reason="stock models write into their batch, so the flip test normalises its images twice",
-)
+@mend("The flip test normalises its images twice", after="fastreid.evaluation.evaluator")
 def flip_test_gets_a_fresh_batch(module: ModuleType) -> bool:
     """Give a model that writes into its batch a copy of the batch during a flip test."""
 
@@ -76,9 +72,8 @@ REPORTED_RANK = 10  # the evaluator reads cmc[9] whatever the size of the galler
 
 
 @mend(
-    defect="The host advises to compile an extension that nobody needs",
+    "The host advises to compile an extension that nobody needs",
     before=("fastreid.evaluation.rank", "fastreid.evaluation.roc"),
-    reason="the host warns that an extension is missing which nothing needs any more",
 )
 def missing_extension_is_no_warning(module: ModuleType) -> bool:
     """Silence the host's advice to compile its Cython extension."""
@@ -87,9 +82,8 @@ def missing_extension_is_no_warning(module: ModuleType) -> bool:
 
 
 @mend(
-    defect="Evaluation runs make and ends the process when make fails",
+    "Evaluation runs make and ends the process when make fails",
     after="fastreid.evaluation.reid_evaluation",
-    reason="the evaluator runs make and exits the process when that fails",
 )
 def evaluation_needs_no_compiler(module: ModuleType) -> bool:
     """Let ``ReidEvaluator`` start without compiling anything into the host's folder."""
@@ -100,11 +94,7 @@ def evaluation_needs_no_compiler(module: ModuleType) -> bool:
     return True
 
 
-@mend(
-    defect="compile_helper ends the process",
-    after="fastreid.evaluation.rank_cylib",
-    reason="compile_helper exits the process when make or a compiler is missing",
-)
+@mend("compile_helper ends the process", after="fastreid.evaluation.rank_cylib")
 def compile_helper_does_not_exit(module: ModuleType) -> bool:
     """Let ``compile_helper`` do nothing, for evaluators of other projects that call it."""
     if not mentions(module.compile_helper, "exit"):
@@ -129,11 +119,7 @@ def _small_gallery_is_wrong(evaluate_rank: Any) -> bool:
     return len(cmc) < REPORTED_RANK or bool((np.diff(cmc) < 0).any())
 
 
-@mend(
-    defect="Small galleries get wrong numbers",
-    after="fastreid.evaluation.rank",
-    reason="small galleries get wrong numbers, ragged arrays or an IndexError",
-)
+@mend("Small galleries get wrong numbers", after="fastreid.evaluation.rank")
 def small_galleries_rank_right(module: ModuleType) -> bool:
     """Rank by `fed_plugin.retrieval.ranking`: as fast as the host's C, right for any gallery.
 
@@ -156,11 +142,7 @@ def small_galleries_rank_right(module: ModuleType) -> bool:
     return wrong and add_step(module, "evaluate_rank", rank)
 
 
-@mend(
-    defect="Re-ranking needs faiss for the GPU",
-    after="fastreid.utils.compute_dist",
-    reason="re-ranking always takes GPU faiss, which faiss-cpu does not have",
-)
+@mend("Re-ranking needs faiss for the GPU", after="fastreid.utils.compute_dist")
 def rerank_works_without_gpu_faiss(module: ModuleType) -> bool:
     """Re-rank by `fed_plugin.retrieval.reranking` where faiss has no GPU.
 
@@ -211,11 +193,7 @@ def takes_wrong_pairs_for_positive(evaluate_roc: Any) -> bool:
     return bool(label_at[0.25] < label_at[0.75])
 
 
-@mend(
-    defect="TPR@FPR exchanges right and wrong pairs",
-    after="fastreid.evaluation.roc",
-    reason="TPR@FPR takes pairs of two people for the positive ones",
-)
+@mend("TPR@FPR exchanges right and wrong pairs", after="fastreid.evaluation.roc")
 def roc_counts_right_pairs_as_positive(module: ModuleType) -> bool:
     """Let ``evaluate_roc`` return similarities, and 1 for pairs of one person.
 

@@ -11,11 +11,7 @@ from typing import Any
 from fed_plugin.fastreid_adapter.mends.mending import Call, add_step, mend, mentions
 
 
-@mend(
-    defect="Images are not read as RGB",
-    after="fastreid.data.data_utils",
-    reason="a palette image is read as a map of indices, transparency and CMYK as a 4th channel",
-)
+@mend("Images are not read as RGB", after="fastreid.data.data_utils")
 def images_are_read_as_rgb(module: ModuleType) -> bool:
     """Let ``read_image`` return mode RGB for every file, with the same bits where it did already.
 
@@ -63,11 +59,7 @@ def _reads_palettes(read_image: Any) -> bool:
         return False
 
 
-@mend(
-    defect="An unreadable image is not named",
-    after="fastreid.data.data_utils",
-    reason="an unreadable image does not say which file it is",
-)
+@mend("An unreadable image is not named", after="fastreid.data.data_utils")
 def unreadable_image_names_its_file(module: ModuleType) -> bool:
     """Let ``read_image`` raise one sentence with the path."""
 
@@ -84,11 +76,7 @@ def unreadable_image_names_its_file(module: ModuleType) -> bool:
     return not known and add_step(module, "read_image", name)
 
 
-@mend(
-    defect="An image that a transform fails on is not named",
-    after="fastreid.data.common",
-    reason="a transform that fails does not say for which image",
-)
+@mend("An image that a transform fails on is not named", after="fastreid.data.common")
 def failing_transform_names_its_file(module: ModuleType) -> bool:
     """Let ``CommDataset`` name the file of an item that cannot be prepared."""
 

@@ -37,9 +37,8 @@ def _imports(module: ModuleType, pattern: str) -> bool:
 
 
 @mend(
-    defect="collections.Mapping is gone from Python",
+    "collections.Mapping is gone from Python",
     before=("fastreid.data.build", "fastreid.evaluation.testing"),
-    reason="`from collections import Mapping` fails on Python 3.10 and later",
 )
 def collections_mapping_exists(module: ModuleType) -> Callable[..., None] | None:
     """Let ``collections.Mapping`` exist while the body of a host module runs."""
@@ -54,11 +53,7 @@ def collections_mapping_exists(module: ModuleType) -> Callable[..., None] | None
     )
 
 
-@mend(
-    defect="torch._six is gone from PyTorch",
-    before="fastreid.data.build",
-    reason="`from torch._six import string_classes` fails on torch 2 (fastreid 1.4.0)",
-)
+@mend("torch._six is gone from PyTorch", before="fastreid.data.build")
 def torch_six_exists(module: ModuleType) -> Callable[..., None] | None:
     """Let ``torch._six.string_classes`` exist while the body of a host module runs."""
     if not _borrowers.get("torch._six") and "torch._six" in sys.modules:
@@ -74,11 +69,7 @@ def torch_six_exists(module: ModuleType) -> Callable[..., None] | None:
     )
 
 
-@mend(
-    defect="fastreid.evaluation does not export evaluate_rank",
-    after="fastreid.evaluation",
-    reason="demo/visualize_result.py imports evaluate_rank from here, where it is not exported",
-)
+@mend("fastreid.evaluation does not export evaluate_rank", after="fastreid.evaluation")
 def evaluation_exports_evaluate_rank(module: ModuleType) -> bool:
     """Export ``evaluate_rank``, imported when somebody asks for it."""
     if hasattr(module, "evaluate_rank"):
@@ -98,11 +89,7 @@ def evaluation_exports_evaluate_rank(module: ModuleType) -> bool:
     return True
 
 
-@mend(
-    defect="RandomAffine has lost two arguments",
-    after="fastreid.data.transforms.build",
-    reason="RandomAffine(resample=, fillcolor=) is a TypeError: INPUT.AFFINE cannot be turned on",
-)
+@mend("RandomAffine has lost two arguments", after="fastreid.data.transforms.build")
 def random_affine_takes_its_old_arguments(module: ModuleType) -> bool:
     """Translate ``resample`` and ``fillcolor`` for the host; torchvision itself stays as it is."""
     transforms = module.T
@@ -132,11 +119,7 @@ def _interpolation(resample: Any) -> Any:
     return InterpolationMode(words[int(resample)])
 
 
-@mend(
-    defect="np.bool is missing from NumPy 1.24 to 1.26",
-    after="fastreid.evaluation.rank",
-    reason="np.bool does not exist in NumPy 1.24 to 1.26: the CUHK03 protocol fails",
-)
+@mend("np.bool is missing from NumPy 1.24 to 1.26", after="fastreid.evaluation.rank")
 def ranking_finds_np_bool(module: ModuleType) -> bool:
     """Let the host's ranking find ``np.bool``."""
     if hasattr(module.np, "bool"):
@@ -145,11 +128,7 @@ def ranking_finds_np_bool(module: ModuleType) -> bool:
     return True
 
 
-@mend(
-    defect="np.array(copy=False) is an error in NumPy 2",
-    after="fastreid.data.transforms.functional",
-    reason="np.array(copy=False) is an error in NumPy 2 where a copy is needed",
-)
+@mend("np.array(copy=False) is an error in NumPy 2", after="fastreid.data.transforms.functional")
 def to_tensor_copies_where_it_must(module: ModuleType) -> bool:
     """Let ``copy=False`` copy only where a copy is needed, as before NumPy 2."""
     numpy = module.np
@@ -169,11 +148,7 @@ def to_tensor_copies_where_it_must(module: ModuleType) -> bool:
     return True
 
 
-@mend(
-    defect="The profiler has lost use_cuda",
-    after="fastreid.engine.hooks",
-    reason="profile(use_cuda=) does not exist any more: AutogradProfiler fails",
-)
+@mend("The profiler has lost use_cuda", after="fastreid.engine.hooks")
 def profiler_takes_use_cuda(module: ModuleType) -> bool:
     """Translate the profiler's ``use_cuda`` for the host's hooks."""
     torch = module.torch
@@ -195,11 +170,7 @@ def profiler_takes_use_cuda(module: ModuleType) -> bool:
     return True
 
 
-@mend(
-    defect="SWA does not initialise its optimizer",
-    after="fastreid.solver.optim.swa",
-    reason="SWA never calls Optimizer.__init__, whose hooks torch 2 looks for",
-)
+@mend("SWA does not initialise its optimizer", after="fastreid.solver.optim.swa")
 def swa_is_a_whole_optimizer(module: ModuleType) -> bool:
     """Complete what ``SWA`` lacks of an optimizer; the wrapped optimizer writes its own zeros."""
     import torch

@@ -64,11 +64,7 @@ def run_a_gloo_rank(
     dist.destroy_process_group()
 
 
-@mend(
-    defect="Several processes need CUDA",
-    after="fastreid.engine.launch",
-    reason="launch asserts CUDA and NCCL: no run with several processes on CPU",
-)
+@mend("Several processes need CUDA", after="fastreid.engine.launch")
 def launch_works_without_cuda(module: ModuleType) -> bool:
     """Start the ranks of ``--num-gpus N`` over gloo where there is no CUDA."""
     if cuda_is_available() or not mentions(module._distributed_worker, "cuda"):
@@ -77,11 +73,7 @@ def launch_works_without_cuda(module: ModuleType) -> bool:
     return True
 
 
-@mend(
-    defect="DistributedDataParallel refuses models on the CPU",
-    after="fastreid.engine.defaults",
-    reason="DistributedDataParallel(device_ids=[rank]) refuses parameters on the CPU",
-)
+@mend("DistributedDataParallel refuses models on the CPU", after="fastreid.engine.defaults")
 def ddp_takes_cpu_models(module: ModuleType) -> bool:
     """Drop ``device_ids`` for models on the CPU, where PyTorch raises an error for them.
 
@@ -101,11 +93,7 @@ def ddp_takes_cpu_models(module: ModuleType) -> bool:
     return not cuda_is_available() and add_step(module.DistributedDataParallel, "__init__", drop)
 
 
-@mend(
-    defect="MODEL.DEVICE is cuda on every machine",
-    after="fastreid.modeling.meta_arch.build",
-    reason="MODEL.DEVICE defaults to cuda: no model can be built without CUDA",
-)
+@mend("MODEL.DEVICE is cuda on every machine", after="fastreid.modeling.meta_arch.build")
 def models_go_to_the_cpu_without_cuda(module: ModuleType) -> bool:
     """Build a model on the CPU where ``MODEL.DEVICE`` asks for CUDA and there is none; warn."""
     if cuda_is_available() or mentions(module.build_model, "is_available"):

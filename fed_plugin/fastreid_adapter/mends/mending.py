@@ -33,9 +33,8 @@ class Mend:
 
     Attributes:
         name: Name of the function, by which ``FASTREID_COMPAT_SKIP`` leaves the mend out.
-        defect: Heading of the defect in ``docs/host_defects.md``.
+        defect: What goes wrong without the mend: a heading of ``docs/host_defects.md``.
         host_modules: Host modules that the mend changes.
-        reason: What goes wrong without the mend, in one sentence.
         moment: ``"before"`` or ``"after"`` the body of the host module runs.
         apply: Guard and mend in one function of the host module; true when the mend applied.
         applied: Whether the mend has been applied in this process.
@@ -44,7 +43,6 @@ class Mend:
     name: str
     defect: str
     host_modules: tuple[str, ...]
-    reason: str
     moment: str
     apply: Callable[[ModuleType], Any]
     applied: bool = False
@@ -54,17 +52,12 @@ MENDS: dict[str, Mend] = {}
 
 
 def mend(
-    defect: str,
-    reason: str,
-    *,
-    before: str | tuple[str, ...] = (),
-    after: str | tuple[str, ...] = (),
+    defect: str, *, before: str | tuple[str, ...] = (), after: str | tuple[str, ...] = ()
 ) -> Callable[[Callable[[ModuleType], Any]], Callable[[ModuleType], Any]]:
     """Register a guarded function as a mend of one or several host modules.
 
     Args:
-        defect: Heading of the defect in ``docs/host_defects.md``.
-        reason: What goes wrong without the mend, in one sentence.
+        defect: What goes wrong without the mend: a heading of ``docs/host_defects.md``.
         before: Host modules whose body has not run when the function is called. If the function
             returns a callable, the callable is called when the body has ended.
         after: Host modules whose body has run. The function returns whether the mend applied.
@@ -88,7 +81,7 @@ def mend(
                 projects_registry.note(name)
             return result
 
-        MENDS[name] = Mend(name, defect, host_modules, reason, moment, apply)
+        MENDS[name] = Mend(name, defect, host_modules, moment, apply)
         return apply
 
     return register

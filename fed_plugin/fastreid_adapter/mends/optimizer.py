@@ -41,11 +41,7 @@ def _packs_weights(module: ModuleType) -> bool:
     return "contiguous" in inspect.signature(module.build_optimizer).parameters
 
 
-@mend(
-    defect="Nothing is trained on PyTorch 2",
-    after="fastreid.solver.build",
-    reason="zero_grad() of PyTorch 2 cuts the flat buffers off: nothing is trained, silently",
-)
+@mend("Nothing is trained on PyTorch 2", after="fastreid.solver.build")
 def flat_buffers_keep_their_gradient(module: ModuleType) -> bool:
     """Give the built optimizer a ``zero_grad`` that writes zeros; the flat layout stays.
 
@@ -76,11 +72,7 @@ class OptimizerAndParams(tuple):
         return getattr(self[0], name)
 
 
-@mend(
-    defect="plain_train_net.py takes a pair for an optimizer",
-    after="fastreid.solver.build",
-    reason="tools/plain_train_net.py takes the pair (optimizer, params) for an optimizer",
-)
+@mend("plain_train_net.py takes a pair for an optimizer", after="fastreid.solver.build")
 def optimizer_pair_passes_for_an_optimizer(module: ModuleType) -> bool:
     """Let the pair that ``build_optimizer`` returns do what plain_train_net.py asks of it."""
     if not _packs_weights(module):
@@ -135,11 +127,7 @@ def check_schedule(cfg: Any, iters_per_epoch: int) -> None:
         )
 
 
-@mend(
-    defect="A schedule shorter than its warm-up divides by zero",
-    after="fastreid.solver.build",
-    reason="a schedule without an epoch after its warm-up divides by zero when training ends",
-)
+@mend("A schedule shorter than its warm-up divides by zero", after="fastreid.solver.build")
 def schedules_shorter_than_their_warmup_are_refused(module: ModuleType) -> bool:
     """Check the schedule when ``build_lr_scheduler`` is called."""
 
@@ -151,11 +139,7 @@ def schedules_shorter_than_their_warmup_are_refused(module: ModuleType) -> bool:
     return "iters_per_epoch" in known and add_step(module, "build_lr_scheduler", check)
 
 
-@mend(
-    defect="An evaluation period of 0 fails after the training",
-    after="fastreid.engine.hooks",
-    reason="TEST.EVAL_PERIOD 0 or negative fails after the last training step",
-)
+@mend("An evaluation period of 0 fails after the training", after="fastreid.engine.hooks")
 def evaluation_period_must_be_positive(module: ModuleType) -> bool:
     """Refuse an evaluation period below 1 before the training starts."""
     try:
@@ -287,11 +271,7 @@ def _why(weights: list[Any], optimizer: Any) -> str:
     return "the optimizer's step left them as they were (does its class override step()?)"
 
 
-@mend(
-    defect="A training that moves no weight ends without a word",
-    after="fastreid.solver.build",
-    reason="a training that moves no weight runs to its end without a message",
-)
+@mend("A training that moves no weight ends without a word", after="fastreid.solver.build")
 def training_that_moves_nothing_stops(module: ModuleType) -> bool:
     """Watch the first steps of every optimizer that ``build_optimizer`` builds."""
 

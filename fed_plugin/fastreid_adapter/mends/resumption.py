@@ -12,11 +12,7 @@ from typing import Any
 from fed_plugin.fastreid_adapter.mends.mending import Call, add_step, mend, mentions
 
 
-@mend(
-    defect="A resumed run forgets where it was",
-    after="fastreid.engine.defaults",
-    reason="a resumed run forgets its best metric, its place in the data and its random states",
-)
+@mend("A resumed run forgets where it was", after="fastreid.engine.defaults")
 def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
     """Let checkpoints of ``DefaultTrainer`` hold all that a run needs to go on, and load it."""
 
@@ -45,9 +41,8 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
 
 
 @mend(
-    defect="Training starts at whole epochs, and a finished run raises an error",
+    "Training starts at whole epochs, and a finished run raises an error",
     after="fastreid.engine.train_loop",
-    reason="training starts at whole epochs only; resuming a finished run raises AttributeError",
 )
 def training_goes_on_within_an_epoch(module: ModuleType) -> bool:
     """Replace the loop of ``TrainerBase.train`` by `train`, which starts at any iteration."""
@@ -61,17 +56,10 @@ def train(self: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) -> 
     """Train from ``start_epoch``, or from where in this epoch the checkpoint was written.
 
     The hooks are called in the host's order. A finished run is evaluated, and a failed run is not.
-    All steps and hooks are called in this function, so that a traceback holds one frame of it.
-
-    Args:
-        self: ``TrainerBase`` with its hooks.
-        start_epoch: First epoch that is not finished, counted from 0.
-        max_epoch: Epochs of the whole run.
-        iters_per_epoch: Iterations of each epoch.
+    This function itself calls all steps and hooks: a traceback holds one frame of this project.
 
     Raises:
         FolderInUseError: Another process trains into the folder.
-        FloatingPointError: A loss is not a number.
         Exception: Whatever a step or a hook raises.
     """
     from fed_plugin.fastreid_adapter.resuming import training_loop
@@ -94,11 +82,7 @@ def train(self: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) -> 
         self.after_train()
 
 
-@mend(
-    defect="An evaluation half ends the freeze of layers",
-    after="fastreid.engine.hooks",
-    reason="an evaluation ends the freeze of MODEL.FREEZE_LAYERS by half, a resume restores it",
-)
+@mend("An evaluation half ends the freeze of layers", after="fastreid.engine.hooks")
 def frozen_layers_stay_in_evaluation_mode(module: ModuleType) -> bool:
     """Set frozen layers to evaluation mode at every step: an evaluation sets all to training."""
 
@@ -114,11 +98,7 @@ def frozen_layers_stay_in_evaluation_mode(module: ModuleType) -> bool:
     return not known and add_step(module.LayerFreeze, "before_step", freeze_again)
 
 
-@mend(
-    defect="A loss that is not a number names no image",
-    after="fastreid.engine.train_loop",
-    reason="a loss that is not a number does not say of which images, and nothing is saved",
-)
+@mend("A loss that is not a number names no image", after="fastreid.engine.train_loop")
 def bad_losses_name_their_images(module: ModuleType) -> bool:
     """Let ``SimpleTrainer`` note what a step began with, and name it when the loss is bad."""
 

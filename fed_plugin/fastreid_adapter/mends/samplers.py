@@ -58,10 +58,9 @@ def _plain(stock: type) -> type:
         def __next__(self) -> Any:
             try:
                 return next(self.iter)
-            except StopIteration:
-                raise
-            except BaseException:
-                self.shutdown()
+            except BaseException as error:
+                if not isinstance(error, StopIteration):
+                    self.shutdown()
                 raise
 
         def shutdown(self) -> None:
@@ -78,11 +77,7 @@ def _stop_workers(iteration: Any) -> None:
         iteration._shutdown_workers()
 
 
-@mend(
-    defect="Loading data needs CUDA",
-    after="fastreid.data.data_utils",
-    reason="DataLoaderX opens a CUDA stream: nothing can be loaded without CUDA",
-)
+@mend("Loading data needs CUDA", after="fastreid.data.data_utils")
 def loader_works_without_cuda(module: ModuleType) -> bool:
     """Replace ``DataLoaderX`` by a plain loader where there is no CUDA."""
     if cuda_is_available() or not mentions(module.DataLoaderX.__init__, "cuda"):
@@ -109,11 +104,7 @@ def _loses_errors(reader: type) -> bool:
     return False
 
 
-@mend(
-    defect="An error in the loader's thread hangs the run",
-    after="fastreid.data.data_utils",
-    reason="an error in DataLoaderX's reading thread hangs the run for ever",
-)
+@mend("An error in the loader's thread hangs the run", after="fastreid.data.data_utils")
 def reading_thread_hands_errors_over(module: ModuleType) -> bool:
     """Let ``BackgroundGenerator`` raise the error of its thread at the next batch."""
     reader = module.BackgroundGenerator
@@ -144,11 +135,7 @@ def reading_thread_hands_errors_over(module: ModuleType) -> bool:
     return True
 
 
-@mend(
-    defect="The test loader always takes four workers",
-    after="fastreid.data.build",
-    reason="the test loader always takes 4 workers, whatever DATALOADER.NUM_WORKERS says",
-)
+@mend("The test loader always takes four workers", after="fastreid.data.build")
 def test_loader_takes_the_configured_workers(module: ModuleType) -> bool:
     """Load test images with ``DATALOADER.NUM_WORKERS`` workers, 4 at most."""
     from_config = module._test_loader_from_config
@@ -169,7 +156,7 @@ def test_loader_takes_the_configured_workers(module: ModuleType) -> bool:
 
 
 def _batch_of(sampler: str, mini_batch_size: int, num_instances: int) -> tuple[int, str]:
-    """Return the number of ranks, and the beginning of every message about a sampler."""
+    """Return the number of ranks and the beginning of the messages about a sampler."""
     from fastreid.utils import comm
 
     ranks = comm.get_world_size()
@@ -184,12 +171,7 @@ def _batch_of(sampler: str, mini_batch_size: int, num_instances: int) -> tuple[i
 def check_naive_identity_sampler(
     data_source: Any, mini_batch_size: int, num_instances: int, *rest: Any, **more: Any
 ) -> None:
-    """Refuse a batch that `NaiveIdentitySampler` cannot fill.
-
-    Raises:
-        ValueError: The images per rank are no multiple of ``NUM_INSTANCE``, or there are fewer
-            identities than one round over all ranks draws.
-    """
+    """Refuse a batch that `NaiveIdentitySampler` cannot fill."""
     ranks, what = _batch_of("NaiveIdentitySampler", mini_batch_size, num_instances)
     _check_multiple(what, mini_batch_size, num_instances)
     wanted = mini_batch_size // num_instances
@@ -206,12 +188,7 @@ def check_naive_identity_sampler(
 def check_balanced_identity_sampler(
     data_source: Any, mini_batch_size: int, num_instances: int, *rest: Any, **more: Any
 ) -> None:
-    """Refuse a batch that `BalancedIdentitySampler` cannot fill.
-
-    Raises:
-        ValueError: The batch is no multiple of ``NUM_INSTANCE``, or there are fewer identities
-            than it takes.
-    """
+    """Refuse a batch that `BalancedIdentitySampler` cannot fill."""
     ranks, what = _batch_of("BalancedIdentitySampler", mini_batch_size, num_instances)
     if mini_batch_size < num_instances:
         _check_multiple(what, mini_batch_size, num_instances)
@@ -227,18 +204,9 @@ def check_balanced_identity_sampler(
 
 
 def check_set_reweight_sampler(
-    data_source: Any,
-    mini_batch_size: int,
-    num_instances: int,
-    set_weight: Any,
-    *rest: Any,
-    **more: Any,
+    data_source: Any, mini_batch_size: int, num_instances: int, set_weight: Any, **more: Any
 ) -> None:
-    """Refuse a batch that `SetReWeightSampler` cannot fill.
-
-    Raises:
-        ValueError: One round over the cameras does not make exactly one batch.
-    """
+    """Refuse a batch that `SetReWeightSampler` cannot fill."""
     ranks, what = _batch_of("SetReWeightSampler", mini_batch_size, num_instances)
     cameras = len({item[2] for item in data_source})
     drawn = sum(list(set_weight)[:cameras]) * num_instances
@@ -258,28 +226,18 @@ def _check_multiple(what: str, images: int, num_instances: int) -> None:
         )
 
 
-_CHECKS: dict[str, Callable[..., None]] = {
-    "NaiveIdentitySampler": check_naive_identity_sampler,
-    "BalancedIdentitySampler": check_balanced_identity_sampler,
-    "SetReWeightSampler": check_set_reweight_sampler,
-}
-
-
 def _accepts_anything(sampler: type) -> bool:
     """Return whether a sampler can be built for three images of one identity, two by two."""
     try:
         sampler([("a", 0, 0)] * 3, 3, 2, seed=0)
     except ValueError:
         return False
-    except TypeError:  # SetReWeightSampler wants weights
-        pass
     return True
 
 
 @mend(
-    defect="Samplers wait for ever for batches that they cannot fill",
+    "Samplers wait for ever for batches that they cannot fill",
     after="fastreid.data.samplers.triplet_sampler",
-    reason="samplers that can never fill a batch loop for ever",
 )
 def samplers_refuse_batches_they_cannot_fill(module: ModuleType) -> bool:
     """Check the batch against the training set when an identity sampler is built."""
@@ -293,6 +251,7 @@ def samplers_refuse_batches_they_cannot_fill(module: ModuleType) -> bool:
 
         return check_first
 
-    for name, check in _CHECKS.items():
-        add_step(getattr(module, name), "__init__", before(check))
+    add_step(module.NaiveIdentitySampler, "__init__", before(check_naive_identity_sampler))
+    add_step(module.BalancedIdentitySampler, "__init__", before(check_balanced_identity_sampler))
+    add_step(module.SetReWeightSampler, "__init__", before(check_set_reweight_sampler))
     return True

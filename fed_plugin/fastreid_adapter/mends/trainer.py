@@ -19,11 +19,7 @@ from fed_plugin.fastreid_adapter.mends.mending import (
 logger = logging.getLogger("fastreid.compat")
 
 
-@mend(
-    defect="There is no seed key",
-    after="fastreid.engine.defaults",
-    reason="there is no seed key: two runs of one config differ",
-)
+@mend("There is no seed key", after="fastreid.engine.defaults")
 def default_setup_honours_the_seed(module: ModuleType) -> bool:
     """Seed Python, NumPy and PyTorch with ``SEED`` + rank when ``default_setup`` has run.
 
@@ -44,11 +40,7 @@ def default_setup_honours_the_seed(module: ModuleType) -> bool:
     return not known and add_step(module, "default_setup", seed)
 
 
-@mend(
-    defect="Mixed precision needs CUDA",
-    after="fastreid.engine.train_loop",
-    reason="AMPTrainer asserts CUDA, and nearly every shipped config turns AMP on",
-)
+@mend("Mixed precision needs CUDA", after="fastreid.engine.train_loop")
 def amp_trains_in_fp32_without_cuda(module: ModuleType) -> bool:
     """Let ``AMPTrainer`` take the steps of ``SimpleTrainer`` where there is no CUDA."""
     trainer = module.AMPTrainer
@@ -71,11 +63,7 @@ def amp_trains_in_fp32_without_cuda(module: ModuleType) -> bool:
     return add_step(trainer, "__init__", without_scaler)
 
 
-@mend(
-    defect="A training of three steps ends in a division by zero",
-    after="fastreid.utils.events",
-    reason="a training of three steps or fewer ends in a ZeroDivisionError after its last one",
-)
+@mend("A training of three steps ends in a division by zero", after="fastreid.utils.events")
 def short_trainings_write_their_progress(module: ModuleType) -> bool:
     """Let the terminal's writer write, without an estimate, if it is asked twice at one step."""
 
@@ -89,11 +77,7 @@ def short_trainings_write_their_progress(module: ModuleType) -> bool:
     return known and add_step(module.CommonMetricPrinter, "write", forget_an_equal_step)
 
 
-@mend(
-    defect="ONNX export needs onnxscript",
-    after="fastreid.modeling.meta_arch.build",
-    reason="torch >= 2.9 exports by another exporter, which needs onnxscript",
-)
+@mend("ONNX export needs onnxscript", after="fastreid.modeling.meta_arch.build")
 def onnx_export_takes_the_exporter_it_was_written_for(module: ModuleType) -> bool:
     """Let an export with an ``operator_export_type`` use the exporter that has this argument.
 
@@ -116,9 +100,8 @@ MESSAGE = "TypedStorage is deprecated"
 
 
 @mend(
-    defect="Every process warns of a deprecated storage class",
+    "Every process warns of a deprecated storage class",
     after="fastreid.data.transforms.functional",
-    reason="every process and loader worker warns about the storage class to_tensor uses",
 )
 def deprecated_storage_warns_nobody(module: ModuleType) -> bool:
     """Silence this one warning where this PyTorch gives it."""

@@ -1,9 +1,9 @@
-"""A training that was killed goes on as if it had not been: what that takes beyond the host.
+"""A killed training goes on as if it had never stopped: what this needs beyond the host.
 
-``run_state.py`` is what a checkpoint holds of a run beyond weights, optimizer and schedule,
-``training_loop.py`` starts at any iteration, ``progress_checkpoints.py`` writes checkpoints within
-an epoch, ``bad_losses.py`` leaves one of the last good state. The mends of ``compat/resuming.py``
-put them into the host's trainer.
+``run_state.py`` is the state of a run beyond weights, optimizer and schedule. ``training_loop.py``
+holds the parts of a loop that starts at any iteration, and the checkpoints within an epoch.
+``checkpoint_file.py`` writes a checkpoint atomically. ``mends/resumption.py`` puts these into the
+host's trainer.
 """
 
 from __future__ import annotations

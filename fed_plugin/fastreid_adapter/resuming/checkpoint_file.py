@@ -1,4 +1,4 @@
-"""A checkpoint's file that is there whole or not at all, whatever happens to its writer."""
+"""Write the file of a checkpoint atomically, and name the error that the writer ended in."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from fed_plugin.files import write_atomically
 
 
 class Recorder(io.RawIOBase):
-    """Pass bytes on to a file, and keep the error that writing them ended in.
+    """Writer of bytes into a file, which keeps the first error of writing.
 
-    PyTorch's writer answers a full disk with an error of its own that does not name it, and may
-    write once more when it is freed: what comes behind an error, or behind the end, goes nowhere.
+    PyTorch's writer raises an error of its own for a full disk, without its name. It may write once
+    more when it is freed. Bytes behind an error, or behind the end, are therefore dropped.
 
     Args:
-        file: open to write bytes to.
+        file: File that is open for writing bytes.
 
     Attributes:
-        ended: whether its time is over.
-        error: the first one; None while all is well.
+        ended: Whether the block that writes has ended.
+        error: First error of writing; None if there was none.
     """
 
     def __init__(self, file: Any) -> None:
@@ -32,7 +32,7 @@ class Recorder(io.RawIOBase):
         self.error: BaseException | None = None
 
     def write(self, data: Any) -> int:
-        """Write bytes; return how many."""
+        """Write bytes and return their number."""
         if self.ended or self.error is not None:
             return len(data)
         try:
@@ -46,21 +46,21 @@ class Recorder(io.RawIOBase):
         return True
 
     def flush(self) -> None:
-        """Flush the file, unless its time is over."""
+        """Flush the file, unless the block has ended."""
         if not self.ended:
             self.file.flush()
 
 
 @contextmanager
 def written_checkpoint(path: str, mode: str) -> Iterator[Any]:
-    """Open a file of a checkpointer to write to; it takes its name when it is on the disk.
+    """Open a file of a checkpointer for writing; the file gets its name when it is on the disk.
 
     Args:
-        path: of the file.
+        path: Path of the file.
         mode: ``"w"`` or ``"wb"``.
 
     Raises:
-        OSError: it could not be written; what lay at ``path`` before is as it was.
+        OSError: The file could not be written; the content of ``path`` did not change.
     """
     recorder, handled = None, sys.exc_info()[1]
     try:
@@ -82,9 +82,9 @@ def written_checkpoint(path: str, mode: str) -> Iterator[Any]:
         if not isinstance(cause, OSError):
             raise
         raise OSError(
-            f"{path}: could not be written ({cause.strerror or cause}); what was saved before is "
-            "as it was; expected a folder with room for a checkpoint, try OUTPUT_DIR on another "
-            "disk, or `--resume` once there is room"
+            f"{path}: could not be written ({cause.strerror or cause}); earlier files have not "
+            "changed; expected a folder with room for a checkpoint; try another disk, or "
+            "`--resume` once there is room"
         ) from error
     finally:
         if isinstance(recorder, Recorder):
@@ -94,7 +94,7 @@ def written_checkpoint(path: str, mode: str) -> Iterator[Any]:
 def _interrupt_behind(
     error: BaseException | None, handled: BaseException | None
 ) -> BaseException | None:
-    """Find Ctrl-C behind the error that PyTorch's writer ends in when it is closed half-way."""
+    """Return Ctrl-C if it caused the error of a PyTorch writer that is closed half-way."""
     while error is not handled and isinstance(error, Exception):
         error = error.__context__
     return None if error is handled else error

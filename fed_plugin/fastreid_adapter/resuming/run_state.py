@@ -1,7 +1,8 @@
-"""What a checkpoint holds of a run beyond weights, optimizer and schedule.
+"""State of a run in a checkpoint, beyond weights, optimizer and schedule.
 
-With a ``SEED``, and on one process, a run that is killed and resumed ends with the same bits as one
-that never was: the place in the stream of images, random states and the best metric go on.
+The state holds the place in the stream of images, the random states and the best metric. With a
+``SEED`` and one process, a killed and resumed run therefore ends with the bits of a run that never
+stopped.
 """
 
 from __future__ import annotations
@@ -30,21 +31,21 @@ from fed_plugin.fastreid_adapter.seeding import (
     seed_streams,
 )
 
-# How long layers have been frozen (``SOLVER.FREEZE_ITERS``): the host counts it in a closure.
+# How long layers have been frozen (``SOLVER.FREEZE_ITERS``): the host counts in a closure.
 #
-# A resumed run would count from zero and freeze them once more.
+# Without this state a resumed run counts from zero and freezes the layers once more.
 
 _COUNTER = "cnt"
 
 
 def frozen_steps(optimizer: Any) -> int | None:
-    """Return the steps that a freezing optimizer has counted, None for any other."""
+    """Return the number of steps of a freezing optimizer; None for another optimizer."""
     cell = _counter(optimizer)
     return None if cell is None else int(cell.cell_contents)
 
 
 def set_frozen_steps(optimizer: Any, steps: int) -> None:
-    """Let a freezing optimizer go on counting from ``steps``; any other is left alone."""
+    """Let a freezing optimizer count from ``steps``; another optimizer does not change."""
     cell = _counter(optimizer)
     if cell is not None:
         cell.cell_contents = steps
@@ -58,7 +59,7 @@ def _counter(optimizer: Any) -> CellType | None:
     return step.__closure__[names.index(_COUNTER)]
 
 
-# The host's ``metrics.json`` in a resumed run: no iteration stands in it twice.
+# The host's ``metrics.json`` in a resumed run: each iteration is there once.
 
 NAME = "metrics.json"
 
@@ -67,8 +68,8 @@ def forget_lines_from(first: int, trainer: Any) -> None:
     """Cut off what a killed run wrote of iterations that are run again.
 
     Args:
-        first: iteration that the run goes on with.
-        trainer: whose writers do not write again what was measured before.
+        first: First iteration of the resumed run.
+        trainer: Trainer whose writers do not repeat earlier lines.
     """
     path = os.path.join(trainer.cfg.OUTPUT_DIR, NAME)
     if os.path.isfile(path):
@@ -81,9 +82,9 @@ def forget_lines_from(first: int, trainer: Any) -> None:
 
 
 def _end_of_lines_before(first: int, content: bytes) -> int:
-    """Return the length of what stays: all up to the last whole line before iteration ``first``.
+    """Return the length up to the last whole line before iteration ``first``.
 
-    Only the end is cut off: lines further up may be those of an earlier run in the same folder.
+    Only the end is cut off: earlier lines may be those of an earlier run in the same folder.
     """
     end = len(content)
     for line in reversed(content.splitlines(keepends=True)):
@@ -100,38 +101,38 @@ def _iteration(line: bytes) -> float:
         return math.inf
 
 
-# A run that is resumed with another config than it began with: refused where it cannot work.
+# A run that is resumed with another config is refused where the config cannot work.
 
 logger = logging.getLogger("fastreid.fed_plugin.resuming")
 compat_logger = logging.getLogger("fastreid.compat")
 
 
 def check_all_ranks_resume(path: str) -> None:
-    """Refuse ranks that go on from different places: they would wait for each other for ever.
+    """Refuse ranks that resume at different places: they would wait for each other for ever.
 
     Args:
-        path: of the checkpoint that this rank has read; empty if it found none.
+        path: Path of the checkpoint that this rank has read; empty if there was none.
 
     Raises:
-        ValueError: on every rank alike, if their checkpoints' names differ.
+        ValueError: The names of the checkpoints differ; every rank raises this error.
     """
     if comm.get_world_size() == 1:
         return
     names = [Path(one).name for one in comm.all_gather(path)]
     if len(set(names)) > 1:
-        found = ", ".join(f"rank {i}: {name or 'none'}" for i, name in enumerate(names))
+        listed = ", ".join(f"rank {i}: {name or 'none'}" for i, name in enumerate(names))
         raise ValueError(
-            f"--resume: ranks found different checkpoints ({found}); expected one OUTPUT_DIR that "
-            "all machines share, try a folder on a shared disk, or copy it to every machine"
+            f"--resume: ranks read different checkpoints ({listed}); expected one OUTPUT_DIR that "
+            "all machines share; try a folder on a shared disk, or copy it to every machine"
         )
 
 
 def fuse_as_configured(optimizer: Any, configured: list[Any]) -> None:
-    """Let a loaded optimizer pass over its weights as this config says, not as the file's run did.
+    """Let a loaded optimizer fuse its steps as this config asks, not as the run of the file did.
 
     Args:
-        optimizer: that has loaded its state.
-        configured: ``fused`` of each of its groups before; None where the group had no such option.
+        optimizer: Optimizer that has loaded its state.
+        configured: ``fused`` of each group before loading; None if a group had no such option.
     """
     for group, fused in zip(optimizer.param_groups, configured, strict=False):
         if "fused" in group or fused is not None:
@@ -139,14 +140,14 @@ def fuse_as_configured(optimizer: Any, configured: list[Any]) -> None:
 
 
 def check_optimizer(optimizer: Any, path: str) -> None:
-    """Refuse the state of another optimizer, or of other weights, which PyTorch loads unseen.
+    """Refuse the state of another optimizer, or of other weights, which PyTorch does not check.
 
     Args:
-        optimizer: that has loaded its state.
-        path: of the checkpoint, for the message.
+        optimizer: Optimizer that has loaded its state.
+        path: Path of the checkpoint, for the message.
 
     Raises:
-        ValueError: the next step would fail, in words that name neither file nor key.
+        ValueError: The next step would fail with an error that names neither file nor key.
     """
     why = ""
     for group in optimizer.param_groups:
@@ -161,28 +162,28 @@ def check_optimizer(optimizer: Any, path: str) -> None:
     if why:
         raise ValueError(
             f"{path}: not of a run with this config: {why}; expected SOLVER.OPT, the model and its "
-            "identities as they were, try the config it was trained with, another OUTPUT_DIR, "
-            "or MODEL.WEIGHTS without --resume to take over the weights alone"
+            "identities as they were; try the config of the first training, another OUTPUT_DIR, "
+            "or MODEL.WEIGHTS without --resume to load the weights alone"
         )
 
 
 def cosine_epochs(scheduler: Any) -> int | None:
-    """Return over how many epochs a cosine schedule falls, None for any other."""
+    """Return the number of epochs of a cosine schedule; None for another schedule."""
     return getattr((scheduler or {}).get("lr_sched"), "T_max", None)
 
 
 def warn_of_another_cosine(configured: int | None, scheduler: Any) -> None:
-    """Say that a run which got more epochs keeps the learning rates of the fewer it began with.
+    """Warn that a run with more epochs keeps the learning rates of its first schedule.
 
     Args:
-        configured: epochs of the schedule as this config builds it.
-        scheduler: that has loaded its state.
+        configured: Epochs of the schedule that this config builds.
+        scheduler: Scheduler that has loaded its state.
     """
     loaded = cosine_epochs(scheduler)
     if configured is not None and loaded is not None and loaded != configured:
         logger.warning(
-            "SOLVER.SCHED=CosineAnnealingLR goes on as it began, over %d epochs behind the "
-            "warm-up, not the %d of this config: behind them the learning rate rises again; to "
+            "SOLVER.SCHED=CosineAnnealingLR goes on as it began, over %d epochs after the "
+            "warm-up, not the %d of this config: afterwards the learning rate rises again; to "
             "train with another schedule, start from MODEL.WEIGHTS without --resume",
             loaded,
             configured,
@@ -228,7 +229,7 @@ class RunState:
     """State of a trainer that the host's checkpointer saves and loads, like an optimizer's.
 
     Args:
-        trainer: a ``DefaultTrainer``; it holds this object, which holds it weakly.
+        trainer: ``DefaultTrainer`` that holds this object; this object refers to it weakly.
     """
 
     def __init__(self, trainer: Any) -> None:
@@ -236,7 +237,7 @@ class RunState:
         self._loaded: dict[str, Any] | None = None
         self._cosine_epochs = cosine_epochs(trainer.scheduler)
         self.done = 0
-        """Iterations that are behind the weights."""
+        """Number of iterations that the weights have been trained."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain values and tensors, which load without executing anything."""
@@ -254,14 +255,14 @@ class RunState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Keep a state until the run goes on; the host calls it when it resumes."""
+        """Keep a state until the run goes on; the host calls this method when it resumes."""
         self._loaded = state
 
     def resume(self, checkpoint: dict[str, Any]) -> None:
-        """Take over what does not wait for the first step, once the host has loaded a checkpoint.
+        """Restore what does not wait for the first step, after the host has loaded a checkpoint.
 
         Args:
-            checkpoint: what the host's checkpointer returned, with its ``epoch`` and ``metric``.
+            checkpoint: Result of the host's checkpointer, with ``epoch`` and ``metric``.
         """
         trainer, hook, state = self._trainer, self._checkpoint_hook(), self._loaded or {}
         warn_of_another_cosine(self._cosine_epochs, trainer.scheduler)
@@ -274,7 +275,7 @@ class RunState:
             hook.best_metric = max(best, float(checkpoint.get("metric", -1)))
 
     def first_iteration(self, start_epoch: int, iters_per_epoch: int) -> int:
-        """Return the iteration to start with: within ``start_epoch`` if the checkpoint was."""
+        """Return the first iteration: within ``start_epoch`` if the checkpoint lies within it."""
         first, state = start_epoch * iters_per_epoch, self._loaded
         if state is None:
             return first
@@ -283,8 +284,8 @@ class RunState:
             return state["done"]
         if within:
             logger.warning(
-                "The checkpoint lies %d iterations within epoch %d, of a run with %s; this one has "
-                "%s, so the epoch starts again",
+                "The checkpoint lies %d iterations within epoch %d, of a run with %s; this run has "
+                "%s, therefore the epoch starts again",
                 within,
                 start_epoch,
                 {name: state[name] for name in _LAYOUT},
@@ -293,7 +294,7 @@ class RunState:
         return first
 
     def go_on(self, first: int) -> None:
-        """Let images, random numbers and the log go on behind ``first`` iterations."""
+        """Let images, random numbers and the log continue after ``first`` iterations."""
         self.done = first
         if not first:
             return
@@ -323,7 +324,7 @@ class RunState:
         logger.info("Going on behind %d iterations of %d; %s", first, trainer.max_iter, how)
 
     def _skip_images(self, position: int) -> bool:
-        """Start the stream of images anew, at a place in it; False if it has no seed."""
+        """Start the stream of images at a position; False if the stream has no seed."""
         loader = self._trainer.data_loader
         sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
         if not isinstance(sampler, SeededSampler):
@@ -344,19 +345,19 @@ class RunState:
         return self._layout() == {name: state[name] for name in _LAYOUT}
 
     def _checkpoint_hook(self) -> PeriodicCheckpointer | None:
-        """Return the hook that knows the best metric; other ranks than the first have none."""
+        """Return the hook that holds the best metric; only the first rank has this hook."""
         hooks = (h for h in self._trainer._hooks if isinstance(h, PeriodicCheckpointer))
         return next(hooks, None)
 
     def _latest_metric(self, hook: Any) -> tuple[str, float, int] | None:
-        """Return name, value and iteration of the metric that the next checkpoint will ask for."""
+        """Return name, value and iteration of the metric that the next checkpoint needs."""
         storage = getattr(self._trainer, "storage", None)
         name = getattr(hook, "metric_name", None)
-        found = storage.latest().get(name) if storage is not None else None
-        return None if found is None else (name, float(found[0]), int(found[1]))
+        latest = storage.latest().get(name) if storage is not None else None
+        return None if latest is None else (name, float(latest[0]), int(latest[1]))
 
     def _best_on_disk(self) -> float:
-        """Return the metric of ``model_best.pth``, for checkpoints that fast-reid alone wrote."""
+        """Return the metric of ``model_best.pth``, for checkpoints of fast-reid without plugin."""
         checkpointer = self._trainer.checkpointer
         path = os.path.join(checkpointer.save_dir, BEST)
         if not os.path.isfile(path):

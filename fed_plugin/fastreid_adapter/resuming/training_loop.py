@@ -32,19 +32,20 @@ FINAL = "model_final.pth"
 
 
 def weights_are_finite(model: torch.nn.Module) -> bool:
-    """Tell whether a run could go on from these weights at all."""
+    """Return whether a run can go on from these weights."""
     return all(bool(torch.isfinite(weights).all()) for weights in model.parameters())
 
 
 class ProgressCheckpoints(HookBase):
-    """Write ``model_iter_<done>.pth`` every N iterations and before evaluations; keep the last two.
+    """Writer of ``model_iter_<done>.pth``, every N iterations and before evaluations.
 
-    They are removed when the run is finished: the host has written ``model_final.pth`` then.
+    The last two files stay. They are removed when the run is finished and the host has written
+    ``model_final.pth``.
 
     Args:
-        checkpointer: of the host.
-        period: iterations N; 0 writes only what :meth:`save` is asked for.
-        eval_period: epochs between evaluations.
+        checkpointer: Checkpointer of the host.
+        period: Number N of iterations; 0 writes only when :meth:`save` is called.
+        eval_period: Epochs between evaluations.
     """
 
     def __init__(self, checkpointer: Any, period: int, eval_period: int) -> None:
@@ -53,7 +54,7 @@ class ProgressCheckpoints(HookBase):
         self.eval_period = eval_period
 
     def after_step(self) -> None:
-        """Save behind every ``period`` iterations, and behind the last before an evaluation."""
+        """Save after every ``period`` iterations, and after the last one before an evaluation."""
         trainer = self.trainer
         trainer.run_state.done = trainer.iter + 1  # also in a training loop of somebody's own
         if self.period < 1:
@@ -65,10 +66,10 @@ class ProgressCheckpoints(HookBase):
             if weights_are_finite(trainer.model):
                 self.save()
             else:
-                logger.error("Weights are not finite behind iteration %d: not saved", trainer.iter)
+                logger.error("Weights are not finite after iteration %d: not saved", trainer.iter)
 
     def save(self) -> Path:
-        """Write where the run is; the host, too, can resume from it, at the epoch's beginning."""
+        """Save the run; fast-reid without this plugin resumes from the beginning of the epoch."""
         done = self.trainer.run_state.done
         path = Path(self.checkpointer.save_dir, f"{PREFIX}{done:07d}.pth")
         self.checkpointer.save(path.stem, epoch=self.trainer.epoch - 1)
@@ -77,10 +78,10 @@ class ProgressCheckpoints(HookBase):
         return path
 
     def finish(self, resumed_from: str) -> None:
-        """Give a run that was killed just before its ``model_final.pth`` the file it lacks.
+        """Write the ``model_final.pth`` of a run that was killed just before writing the file.
 
         Args:
-            resumed_from: checkpoint of the last epoch; the host writes ``model_best.pth`` with the
+            resumed_from: Checkpoint of the last epoch. The host writes ``model_best.pth`` with the
                 same content first.
         """
         final = Path(self.checkpointer.save_dir, FINAL)
@@ -91,10 +92,10 @@ class ProgressCheckpoints(HookBase):
         self.checkpointer.tag_last_checkpoint(FINAL)
 
     def after_train(self) -> None:
-        """Remove what only a resume would have needed.
+        """Remove the files that only a resume needs.
 
-        The last step is no end of the run: an error, or Ctrl-C, in the evaluation behind it leaves
-        nothing but these to resume from.
+        The last step does not end the run: after an error, or Ctrl-C, in the evaluation that
+        follows, a resume needs these files.
         """
         if self.trainer.iter < self.trainer.max_iter:
             return
@@ -103,34 +104,34 @@ class ProgressCheckpoints(HookBase):
             self._remove(self._written())
 
     def _written(self) -> list[Path]:
-        """List them, the last written last; an earlier run's may have higher numbers."""
-        found = Path(self.checkpointer.save_dir).glob(f"{PREFIX}*.pth")
-        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+        """List the files in the order of writing; an earlier run may have left higher numbers."""
+        files = Path(self.checkpointer.save_dir).glob(f"{PREFIX}*.pth")
+        return sorted(files, key=lambda path: path.stat().st_mtime_ns)
 
     def _remove(self, paths: list[Path]) -> None:
         for path in paths:
             path.unlink(missing_ok=True)
 
 
-# A loss that is not a number: what led to it, and the last state that was good.
+# A loss that is not a number: its images, and the last good state.
 #
-# The host stops between the backward pass and the optimizer's step. Weights are those before the
-# bad step then; BatchNorm statistics are not, as the forward pass has moved them.
+# The host stops between the backward pass and the optimizer's step. The weights are therefore those
+# before the bad step. The forward pass has changed the BatchNorm statistics.
 
-_SHOWN = 4
+_MOST_NAMES = 4
 
 
 class StepBegin:
-    """What a training step began with: the names of its images, and BatchNorm statistics.
+    """Names of the images and BatchNorm statistics at the beginning of a training step.
 
     Args:
-        model: told of every forward pass in training mode.
+        model: Model whose forward passes in training mode are noted.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.paths: list[str] = []
         self.folder = ""
-        """Where reports of a bad loss go."""
+        """Folder for reports of a bad loss."""
         self._model = model
         self._statistics: list[Tensor] = []
         model.register_forward_pre_hook(self._note)
@@ -165,19 +166,19 @@ def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
 
 
 def describe_bad_losses(losses: dict[str, Tensor], begin: StepBegin, error: BaseException) -> None:
-    """Note on an error what this rank's losses are, and the images they came of."""
+    """Attach this rank's losses, and their images, to an error."""
     error.step = _step(losses, begin)
 
 
 def report_own_bad_losses(losses: dict[str, Tensor], begin: StepBegin, iteration: int) -> None:
-    """Leave the images of a bad loss in a file and in the log of this rank; rank 0 is told of it.
+    """Write the images of this rank's bad loss to a file, which rank 0 reads, and to the log.
 
     Args:
-        losses: of this rank, by name.
-        begin: what the step began with.
-        iteration: counted from 0.
+        losses: Losses of this rank, by name.
+        begin: Beginning of the step.
+        iteration: Iteration, counted from 0.
     """
-    if comm.get_world_size() == 1:  # the host's error says it all
+    if comm.get_world_size() == 1:  # the host's error is enough
         return
     step = _step(losses, begin)
     bad = _bad(step)
@@ -190,11 +191,11 @@ def report_own_bad_losses(losses: dict[str, Tensor], begin: StepBegin, iteration
 
 
 def keep_the_last_good_state(trainer: Any, error: FloatingPointError) -> None:
-    """Write a checkpoint of the state before the bad step, and say in ``error`` what happened.
+    """Write a checkpoint of the state before the bad step, and describe the step in ``error``.
 
     Args:
-        trainer: a ``DefaultTrainer`` whose step raised.
-        error: of the host; its text is replaced by one sentence.
+        trainer: ``DefaultTrainer`` whose step raised the error.
+        error: Error of the host; one sentence replaces its text.
     """
     begin = getattr(getattr(trainer, "_trainer", None), "step_begin", None)
     hook = next((h for h in trainer._hooks if isinstance(h, ProgressCheckpoints)), None)
@@ -209,12 +210,12 @@ def keep_the_last_good_state(trainer: Any, error: FloatingPointError) -> None:
     if not _bad(step):
         step, whose, all_of_them = _of_another_rank(folder, iteration, step)
     bad = [f"{name} is {value}" for name, value in _bad(step).items()]
-    names = ", ".join(step["images"][:_SHOWN])
-    more = len(step["images"]) - _SHOWN
+    names = ", ".join(step["images"][:_MOST_NAMES])
+    more = len(step["images"]) - _MOST_NAMES
     error.args = (
         f"iteration {iteration}: {', '.join(bad) or 'a loss of another rank is not finite'}; "
         f"images of {whose}: {names}{f' and {more} more' if more > 0 else ''} ({all_of_them}); "
-        f"{kept}; expected finite losses, try a smaller SOLVER.BASE_LR, or fp32 in place of half "
+        f"{kept}; expected finite losses; try a smaller SOLVER.BASE_LR, or fp32 in place of half "
         "precision",
     )
 
@@ -229,7 +230,7 @@ def _bad(step: dict[str, Any]) -> dict[str, float]:
 
 
 def _keep(trainer: Any, hook: ProgressCheckpoints) -> str:
-    """Save the state if it is a good one; say where it is, or what there is in its place."""
+    """Save the state if it is good; return where it is, or which checkpoint is the newest."""
     if weights_are_finite(trainer.model):
         try:
             return f"the state before this step is in {hook.save()}"
@@ -247,7 +248,7 @@ def _report(folder: str, iteration: int, rank: int) -> Path:
 
 
 def _write(path: Path, iteration: int, step: dict[str, Any]) -> str:
-    """Write a report; return its name, or why there is none."""
+    """Write a report; return its name, or why there is no file."""
     try:
         content = json.dumps({"iteration": iteration, **step}, indent=1)
         path.write_text(content + "\n", encoding="utf-8")
@@ -259,7 +260,7 @@ def _write(path: Path, iteration: int, step: dict[str, Any]) -> str:
 def _of_another_rank(
     folder: str, iteration: int, own: dict[str, Any]
 ) -> tuple[dict[str, Any], str, str]:
-    """Return the first bad step that another rank on this disk reported, whose, and where it is."""
+    """Return the first bad step that another rank reported on this disk, the rank, and the file."""
     for rank in range(1, comm.get_world_size()):
         path = _report(folder, iteration, rank)
         if path.is_file():

@@ -56,7 +56,7 @@ def test_more_epochs_of_a_cosine_schedule_are_warned_of(run, said):
     run("parts", resume=True)
     assert "CosineAnnealingLR goes on as it began" not in said.text
     run("parts", "SOLVER.MAX_EPOCH", 3, resume=True)
-    assert "over 1 epochs behind the warm-up, not the 2 of this config" in said.text
+    assert "over 1 epochs after the warm-up, not the 2 of this config" in said.text
 
 
 def test_a_fresh_run_in_the_folder_of_another_says_what_resume_would_take(run, stop_at, said):

@@ -48,7 +48,6 @@ THIRD_PARTY = {
 }
 SMALL_AND_USED_ONCE = {
     "fastreid_adapter.memory_init": "the first content of the memory is a subject of its own",
-    "fastreid_adapter.mends.images": "mends are grouped by the part of the host that they mend",
     "fastreid_adapter.resuming.checkpoint_file": "the layout of a file that other versions read",
     "modeling.losses": "the losses are a subject of their own",
 }

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from fed_plugin.fastreid_adapter.loaders import training_items
-from fed_plugin.fastreid_adapter.mends.samplers import worker_context
+from fed_plugin.fastreid_adapter.mends.loading import worker_context
 from fed_plugin.fastreid_adapter.ranks import sum_across_ranks
 
 logger = logging.getLogger("fastreid.fed_plugin.memory")

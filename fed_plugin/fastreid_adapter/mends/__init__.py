@@ -1,22 +1,20 @@
-"""Mend the host, one guarded function per defect; nothing of it is imported here.
+"""Mend the host, one guarded function per defect; importing this package imports nothing of it.
 
-`MENDS` lists every mend by name: its row in the table of host defects, the host modules it works
-on, what goes wrong without it, and whether it was applied. The import hook of `projects_registry`
-calls them around the execution of those modules; where a defect is absent, the mend is a no-op.
+`MENDS` lists every mend by name: its defect, the host modules that it changes, and whether it was
+applied. The import hook of `projects_registry` calls the mends around the execution of these
+modules. Where a defect is absent, its mend does nothing. ``docs/host_defects.md`` describes them.
 """
 
 from __future__ import annotations
 
 from fed_plugin.fastreid_adapter.mends import (  # noqa: F401 - importing a file registers its mends
     checkpointer,
+    engine,
     evaluator,
-    images,
     imports,
-    launch,
+    loading,
     optimizer,
     resumption,
-    samplers,
-    trainer,
 )
 from fed_plugin.fastreid_adapter.mends.mending import MENDS, SKIP, Mend, arm, rebind
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from types import SimpleNamespace
 
-from fed_plugin.fastreid_adapter.mends.trainer import deprecated_storage_warns_nobody
+from fed_plugin.fastreid_adapter.mends.engine import deprecated_storage_warns_nobody
 
 
 def loud_storage(data):

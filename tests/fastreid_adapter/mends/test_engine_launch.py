@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fed_plugin.fastreid_adapter.mends import launch
+from fed_plugin.fastreid_adapter.mends import engine as launch
 
 SCRIPT = """
 import sys
@@ -109,7 +109,7 @@ def test_two_machines_of_one_rank_meet_at_the_dist_url(tmp_path):
 import sys
 import projects_registry
 projects_registry.host_import_in_progress = lambda: True  # the mends alone, not the whole adapter
-from fed_plugin.fastreid_adapter.mends.launch import run_a_gloo_rank
+from fed_plugin.fastreid_adapter.mends.engine import run_a_gloo_rank
 from fastreid.utils import comm
 
 def main(word):

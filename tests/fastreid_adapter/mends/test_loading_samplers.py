@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fed_plugin.fastreid_adapter.mends import samplers
+from fed_plugin.fastreid_adapter.mends import loading as samplers
 
 DRAWS = 20_000
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from fed_plugin.fastreid_adapter.mends import images
+from fed_plugin.fastreid_adapter.mends import loading as images
 
 
 @pytest.fixture

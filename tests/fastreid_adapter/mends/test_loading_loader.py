@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
-from fed_plugin.fastreid_adapter.mends import samplers
+from fed_plugin.fastreid_adapter.mends import loading as samplers
 
 
 class Numbers(torch.utils.data.Dataset):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fed_plugin.fastreid_adapter.mends import trainer
+from fed_plugin.fastreid_adapter.mends import engine as trainer
 
 
 def writes_twice(module):

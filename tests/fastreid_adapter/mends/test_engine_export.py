@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from fed_plugin.fastreid_adapter.mends import trainer as mends
+from fed_plugin.fastreid_adapter.mends import engine as mends
 
 
 @pytest.fixture

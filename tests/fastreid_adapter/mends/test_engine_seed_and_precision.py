@@ -9,7 +9,7 @@ import pytest
 import torch
 from fastreid.utils import comm
 
-from fed_plugin.fastreid_adapter.mends import trainer as trainer_module
+from fed_plugin.fastreid_adapter.mends import engine as trainer_module
 
 
 def drawn():

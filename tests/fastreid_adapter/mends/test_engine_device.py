@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import torch
 from fastreid.config import get_cfg
 
-from fed_plugin.fastreid_adapter.mends.launch import models_go_to_the_cpu_without_cuda
+from fed_plugin.fastreid_adapter.mends.engine import models_go_to_the_cpu_without_cuda
 
 
 def cfg_for(device):

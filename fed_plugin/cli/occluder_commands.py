@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from fed_plugin.cli.occluder_quality import LeakReport
     from fed_plugin.datasets.occluder_sets import Crop, LeftOut
+    from fed_plugin.datasets.splits import Item, Layout
 
 INTERRUPTED = "no half-written set is left"
 
@@ -146,16 +147,17 @@ def _mined(args: argparse.Namespace) -> Source:
     from fed_plugin.cli.occluder_quality import named_split
     from fed_plugin.datasets.occluder_mining import mine_crops
 
-    train = named_split(args.mine, "train")
+    layout, train = named_split(args.mine, "train")
     count = _MINED if args.count is None else args.count
-    with ProgressLine(f"reading training images of {train.name}") as progress:
-        crops, left_out = mine_crops(train.items, _SPARE * count, args.seed, progress)
+    with ProgressLine(f"reading training images of {layout.name}") as progress:
+        crops, left_out = mine_crops(train, _SPARE * count, args.seed, progress)
     licence = (
-        f"cut out of training images of {train.name}: its licence, and its withdrawal if there is "
+        f"cut out of training images of {layout.name}: its licence, and its withdrawal if there is "
         f"one, bind these crops as they bind the images"
     )
-    licence = "; ".join(filter(None, [licence, args.licence, train.note]))
-    source = args.source or f"background at the borders of training images of {train.name}"
+    withdrawn = layout.note if "withdrawn" in layout.note else ""
+    licence = "; ".join(filter(None, [licence, args.licence, withdrawn]))
+    source = args.source or f"background at the borders of training images of {layout.name}"
     return Source(crops, left_out, source, licence, count)
 
 
@@ -196,7 +198,7 @@ def run_build(args: argparse.Namespace) -> None:
     left_out = [*source.left_out, *duplicates]
     leaks = None
     if queries is not None:
-        report = _search(crops, queries)
+        report = _search(crops, *queries)
         leaks = report.to_json(crops)
         left_out += report.left_out(crops)
         crops = [crop for index, crop in enumerate(crops) if index not in report.leaks]
@@ -280,7 +282,7 @@ def run_check(args: argparse.Namespace) -> int:
         print(f"    source: {about.get('source')}\n    licence: {about.get('licence')}")
     searched = True
     if queries is not None and crops:
-        report = _search(crops, queries)
+        report = _search(crops, *queries)
         searched = not report.unreadable
         problems += report.left_out(crops)
     _print_left_out(check.warnings)
@@ -308,12 +310,12 @@ def _print_left_out(left_out: Sequence[LeftOut], most: int | None = None) -> Non
             print(f"    ... and {count - len(named)} more, all named in {MANIFEST}")
 
 
-def _search(crops: list[Crop], queries: Any) -> LeakReport:
+def _search(crops: list[Crop], layout: Layout, queries: list[Item]) -> LeakReport:
     """Search crops in query images, and print the outcome."""
     from fed_plugin.cli.occluder_quality import search_leaks
 
     with ProgressLine(f"searching {len(crops)} crops in queries") as progress:
-        report = search_leaks(crops, queries, progress)
+        report = search_leaks(crops, layout.name, queries, progress)
     print(
         f"leaks: {len(report.leaks)} crops occur in {report.images} query images of "
         f"{report.dataset}"

@@ -13,7 +13,7 @@ from typing import Any
 
 from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.occluder_sets import Crop, LeftOut, alike, look_of, no_progress
-from fed_plugin.datasets.splits import Item
+from fed_plugin.datasets.splits import Item, Layout
 
 DRAWS = 2000
 _BATCH = 100
@@ -161,21 +161,6 @@ def _percent(share: float) -> str:
 
 
 @dataclass(frozen=True)
-class NamedSplit:
-    """One split of a data set that a user named.
-
-    Attributes:
-        name: registered name of the data set.
-        items: (path, pid, camid) of the images.
-        note: note on the data set's withdrawal; empty without one.
-    """
-
-    name: str
-    items: list[Item]
-    note: str
-
-
-@dataclass(frozen=True)
 class LeakReport:
     """Outcome of a search for leaks.
 
@@ -209,8 +194,8 @@ class LeakReport:
         }
 
 
-def named_split(words: str, split: str) -> NamedSplit:
-    """Find one split of a data set by its registered name or by a path.
+def named_split(words: str, split: str) -> tuple[Layout, list[Item]]:
+    """Return the row and the images of a data set that a user named.
 
     Args:
         words: words of the user, as ``data check`` takes them.
@@ -232,19 +217,20 @@ def named_split(words: str, split: str) -> NamedSplit:
         raise ValueError(f"{target.name} has no {split} split; expected a data set with one")
     if listing.problem or not listing.items:
         raise ValueError(f"{target.name}, {split}: {listing.problem or 'holds no image'}")
-    note = target.layout.note if "withdrawn" in target.layout.note else ""
-    return NamedSplit(target.name, listing.items, note)
+    return target.layout, listing.items
 
 
 def search_leaks(
     crops: Sequence[Crop],
-    queries: NamedSplit,
+    dataset: str,
+    queries: Sequence[Item],
     progress: Callable[[int, int], None] = no_progress,
 ) -> LeakReport:
     """Search crops inside query images, at native scale, and as whole pictures at any scale.
 
     Args:
         crops: crops of a set.
+        dataset: name of the data set.
         queries: query images, of which no piece may be trained on.
         progress: called with (images done, images in all).
     """
@@ -255,7 +241,7 @@ def search_leaks(
     leaks: dict[int, str] = {}
     unreadable: list[str] = []
     looks, names = [], []
-    for done, (path, _, _) in enumerate(queries.items, start=1):
+    for done, (path, _, _) in enumerate(queries, start=1):
         name = printable(os.path.basename(path))
         try:
             image = read_rgb(Path(path))
@@ -267,8 +253,7 @@ def search_leaks(
                 leaks.setdefault(leak.crop, f"inside query image {name} ({place})")
             looks.append(look_of(image))
             names.append(name)
-        progress(done, len(queries.items))
+        progress(done, len(queries))
     for crop, image_index in alike([look_of(crop.pixels) for crop in crops], looks):
         leaks.setdefault(crop, f"the same picture as query image {names[image_index]}")
-    count = len(queries.items)
-    return LeakReport(queries.name, count, leaks, search.unsearchable, unreadable)
+    return LeakReport(dataset, len(queries), leaks, search.unsearchable, unreadable)

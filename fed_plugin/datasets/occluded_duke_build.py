@@ -10,7 +10,9 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from fed_plugin.datasets.image_facts import inspect
 from fed_plugin.datasets.layouts import LAYOUTS
@@ -130,8 +132,15 @@ Place = tuple[str, str]
 """Folder and base name of an image."""
 
 
+class Original(NamedTuple):
+    """One image of DukeMTMC-reID: its bytes are counted, and read when they are needed."""
+
+    size: int
+    read: Callable[[], bytes]
+
+
 @contextmanager
-def open_source(path: str | os.PathLike[str]) -> Iterator[Folder | Archive]:
+def open_source(path: str | os.PathLike[str]) -> Iterator[Mapping[Place, Original]]:
     """Open a copy of DukeMTMC-reID for reading.
 
     Args:
@@ -144,7 +153,7 @@ def open_source(path: str | os.PathLike[str]) -> Iterator[Folder | Archive]:
     """
     path = os.fspath(path)
     if os.path.isdir(path):
-        yield Folder(path)
+        yield _in_folder(path)
         return
     if not os.path.exists(path):
         raise FileNotFoundError(
@@ -158,82 +167,56 @@ def open_source(path: str | os.PathLike[str]) -> Iterator[Folder | Archive]:
             f"damaged one ({error})"
         ) from error
     with archive:
-        yield Archive(path, archive)
+        yield _in_archive(path, archive)
 
 
-class Folder:
-    """Unpacked copy; `sizes` holds the bytes of each image by place."""
-
-    def __init__(self, path: str) -> None:
-        roots = [path, *(entry.path for entry in visible_entries(path) if entry.is_dir())]
-        root = next((root for root in roots if os.path.isdir(os.path.join(root, TEST))), None)
-        if root is None:
-            raise FileNotFoundError(_no_folders(path))
-        self._root = root
-        self.sizes: dict[Place, int] = {}
-        for folder in _FOLDERS:
-            if os.path.isdir(os.path.join(root, folder)):
-                for entry in visible_entries(os.path.join(root, folder)):
-                    if entry.is_file():
-                        self.sizes[folder, entry.name] = entry.stat().st_size
-
-    def read(self, place: Place) -> bytes:
-        """Return the bytes of an image."""
-        with open(os.path.join(self._root, *place), "rb") as file:
-            return file.read()
+def _in_folder(path: str) -> dict[Place, Original]:
+    roots = [path, *(entry.path for entry in visible_entries(path) if entry.is_dir())]
+    root = next((root for root in roots if os.path.isdir(os.path.join(root, TEST))), None)
+    if root is None:
+        raise FileNotFoundError(_no_folders(path))
+    return {
+        (folder, entry.name): Original(entry.stat().st_size, Path(entry.path).read_bytes)
+        for folder in _FOLDERS
+        if os.path.isdir(os.path.join(root, folder))
+        for entry in visible_entries(os.path.join(root, folder))
+        if entry.is_file()
+    }
 
 
-class Archive:
-    """Packed copy; `sizes` holds the bytes of each image by place.
-
-    Entries are read by name. No entry is unpacked to the path that the archive gives.
-    """
-
-    def __init__(self, path: str, archive: zipfile.ZipFile) -> None:
-        self._path = path
-        self._archive = archive
-        copies: dict[str, dict[Place, zipfile.ZipInfo]] = {}
-        for entry in archive.infolist():
-            root, folder, name = ["", *entry.filename.rsplit("/", 2)][-3:]
-            if folder in _FOLDERS and name and not root.startswith("__MACOSX"):
-                _refuse_second(path, copies.setdefault(root, {}), (folder, name), entry)
-        complete = [copy for copy in copies.values() if any(place[0] == TEST for place in copy)]
-        if not complete:
-            raise FileNotFoundError(_no_folders(path))
-        self._entries = max(complete, key=len)
-        self.sizes = {place: entry.file_size for place, entry in self._entries.items()}
-
-    def read(self, place: Place) -> bytes:
-        """Return the bytes of an image.
-
-        Raises:
-            ValueError: the entry is too large for an image, or damaged.
-        """
-        entry = self._entries[place]
-        if entry.file_size > _MAX_BYTES:
+def _in_archive(path: str, archive: zipfile.ZipFile) -> dict[Place, Original]:
+    """List the images of an archive; no entry is unpacked to the path that the archive gives."""
+    copies: dict[str, dict[Place, zipfile.ZipInfo]] = {}
+    for entry in archive.infolist():
+        root, folder, name = ["", *entry.filename.rsplit("/", 2)][-3:]
+        if folder not in _FOLDERS or not name or root.startswith("__MACOSX"):
+            continue
+        twin = copies.setdefault(root, {}).setdefault((folder, name), entry)
+        if (twin.CRC, twin.file_size) != (entry.CRC, entry.file_size):
             raise ValueError(
-                f"{printable(self._path)}: {printable(entry.filename)}: expected an image, "
-                f"got {entry.file_size:,} bytes"
+                f"{printable(path)}: expected {printable(entry.filename)} once, got two of it "
+                "that differ"
             )
-        try:
-            return self._archive.read(entry)
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-            raise ValueError(
-                f"{printable(self._path)}: cannot read {printable(entry.filename)} "
-                f"({error}); try getting a sound archive, or unpacking it yourself"
-            ) from error
+    complete = [copy for copy in copies.values() if any(place[0] == TEST for place in copy)]
+    if not complete:
+        raise FileNotFoundError(_no_folders(path))
+    return {
+        place: Original(entry.file_size, partial(_unpack, path, archive, entry))
+        for place, entry in max(complete, key=len).items()
+    }
 
 
-def _refuse_second(
-    path: str, entries: dict[Place, zipfile.ZipInfo], place: Place, entry: zipfile.ZipInfo
-) -> None:
-    """Add an entry; refuse a second entry of one name with other content."""
-    known = entries.setdefault(place, entry)
-    if (known.CRC, known.file_size) != (entry.CRC, entry.file_size):
+def _unpack(path: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    where = f"{printable(path)}: {printable(entry.filename)}"
+    if entry.file_size > _MAX_BYTES:
+        raise ValueError(f"{where}: expected an image, got {entry.file_size:,} bytes")
+    try:
+        return archive.read(entry)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
         raise ValueError(
-            f"{printable(path)}: expected {printable(entry.filename)} once, got two of it "
-            "that differ"
-        )
+            f"{where}: cannot be read ({error}); try getting a sound archive, or unpacking it "
+            "yourself"
+        ) from error
 
 
 def _no_folders(path: str) -> str:
@@ -309,12 +292,12 @@ def build_occluded_duke(
         }
         _claim(folder, work, origins)
         missing = [place for place in origins if not folder.joinpath(*place).exists()]
-        _refuse_full_disk(folder, [source.sizes[origins[place]] for place in missing])
+        _refuse_full_disk(folder, [source[origins[place]].size for place in missing])
         if missing or not (folder / MANIFEST).exists():
             _start(folder, work, names)
         digest = hashlib.sha256()
         for done, place in enumerate(sorted(origins), start=1):
-            sha256 = _copy(source.read(origins[place]), folder.joinpath(*place), duke)
+            sha256 = _copy(source[origins[place]].read(), folder.joinpath(*place), duke)
             digest.update(f"{'/'.join(place)} {sha256}\n".encode())
             if progress is not None:
                 progress(done, len(origins))
@@ -327,13 +310,15 @@ def build_occluded_duke(
 
 
 def _origins(
-    names: Mapping[str, Sequence[str]], source: Folder | Archive, duke: str | os.PathLike[str]
+    names: Mapping[str, Sequence[str]],
+    source: Mapping[Place, Original],
+    duke: str | os.PathLike[str],
 ) -> Iterator[tuple[Place, Place]]:
     """Yield the target and the source of each image; refuse lists with images that are missing."""
     lost = []
     for folder, listed in names.items():
         for name in listed:
-            places = [place for place in ((folder, name), (TEST, name)) if place in source.sizes]
+            places = [place for place in ((folder, name), (TEST, name)) if place in source]
             if places:
                 yield (folder, name), places[0]
             else:

@@ -371,7 +371,9 @@ def test_a_damaged_entry_of_an_archive_is_named(packed, write_lists, tmp_path):
     data = packed.read_bytes()
     assert wanted in data
     packed.write_bytes(data.replace(wanted, wanted[:-9] + b"x" * 9))
-    with pytest.raises(ValueError, match=r"cannot read DukeMTMC-reID/bounding_box_train/0001_c3"):
+    with pytest.raises(
+        ValueError, match=r"DukeMTMC-reID/bounding_box_train/0001_c3.*cannot be read"
+    ):
         build_occluded_duke(packed, lists, tmp_path / "out", layout=layout)
 
 

@@ -76,8 +76,8 @@ def group_by_protocol(
 
 def differences(a: Sequence[ProtocolCard], b: Sequence[ProtocolCard]) -> list[Difference]:
     """List where any card of ``a`` contradicts any of ``b``, each field once."""
-    found = [one for ours in a for theirs in b for one in protocol_differences(ours, theirs)]
-    return list({one.field: one for one in reversed(found)}.values())[::-1]
+    pairs = [one for ours in a for theirs in b for one in protocol_differences(ours, theirs)]
+    return list({one.field: one for one in reversed(pairs)}.values())[::-1]
 
 
 KINDS = (
@@ -153,12 +153,12 @@ def _several(content: Any) -> list[tuple[tuple[str, ...], Any]] | None:
     cells = content.get("cells") if isinstance(content, Mapping) else None
     if not isinstance(cells, list) or not all(isinstance(cell, Mapping) for cell in cells):
         return None
-    found = []
+    named = []
     for cell in cells:
         dataset, method, seed = (cell.get(key) for key in ("dataset", "method", "seed"))
         names = f"{dataset}/{method}/seed{seed}", f"{dataset}/{method}", f"{method}/seed{seed}"
-        found.append(((*names, str(method)), cell.get("result")))
-    return found
+        named.append(((*names, str(method)), cell.get("result")))
+    return named
 
 
 def _choose(several: Iterable[tuple[tuple[str, ...], Any]], name: str) -> ProtocolCard:

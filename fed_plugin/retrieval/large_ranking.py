@@ -18,61 +18,13 @@ from fed_plugin.retrieval.distances import (
     unit_rows,
 )
 from fed_plugin.retrieval.ranking import (
+    IdentityPairs,
     RankingResult,
     checked_labels,
-    no_right_answer,
+    identity_pairs,
     result_of_hits,
     without_removed,
 )
-
-
-@dataclass(frozen=True)
-class IdentityPairs:
-    """N pairs of a query and a gallery image of its identity, sorted by query, then image.
-
-    Attributes:
-        query: (N,) numbers of the queries, counted among the V queries with a right answer.
-        image: (N,) rows of the gallery.
-        removed: (N,) whether the camera rule removes the image.
-        starts: (V + 1,) first pair of each query.
-        valid: (V,) rows of the V queries among all queries.
-    """
-
-    query: NDArray[np.int64]
-    image: NDArray[np.int64]
-    removed: NDArray[np.bool_]
-    starts: NDArray[np.int64]
-    valid: NDArray[np.int64]
-
-
-def identity_pairs(
-    q_pids: NDArray, g_pids: NDArray, q_camids: NDArray, g_camids: NDArray
-) -> IdentityPairs:
-    """Pair every query with a right answer with the gallery images of its identity.
-
-    Raises:
-        ValueError: No query has a right answer.
-    """
-    by_pid = np.argsort(g_pids, kind="stable")
-    starts = np.searchsorted(g_pids, q_pids, side="left", sorter=by_pid)
-    ends = np.searchsorted(g_pids, q_pids, side="right", sorter=by_pid)
-    counts = ends - starts
-    query = np.repeat(np.arange(len(q_pids)), counts)
-    within = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
-    image = by_pid[starts[query] + within]
-    removed = g_camids[image] == q_camids[query]
-    answers = np.bincount(query[~removed], minlength=len(q_pids))
-    valid = np.flatnonzero(answers)
-    if not valid.size:
-        raise no_right_answer(len(q_pids), len(g_pids))
-    kept = answers[query] > 0
-    return IdentityPairs(
-        np.searchsorted(valid, query[kept]),
-        image[kept],
-        removed[kept],
-        np.concatenate(([0], np.cumsum(counts[valid]))),
-        valid,
-    )
 
 
 def blocks_of_rows(
@@ -344,7 +296,7 @@ def rank_features(
         without_removed(ranks[top:end], pairs.removed[top:end])
         for top, end in zip(pairs.starts[:-1], pairs.starts[1:], strict=True)
     ]
-    return result_of_hits(pairs.valid.tolist(), hits, max_rank)
+    return result_of_hits(pairs.valid, hits, max_rank)
 
 
 def _cosine(query: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray[np.float32]:

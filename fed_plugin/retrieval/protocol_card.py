@@ -36,7 +36,7 @@ COMPARED: Mapping[str, str] = {
     "flip": "a second look at every image",
     "rerank": "uses all queries and the gallery at once",
     "query_expansion": "uses the gallery to improve a query",
-    "side_information": "one is told more at test time",
+    "side_information": "a method gets more than pixels at test time",
     "training_sets": "learnt from other images",
     "supervision": "learnt from the tested set's own training images, or not",
     "combineall": "learnt from test images, or not",

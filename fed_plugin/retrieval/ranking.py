@@ -86,7 +86,8 @@ def rank(
     default, which is not stable. Therefore the two may differ where distances tie, and only there.
     A model with one feature for all images is scored by the order of the files, not by chance.
 
-    One row of distances is sorted at a time. Beside the input this needs memory for one row.
+    One row of distances is sorted at a time. Beside the input the memory holds one row, and about
+    50 bytes per pair of a query and a gallery image of its identity.
 
     Args:
         distmat: (Q, G) array or tensor, any real dtype, smaller is nearer; infinities are allowed.
@@ -110,25 +111,70 @@ def rank(
     if max_rank < 1:
         raise ValueError(f"max_rank={max_rank}: expected at least 1; try 50")
 
+    pairs = identity_pairs(q_pids, g_pids, q_camids, g_camids)
+    hits = [
+        _ranks_of_hits(distmat[query], pairs.image[top:end], pairs.removed[top:end])
+        for query, top, end in zip(pairs.valid, pairs.starts[:-1], pairs.starts[1:], strict=True)
+    ]
+    return result_of_hits(pairs.valid, hits, max_rank)
+
+
+@dataclass(frozen=True)
+class IdentityPairs:
+    """N pairs of a query and a gallery image of its identity, sorted by query, then image.
+
+    Attributes:
+        query: (N,) numbers of the queries, counted among the V queries with a right answer.
+        image: (N,) rows of the gallery.
+        removed: (N,) whether the camera rule removes the image.
+        starts: (V + 1,) first pair of each query.
+        valid: (V,) rows of the V queries among all queries.
+    """
+
+    query: NDArray[np.int64]
+    image: NDArray[np.int64]
+    removed: NDArray[np.bool_]
+    starts: NDArray[np.int64]
+    valid: NDArray[np.int64]
+
+
+def identity_pairs(
+    q_pids: NDArray, g_pids: NDArray, q_camids: NDArray, g_camids: NDArray
+) -> IdentityPairs:
+    """Pair every query with a right answer with the gallery images of its identity.
+
+    Raises:
+        ValueError: No query has a right answer.
+    """
     by_pid = np.argsort(g_pids, kind="stable")
     starts = np.searchsorted(g_pids, q_pids, side="left", sorter=by_pid)
     ends = np.searchsorted(g_pids, q_pids, side="right", sorter=by_pid)
-
-    valid, hits = [], []
-    for query in range(count_q):
-        same_pid = by_pid[starts[query] : ends[query]]  # ascending: the sort was stable
-        removed = g_camids[same_pid] == q_camids[query]
-        if removed.all():
-            continue
-        valid.append(query)
-        hits.append(_ranks_of_hits(distmat[query], same_pid, removed))
-    if not valid:
-        raise no_right_answer(count_q, count_g)
-    return result_of_hits(valid, hits, max_rank)
+    counts = ends - starts
+    query = np.repeat(np.arange(len(q_pids)), counts)
+    within = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+    image = by_pid[starts[query] + within]
+    removed = g_camids[image] == q_camids[query]
+    answers = np.bincount(query[~removed], minlength=len(q_pids))
+    valid = np.flatnonzero(answers)
+    if not valid.size:
+        raise ValueError(
+            f"all query identities do not appear in gallery: none of {len(q_pids)} queries has a "
+            f"gallery image (of {len(g_pids)}) of its identity from another camera; try checking "
+            "that both splits come from one dataset, and that a set without cameras gives its "
+            "queries and its gallery different ones"
+        )
+    kept = answers[query] > 0
+    return IdentityPairs(
+        np.searchsorted(valid, query[kept]),
+        image[kept],
+        removed[kept],
+        np.concatenate(([0], np.cumsum(counts[valid]))),
+        valid,
+    )
 
 
 def result_of_hits(
-    valid: Sequence[int], hits: Sequence[NDArray[np.int64]], max_rank: int
+    valid: NDArray[np.int64], hits: Sequence[NDArray[np.int64]], max_rank: int
 ) -> RankingResult:
     """Summarize the ranks of right answers.
 
@@ -146,17 +192,7 @@ def result_of_hits(
         ),
         inverse_negative_penalties=np.array([ranks.size / (ranks[-1] + 1) for ranks in hits]),
         first_hits=first,
-        valid_queries=np.asarray(valid, dtype=np.int64),
-    )
-
-
-def no_right_answer(count_q: int, count_g: int) -> ValueError:
-    """Return the error for a test set without any right answer."""
-    return ValueError(
-        f"all query identities do not appear in gallery: none of {count_q} queries has a "
-        f"gallery image (of {count_g}) of its identity from another camera; try checking that "
-        "both splits come from one dataset, and that a set without cameras gives its queries "
-        "and its gallery different ones"
+        valid_queries=valid,
     )
 
 

@@ -142,8 +142,8 @@ class Result(StoredAsJson):
         Raises:
             ValueError: The content is no result.
         """
-        found = convert(content, _Content)
-        lists = found.queries
+        file = convert(content, _Content)
+        lists = file.queries
         queries = Queries(
             tuple(lists.names),
             np.asarray(lists.first_hits, dtype=np.int64),
@@ -151,7 +151,7 @@ class Result(StoredAsJson):
             np.asarray(lists.inverse_negative_penalties, dtype=np.float64),
             None if lists.pids is None else np.asarray(lists.pids, dtype=np.int64),
         )
-        return cls(found.method, found.metrics, queries, found.card, found.undefined, found.groups)
+        return cls(file.method, file.metrics, queries, file.card, file.undefined, file.groups)
 
 
 # Results by visible share, where a data set has the visible share of every query.

@@ -565,16 +565,16 @@ def threshold_metrics(
         q_camids: (Q,) cameras of the queries.
         g_camids: (G,) cameras of the gallery.
     """
-    found = ThresholdMetrics()
+    rated = ThresholdMetrics()
     rates, labels = FALSE_POSITIVE_RATES, (q_pids, g_pids, q_camids, g_camids)
     try:
         verified = verify_pairs(distmat, *labels, false_positive_rates=tuple(rates.values()))
     except ValueError as error:
-        found.undefined |= dict.fromkeys(rates, str(error))
+        rated.undefined |= dict.fromkeys(rates, str(error))
     else:
-        defined = _defined(found, rates, verified.negative_pairs, "wrong pairs")
+        defined = _defined(rated, rates, verified.negative_pairs, "wrong pairs")
         intervals = verification_intervals(Pairs(distmat, *labels), list(defined.values()))
-        _add(found, rates, verified.true_positive_rates, dict(zip(defined, intervals, strict=True)))
+        _add(rated, rates, verified.true_positive_rates, dict(zip(defined, intervals, strict=True)))
     rates = FALSE_ALARM_RATES
     try:
         kept = leave_identities_out(q_pids, g_pids, share=0.5, seed=0)
@@ -583,13 +583,13 @@ def threshold_metrics(
             false_alarm_rates=tuple(rates.values()),
         )
     except ValueError as error:
-        found.undefined |= dict.fromkeys(rates, str(error))
+        rated.undefined |= dict.fromkeys(rates, str(error))
     else:
         what = "queries of identities that left the gallery"
-        defined = _defined(found, rates, opened.unmated_queries.size, what)
+        defined = _defined(rated, rates, opened.unmated_queries.size, what)
         intervals = dict(zip(rates, open_set_intervals(opened, q_pids), strict=True))
-        _add(found, rates, opened.detection_rates, {name: intervals[name] for name in defined})
-    return found
+        _add(rated, rates, opened.detection_rates, {name: intervals[name] for name in defined})
+    return rated
 
 
 def not_computed(reason: str) -> ThresholdMetrics:
@@ -598,11 +598,11 @@ def not_computed(reason: str) -> ThresholdMetrics:
 
 
 def _defined(
-    found: ThresholdMetrics, rates: dict[str, float], count: int, what: str
+    rated: ThresholdMetrics, rates: dict[str, float], count: int, what: str
 ) -> dict[str, float]:
     """Return the rates that allow at least one error; note the reason for the others."""
     least = {name: round(1 / rate) for name, rate in rates.items()}
-    found.undefined |= {
+    rated.undefined |= {
         name: f"{count} {what}: expected at least {least[name]}"
         for name in rates
         if count < least[name]
@@ -611,7 +611,7 @@ def _defined(
 
 
 def _add(
-    found: ThresholdMetrics,
+    rated: ThresholdMetrics,
     rates: dict[str, float],
     values: NDArray[np.float64],
     intervals: dict[str, tuple[float, float] | None],
@@ -619,4 +619,4 @@ def _add(
     for name, value in zip(rates, values, strict=True):
         if name in intervals:
             ends = [100 * end for end in intervals[name] or ()]
-            found.metrics[name] = Estimate(100 * float(value), *ends)
+            rated.metrics[name] = Estimate(100 * float(value), *ends)

@@ -277,13 +277,7 @@ def about_from_array(array: NDArray[Any]) -> dict[str, Any]:
             f"about is {array.dtype} of shape {array.shape}: expected one string; try "
             "about=np.array(json.dumps({...}))"
         )
-    try:
-        about = json.loads(str(array))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"about is no JSON ({error}): expected an object, {{...}}") from error
-    if not isinstance(about, dict):
-        raise ValueError(f"about is a JSON {type(about).__name__}: expected an object, {{...}}")
-    return about
+    return decode(str(array).encode(), dict[str, Any], "the JSON object of about")
 
 
 # One process at a time works in a folder.
@@ -465,16 +459,18 @@ def _reason(message: str, kind: Any, content: Any) -> str:
     where, label = (f"{one.lstrip('.')}: " if one else "" for one in (path, label))
     key = re.fullmatch("Object (missing required|contains unknown) field `(.+)`", text)
     if key and key[1] == "missing required":
-        return f"{where}expected the key {key[2]!r}, got {_listed(content)}"
+        return f"{where}expected the key {key[2]!r}{_got(content, _listed)}"
     if key:
         return f"{where}expected no key {key[2]!r}, only {_listed(_fields(kind))}"
     if not text.startswith(("Expected", "Invalid")):  # of a __post_init__
         return where + text
     if expected:
-        return f"{label}expected {expected}, got {got!r:.60}"
-    text = re.sub(r", got `.*`", "", text).replace("Expected", "expected").replace(" | ", "` or `")
+        return f"{label}expected {expected}{_got(got)}"
+    if content is not ...:
+        text = re.sub(", got `.*`", "", text)
+    text = text.replace("Expected", "expected").replace(" | ", "` or `")
     text = re.sub("`(.*?)`", lambda name: _WORDS.get(name[1], name[1]), text)
-    return f"{where}{text}, got {content!r:.60}"
+    return f"{where}{text}{_got(content)}"
 
 
 def _options(kind: Any) -> tuple[Any, ...]:
@@ -482,7 +478,7 @@ def _options(kind: Any) -> tuple[Any, ...]:
 
 
 def _below(kind: Any, content: Any, token: str) -> tuple[Any, Any]:
-    """Return type and content one step down; None where the message does not name the step."""
+    """Return type and content one step down; ``...`` if the message does not name the step."""
     if not token:
         return kind, content
     name, known = token.strip(".[]"), None
@@ -493,7 +489,11 @@ def _below(kind: Any, content: Any, token: str) -> tuple[Any, Any]:
         known = known or getattr(option, "value_type", None) or next(iter(items), None)
     with suppress(TypeError, KeyError, IndexError, ValueError):
         return known, content[int(name) if token[0] == "[" else name]
-    return known, None
+    return known, ...
+
+
+def _got(content: Any, show: Callable[[Any], str] = lambda content: f"{content!r:.60}") -> str:
+    return "" if content is ... else f", got {show(content)}"
 
 
 def _plain(kind: Any) -> Any:

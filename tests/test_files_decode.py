@@ -72,7 +72,11 @@ class Plan(msgspec.Struct):
             '{"format": "plan/1", "query": {"names": [], "flip": "false"}}',
             "query.flip: expected true or false or null, got 'false'",
         ),
-        ('{"format": "plan/1", "parts": {"x": {"names": 1}}}', "parts[...].names: expected a list"),
+        (
+            '{"format": "plan/1", "parts": {"x": {"names": 1}}}',
+            "parts[...].names: expected a list, got a whole number\n",
+        ),
+        ('{"format": "plan/1", "parts": {"x": {}}}', "parts[...]: expected the key 'names'\n"),
         (
             '{"format": "plan/1", "pairs": [{"low": 1, "high": 2}, {"low": 2, "high": 1}]}',
             "pairs[1]: expected low below high",
@@ -88,10 +92,10 @@ def test_another_content_is_refused_by_file_and_field(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError) as refused:
         decode(path, Plan, "a plan")
-    assert str(refused.value).startswith(f"{path}: not a plan: {message}")
+    assert f"{refused.value}\n".startswith(f"{path}: not a plan: {message}")
     with pytest.raises(ValueError) as refused:
         decode(text.encode(), Plan, "a plan")
-    assert str(refused.value).startswith(f"not a plan: {message}")
+    assert f"{refused.value}\n".startswith(f"not a plan: {message}")
 
 
 def test_content_is_read_and_a_missing_file_is_named(tmp_path):

@@ -306,16 +306,7 @@ def first_ranked(
     g_camids: NDArray[np.integer[Any]],
     count: int,
 ) -> FirstRanked:
-    """Return the first ``count`` images of the ranking of :func:`rank`, or all of them.
-
-    Args:
-        distmat: (Q, G) distances; equal distances keep the gallery's order.
-        q_pids: (Q,) identities of the queries.
-        g_pids: (G,) identities of the gallery.
-        q_camids: (Q,) cameras of the queries.
-        g_camids: (G,) cameras of the gallery.
-        count: largest K.
-    """
+    """Return the first ``count`` images, or all, of every ranking by :func:`rank`."""
     same = q_pids[:, None] == g_pids
     removed = same & (q_camids[:, None] == g_camids)
     distances = np.where(removed, np.inf, distmat)

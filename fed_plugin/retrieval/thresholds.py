@@ -556,14 +556,8 @@ def threshold_metrics(
 
     For DIR@FAR half of the identities leave the gallery, the same ones for every method
     (``leave_identities_out``, seed 0). A rate below one error of all possible errors is not
-    defined: it would be the rate of no error, whatever its name.
-
-    Args:
-        distmat: (Q, G) distances of all queries.
-        q_pids: (Q,) identities of the queries.
-        g_pids: (G,) identities of the gallery.
-        q_camids: (Q,) cameras of the queries.
-        g_camids: (G,) cameras of the gallery.
+    defined: it would be the rate of no error, whatever its name. Arguments are those of
+    :class:`Pairs`.
     """
     rated = ThresholdMetrics()
     rates, labels = FALSE_POSITIVE_RATES, (q_pids, g_pids, q_camids, g_camids)

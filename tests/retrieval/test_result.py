@@ -88,7 +88,7 @@ def changed(path, value):
         (changed(["metrics", "mAP", "low"], None), "expected both ends of an interval, or none"),
         (
             changed(["metrics", "mAP", "value"], None),
-            r"metrics\[...\].value: expected a number, got None",
+            r"metrics\[...\].value: expected a number, got null",
         ),
         (changed(["queries", "pids"], [1]), r"queries.pids has shape \(1,\): expected \(4,\)"),
         (changed(["queries", "pids"], ["a"] * 4), r"queries.pids\[0\]: expected a whole number"),

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         FileExistsError: FILE exists, without ``--force``.
         FileNotFoundError: no such config, checkpoint, or folder to write in.
-        ValueError: FILE is the config or the checkpoint; as ``export_model`` and ``measure_rank1``.
+        ValueError: FILE is the config or the checkpoint; as ``export_model`` and ``rank_both``.
     """
     from fed_plugin.console import ProgressLine
     from fed_plugin.files import check_apart, check_writable
@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> None:
 
     from fed_plugin.fastreid_adapter import exporting
     from fed_plugin.fastreid_adapter.extract import describe_test_set, load_trained
+    from fed_plugin.retrieval.evaluation import compare_results
 
     exporting.check_format(args.format, args.int8)
     cfg = exporting.on_cpu(cfg)
@@ -88,10 +89,11 @@ def run(args: argparse.Namespace) -> None:
     if described is not None:
         file = exporting.ExportedFile(target, args.format)
         with ProgressLine(f"describing {args.dataset} with the file") as progress:
-            cost = exporting.measure_rank1(cfg, args.dataset, described, file, progress)
-        gap = cost.difference
+            of_model, of_file = exporting.rank_both(cfg, args.dataset, described, file, progress)
+        model, other = (result.metrics["Rank-1"].value for result in (of_model, of_file))
+        gap = compare_results(of_file, of_model)["Rank-1"]
         print(
-            f"Rank-1 on {args.dataset}: model {cost.model:.2f} %, file {cost.file:.2f} %, "
+            f"Rank-1 on {args.dataset}: model {model:.2f} %, file {other:.2f} %, "
             f"difference {gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]"
         )
     elif args.int8:

@@ -6,7 +6,6 @@ Shape shorthand: ``B`` images, ``H, W`` height and width in pixels, ``D`` number
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 import logging
 import os
@@ -14,7 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import islice
@@ -41,8 +40,8 @@ from fed_plugin.fastreid_adapter.extract import (
 )
 from fed_plugin.fastreid_adapter.meta_arch import FED
 from fed_plugin.files import write_atomically
-from fed_plugin.retrieval.estimates import Estimate
-from fed_plugin.retrieval.evaluation import compare_results, evaluate_dump
+from fed_plugin.retrieval.evaluation import evaluate_dump
+from fed_plugin.retrieval.result import Result
 from fed_plugin.synthocc.build import take
 from fed_plugin.synthocc.casting import QUERY, SIZES, plan
 
@@ -593,62 +592,37 @@ def _entries(cfg: Any, graph: DeployedModel, trained: TrainedModel) -> dict[str,
     }
 
 
-# Rank-1 of an exported file on a test set, beside the model's.
-
-
-@dataclass(frozen=True)
-class Rank1Cost:
-    """Rank-1 of a model and of its file in per cent, by cosine distance.
-
-    Attributes:
-        model: Rank-1 of the model.
-        file: Rank-1 of the exported file.
-        difference: file - model, with the interval over the same queries.
-    """
-
-    model: float
-    file: float
-    difference: Estimate
-
-
-def measure_rank1(
+def rank_both(
     cfg: Any,
     dataset_name: str,
     model: Description,
     file: Describe,
     progress: Callable[[int, int], None] | None = None,
-) -> Rank1Cost:
-    """Describe a test set with an exported file, through the host's own loader, and rank it.
+) -> tuple[Result, Result]:
+    """Rank a test set with a model and with its exported file, by cosine distance.
 
     Args:
         cfg: config.
         dataset_name: name in the host's ``DATASET_REGISTRY``.
-        model: description of the same test set by the model.
-        file: runs the file, see ``ExportedFile``.
+        model: description of the test set by the model.
+        file: runs the file, on the images of the host's own loader.
         progress: called with images done and images in all, after each batch.
 
     Raises:
         ValueError: a transform of the config leaves images that are not uint8 photos.
     """
     loader, _ = build_reid_test_loader(cfg, dataset_name=dataset_name)
-    total, blocks, done = len(loader.dataset), [], 0
+    features: list[NDArray[np.float32]] = []
     for batch in loader:
-        blocks.append(file(as_photos(batch["images"]))[DESCRIPTOR])
-        done += len(blocks[-1])
+        features.extend(file(as_photos(batch["images"]))[DESCRIPTOR])
         if progress is not None:
-            progress(done, total)
-    exported = dataclasses.replace(
-        model, features=np.concatenate(blocks), visibility=None, part_features=None
-    )
+            progress(len(features), len(loader.dataset))
+    exported = replace(model, features=np.stack(features), visibility=None, part_features=None)
     of_model, of_file = (
         evaluate_dump(description.to_dump({}), distance="cosine")
         for description in (model, exported)
     )
-    return Rank1Cost(
-        of_model.metrics["Rank-1"].value,
-        of_file.metrics["Rank-1"].value,
-        compare_results(of_file, of_model)["Rank-1"],
-    )
+    return of_model, of_file
 
 
 def as_photos(images: Tensor) -> NDArray[np.uint8]:

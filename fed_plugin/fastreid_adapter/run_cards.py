@@ -56,7 +56,7 @@ def describe_evaluation(
         gallery: (path, pid, camid) of every ranked gallery image.
         **known: fields of the card that replace the fields from the config, such as ``epoch``.
     """
-    sets = tuple(cfg.DATASETS.NAMES)
+    sets, rerank, expansion = tuple(cfg.DATASETS.NAMES), cfg.TEST.RERANK, cfg.TEST.AQE
     fields = {
         "dataset": _display_name(cfg, dataset_name),
         **describe_lists(query, gallery),
@@ -64,8 +64,13 @@ def describe_evaluation(
         "input_size": input_size(cfg),
         "distance": str(cfg.TEST.METRIC),
         "flip": bool(cfg.TEST.FLIP.ENABLED),
-        "rerank": _rerank(cfg.TEST.RERANK),
-        "query_expansion": _query_expansion(cfg.TEST.AQE),
+        "rerank": f"k-reciprocal, k1 {rerank.K1}, k2 {rerank.K2}, lambda {rerank.LAMBDA:g}"
+        if rerank.ENABLED
+        else OFF,
+        "query_expansion": f"alpha query expansion, {expansion.QE_TIME} times, "
+        f"k {expansion.QE_K}, alpha {expansion.ALPHA:g}"
+        if expansion.ENABLED
+        else OFF,
         "side_information": side_information(cfg),
         "training_sets": tuple(_display_name(cfg, name) for name in sets),
         "supervision": "supervised" if dataset_name in sets else "transfer",
@@ -149,18 +154,6 @@ def _display_name(cfg: Any, name: str) -> str:
     if name != OWN_DATA:
         return name
     return cfg.DATASETS.get("FOLDER_REID", {}).get("NAME", "") or name
-
-
-def _rerank(keys: Any) -> str:
-    if not keys.ENABLED:
-        return OFF
-    return f"k-reciprocal, k1 {keys.K1}, k2 {keys.K2}, lambda {keys.LAMBDA:g}"
-
-
-def _query_expansion(keys: Any) -> str:
-    if not keys.ENABLED:
-        return OFF
-    return f"alpha query expansion, {keys.QE_TIME} times, k {keys.QE_K}, alpha {keys.ALPHA:g}"
 
 
 def _host_version() -> str:

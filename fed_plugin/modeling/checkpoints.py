@@ -28,7 +28,7 @@ UNUSED_PREFIXES = ("head", "pre_logits", "fc_norm", "fc.")
 """Classifier parts of a timm checkpoint, which a re-ID model has no place for."""
 
 
-def read_weights(path: str | os.PathLike[str] | io.IOBase, numbers: Any = ()) -> Any:
+def read_weights(path: str | os.PathLike[str] | io.BytesIO, numbers: Any = ()) -> Any:
     """Read a checkpoint, or the tensors of a ``.safetensors`` file.
 
     Args:

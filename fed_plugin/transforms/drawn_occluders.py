@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -555,22 +556,13 @@ def draw_bin(rng: Generator, height: int, width: int) -> Pixels:
 
 _Draw = Callable[[Generator, int, int], Pixels]
 _TALL: tuple[tuple[str, _Draw], ...] = (
-    ("pole", draw_pole),
-    ("trunk", draw_trunk),
-    ("banner", draw_banner),
-    ("pillar", draw_pillar),
-)
+    ("pole", draw_pole), ("trunk", draw_trunk), ("banner", draw_banner), ("pillar", draw_pillar),
+)  # fmt: skip
 _WIDE: tuple[tuple[str, _Draw], ...] = (
-    ("car", draw_car),
-    ("foliage", draw_foliage),
-    ("box", draw_box),
-    ("umbrella", draw_umbrella),
-    ("board", draw_billboard),
-    ("bin", draw_bin),
-    ("fence", draw_fence),
-    ("bench", draw_bench),
+    ("car", draw_car), ("foliage", draw_foliage), ("box", draw_box), ("umbrella", draw_umbrella),
+    ("board", draw_billboard), ("bin", draw_bin), ("fence", draw_fence), ("bench", draw_bench),
     ("wall", draw_wall),
-)
+)  # fmt: skip
 
 
 class DrawnOccluderSet(OccluderSet):
@@ -605,19 +597,14 @@ def drawn_occluders(count: int = 200, seed: int = 0) -> OccluderSet:
 
 @functools.cache
 def _draw_set(count: int, seed: int) -> DrawnOccluderSet:
-    images: list[Pixels] = []
+    images: dict[bytes, Pixels] = {}
     names: list[str] = []
-    seen: set[bytes] = set()
     for index in range(count):
-        attempt = 0
-        name, image = _draw_one(index, seed, attempt)
-        while image.tobytes() in seen:
-            attempt += 1
-            name, image = _draw_one(index, seed, attempt)
-        seen.add(image.tobytes())
-        images.append(image)
+        attempts = (_draw_one(index, seed, attempt) for attempt in itertools.count())
+        name, image = next(one for one in attempts if one[1].tobytes() not in images)
+        images[image.tobytes()] = image
         names.append(f"{name}-{index:04d}")
-    return DrawnOccluderSet(images, names, count, seed)
+    return DrawnOccluderSet(list(images.values()), names, count, seed)
 
 
 def _draw_one(index: int, seed: int, attempt: int) -> tuple[str, Pixels]:

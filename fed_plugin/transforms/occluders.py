@@ -81,30 +81,12 @@ def _rgb_or_rgba(image: Image.Image) -> Image.Image:
 
 
 def shrink_to_side(image: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
-    """Shrink an image whose longer side exceeds ``max_side``; a crop over 2:1 stays over 2:1.
-
-    Args:
-        image: (H, W, 3) uint8, or (H, W, 4) with alpha.
-        max_side: longest side allowed in pixels; 0 allows any.
-
-    Returns:
-        (H', W', 3 or 4) uint8, the same object where nothing had to be done.
-    """
+    """Shrink an (H, W, 3 or 4) uint8 image whose longer side exceeds ``max_side``; 0 allows any."""
     return _shrunk(image, max_side / max(image.shape[:2])) if max_side else image
 
 
 def shrink_to_cover(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Shrink an image such that it still covers a rectangle; a smaller image stays unchanged.
-
-    Args:
-        image: (H, W, 3) uint8, or (H, W, 4) with alpha.
-        height: rows of the rectangle.
-        width: columns of the rectangle.
-
-    Returns:
-        (H', W', 3 or 4) uint8 of about the same shape, the same object where nothing had to be
-        done; a crop over 2:1 stays over 2:1.
-    """
+    """Shrink an (H, W, 3 or 4) uint8 image that is larger than a rectangle, but still cover it."""
     return _shrunk(image, max(height / image.shape[0], width / image.shape[1]))
 
 
@@ -121,7 +103,6 @@ def _shrunk(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
 
 
 Pixels = NDArray[np.uint8]
-
 _EXPECTED = "*.jpg or *.png occluder crops (docs/data.md, Occluders)"
 
 

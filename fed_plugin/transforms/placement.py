@@ -14,6 +14,10 @@ from torch import Tensor
 
 ORDERS = tuple(permutations(("brightness", "contrast", "saturation")))
 
+_GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_LEVELS = np.arange(256, dtype=np.float32)
+_DRAWS = 9
+
 
 @dataclass(frozen=True)
 class ColorJitter:
@@ -43,42 +47,22 @@ class ColorJitter:
             (H, W, 3) uint8 RGB.
         """
         for name in self.order:
-            image = _OPERATIONS[name](image, getattr(self, name))
+            factor = getattr(self, name)
+            if name == "brightness":
+                image = _map_levels(image, _LEVELS * factor)
+            elif name == "contrast":
+                grey = cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0]
+                centre = float(int(grey + 0.5))
+                image = _map_levels(image, centre + factor * (_LEVELS - centre))
+            else:
+                mixing = factor * np.eye(3, dtype=np.float32) + (1 - factor) * _GREY_WEIGHTS
+                image = np.asarray(cv2.transform(image, mixing), dtype=np.uint8)
         return image
-
-
-_GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-_LEVELS = np.arange(256, dtype=np.float32)
-
-
-def _adjust_brightness(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    return _map_levels(image, _LEVELS * factor)
-
-
-def _adjust_contrast(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    grey = cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0]
-    centre = float(int(grey + 0.5))
-    return _map_levels(image, centre + factor * (_LEVELS - centre))
-
-
-def _adjust_saturation(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    mixing = factor * np.eye(3, dtype=np.float32) + (1 - factor) * _GREY_WEIGHTS
-    return np.asarray(cv2.transform(image, mixing), dtype=np.uint8)
 
 
 def _map_levels(image: NDArray[np.uint8], levels: NDArray[np.float32]) -> NDArray[np.uint8]:
     table = np.clip(levels, 0, 255).astype(np.uint8)
     return np.asarray(cv2.LUT(image, table), dtype=np.uint8)
-
-
-_OPERATIONS = {
-    "brightness": _adjust_brightness,
-    "contrast": _adjust_contrast,
-    "saturation": _adjust_saturation,
-}
-
-
-_DRAWS = 9
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
-"""``demo``: draw people, train the ViT baseline and FED alike, compare and picture them."""
+"""``demo``: draw people, train the ViT baseline and FED the same way, compare both."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import platform
@@ -18,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tabulate import tabulate
 
 from fed_plugin.benchmark.training_process import train_in_process
 from fed_plugin.cli.show import to_pictures
@@ -26,22 +24,24 @@ from fed_plugin.console import ProgressLine
 from fed_plugin.fastreid_adapter.config_files import find_config
 from fed_plugin.fastreid_adapter.extract import Description
 from fed_plugin.fastreid_adapter.loaders import first_training_images
+from fed_plugin.files import write_json
 from fed_plugin.modeling import visibility_target
 from fed_plugin.retrieval import RankingResult, bootstrap_interval, cosine_distance, rank
+from fed_plugin.retrieval.estimates import Column, Estimate, as_text
 from fed_plugin.retrieval.ranking import first_ranked
 from fed_plugin.retrieval.result import correlate_visibility
 from fed_plugin.synthocc import read_visibility
 from fed_plugin.visualization import RankingLists, pair_sheet, ranking_sheet, visibility_sheet
 
-# The demo's table: what a described test set is worth, in the host's words and in numbers.
+# The table: results of a described test set.
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the demo's table: percentages, millions of parameters, seconds.
+    """Results of one method and seed: percentages, millions of parameters, seconds.
 
     ``visibility`` is the correlation of the predicted with the true visible share over all parts of
-    all queries; None for a method that predicts none.
+    all queries; None for a method without predicted visibility.
     """
 
     method: str
@@ -58,14 +58,30 @@ class Row:
     seconds: float
 
 
+COLUMNS: list[Column[Row]] = [
+    Column("method", "method", lambda row: row.method),
+    Column("seed", "seed", lambda row: row.seed),
+    Column(
+        "rank1", "Rank-1 [95 %]", lambda row: Estimate(row.rank1, row.rank1_low, row.rank1_high)
+    ),
+    Column("rank5", "Rank-5", lambda row: row.rank5),
+    Column("rank10", "Rank-10", lambda row: row.rank10),
+    Column("mAP", "mAP", lambda row: row.mAP),
+    Column("mINP", "mINP", lambda row: row.mINP),
+    Column("visibility", "vis. r", lambda row: row.visibility, ".2f"),
+    Column("parameters", "M", lambda row: row.parameters, ".2f"),
+    Column("seconds", "s", lambda row: row.seconds, ".0f"),
+]
+
+
 def make_row(method: str, seed: int, description: Description, seconds: float) -> Row:
-    """Rank a described test set and sum it up.
+    """Rank a described test set and summarise the ranking.
 
     Args:
-        method: name in the table.
-        seed: of the training.
-        description: of SynthOcc's test set.
-        seconds: the training took.
+        method: Name in the table.
+        seed: Seed of the training.
+        description: Features of SynthOcc's test set.
+        seconds: Duration of the training.
     """
     ranking = rank_description(description)
     rank1 = bootstrap_interval(100.0 * (ranking.first_hits == 0))
@@ -107,42 +123,18 @@ def rank_description(description: Description) -> RankingResult:
 
 
 def report(rows: list[Row], path: Path, context: dict[str, Any]) -> None:
-    """Print the table and write its numbers.
+    """Print the table and write the numbers.
 
     Args:
-        rows: lines, in order.
+        rows: Lines of the table, in order.
         path: JSON file to write.
-        context: what a reader needs to judge the numbers, written beside them.
+        context: Facts that a reader needs to judge the numbers; the file holds them too.
     """
-    header = [
-        "method",
-        "seed",
-        "Rank-1 [95 %]",
-        "Rank-5",
-        "Rank-10",
-        "mAP",
-        "mINP",
-        "vis. r",
-        "M",
-        "s",
-    ]
-    table = [
-        [
-            row.method,
-            row.seed,
-            f"{row.rank1:.1f} [{row.rank1_low:.1f}, {row.rank1_high:.1f}]",
-            *(f"{value:.1f}" for value in (row.rank5, row.rank10, row.mAP, row.mINP)),
-            "-" if row.visibility is None else f"{row.visibility:.2f}",
-            f"{row.parameters:.2f}",
-            f"{row.seconds:.0f}",
-        ]
-        for row in rows
-    ]
-    print(f"\nSynthOcc {context['size']}, occluded queries against whole people of other cameras")
-    print(tabulate(table, headers=header, tablefmt="github", disable_numparse=True))
+    print(f"\nSynthOcc {context['size']}: occluded queries; gallery: whole people, other cameras")
+    print(as_text(COLUMNS, rows))
     print("intervals: bootstrap over queries; vis. r: correlation of predicted and true visibility")
     print("M: million parameters; s: seconds of training\n")
-    path.write_text(json.dumps({**context, "rows": [asdict(row) for row in rows]}, indent=1))
+    write_json(path, {**context, "rows": [asdict(row) for row in rows]})
     print(f"numbers: {path}")
 
 
@@ -151,15 +143,17 @@ METHODS = {"ViT baseline": f"{CONFIG}_baseline", "FED": CONFIG, "FED plus": f"{C
 DATASET = "SynthOcc"
 # Eight people in two batches: fewer neighbours, and a warm-up that ends.
 OF_SIZE = {"tiny": ["SOLVER.WARMUP_ITERS", "4", "MODEL.FED.FDM.NUM_NEIGHBORS", "4"]}
-INTERRUPTED = "`demo --reuse` does not repeat the trainings that are finished"
+INTERRUPTED = "`demo --reuse` does not repeat finished trainings"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
-    parser.add_argument("--out", default="demo_output", help="folder; default: demo_output")
-    parser.add_argument("--size", default="small", help="of SynthOcc: tiny, small or medium")
+    """Declare the arguments of ``demo``."""
     parser.add_argument(
-        "--seeds", type=int, nargs="+", default=[0], help="a training per seed and method"
+        "--out", default="demo_output", help="folder to write; default: demo_output"
+    )
+    parser.add_argument("--size", default="small", help="size of SynthOcc: tiny, small or medium")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], help="seeds; one training per seed and method"
     )
     parser.add_argument(
         "--methods",
@@ -169,7 +163,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default: the ViT baseline and FED",
     )
     parser.add_argument(
-        "--reuse", action="store_true", help="do not repeat trainings that are finished in --out"
+        "--reuse", action="store_true", help="do not repeat finished trainings of --out"
     )
     parser.add_argument(
         "opts", nargs=argparse.REMAINDER, help="config overrides for every training: KEY VALUE ..."
@@ -177,13 +171,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Draw, train, compare; leave the pictures and ``results.json`` in the folder."""
+    """Draw people, train, compare; write pictures and ``results.json`` to the folder."""
     out = Path(args.out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     os.environ["FASTREID_DATASETS"] = str(out / "datasets")  # fast-reid reads it when imported
     _draw(out / "datasets" / DATASET, args.size)
 
-    logging.getLogger("fastreid").setLevel(logging.ERROR)  # the trainings' logs say it all
+    logging.getLogger("fastreid").setLevel(logging.ERROR)  # each training has its own log file
 
     overrides = [*OF_SIZE.get(args.size, ()), *args.opts]
     rows, described = [], {}
@@ -222,9 +216,9 @@ def _train(method: str, seed: int, folder: Path, overrides: list[str]) -> None:
 
 
 def _seconds(folder: Path) -> float:
-    """Read how long the host says the training took."""
-    found = re.findall(r"Total training time: (\d+):(\d+):(\d+)", _log(folder))
-    hours, minutes, seconds = map(int, found[-1])
+    """Read the duration of a training from the host's log."""
+    times = re.findall(r"Total training time: (\d+):(\d+):(\d+)", _log(folder))
+    hours, minutes, seconds = map(int, times[-1])
     return 3600.0 * hours + 60 * minutes + seconds
 
 
@@ -254,7 +248,7 @@ def _untrained(seed: int, overrides: list[str]) -> Row:
 
 
 def _check_against_the_stock_evaluator(row: Row, folder: Path) -> None:
-    """Refuse to print numbers that fast-reid's own evaluation of the same weights contradicts."""
+    """Refuse numbers that differ from fast-reid's own evaluation of the same weights."""
     names, values = (
         re.findall(rf"^\| {first} .*$", _log(folder), re.MULTILINE)[-1].strip("| ").split("|")
         for first in ("Dataset", DATASET)
@@ -263,13 +257,13 @@ def _check_against_the_stock_evaluator(row: Row, folder: Path) -> None:
     for name, ours in (("Rank-1", row.rank1), ("mAP", row.mAP)):
         if abs(float(stock[name]) - ours) > 0.1:
             raise RuntimeError(
-                f"{row.method}: fast-reid's evaluator found {name} {stock[name].strip()}, this "
-                f"table {ours:.2f}; expected the same (log in {folder})"
+                f"{row.method}: expected {name} {stock[name].strip()} as fast-reid's evaluator, "
+                f"got {ours:.2f}; try the log in {folder}"
             )
 
 
 def _about(cfg: Any, description: Description) -> dict[str, Any]:
-    """Return what a reader needs to judge and repeat the numbers."""
+    """Return facts that a reader needs to judge and repeat the numbers."""
     import torch
 
     from fed_plugin import __version__
@@ -285,7 +279,7 @@ def _about(cfg: Any, description: Description) -> dict[str, Any]:
     }
 
 
-# The demo's pictures: augmented pairs, predicted visibility, ranking lists.
+# The pictures: augmented pairs, predicted visibility, ranking lists.
 
 NUM_PAIRS = 16
 NUM_QUERIES = 18
@@ -298,10 +292,10 @@ def draw_all(cfg: Any, described: dict[str, Description], dataset: Path, out: Pa
     """Draw every sheet that the described methods allow.
 
     Args:
-        cfg: a FED config, for its training pipeline.
-        described: by method, what it says of the test set.
-        dataset: SynthOcc's folder, with its side file.
-        out: folder for the pictures.
+        cfg: A FED config with a training pipeline.
+        described: Described test sets by method.
+        dataset: Folder of SynthOcc with its side file.
+        out: Folder for the pictures.
     """
     paths = [_pairs(cfg, out / "augmented_pairs.png")]
     for method, description in described.items():
@@ -313,7 +307,7 @@ def draw_all(cfg: Any, described: dict[str, Description], dataset: Path, out: Pa
 
 
 def _pairs(cfg: Any, path: Path) -> Path:
-    """Show what the training pipeline of the config yields, through the stock loader."""
+    """Draw the first training pairs of the config, from the stock loader."""
     holistic, occluded = first_training_images(cfg, NUM_PAIRS).views.unbind(1)
     rule = cfg.MODEL.FED.OEM.TARGET
     targets = visibility_target(holistic, occluded, cfg.MODEL.FED.NUM_PARTS, rule)
@@ -327,7 +321,7 @@ def _pairs(cfg: Any, path: Path) -> Path:
 
 
 def _visibility(method: str, description: Description, dataset: Path, path: Path) -> Path:
-    """Show queries with predicted and true visibility, from the least to the most visible."""
+    """Draw queries with predicted and true visibility, from the least to the most visible."""
     truth = {name: row.shares for name, row in read_visibility(dataset).items()}
     queries = range(description.num_query)
     overall = [truth[Path(description.paths[i]).name][0] for i in queries]
@@ -344,7 +338,7 @@ def _visibility(method: str, description: Description, dataset: Path, path: Path
 
 
 def _rankings(described: dict[str, Description], path: Path) -> Path:
-    """Show the queries on which the methods differ most, their lists under each other."""
+    """Draw the queries on which the methods differ most, with the lists of all methods."""
     first = next(iter(described.values()))
     precisions = np.stack([rank_description(d).average_precisions for d in described.values()])
     queries = np.argsort(-np.ptp(precisions, axis=0), kind="stable")[:NUM_LISTS]

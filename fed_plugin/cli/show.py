@@ -1,8 +1,9 @@
-"""``show ranking``: what a dump's method ranks first, and which parts brought it there."""
+"""``show``: pictures of rankings, training images, training curves, neighbours and visibility."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,72 +21,86 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fed_plugin.fastreid_adapter.loaders import TrainingImages
+    from fed_plugin.retrieval.feature_dump import FeatureDump
+
+SIZE = (192, 96)  # height and width of a photo on a sheet
+
+
+def _add_out(parser: argparse.ArgumentParser, default: str) -> None:
+    help_text = ".png or .html; default: %(default)s"
+    parser.add_argument("--out", default=default, metavar="FILE", help=help_text)
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", help="such as cuda:0; default: CUDA if available")
+
+
+def _check_out(args: argparse.Namespace, *inputs: str) -> None:
+    """Refuse a file name of another kind, and a file that the command reads."""
+    from fed_plugin.files import check_apart
+    from fed_plugin.visualization.canvas import check_kind
+
+    check_kind(args.out, "--out")
+    check_apart(args.out, inputs)
+
+
+def _photo(path: str | Path, size: tuple[int, int] = SIZE) -> NDArray[Any]:
+    """Return a photo as (*size, 3) uint8 RGB."""
+    import cv2
+
+    from fed_plugin.transforms.occluders import read_rgb
+
+    return cv2.resize(read_rgb(path), size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def to_pictures(images: Tensor) -> Any:
+    """Turn (N, 3, H, W) in [0, 255] into (N, H, W, 3) uint8 arrays."""
+    return images.permute(0, 2, 3, 1).round().clamp(0, 255).byte().cpu().numpy()
+
+
+def _names(paths: list[str]) -> list[str]:
+    return [Path(path).name for path in paths]
+
+
+# ``show ranking``: the first answers to queries of a dump, and the share of each part.
 
 
 def add_ranking_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
+    """Declare the arguments of ``show ranking``."""
     parser.add_argument("dump", metavar="DUMP.npz", help="a file that `dump` wrote")
     parser.add_argument(
-        "--folder", required=True, metavar="DIR", help="below it lie the dump's images"
+        "--folder", required=True, metavar="DIR", help="folder that holds the images of the dump"
     )
     parser.add_argument("--queries", type=int, default=6, metavar="N", help="default: 6")
     parser.add_argument("--top", type=int, default=6, metavar="K", help="default: 6")
     parser.add_argument(
-        "--worst", action="store_true", help="the queries with the lowest average precision"
+        "--worst", action="store_true", help="draw the queries with the lowest average precision"
     )
-    parser.add_argument(
-        "--out", default="ranking.png", metavar="FILE", help=".png or .html; default: %(default)s"
-    )
+    _add_out(parser, "ranking.png")
 
 
 def run_ranking(args: argparse.Namespace) -> None:
-    """Rank, choose queries, draw.
+    """Rank the gallery of a dump, choose queries, draw their first answers.
 
     Raises:
-        FileNotFoundError: no such dump, or an image that is not below ``--folder``.
-        ValueError: the file is neither ``.png`` nor ``.html``, or a number is below 1.
+        FileNotFoundError: The dump does not exist, or an image is not below ``--folder``.
+        ValueError: ``--out`` has another ending, or a number is below 1.
     """
-    from fed_plugin.files import check_apart
-    from fed_plugin.retrieval.distances import cosine_distance, part_contributions, unit_rows
     from fed_plugin.retrieval.feature_dump import FeatureDump
-    from fed_plugin.retrieval.ranking import first_ranked, rank
     from fed_plugin.visualization import Answers, match_sheet
-    from fed_plugin.visualization.canvas import check_kind
 
-    check_kind(args.out, "--out")
-    check_apart(args.out, [args.dump])
+    _check_out(args, args.dump)
     if args.queries < 1 or args.top < 1:
         raise ValueError("--queries and --top: expected 1 or more")
     dump = FeatureDump.load(args.dump)
-    query, gallery = dump.query, dump.gallery
-    distances = cosine_distance(dump.features[query], dump.features[gallery])
-    labels = [x[rows] for x in (dump.pids, dump.camids) for rows in (query, gallery)]
-    ranked = rank(distances, *labels)
-    order = ranked.valid_queries
-    if args.worst:
-        order = order[np.argsort(ranked.average_precisions, kind="stable")]
-    asked = order[: args.queries]
-    chosen = query[asked]
-    q_pids, g_pids, q_camids, g_camids = labels
-    found = first_ranked(
-        distances[asked], q_pids[asked], g_pids, q_camids[asked], g_camids, args.top
-    )
-    answered = np.isfinite(found.distances).all(axis=0)  # the camera rule may leave fewer than top
-    rows, right = gallery[found.places[:, answered]], found.matches[:, answered]  # (Q, K)
-    unit = unit_rows(dump.features.astype(np.float32))
-    contributions = []
-    if dump.visibility is not None:
-        parts = dump.visibility.shape[1]
-        contributions = [
-            part_contributions(unit[row][None], unit[of], parts)[0]
-            for row, of in zip(chosen, rows, strict=True)
-        ]
-    photo = _reader(dump, Path(args.folder))
+    photo = _photos_of(dump, Path(args.folder))
+    chosen, rows, right = _first_answers(dump, args)
+    scores, contributions = _scores(dump, chosen, rows)
     answers = Answers(
         np.stack([[photo(row) for row in of] for of in rows]),
-        np.einsum("qd,qkd->qk", unit[chosen], unit[rows]),
+        scores,
         None if dump.visibility is None else dump.visibility[rows],
-        np.stack(contributions) if contributions else None,
+        contributions,
         [["✓ same person" if x else "✗ another" for x in of] for of in right],
     )
     sheet = match_sheet(
@@ -99,53 +114,84 @@ def run_ranking(args: argparse.Namespace) -> None:
     print(f"{sheet}: {len(chosen)} queries, {right[:, 0].sum()} of them right at rank 1")
 
 
-def _reader(dump: Any, folder: Path) -> Any:
-    """Return a function from a row of the dump to its picture."""
-    import cv2
+def _first_answers(
+    dump: FeatureDump, args: argparse.Namespace
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return (Q,) rows of queries, (Q, K) rows of their answers, (Q, K) right ones."""
+    from fed_plugin.retrieval.distances import cosine_distance
+    from fed_plugin.retrieval.ranking import first_ranked, rank
 
-    from fed_plugin.transforms.occluders import read_rgb
+    query, gallery = dump.query, dump.gallery
+    distances = cosine_distance(dump.features[query], dump.features[gallery])
+    q_pids, g_pids = dump.pids[query], dump.pids[gallery]
+    q_camids, g_camids = dump.camids[query], dump.camids[gallery]
+    ranked = rank(distances, q_pids, g_pids, q_camids, g_camids)
+    order = ranked.valid_queries
+    if args.worst:
+        order = order[np.argsort(ranked.average_precisions, kind="stable")]
+    asked = order[: args.queries]
+    first = first_ranked(
+        distances[asked], q_pids[asked], g_pids, q_camids[asked], g_camids, args.top
+    )
+    answered = np.isfinite(first.distances).all(axis=0)  # the camera rule may leave fewer than top
+    return query[asked], gallery[first.places[:, answered]], first.matches[:, answered]
 
+
+def _scores(
+    dump: FeatureDump, chosen: NDArray[np.int64], rows: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return (Q, K) cosines and (Q, K, P) contributions of parts; None for a model without."""
+    from fed_plugin.retrieval.distances import part_contributions, unit_rows
+
+    unit = unit_rows(dump.features.astype(np.float32))
+    scores = np.einsum("qd,qkd->qk", unit[chosen], unit[rows])
+    if dump.visibility is None:
+        return scores, None
+    parts = dump.visibility.shape[1]
+    pairs = zip(chosen, rows, strict=True)
+    return scores, np.stack(
+        [part_contributions(unit[row][None], unit[of], parts)[0] for row, of in pairs]
+    )
+
+
+def _photos_of(dump: FeatureDump, folder: Path) -> Callable[[int], NDArray[np.uint8]]:
+    """Return a function from a row of the dump to its photo."""
     if not folder.is_dir():
         raise FileNotFoundError(f"--folder {folder}: no such folder; expected the data set's")
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         files.setdefault(path.name, []).append(path)
 
-    def read(row: int) -> NDArray[np.uint8]:
+    def photo(row: int) -> NDArray[np.uint8]:
         name, split = str(dump.names[row]), str(dump.split[row])
-        found = [x for x in files.get(Path(name).name, []) if x.as_posix().endswith(name)]
-        if not found:
+        paths = [x for x in files.get(Path(name).name, []) if x.as_posix().endswith(name)]
+        if not paths:
             raise FileNotFoundError(
                 f"{name}: not below --folder {folder}; expected the data set that was dumped"
             )
-        # one name may stand in both splits; the folder's name tells them apart
-        found.sort(key=lambda path: split not in path.parent.name)
-        height, width = 192, 96
-        return cv2.resize(read_rgb(found[0]), (width, height), interpolation=cv2.INTER_AREA)
+        # both splits may hold the same file name: prefer the folder that has the split's name
+        return _photo(min(paths, key=lambda path: split not in path.parent.name))
 
-    return read
+    return photo
 
 
-# ``show augment``: a contact sheet of what a config's training pipeline really yields.
+# ``show augment``: a contact sheet of the images that a config's training pipeline yields.
 
 
 def add_augment_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
+    """Declare the arguments of ``show augment``."""
     parser.add_argument("--config-file", required=True, help="a path, or an installed config")
-    parser.add_argument(
-        "--out", default="augment.png", metavar="FILE", help=".png or .html; default: %(default)s"
-    )
+    _add_out(parser, "augment.png")
     parser.add_argument("--images", type=int, default=16, metavar="N", help="default: %(default)s")
     add_overrides(parser)
 
 
 def run_augment(args: argparse.Namespace) -> None:
-    """Draw the first training images of the config, and say what the sheet shows."""
+    """Draw the first training images of a config, and describe the sheet."""
     from fed_plugin.fastreid_adapter.config_files import find_config, read_config
     from fed_plugin.fastreid_adapter.loaders import first_training_images
-    from fed_plugin.visualization.canvas import check_kind
 
-    check_kind(args.out, "--out")
+    _check_out(args)
     config_file = find_config(args.config_file)
     cfg = read_config(config_file, args.overrides)
     images = first_training_images(cfg, args.images)
@@ -170,15 +216,15 @@ def _draw_pairs(cfg: Any, images: TrainingImages, path: Path, name: str) -> list
         path,
         title=f"{name}: training pairs, masks and visibility targets ({rule})",
         masks=masks.numpy(),
-        titles=_titles(images),
+        titles=_names(images.paths),
     )
-    teaches = int((targets < 1).any(dim=1).sum())
+    hidden = int((targets < 1).any(dim=1).sum())
     covered = int(masks.flatten(1).any(dim=1).sum())
     share = f"{masks.float().mean():.0%} of all pixels"
     return [
         f"{sheet}: {len(masks)} training images of {name}, through the stock loader",
         f"{covered} of them have an occluder, which covers {share}",
-        f"{teaches} of them have a target with a hidden part (MODEL.FED.OEM.TARGET {rule!r})",
+        f"{hidden} of them have a target with a hidden part (MODEL.FED.OEM.TARGET {rule!r})",
     ]
 
 
@@ -189,31 +235,23 @@ def _draw_single(cfg: Any, images: TrainingImages, path: Path, name: str) -> lis
     sheet = image_sheet(
         to_pictures(images.views[:, 0]),
         path,
-        titles=_titles(images),
+        titles=_names(images.paths),
         title=f"{name}: training images",
-        explanation="As the stock loader yields them, before normalisation; one view each, since "
+        explanation="As the stock loader yields them, before normalisation; one view each, because "
         f"INPUT.EXTRA_TRANSFORMS is {tuple(cfg.INPUT.EXTRA_TRANSFORMS)}.",
     )
     return [
         f"{sheet}: {len(images.paths)} training images of {name}, through the stock loader",
-        "one view each: no NPOAugmentation in INPUT.EXTRA_TRANSFORMS, so no masks and no targets",
+        "one view each: INPUT.EXTRA_TRANSFORMS has no NPOAugmentation, therefore there are no masks "
+        "and no targets",
     ]
-
-
-def to_pictures(images: Tensor) -> Any:
-    """Turn (N, 3, H, W) in [0, 255] into (N, H, W, 3) uint8 arrays."""
-    return images.permute(0, 2, 3, 1).round().clamp(0, 255).byte().cpu().numpy()
-
-
-def _titles(images: TrainingImages) -> list[str]:
-    return [Path(path).name for path in images.paths]
 
 
 # ``show curves``: losses and learning rate of trainings, from the host's metrics files.
 
 
 def add_curves_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
+    """Declare the arguments of ``show curves``."""
     parser.add_argument("runs", nargs="+", metavar="RUN", help="OUTPUT_DIR of a training")
     parser.add_argument(
         "--out",
@@ -224,51 +262,49 @@ def add_curves_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_curves(args: argparse.Namespace) -> None:
-    """Draw a page that needs no network, or a picture.
+    """Draw a page that loads nothing, or a picture.
 
     Raises:
-        FileNotFoundError: no such run, or one without a metrics file.
-        ValueError: a file of another kind, or a run has logged no loss yet.
+        FileNotFoundError: A run does not exist, or has no metrics file.
+        ValueError: ``--out`` has another ending, or a run has logged no loss yet.
     """
     from fed_plugin.files import write_file
     from fed_plugin.report.curves import TRAINING, Figure, read_training, training_panels
     from fed_plugin.report.renderers import curves_page
+    from fed_plugin.visualization.canvas import check_kind
     from fed_plugin.visualization.lines import training_figure
 
-    if not args.out.lower().endswith((".html", ".htm", ".png", ".svg")):
-        raise ValueError(f"--out {args.out}: expected a file name that ends in .html, .png or .svg")
-    runs: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for name in dict.fromkeys(args.runs):
+    kind = check_kind(args.out, "--out", (".html", ".htm", ".png", ".svg")).suffix.lower()
+    runs = []
+    for style, name in enumerate(dict.fromkeys(args.runs)):
         path = Path(name) / TRAINING
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; expected the OUTPUT_DIR of a training")
-        runs[name] = read_training(path)
-        if not runs[name]:
+        logged = read_training(path)
+        if not logged:
             raise ValueError(f"{path}: holds no loss yet; expected a training that has logged some")
+        runs.append((name, style, logged))
     trainings = f"{len(runs)} training{'s' * (len(runs) > 1)}"
     caption = (
         f"Losses and learning rate of {trainings} by iteration, as fast-reid logged them in "
         f"{TRAINING}."
     )
-    panels = training_panels([(name, style, one) for style, (name, one) in enumerate(runs.items())])
-    if args.out.lower().endswith((".png", ".svg")):
-        training_figure(panels, args.out, "Training curves", caption)
+    if kind in (".png", ".svg"):
+        training_figure(training_panels(runs), args.out, "Training curves", caption)
     else:
-        write_file(args.out, curves_page(Figure(panels, caption)))
+        write_file(args.out, curves_page(Figure(training_panels(runs), caption)))
     print(f"{args.out}: {trainings}")
 
 
-# ``show neighbors``: whose memories a trained FED diffuses into its training samples.
+# ``show neighbors``: the identities whose memories a trained FED diffuses into its samples.
 
 
 def add_neighbors_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
+    """Declare the arguments of ``show neighbors``."""
     add_model_arguments(parser)
     parser.add_argument("--images", type=int, default=6, metavar="N", help="default: %(default)s")
-    parser.add_argument("--device", help="such as cuda:0; default: CUDA where there is one")
-    parser.add_argument(
-        "--out", default="neighbors.png", metavar="FILE", help=".png or .html; default: %(default)s"
-    )
+    _add_device(parser)
+    _add_out(parser, "neighbors.png")
     add_overrides(parser)
 
 
@@ -276,109 +312,77 @@ def run_neighbors(args: argparse.Namespace) -> None:
     """Take training samples, search the memory, draw.
 
     Raises:
-        FileNotFoundError: no such config, checkpoint or training set.
-        ValueError: a model that diffuses nothing, or a checkpoint of other training identities.
+        FileNotFoundError: The config, the checkpoint or the training set does not exist.
+        ValueError: The model diffuses nothing, or the checkpoint has other training identities.
     """
     import torch
 
     from fed_plugin.fastreid_adapter.diffused_neighbors import diffused_neighbors
-    from fed_plugin.files import check_apart
     from fed_plugin.visualization import Neighbors, neighbor_sheet
-    from fed_plugin.visualization.canvas import check_kind
 
-    check_kind(args.out, "--out")
-    check_apart(args.out, [args.weights, args.config_file])
+    _check_out(args, args.weights, args.config_file)
     if args.images < 1:
         raise ValueError(f"--images {args.images}: expected 1 or more")
     check_weights(args)
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     _, cfg = read_chosen_config(args, "MODEL.DEVICE", device)
-    found = diffused_neighbors(cfg, args.images)
-    files = [[found.photos[index] for index in of] for of in found.identities.tolist()]
-    size = found.samples.views.shape[-2:]
-    note = ""
-    if cfg.MODEL.FED.FDM.HEAD_LAYOUT == "reference":
-        note = (
-            "While training, MODEL.FED.FDM.HEAD_LAYOUT reference joins heads of several samples "
-            "of a batch, so that what is shown reaches other samples as well."
-        )
+    diffused = diffused_neighbors(cfg, args.images)
+    samples, weights = diffused.samples, diffused.weights
+    files = [[diffused.photos[index] for index in of] for of in diffused.identities.tolist()]
+    size = tuple(samples.views.shape[-2:])
+    note = (
+        "MODEL.FED.FDM.HEAD_LAYOUT reference joins heads of several samples of a batch in "
+        "training. Therefore the neighbours reach other samples of the batch as well."
+    )
     sheet = neighbor_sheet(
-        *(to_pictures(view) for view in found.samples.views.unbind(1)),
-        None if found.visibility is None else found.visibility.numpy(),
+        *(to_pictures(view) for view in samples.views.unbind(1)),
+        None if diffused.visibility is None else diffused.visibility.numpy(),
         Neighbors(
-            np.stack([[_photo(file, *size) for file in of] for of in files]),
-            found.weights.numpy(),
-            found.similarity.numpy(),
-            [[Path(file).name for file in of] for of in files],
+            np.stack([[_photo(file, size) for file in of] for of in files]),
+            weights.numpy(),
+            diffused.similarity.numpy(),
+            [_names(of) for of in files],
         ),
         args.out,
-        [Path(path).name for path in found.samples.paths],
+        _names(samples.paths),
         title=f"{Path(args.weights).name}: whose memories are diffused into training samples",
-        note=note,
+        note=note if cfg.MODEL.FED.FDM.HEAD_LAYOUT == "reference" else "",
     )
-    largest = found.weights.max(dim=1).values.mean()
     print(
-        f"{sheet}: {len(files)} training samples, {len(files[0])} neighbours each; the first takes "
-        f"{found.weights[:, 0].mean():.0%} of the attention in the mean, the largest {largest:.0%}"
+        f"{sheet}: {len(files)} training samples, {len(files[0])} neighbours each; on average the "
+        f"first takes {weights[:, 0].mean():.0%} of the attention, the largest "
+        f"{weights.max(dim=1).values.mean():.0%}"
     )
 
 
-def _photo(path: str, height: int, width: int) -> NDArray[Any]:
-    import cv2
-
-    from fed_plugin.transforms.occluders import read_rgb
-
-    return cv2.resize(read_rgb(path), (width, height), interpolation=cv2.INTER_AREA)
-
-
-# ``show visibility``: what a trained model believes to see of the persons on photos.
-
-SIZE = (192, 96)
+# ``show visibility``: the visibilities that a trained model gives to photos.
 
 
 def add_visibility_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="a person on each")
+    """Declare the arguments of ``show visibility``."""
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="photo of one person")
     add_model_arguments(parser)
-    parser.add_argument("--device", help="such as cuda:0; default: CUDA where there is one")
-    parser.add_argument(
-        "--out",
-        default="visibility.png",
-        metavar="FILE",
-        help=".png or .html; default: %(default)s",
-    )
+    _add_device(parser)
+    _add_out(parser, "visibility.png")
 
 
 def run_visibility(args: argparse.Namespace) -> None:
-    """Describe and draw.
+    """Describe photos and draw their visibilities.
 
     Raises:
-        FileNotFoundError: no such config, checkpoint or folder to write in.
-        ValueError: a photo cannot be read, or the model estimates no visibility.
+        FileNotFoundError: The config, the checkpoint or the folder of ``--out`` does not exist.
+        ValueError: A photo cannot be read, or the model estimates no visibility.
     """
-    import cv2
-    import numpy as np
-
     from fed_plugin import Embedder
-    from fed_plugin.files import check_apart
-    from fed_plugin.transforms.occluders import read_rgb
     from fed_plugin.visualization import visibility_sheet
-    from fed_plugin.visualization.canvas import check_kind
 
-    check_kind(args.out, "--out")
-    check_apart(args.out, args.photos)
-    said = Embedder(args.config_file, args.weights, args.device)(args.photos)
-    if said.visibility is None:
+    _check_out(args, *args.photos)
+    visibility = Embedder(args.config_file, args.weights, args.device)(args.photos).visibility
+    if visibility is None:
         raise ValueError(
             f"--config-file {args.config_file}: this model estimates no visibility; expected FED "
             "with MODEL.FED.OEM.ENABLED True"
         )
-    height, width = SIZE
-    images = [
-        cv2.resize(read_rgb(photo), (width, height), interpolation=cv2.INTER_AREA)
-        for photo in args.photos
-    ]
-    sheet = visibility_sheet(
-        np.stack(images), said.visibility, args.out, titles=[Path(x).name for x in args.photos]
-    )
-    print(f"{sheet}: {len(images)} photos, visible {said.visibility.mean():.0%} in the mean")
+    images = np.stack([_photo(photo) for photo in args.photos])
+    sheet = visibility_sheet(images, visibility, args.out, titles=_names(args.photos))
+    print(f"{sheet}: {len(images)} photos, on average {visibility.mean():.0%} visible")

@@ -67,7 +67,7 @@ def test_the_words_count_what_the_sheet_shows(show):
 def test_a_pipeline_with_one_view_is_shown_as_it_is(show):
     status, printed, _, path = show("synthocc_vit_tiny_baseline", "--images", "3")
     assert status == 0 and path.is_file()
-    assert "no NPOAugmentation in INPUT.EXTRA_TRANSFORMS, so no masks and no targets" in printed
+    assert "INPUT.EXTRA_TRANSFORMS has no NPOAugmentation, therefore there are no masks" in printed
 
 
 def test_the_same_seed_draws_the_same_sheet(show):

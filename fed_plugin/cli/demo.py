@@ -12,7 +12,7 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,6 @@ from PIL import Image
 from fed_plugin.benchmark.training_process import train_in_process
 from fed_plugin.cli.show import to_pictures
 from fed_plugin.console import ProgressLine
-from fed_plugin.fastreid_adapter.config_files import find_config
-from fed_plugin.fastreid_adapter.extract import Description
-from fed_plugin.fastreid_adapter.loaders import first_training_images
 from fed_plugin.files import write_json
 from fed_plugin.modeling import visibility_target
 from fed_plugin.retrieval import RankingResult, bootstrap_interval, cosine_distance, rank
@@ -32,6 +29,9 @@ from fed_plugin.retrieval.ranking import first_ranked
 from fed_plugin.retrieval.result import correlate_visibility
 from fed_plugin.synthocc import read_visibility
 from fed_plugin.visualization import RankingLists, pair_sheet, ranking_sheet, visibility_sheet
+
+if TYPE_CHECKING:  # fast-reid reads FASTREID_DATASETS when imported: `run` sets it before
+    from fed_plugin.fastreid_adapter.extract import Description
 
 # The table: results of a described test set.
 
@@ -174,7 +174,7 @@ def run(args: argparse.Namespace) -> None:
     """Draw people, train, compare; write pictures and ``results.json`` to the folder."""
     out = Path(args.out).resolve()
     out.mkdir(parents=True, exist_ok=True)
-    os.environ["FASTREID_DATASETS"] = str(out / "datasets")  # fast-reid reads it when imported
+    os.environ["FASTREID_DATASETS"] = str(out / "datasets")
     _draw(out / "datasets" / DATASET, args.size)
 
     logging.getLogger("fastreid").setLevel(logging.ERROR)  # each training has its own log file
@@ -206,6 +206,8 @@ def _draw(folder: Path, size: str) -> None:
 
 
 def _train(method: str, seed: int, folder: Path, overrides: list[str]) -> None:
+    from fed_plugin.fastreid_adapter.config_files import find_config
+
     shutil.rmtree(folder, ignore_errors=True)
     train_in_process(
         find_config(METHODS[method]),
@@ -231,7 +233,7 @@ def _weights(folder: Path) -> list[str]:
 
 
 def _config(name: str, overrides: list[str]) -> Any:
-    from fed_plugin.fastreid_adapter.config_files import read_config
+    from fed_plugin.fastreid_adapter.config_files import find_config, read_config
 
     return read_config(find_config(name), overrides)
 
@@ -308,6 +310,8 @@ def draw_all(cfg: Any, described: dict[str, Description], dataset: Path, out: Pa
 
 def _pairs(cfg: Any, path: Path) -> Path:
     """Draw the first training pairs of the config, from the stock loader."""
+    from fed_plugin.fastreid_adapter.loaders import first_training_images
+
     holistic, occluded = first_training_images(cfg, NUM_PAIRS).views.unbind(1)
     rule = cfg.MODEL.FED.OEM.TARGET
     targets = visibility_target(holistic, occluded, cfg.MODEL.FED.NUM_PARTS, rule)

@@ -242,8 +242,8 @@ def _draw_single(cfg: Any, images: TrainingImages, path: Path, name: str) -> lis
     )
     return [
         f"{sheet}: {len(images.paths)} training images of {name}, through the stock loader",
-        "one view each: INPUT.EXTRA_TRANSFORMS has no NPOAugmentation, therefore there are no masks "
-        "and no targets",
+        "one view each: INPUT.EXTRA_TRANSFORMS has no NPOAugmentation, therefore there are no "
+        "masks and no targets",
     ]
 
 

@@ -1,31 +1,31 @@
-"""``report``: what a benchmark found, as Markdown, CSV, JSON and one page that needs no network."""
+"""``report``: the results of a benchmark as Markdown, CSV, JSON and one page of HTML."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-INTERRUPTED = "files of the report are there whole or not at all; the same command writes them"
+INTERRUPTED = "no file of the report is half written; the same command writes all of them"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
+    """Declare the arguments of ``report``."""
     parser.description = (
-        "Write what a benchmark found: report.md, report.csv, report.json and report.html, one "
-        "page with figures and pictures in it. What is not there is said in the report."
+        "Write the results of a benchmark: report.md, report.csv, report.json and report.html, a "
+        "page that holds all figures and pictures. The report lists what is missing."
     )
     parser.add_argument("results", metavar="OUT", help="folder of a benchmark, with results.json")
-    parser.add_argument("--out", metavar="DIR", help="where to write; default: OUT/report")
+    parser.add_argument("--out", metavar="DIR", help="folder to write; default: OUT/report")
     parser.add_argument(
         "--baseline",
         metavar="METHOD",
-        help="that differences are to; default: a method with 'baseline' in its name, else the "
+        help="method for differences; default: a method with 'baseline' in its name, else the "
         "first of a table",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read, write four files, print where they are."""
+    """Read the benchmark, write four files, print their paths."""
     from fed_plugin.report.contents import make_report
     from fed_plugin.report.renderers import write_report
     from fed_plugin.report.tables import read_benchmark

@@ -1,4 +1,4 @@
-"""Curves of a table: CMC, and training from the host's metrics files."""
+"""Figures of a table: CMC, trainings, robustness, results by visible share."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def cmc(row: Row) -> NDArray[np.float64]:
     """Return (K,) shares of queries, in per cent, with a right answer among the first 1, 2, ... K.
 
     Args:
-        row: with finished cells; the curve is the mean over them.
+        row: Row with finished cells; the curve is the mean over the cells.
     """
     ranks = np.arange(LONGEST_CMC)
     hits = [cell.result.queries.first_hits for cell in row.cells]
@@ -146,9 +146,9 @@ def banded_figure(panels: Sequence[Panel], table: Table, caption: str) -> Figure
 
 
 def read_training(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """Read the host's metrics file: a JSON object per line, the last one perhaps cut off.
+    """Read the host's metrics file: a JSON object per line; the last line may be incomplete.
 
-    What a resumed training logged again counts in its last version.
+    If a resumed training logged an iteration again, the last value counts.
 
     Returns:
         (iteration from 1 on, value) by name, for losses and the learning rate.
@@ -174,21 +174,21 @@ def styles_of(tables: Sequence[Table]) -> dict[str, int]:
     return {method: style for style, method in enumerate(methods)}
 
 
-# Robustness of a table's methods: curves averaged over seeds, areas, differences of areas.
+# Robustness of the methods of a table: curves averaged over seeds, areas, differences.
 
 ROBUSTNESS_COLUMNS = tuple(f"{what}, {name}" for what in ("whole", "area") for name in METRICS)
 
 
 @dataclass(frozen=True)
 class RobustnessRow:
-    """Hold a method's curve.
+    """Robustness curve of a method.
 
     Attributes:
-        method: its name.
-        seeds: behind the curve.
-        curve: mean over the seeds, query by query.
-        numbers: by column, with intervals over queries.
-        gaps: points above the baseline, by column; empty for the baseline.
+        method: Name of the method.
+        seeds: Seeds of the curve.
+        curve: Mean over the seeds, query by query.
+        numbers: Estimates by column, with intervals over queries.
+        gaps: Points above the baseline by column; empty for the baseline.
     """
 
     method: str
@@ -200,11 +200,11 @@ class RobustnessRow:
 
 @dataclass(frozen=True)
 class Robustness:
-    """Hold what a table's cells say.
+    """Robustness of the methods of a table.
 
     Attributes:
-        rows: that compare.
-        left_out: sentences about those that do not.
+        rows: Methods with comparable curves.
+        left_out: Sentences about other curves.
     """
 
     rows: tuple[RobustnessRow, ...] = ()
@@ -212,7 +212,7 @@ class Robustness:
 
 
 def read_robustness(table: Table) -> Robustness:
-    """Read the curves of a table's cells; curves that were measured otherwise are left out."""
+    """Read the curves of the cells of a table; leave out curves with another protocol."""
     curves: dict[str, dict[int, RobustnessCurve]] = {}
     left_out = []
     absent: dict[str, list[str]] = {}
@@ -299,22 +299,22 @@ def robustness_as_json(robustness: Robustness) -> dict[str, Any]:
 
 
 def _numbers(curve: RobustnessCurve) -> dict[str, Estimate]:
-    """Return what becomes of whole queries, and the areas."""
+    """Return the metrics of whole queries, and the areas."""
     rows = curve.per_query
     values = [rows.whole(name) for name in METRICS] + [rows.areas(name) for name in METRICS]
     return dict(zip(ROBUSTNESS_COLUMNS, map(bootstrap_interval, values), strict=True))
 
 
 def _gaps(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Estimate]:
-    found = [*compare_whole(curve, baseline).values(), *compare_areas(curve, baseline).values()]
-    return dict(zip(ROBUSTNESS_COLUMNS, found, strict=True))
+    gaps = [*compare_whole(curve, baseline).values(), *compare_areas(curve, baseline).values()]
+    return dict(zip(ROBUSTNESS_COLUMNS, gaps, strict=True))
 
 
 def _refuse_other_protocol(curve: RobustnessCurve, reference: RobustnessCurve) -> None:
-    """Refuse a curve that does not compare with the first one.
+    """Refuse a curve with another protocol than the first curve.
 
     Raises:
-        ValueError: it says why.
+        ValueError: The protocols differ.
     """
     check_comparable(curve, reference)
     if not (curve.card and reference.card):
@@ -325,9 +325,7 @@ def _refuse_other_protocol(curve: RobustnessCurve, reference: RobustnessCurve) -
         raise ValueError(f"{one.field} is {a}, not {b}")
 
 
-# Results by visible share of the query, where a data set says it.
-
-METRICS = ("Rank-1", "mAP")
+# Results by visible share of the query, for data sets with a side file.
 
 
 @dataclass(frozen=True)
@@ -349,16 +347,16 @@ class Bin:
 
     @property
     def words(self) -> str:
-        """The range and how many queries it holds."""
+        """The range and its number of queries."""
         return f"{100 * self.low:.0f} to {100 * self.high:.0f} % ({self.count})"
 
 
 @dataclass(frozen=True)
 class Visible:
-    """Hold what visible shares tell of a table's methods.
+    """Results of the methods of a table by visible share.
 
     Attributes:
-        bins: from the least visible on; empty where the data set does not say it.
+        bins: Ranges from the least visible on; empty for a data set without visible shares.
         estimates: Correlation of the estimated visibility with the visible share of the queries'
             parts, by method.
     """
@@ -373,14 +371,14 @@ class Visible:
 
 
 def visible_of(table: Table, shares: Mapping[str, tuple[float, ...]]) -> Visible:
-    """Sum up a table's methods by what can be seen of queries.
+    """Summarise the methods of a table by visible share.
 
     Args:
-        table: of a data set.
-        shares: of the person, then of its parts, by name of the query.
+        table: Table of a data set.
+        shares: Shares of the person, then of the parts, by name of the query.
 
     Raises:
-        ValueError: a query has no share.
+        ValueError: A query has no share.
     """
     bins = tuple(bins_of(table, {name: one[0] for name, one in shares.items()}))
     estimates = {row.method: _estimate(row, shares) for row in table.rows}
@@ -413,14 +411,14 @@ def _mean_and_ends(estimate: Estimate) -> dict[str, float | None]:
 
 
 def bins_of(table: Table, shares: Mapping[str, float]) -> list[Bin]:
-    """Sum up a table's methods by visible share, from the least visible on.
+    """Return the results of a table by visible share, from the least visible range on.
 
     Args:
-        table: of a data set.
-        shares: by name of the query.
+        table: Table of a data set.
+        shares: Share of the person by name of the query.
 
     Raises:
-        ValueError: a query has no share.
+        ValueError: A query has no share.
     """
     found: dict[tuple[float, float, int], dict[tuple[str, str], Estimate]] = {}
     for row in table.rows:
@@ -453,7 +451,7 @@ def visible_figure(visible: Visible, table: Table, styles: Mapping[str, int]) ->
 
 
 def _estimate(row: Row, shares: Mapping[str, tuple[float, ...]]) -> Estimate | None:
-    """Correlate estimated with true visibility, seed by seed; None where nothing is estimated."""
+    """Correlate estimated with true visibility, seed by seed; None without estimates."""
     found = []
     for cell in row.cells:
         dump = load_dump(cell)

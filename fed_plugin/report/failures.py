@@ -1,4 +1,4 @@
-"""The queries that methods fail on, with what they put first in place of the right answer."""
+"""Queries that methods fail on, with their first answers; images of a data set."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from fed_plugin.retrieval.ranking import first_ranked
 from fed_plugin.synthocc import read_visibility
 from fed_plugin.synthocc.build import has_visibility
 
-# What lies on this machine of a data set that a benchmark tested on.
+# Files of a data set on this machine.
 
 
 def find_images(dataset: str) -> dict[tuple[str, str], Path] | str:
-    """Return the images of a data set by split and name; a reason if they are not there."""
+    """Return the images of a data set by split and name; a reason if they are missing."""
     if dataset not in LAYOUTS:
         return f"where its images lie is not known (known: {', '.join(LAYOUTS)})"
     root = os.environ.get("FASTREID_DATASETS", "datasets")
@@ -42,13 +42,13 @@ def find_images(dataset: str) -> dict[tuple[str, str], Path] | str:
 
 
 def visible_shares(dataset: str) -> dict[str, tuple[float, ...]]:
-    """Return what can be seen of every query by its name; empty if the set does not say.
+    """Return visible shares by name of the query; empty for a data set without a side file.
 
     Returns:
         The visible share of the person, then those of its parts from top to bottom.
 
     Raises:
-        ValueError: the side file is damaged.
+        ValueError: The side file is damaged.
     """
     images = find_images(dataset)
     if isinstance(images, str):
@@ -106,12 +106,12 @@ def data_uri(path: Path) -> str | None:
 
 @dataclass(frozen=True)
 class Failure:
-    """Hold a query and lists of one method or more.
+    """A query and its ranking lists.
 
     Attributes:
-        query: its image.
-        caption: what it is.
-        lists: a method each.
+        query: Image of the query.
+        caption: Name of the query.
+        lists: One list per method.
     """
 
     query: Path
@@ -121,13 +121,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Failures:
-    """Hold what is shown of a table's failures.
+    """Failures of the methods of a table.
 
     Attributes:
-        worst: queries that the best method is worst at.
-        apart: queries on which it and the baseline differ most.
-        words: about which methods and which seed.
-        why_not: a sentence if nothing is shown.
+        worst: Queries with the lowest precision of the best method.
+        apart: Queries on which the best method and the baseline differ most.
+        words: Sentences about methods and seed.
+        why_not: A sentence if there are no ranking lists.
     """
 
     worst: tuple[Failure, ...] = ()
@@ -138,14 +138,14 @@ class Failures:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a query: average precision, rank of the first right answer from 1 on."""
+    """Average precision of a query, and the rank of its first right answer, from 1 on."""
 
     precision: float
     rank: int
 
 
 def find_failures(table: Table) -> Failures:
-    """Choose queries to look at, where dumps and images are there."""
+    """Choose queries to look at; dumps and images must exist."""
     chosen = _choose_cells(table)
     if not chosen:
         return Failures(why_not=f"{table.dataset}: no ranking lists, as no cell has a {DUMP}")
@@ -181,12 +181,12 @@ def find_failures(table: Table) -> Failures:
 
 
 def _choose_cells(table: Table) -> list[FinishedCell]:
-    """Return the best method's cell and the baseline's, of one seed and with dumps."""
+    """Return the cells of the best method and of the baseline, of one seed, with dumps."""
     cells = {
         row.method: {cell.seed: cell for cell in row.cells if cell.file(DUMP)} for row in table.rows
     }
-    shown = [row for row in table.rows if cells[row.method] and "mAP" in row.numbers]
-    ranked = sorted(shown, key=lambda row: -row.numbers["mAP"].mean)
+    candidates = [row for row in table.rows if cells[row.method] and "mAP" in row.numbers]
+    ranked = sorted(candidates, key=lambda row: -row.numbers["mAP"].mean)
     if not ranked:
         return []
     best = next((row.method for row in ranked if row.method != table.baseline), table.baseline)
@@ -196,7 +196,7 @@ def _choose_cells(table: Table) -> list[FinishedCell]:
 
 
 def load_dump(cell: FinishedCell) -> FeatureDump | None:
-    """Read the dump that a cell left; None if there is none that can be read, or of others."""
+    """Read the dump of a cell; None if it is missing, damaged or of other queries."""
     path = cell.file(DUMP)
     try:
         dump = FeatureDump.load(path) if path else None

@@ -1,19 +1,20 @@
-"""The numbers of a table: means over seeds, intervals over queries, differences to a baseline."""
+"""Tables of a benchmark: means over seeds, intervals over queries, differences to a baseline."""
 
 from __future__ import annotations
 
 import datetime
-import json
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fed_plugin.benchmark.cells import FAILED, RESULT, read_record
+import msgspec
+
+from fed_plugin.benchmark.cells import FAILED, RESULT, Failure, read_record
 from fed_plugin.benchmark.runner import clock
-from fed_plugin.benchmark.summary import FORMAT, RESULTS
+from fed_plugin.benchmark.summary import RESULTS, ResultRow, Results
+from fed_plugin.files import decode
 from fed_plugin.retrieval.card_files import group_by_protocol, worded
 from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.evaluation import MethodRow, drawn_together, method_rows
@@ -21,26 +22,26 @@ from fed_plugin.retrieval.intervals import paired_bootstrap, sign_flip_test
 from fed_plugin.retrieval.protocol_card import ProtocolCard, flat
 from fed_plugin.retrieval.result import METRICS, Result
 
-# What lies in a benchmark's folder: finished cells, and what became of the others.
+# The folder of a benchmark: finished cells, and the state of the others.
 
 
 @dataclass(frozen=True, eq=False)
 class FinishedCell:
-    """Hold a method's result on a data set with one seed.
+    """Result of a method on a data set with one seed.
 
     Attributes:
-        dataset: tested on.
-        method: its name.
-        seed: of training or of random weights.
+        dataset: Name of the data set.
+        method: Name of the method.
+        seed: Seed of the training or of the random weights.
         kind: "trained", "untrained" or "dump".
-        source: name or path of its config or dump.
-        settings: config values that differ from fast-reid's defaults.
-        seconds: training and evaluation took; None if nobody wrote it down.
-        resumed: whether its training was stopped and went on.
-        result: what was measured.
-        folder: of the cell; None if it is not there.
-        ended: when, in UTC; None if nobody wrote it down.
-        machine: that it ran on; None likewise.
+        source: Name or path of the config or dump.
+        settings: Config values that differ from fast-reid's defaults.
+        seconds: Duration of training and evaluation; None if not recorded.
+        resumed: Whether the training was stopped and resumed.
+        result: Measured numbers.
+        folder: Folder of the cell; None if the folder does not exist.
+        ended: Date and time in UTC; None if not recorded.
+        machine: Machine of the cell; None if not recorded.
     """
 
     dataset: str
@@ -58,25 +59,25 @@ class FinishedCell:
 
     @property
     def name(self) -> str:
-        """What it is called in sentences."""
+        """Name of the cell in messages."""
         return f"{self.dataset} / {self.method} / seed {self.seed}"
 
     def file(self, name: str) -> Path | None:
-        """Return a file of the cell's folder; None if it is not there."""
+        """Return a file in the folder of the cell; None if the file does not exist."""
         path = self.folder and self.folder / name
         return path if path and path.is_file() else None
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Hold what a folder says of a plan.
+    """Content of the folder of a benchmark.
 
     Attributes:
-        folder: of the benchmark.
-        plan: its name.
-        written: when the results were joined, in UTC.
-        cells: finished ones, in the plan's order.
-        unfinished: a sentence for each that failed or never ended.
+        folder: The folder.
+        plan: Name of the plan.
+        written: Time when the results were joined, in UTC.
+        cells: Finished cells in the order of the plan.
+        unfinished: One sentence for each cell that failed or did not end.
         wanted: (data set, method, seed) of cells that have a folder or a result.
     """
 
@@ -89,11 +90,11 @@ class Benchmark:
 
 
 def read_benchmark(folder: str | os.PathLike[str]) -> Benchmark:
-    """Read ``results.json`` and look for what it does not hold.
+    """Read ``results.json`` and the states of cells without a result.
 
     Raises:
-        FileNotFoundError: No benchmark wrote its results here.
-        ValueError: The file is something else, or holds no finished cell.
+        FileNotFoundError: The folder has no ``results.json``.
+        ValueError: The file has other content, or holds no finished cell.
     """
     path = Path(folder) / RESULTS
     if not path.is_file():
@@ -102,21 +103,18 @@ def read_benchmark(folder: str | os.PathLike[str]) -> Benchmark:
             "the last line that `fed-plugin benchmark PLAN.yml` prints"
         )
     records = dict(_records(path.parent))
+    content = decode(path, Results, "the results of a benchmark")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise ValueError(f"expected results of a benchmark ({FORMAT})")
-        cells = tuple(_finished(row, records) for row in content["cells"])
-        plan = str(content["plan"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path}: not the results of a benchmark: {error!r:.200}") from error
+        cells = tuple(_finished(row, records) for row in content.cells)
+    except ValueError as error:
+        raise ValueError(f"{path}: not the results of a benchmark: {error}") from error
     if not cells:
         raise ValueError(f"{path}: no cell is finished; expected at least one")
     done = {(cell.dataset, cell.method, cell.seed) for cell in cells}
     others = {key: place for key, place in records.items() if key not in done}
     return Benchmark(
         path.parent,
-        plan,
+        content.plan,
         datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC),
         cells,
         tuple(_became(key, place) for key, place in others.items()),
@@ -124,39 +122,18 @@ def read_benchmark(folder: str | os.PathLike[str]) -> Benchmark:
     )
 
 
-def _finished(row: Mapping[str, Any], records: Mapping[Any, Path]) -> FinishedCell:
-    result = Result.from_json(row["result"])
+def _finished(row: ResultRow, records: Mapping[Any, Path]) -> FinishedCell:
+    result = Result.from_json(row.result)
     if result.card:
         ProtocolCard.from_json(result.card)
-    key = str(row["dataset"]), str(row["method"]), int(row["seed"])
-    return FinishedCell(
-        *key,
-        kind=str(row["kind"]),
-        source=str(row["source"]),
-        settings=dict(row["settings"]),
-        seconds=_seconds(row.get("seconds")),
-        resumed=bool(row.get("resumed")),
-        result=result,
-        folder=records.get(key),
-        ended=row.get("ended"),
-        machine=row.get("machine"),
-    )
-
-
-def _seconds(value: Any) -> float | None:
-    """Return a time; None for what is none.
-
-    Raises:
-        ValueError: it is no number.
-        TypeError: likewise.
-    """
-    if value is not None and not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"seconds is {value}: expected a time")
-    return value
+    if row.seconds is not None and row.seconds < 0:
+        raise ValueError(f"seconds is {row.seconds}: expected a time")
+    fields = {**msgspec.structs.asdict(row), "result": result}
+    return FinishedCell(**fields, folder=records.get((row.dataset, row.method, row.seed)))
 
 
 def _records(folder: Path) -> Iterator[tuple[tuple[str, str, int], Path]]:
-    """Yield data set, method and seed of every cell's folder."""
+    """Yield data set, method and seed of every folder of a cell."""
     for path in sorted(folder.glob("*/*/seed*/cell.json")):
         try:
             record = read_record(path.parent)
@@ -166,12 +143,12 @@ def _records(folder: Path) -> Iterator[tuple[tuple[str, str, int], Path]]:
 
 
 def _became(key: tuple[str, str, int], folder: Path) -> str:
-    """Say in a sentence why a cell is not among the results."""
+    """Return a sentence why a cell is not among the results."""
     name = f"{key[0]} / {key[1]} / seed {key[2]}"
     try:
-        error = str(json.loads((folder / FAILED).read_text(encoding="utf-8"))["error"])
+        error = decode(folder / FAILED, Failure, "a failure").error
         return f"{name} failed: {error.strip().partition(chr(10))[0]}"
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError):
         pass
     if (folder / RESULT).is_file():
         return f"{name} has a result that the last call of `benchmark` did not join ({RESULTS})"
@@ -183,14 +160,14 @@ COLUMNS = ("Rank-1", "Rank-5", "mAP", "mINP")
 
 @dataclass(frozen=True)
 class Row:
-    """Hold a method's line.
+    """Line of a method.
 
     Attributes:
-        method: its name.
+        method: Name of the method.
         kind: "trained", "untrained" or "dump"; empty if no seed is finished.
-        cells: finished, one per seed.
-        missing: seeds that other methods of the data set have and this one lacks.
-        numbers: by metric.
+        cells: Finished cells, one per seed.
+        missing: Seeds that other methods of the data set have and this method lacks.
+        numbers: Estimates by metric.
         gaps: Points above the baseline by metric; empty for the baseline and for other queries.
         shared: Seeds that this method and the baseline have.
     """
@@ -205,7 +182,7 @@ class Row:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Seeds behind the numbers."""
+        """Seeds of the numbers."""
         return tuple(cell.seed for cell in self.cells)
 
 
@@ -243,27 +220,27 @@ def make_gap(
 
 
 def groups_of(rows: Sequence[MethodRow]) -> str:
-    """Return "identity" if all results say whose queries they are, of two people or more."""
+    """Return "identity" if all results hold identities, of two people or more; else "query"."""
     people = [one.queries.pids for row in rows for one in row.results]
     known = people and all(one is not None and len(set(one.tolist())) > 1 for one in people)
     return "identity" if known else "query"
 
 
-# Tables of a data set: rows of one protocol each, and what keeps the tables apart.
+# Tables of a data set, one per protocol.
 
 BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Hold rows that may be compared.
+    """Rows with one protocol.
 
     Attributes:
-        dataset: tested on.
-        apart: sentences, one per field that keeps it from the data set's first table.
-        baseline: method that differences are to.
-        rows: in the plan's order.
-        by_people: whether intervals draw identities, not single queries.
+        dataset: Name of the data set.
+        apart: One sentence per field that differs from the first table of the data set.
+        baseline: Method for differences.
+        rows: Rows in the order of the plan.
+        by_people: Whether intervals draw identities instead of single queries.
     """
 
     dataset: str
@@ -274,18 +251,18 @@ class Table:
 
     @property
     def more_metrics(self) -> list[str]:
-        """Metrics of any row that are not among ``COLUMNS``."""
+        """Metrics of any row beside ``COLUMNS``."""
         names = dict.fromkeys(name for row in self.rows for name in row.numbers)
         return [name for name in names if name not in COLUMNS]
 
 
 def make_tables(benchmark: Benchmark, dataset: str, baseline: str | None) -> list[Table]:
-    """Make a data set's tables, one per protocol.
+    """Return the tables of a data set, one per protocol.
 
     Args:
-        benchmark: all that is known.
-        dataset: tested on.
-        baseline: method that was asked for; a table without it chooses its own.
+        benchmark: Content of the folder.
+        dataset: Name of the data set.
+        baseline: Chosen method for differences; a table without this method chooses its own.
     """
     cells = {id(cell.result): cell for cell in benchmark.cells if cell.dataset == dataset}
     results = {(cell.method, cell.seed): cell.result for cell in cells.values()}
@@ -335,7 +312,7 @@ def _row(
         method=row.method,
         kind=ours[0].kind if ours else "",
         cells=ours,
-        missing=() if ours and ours[0].kind == "dump" else missing,  # a file has no seeds
+        missing=() if ours and ours[0].kind == "dump" else missing,  # a dump has no seeds
         numbers={name: number for name, number in numbers.items() if number},
         gaps={name: gap for name, gap in gaps.items() if gap},
         shared=tuple(seeds),
@@ -343,20 +320,20 @@ def _row(
 
 
 def choose_baseline(methods: Sequence[str], asked: str | None) -> str:
-    """Return the method asked for, else one with "baseline" in its name, else the first."""
+    """Return the chosen method, else one with "baseline" in its name, else the first."""
     if asked in methods:
         return str(asked)
     named = [method for method in methods if BASELINE in method.lower()]
     return (named or list(methods) or [""])[0]
 
 
-# Where numbers come from: protocol cards, settings, seeds, times.
+# Origin of the numbers: protocol cards, settings, seeds, times.
 
-OWN = ("SEED", "OUTPUT_DIR")  # settings that a seed or a folder sets
+OWN = ("SEED", "OUTPUT_DIR")  # settings of one seed or folder
 
 
 def card_lines(table: Table) -> list[tuple[str, str]]:
-    """Return every field of the table's cards; values that differ say whose they are."""
+    """Return every field of the cards; values that differ stand with their owners."""
     cards = {
         f"{row.method}, seed {cell.seed}": flat(ProtocolCard.from_json(cell.result.card))
         for row in table.rows
@@ -378,7 +355,7 @@ def card_lines(table: Table) -> list[tuple[str, str]]:
 
 
 def cell_lines(table: Table) -> list[tuple[str, ...]]:
-    """Return method, seed, kind, config, time, when and where it ended, of every cell."""
+    """Return method, seed, kind, config, time, end and machine of every cell."""
     return [
         (
             row.method,
@@ -396,7 +373,7 @@ def cell_lines(table: Table) -> list[tuple[str, ...]]:
 
 
 def shared_settings(cells: Sequence[FinishedCell]) -> dict[str, Any]:
-    """Return config values that all trained or untrained cells have."""
+    """Return config values that all trained and untrained cells share."""
     all_settings = [cell.settings for cell in cells if cell.kind != "dump"]
     first = all_settings[0] if all_settings else {}
     return {
@@ -407,7 +384,7 @@ def shared_settings(cells: Sequence[FinishedCell]) -> dict[str, Any]:
 
 
 def own_settings(cells: Sequence[FinishedCell]) -> dict[str, dict[str, Any]]:
-    """Return by method what it sets and not all others do."""
+    """Return the config values of every method that not all methods share."""
     shared = shared_settings(cells)
     return {cell.method: _without(cell.settings, shared) for cell in reversed(cells)}
 

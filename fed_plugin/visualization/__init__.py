@@ -1,7 +1,7 @@
-"""Pictures of what a model sees and answers; every function gets arrays and a path, no model.
+"""Pictures of the inputs and answers of a model; every function takes arrays and a path, no model.
 
-All sheets are PNG or HTML, written whole or not at all, in colours that readers with any colour
-vision can tell apart, and say on the sheet itself what they show.
+Sheets are PNG or HTML, in colours for readers with any colour vision, with an explanation on the
+sheet itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A sheet of paper measured in pixels: pictures, boxes and words, saved as one PNG or page."""
+"""Sheets measured in pixels: pictures, boxes and words, saved as a PNG or an HTML page."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ from numpy.typing import NDArray
 
 from fed_plugin.files import write_file
 
-# How much room words take on a sheet; all lengths in pixels.
+# Room for words on a sheet; all lengths in pixels.
 
 MARGIN = 24
 BODY_LINE = 19
 TITLE_SIZE, TITLE_LINE = 20, 27
-_LETTER, _BOLD_LETTER = 0.57, 0.66  # mean width over size in DejaVu Sans, on the safe side
+_LETTER, _BOLD_LETTER = 0.57, 0.66  # mean width over size in DejaVu Sans, rounded up
 
 
 def wrap(text: str, width: float, size: float = 14) -> list[str]:
-    """Break a text into lines that fit ``width`` pixels at a letter size of ``size``."""
+    """Break a text of letters of ``size`` pixels into lines that fit ``width`` pixels."""
     return textwrap.wrap(text, max(12, int(width / (size * _LETTER))))
 
 
 def shorten(text: str, width: float, size: float = 14) -> str:
-    """Cut a text to what fits ``width`` pixels in bold letters, with an ellipsis where cut."""
+    """Cut a text that does not fit ``width`` pixels in bold letters; end it with an ellipsis."""
     letters = max(4, int(width / (size * _BOLD_LETTER)))
     return text if len(text) <= letters else text[: letters - 1] + "\u2026"
 
 
 @dataclass(frozen=True)
 class Heading:
-    """Title and explanation of a sheet, broken into lines that fit its width."""
+    """Title and explanation of a sheet, in lines that fit the width of the sheet."""
 
     title: list[str]
     explanation: list[str]
 
     @classmethod
     def fit(cls, title: str, explanation: str, width: int) -> Heading:
-        """Break both for a sheet of ``width`` pixels."""
+        """Break title and explanation for a sheet of ``width`` pixels."""
         room = width - 2 * MARGIN
         title_lines = wrap(title, room * _LETTER / _BOLD_LETTER, TITLE_SIZE)
         return cls(title_lines, wrap(explanation, room))
 
     @property
     def height(self) -> int:
-        """Return the rows it takes, upper margin included."""
+        """Rows of the heading, with the upper margin."""
         return MARGIN + TITLE_LINE * len(self.title) + 8 + BODY_LINE * len(self.explanation)
 
 
@@ -61,8 +61,8 @@ class Heading:
 #
 # Source: Okabe and Ito, "Color Universal Design", https://jfly.uni-koeln.de/color/
 
-BLUE = "#0072B2"  # visible, right
-VERMILLION = "#D55E00"  # covered, wrong; never alone: also hatched, dashed or crossed
+BLUE = "#0072B2"  # visible parts, right answers
+VERMILLION = "#D55E00"  # covered, wrong; always with hatching, dashes or a cross
 PALE_VERMILLION = "#F9E3D6"
 INK = "#1A1A1A"
 GREY = "#5F5F5F"
@@ -195,16 +195,16 @@ _LARGEST_SIDE = 30_000  # Agg stops at 2**16 pixels, viewers before
 
 
 class Canvas:
-    """Collect what a sheet shows; every coordinate is in pixels from the top left corner.
+    """Content of one sheet; coordinates are pixels from the top left corner.
 
-    matplotlib is imported when the first canvas is made, and no global state of it is used.
+    The first canvas imports matplotlib. A canvas uses no global state of matplotlib.
 
     Args:
-        height: rows of the PNG.
-        width: columns of the PNG.
+        height: Rows of the PNG.
+        width: Columns of the PNG.
 
     Raises:
-        ValueError: a sheet too large to be drawn or looked at.
+        ValueError: The sheet is too large for viewers.
     """
 
     def __init__(self, height: int, width: int) -> None:
@@ -218,7 +218,7 @@ class Canvas:
         self.height, self.width = height, width
         self._title = "Pictures"
         self._pixels = np.full((height, width, 3), 255, dtype=np.uint8)
-        # a hair more than whole pixels, or rounding down loses one
+        # a hundredth of a pixel more: without it, rounding down loses a pixel
         size = ((width + 0.01) / _DPI, (height + 0.01) / _DPI)
         self._figure = Figure(figsize=size, dpi=_DPI, facecolor="white")
         self._axes: Any = self._figure.add_axes((0, 0, 1, 1))
@@ -246,7 +246,7 @@ class Canvas:
         dashed: bool = False,
         hatched: bool = False,
     ) -> None:
-        """Draw a rectangle; ``thickness`` in pixels, centred on the border."""
+        """Draw a rectangle with a border of ``thickness`` pixels, centred on the edge."""
         from matplotlib.patches import Rectangle
 
         self._axes.add_patch(
@@ -266,7 +266,7 @@ class Canvas:
     def rule(
         self, y: float, left: float, right: float, color: str, *, dashed: bool = False
     ) -> None:
-        """Draw a level line of one pixel."""
+        """Draw a horizontal line of one pixel."""
         style = (0, (4, 3)) if dashed else "-"
         self._axes.plot([left, right], [y, y], color=color, linewidth=72 / _DPI, linestyle=style)
 
@@ -281,7 +281,7 @@ class Canvas:
         bold: bool = False,
         align: str = "left",
     ) -> None:
-        """Write one line, its middle at height ``y``; ``size`` in pixels."""
+        """Write one line of letters of ``size`` pixels; the middle of the line is at ``y``."""
         self._axes.text(
             x,
             y + 0.36 * size,
@@ -307,26 +307,26 @@ class Canvas:
             y += BODY_LINE
 
     def share_bar(self, share: float, top: float, left: float, height: float, width: float) -> None:
-        """Draw a bar whose blue part is ``share`` in [0, 1], the rest hatched in orange."""
+        """Draw a bar with a blue part of ``share`` in [0, 1] and a hatched orange rest."""
         self.box(top, left, height, width, edge=VERMILLION, fill=PALE_VERMILLION, hatched=share < 1)
         if share > 0:
             self.box(top, left, height, width * share, edge=BLUE, fill=BLUE)
 
     def save(self, path: str | Path) -> Path:
-        """Write the sheet as a PNG, or as an HTML page that shows the same; make its folder.
+        """Write the sheet as a PNG, or as an HTML page with the same content; make the folder.
 
         Raises:
-            ValueError: the name ends neither in ``.png`` nor in ``.html``.
+            ValueError: The file name ends neither in ``.png`` nor in ``.html``.
         """
         check_kind(path)
-        # behind everything and without resampling: matplotlib 3.10's imshow is a pixel off here
+        # figimage does not resample; imshow of matplotlib 3.10 is off by one pixel here
         self._figure.figimage(self._pixels, origin="upper", zorder=-1)
         self._axes.set_xlim(0, self.width)
         self._axes.set_ylim(self.height, 0)
         return save_figure(self._figure, path, self._title)
 
 
-# Cells of a sheet: pictures of one item side by side, then bars for its visible shares.
+# Cells of a sheet: the pictures of one item side by side, then bars for the visible shares.
 
 _GAP = 8
 _GUTTER = 34
@@ -346,19 +346,19 @@ def draw_cells(
     explanation: str,
     titles: list[str],
 ) -> Path:
-    """Lay out one cell per item: its pictures, then one column of bars per share vector.
+    """Draw one cell per item: the pictures, then one column of bars per share vector.
 
     Args:
-        pictures: of every item, each (H, W, 3) uint8 RGB, all of one shape.
-        shares: of every item, each (P,) in [0, 1], 1 = visible; none draws no bars.
-        captions: of the pictures, then of the share vectors.
-        path: where the PNG goes; folders are made.
-        title: heading of the sheet.
-        explanation: below the heading.
-        titles: a line above each item, empty for none.
+        pictures: Pictures of every item, each (H, W, 3) uint8 RGB, all of one shape.
+        shares: Share vectors of every item, each (P,) in [0, 1], 1 = visible; empty for no bars.
+        captions: Words above the pictures, then above the share vectors.
+        path: File to write, ``.png`` or ``.html``; its folder is made.
+        title: Heading of the sheet.
+        explanation: Words below the heading.
+        titles: One line above every item; empty for none.
 
     Returns:
-        The path of the PNG.
+        The path.
     """
     parts = len(shares[0][0]) if shares[0] else 1
     height, width = pictures[0][0].shape[:2]
@@ -386,7 +386,7 @@ def draw_cells(
 
 
 def _count_columns(count: int, cell_height: int, cell_width: int) -> int:
-    """Choose how many cells stand side by side, so that the sheet is about 3 wide to 2 high."""
+    """Return the number of cells in a row that makes the sheet about 3 wide to 2 high."""
     return max(1, min(count, round(math.sqrt(1.5 * count * cell_height / cell_width))))
 
 
@@ -425,21 +425,21 @@ def _draw_share(canvas: Canvas, share: float, y: float, x: float, room: float) -
     canvas.text(f"{share:.2f}", y, x + _BAR + 5, size=min(14.0, room * 0.9))
 
 
-# What the sheets accept: shapes, types and ranges, refused with one sentence.
+# Checks of arguments: shapes, types and ranges.
 
 
 def check_images(
     name: str, images: Any, shape: tuple[int | str, ...] = ("N", "H", "W", 3)
 ) -> NDArray[np.uint8]:
-    """Return ``images`` if it is a uint8 array of the given shape without an empty axis.
+    """Return ``images`` as an array, if it has the given shape and is uint8.
 
     Args:
-        name: argument name for the message.
-        images: what a caller passed.
-        shape: an axis each; a letter stands for any length, a number for itself.
+        name: Name of the argument, for the message.
+        images: Value of the argument.
+        shape: One entry per axis; a letter for any length above 0, a number for this length.
 
     Raises:
-        ValueError: another shape, another type, or nothing to show.
+        ValueError: The shape or the type differs.
     """
     array = np.asarray(images)
     _check_shape(name, array, shape, "uint8 RGB images")
@@ -452,10 +452,10 @@ def check_images(
 
 
 def check_shares(name: str, values: Any, shape: tuple[int | str, ...]) -> NDArray[np.float64]:
-    """Return ``values`` as float64 if they have the given shape and lie in [0, 1].
+    """Return ``values`` as float64, if they have the given shape and are in [0, 1].
 
     Raises:
-        ValueError: another shape, or a value outside [0, 1] or not finite.
+        ValueError: The shape differs, or a value is outside [0, 1] or not finite.
     """
     array = np.asarray(values, dtype=np.float64)
     _check_shape(name, array, shape, "visibilities in [0, 1]")
@@ -469,10 +469,10 @@ def check_shares(name: str, values: Any, shape: tuple[int | str, ...]) -> NDArra
 def check_booleans(
     name: str, values: Any, shape: tuple[int | str, ...], meaning: str
 ) -> NDArray[np.bool_]:
-    """Return ``values`` if they are booleans of the given shape, true for what ``meaning`` says.
+    """Return ``values``, if they are booleans of the given shape; ``meaning`` is for the message.
 
     Raises:
-        ValueError: another shape or type.
+        ValueError: The shape or the type differs.
     """
     array = np.asarray(values)
     _check_shape(name, array, shape, f"booleans, true where {meaning}")
@@ -482,10 +482,10 @@ def check_booleans(
 
 
 def check_scores(name: str, values: Any, shape: tuple[int | str, ...]) -> NDArray[np.float64]:
-    """Return ``values`` as float64 if they have the given shape.
+    """Return ``values`` as float64, if they have the given shape.
 
     Raises:
-        ValueError: another shape.
+        ValueError: The shape differs.
     """
     array = np.asarray(values, dtype=np.float64)
     _check_shape(name, array, shape, "scores")
@@ -493,10 +493,10 @@ def check_scores(name: str, values: Any, shape: tuple[int | str, ...]) -> NDArra
 
 
 def check_titles(titles: Sequence[str] | None, count: int) -> list[str]:
-    """Return one title per item; empty ones if there are none.
+    """Return one title per item; empty titles for None.
 
     Raises:
-        ValueError: another number of titles than ``count``.
+        ValueError: The number of titles is not ``count``.
     """
     if titles is None:
         return [""] * count

@@ -26,7 +26,7 @@ from fed_plugin.visualization.canvas import (
     shorten,
 )
 
-# One row of a ranking sheet: a query and what each method ranks first for it.
+# One row of a ranking sheet: a query and the first answers of every method.
 
 _SHOWN = 176
 _LEAST_SLOT = 76
@@ -40,12 +40,12 @@ _LEAST_WIDTH = 620
 
 @dataclass(frozen=True)
 class RankingLists:
-    """Hold what one method ranks first for every query.
+    """First answers of one method to every query.
 
     Args:
         gallery_images: (Nq, K, H, W, 3) uint8 RGB, best first.
-        matches: (Nq, K) bool, true where the person is the query's.
-        scores: (Nq, K), printed under the images.
+        matches: (Nq, K) bool, true where the image shows the query's person.
+        scores: (Nq, K) numbers, printed under the images.
     """
 
     gallery_images: NDArray[np.uint8]
@@ -55,14 +55,14 @@ class RankingLists:
 
 @dataclass(frozen=True)
 class RowLayout:
-    """Where the parts of a row stand, in pixels; the same for all rows of a sheet.
+    """Layout of a row in pixels; the same for all rows of a sheet.
 
     Args:
-        slot: columns for one image.
-        lists_left: where the ranking lists begin.
-        caption: rows above the query, 0 without titles.
-        height: rows of the whole row, its share of white included.
-        width: columns of the sheet.
+        slot: Columns for one image.
+        lists_left: Left end of the ranking lists.
+        caption: Rows above the query; 0 without titles.
+        height: Rows of the whole row with the white below.
+        width: Columns of the sheet.
     """
 
     slot: int
@@ -75,7 +75,7 @@ class RowLayout:
     def fit(
         cls, queries: NDArray[np.uint8], lists: Mapping[str, RankingLists], captioned: bool
     ) -> RowLayout:
-        """Choose a layout that holds the widest image, the longest list and name."""
+        """Return a layout with room for the widest image, the longest list and the longest name."""
         galleries = [ranked.gallery_images for ranked in lists.values()]
         slot = max(_LEAST_SLOT, *(_shown_width(images) for images in [queries, *galleries]))
         letters = max(len(name) for name in lists)
@@ -98,7 +98,7 @@ def draw_row(
     index: int,
     caption: str,
 ) -> None:
-    """Draw query ``index`` and its list by every method, from row ``top`` down."""
+    """Draw query ``index`` and the list of every method, from row ``top`` down."""
     canvas.rule(top, MARGIN, layout.width - MARGIN, PALE_GREY)
     name = shorten(caption, layout.width - 2 * MARGIN)
     canvas.text(name, top + _ROW_CAPTION * 2 / 3, MARGIN, bold=True)
@@ -128,8 +128,8 @@ def _draw_label(
     canvas: Canvas, name: str, matches: NDArray[np.bool_], top: float, left: float
 ) -> None:
     canvas.text(name, top + _SHOWN / 2 - 10, left, size=15, bold=True)
-    found = f"{int(np.sum(matches))} of {len(matches)} right"
-    canvas.text(found, top + _SHOWN / 2 + 12, left, size=13, color=GREY)
+    right = f"{int(np.sum(matches))} of {len(matches)} right"
+    canvas.text(right, top + _SHOWN / 2 + 12, left, size=13, color=GREY)
 
 
 def _draw_list(
@@ -165,7 +165,7 @@ def _format_score(score: float) -> str:
 
 _RANKING_EXPLANATION = (
     "Left: the query. Then the gallery, best first, numbered by rank. Blue, solid frame and "
-    "\u2713: the same person. Orange, dashed frame and \u2717: somebody else. Under each image:"
+    "\u2713: the same person. Orange, dashed frame and \u2717: another person. Under each image:"
 )
 
 
@@ -178,23 +178,22 @@ def ranking_sheet(
     title: str = "",
     score_name: str = "cosine similarity",
 ) -> Path:
-    """Draw the ranking list of every query, right and wrong images marked.
+    """Draw the ranking list of every query; mark right and wrong images.
 
     Args:
         query_images: (Nq, H, W, 3) uint8 RGB.
-        lists: what is ranked first; of several methods a mapping from their names, which are
-            drawn under each other, top to bottom.
-        path: where the PNG goes; folders are made.
-        titles: one line above every query's list.
-        title: heading of the sheet; a general one if empty.
-        score_name: what the printed scores are, with the unit if there is one.
+        lists: Ranking lists of one method; for several methods, lists by name, drawn top to bottom.
+        path: File to write, ``.png`` or ``.html``; its folder is made.
+        titles: One line above the list of every query.
+        title: Heading of the sheet; a general one if empty.
+        score_name: Name of the printed scores, with the unit if there is one.
 
     Returns:
-        The path of the PNG.
+        The path.
 
     Raises:
-        ValueError: a mapping without methods or with one that has no name, shapes that do not
-            belong together, other types, or a path that is no ``.png``.
+        ValueError: A method has no name, shapes or types do not fit, or the path has another
+            ending.
     """
     if isinstance(lists, RankingLists):
         named, general = {"": lists}, "What the gallery search returns"
@@ -217,7 +216,7 @@ def ranking_sheet(
 
 
 def _check_lists(count: int, lists: Mapping[str, RankingLists]) -> dict[str, RankingLists]:
-    """Return the lists as arrays whose shapes belong together."""
+    """Return the lists as arrays with shapes that fit."""
     checked = {}
     for name, ranked in lists.items():
         of = f" of {name}" if name else ""
@@ -231,17 +230,17 @@ def _check_lists(count: int, lists: Mapping[str, RankingLists]) -> dict[str, Ran
     return checked
 
 
-# One person on a sheet, cut into parts: each the paler, the less of it is visible.
+# One person on a sheet, cut into parts; a less visible part is paler.
 #
 # Shape shorthand: ``H, W`` pixels, ``P`` parts from head to feet.
 
 SHOWN = 192
 """Rows of a person on a sheet."""
-_DIM = 0.35  # of a wholly covered part's contrast is left
+_DIM = 0.35  # share of the contrast that a covered part keeps
 
 
 def shown_width(images: NDArray[np.uint8]) -> int:
-    """Return the columns that (..., H, W, 3) images take when they are ``SHOWN`` rows high."""
+    """Return the columns of (..., H, W, 3) images at ``SHOWN`` rows."""
     height, width = images.shape[-3:-1]
     return max(1, round(int(width) * SHOWN / int(height)))
 
@@ -258,7 +257,7 @@ def draw_person(
     top: int,
     left: int,
 ) -> None:
-    """Paste an image (H, W, 3); with ``visibility`` (P,) in [0, 1] each part as pale as it says."""
+    """Paste an image (H, W, 3); ``visibility`` (P,) in [0, 1] makes hidden parts pale."""
     width = shown_width(image)
     if visibility is not None:
         edges = np.linspace(0, len(image), len(visibility) + 1).round().astype(int)
@@ -273,14 +272,14 @@ def draw_person(
 
 
 def write_visibility(canvas: Canvas, visibility: NDArray[np.floating], top: int, left: int) -> None:
-    """Write (P,) shares as numbers from 0 to 100, each beside its part."""
+    """Write (P,) shares as numbers from 0 to 100 beside the parts."""
     edges = part_edges(len(visibility))
     for value, above, below in zip(visibility, edges, edges[1:], strict=False):
         size = min(13, max(8, (below - above) * 0.8))
         canvas.text(f"{100 * value:.0f}", top + (above + below) / 2, left + 6, size=size)
 
 
-# Why images match: how visible each part is in both, and what it adds to the similarity.
+# Why images match: the visibility of each part in both, and its share of the similarity.
 #
 # Shape shorthand: ``Q`` queries, ``K`` answers, ``P`` parts from head to feet, ``H, W`` pixels.
 
@@ -288,24 +287,24 @@ _BARS, _MATCH_GAP = 74, 22  # columns for the bars of a picture, columns between
 _MATCH_ABOVE, _MATCH_BELOW, _MATCH_CAPTION = 26, 32, 26
 _MATCH_EXPLANATION = (
     "Left: the query. Then its answers, best first. Each image is cut into the parts of the model, "
-    "head to feet; a part is the paler, the less of it the model believes to be visible. The "
-    "number at the query's parts is that visibility, from 0 to 100. Bars: what a part adds to the "
-    "similarity under the image, blue to the right for more, hatched orange to the left for less; "
-    "the bars of an image add up to it."
+    "head to feet; a pale part has a low estimated visibility. The numbers at the query's parts "
+    "are these visibilities, from 0 to 100. Bars: what a part adds to the similarity, blue to the "
+    "right for more, hatched orange to the left for less; the bars of an image add up to the "
+    "similarity under the image."
 )
 _PLAIN = "Left: the query. Then its answers, best first, with their similarity."
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Hold what is ranked first for every query.
+    """First answers to every query.
 
     Args:
         images: (Q, K, H, W, 3) uint8 RGB, best first.
-        scores: (Q, K) printed under the images.
+        scores: (Q, K) numbers, printed under the images.
         visibility: (Q, K, P) in [0, 1]; None for a model that estimates none.
-        contributions: (Q, K, P), what each part adds to the score; None where it has no parts.
-        names: (Q, K) a line under each score; empty for none.
+        contributions: (Q, K, P), what each part adds to the score; None for a model without parts.
+        names: (Q, K) lines under the scores; empty for none.
     """
 
     images: NDArray[np.uint8]
@@ -329,17 +328,17 @@ def match_sheet(
     Args:
         query_images: (Q, H, W, 3) uint8 RGB.
         query_visibility: (Q, P) in [0, 1]; None for a model that estimates none.
-        answers: of each query.
-        path: where the PNG goes; folders are made.
-        titles: one line above every query.
-        title: heading of the sheet.
+        answers: Answers to the queries.
+        path: File to write, ``.png`` or ``.html``; its folder is made.
+        titles: One line above every query.
+        title: Heading of the sheet.
 
     Returns:
-        The path of the PNG.
+        The path.
 
     Raises:
-        ValueError: shapes that do not belong together, contributions that do not add up to their
-            scores, or a path of no kind that can be written.
+        ValueError: Shapes do not fit, contributions do not add up to the scores, or the path has
+            another ending.
     """
     queries = check_images("query_images", query_images, ("Q", "H", "W", 3))
     shape = (len(queries), "K", "H", "W", 3)
@@ -390,7 +389,7 @@ def match_sheet(
 def _checked_parts(
     query_visibility: NDArray[np.floating] | None, answers: Answers, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.floating] | None, NDArray[np.floating] | None]:
-    """Return the answers' visibility and contributions as arrays of one number of parts."""
+    """Return visibility and contributions of the answers as arrays of one number of parts."""
     seen, parts = answers.visibility, answers.contributions
     given = [x for x in (query_visibility, seen, parts) if x is not None]
     if not given:
@@ -408,7 +407,7 @@ def _checked_parts(
 
 
 def _draw_bars(canvas: Canvas, lengths: NDArray[np.floating], top: int, left: int) -> None:
-    """Draw a bar per part, ``lengths`` in [-1, 1]; below 0 they go left from a third."""
+    """Draw a bar per part, ``lengths`` in [-1, 1]; negative bars go left from a third."""
     zero, room = left + _BARS * 0.3, _BARS * 0.62
     edges = part_edges(len(lengths))
     canvas.box(top, zero - 0.5, SHOWN, 1, fill=GREY)

@@ -1,4 +1,4 @@
-"""Sheets of images with visibilities per part: augmented pairs, queries with predictions."""
+"""Sheets of images: training pairs, visibilities, covered queries, neighbours, occluders."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ def pair_sheet(
     """Draw augmented pairs with the visibility target of every part.
 
     Args:
-        holistic: (N, H, W, 3) uint8 RGB, the images as they came.
-        occluded: (N, H, W, 3) uint8 RGB, the same images with an occluder pasted.
+        holistic: (N, H, W, 3) uint8 RGB, the images without occluder.
+        occluded: (N, H, W, 3) uint8 RGB, the same images with a pasted occluder.
         targets: (N, P) in [0, 1], 1 = visible; part 1 is the top stripe.
-        path: where the PNG goes; folders are made.
-        title: heading; a general one if empty.
+        path: File to write, ``.png`` or ``.html``; its folder is made.
+        title: Heading; a general one if empty.
         masks: (N, H, W), True where a pixel is covered, drawn beside the pair.
-        titles: one line above every pair.
+        titles: One line above every pair.
 
     Returns:
-        The path of the PNG.
+        The path.
 
     Raises:
-        ValueError: shapes that do not belong together, other types, values outside [0, 1], or a
-            path that is no ``.png``.
+        ValueError: Shapes or types do not fit, values are outside [0, 1], or the path has another
+            ending.
     """
     first = check_images("holistic", holistic)
     second = check_images("occluded", occluded, first.shape)
@@ -93,16 +93,16 @@ def image_sheet(
 
     Args:
         images: (N, H, W, 3) uint8 RGB.
-        path: where the PNG goes; folders are made.
-        titles: one line above every image.
-        title: heading of the sheet.
-        explanation: what the images are.
+        path: File to write, ``.png`` or ``.html``; its folder is made.
+        titles: One line above every image.
+        title: Heading of the sheet.
+        explanation: Words below the heading.
 
     Returns:
-        The path of the PNG.
+        The path.
 
     Raises:
-        ValueError: no images, other types, or a path that is no ``.png``.
+        ValueError: There are no images, a type does not fit, or the path has another ending.
     """
     shown = check_images("images", images)
     return draw_cells(
@@ -117,7 +117,7 @@ def image_sheet(
 
 
 def _draw_masks(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Turn (N, H, W) masks into (N, H, W, 3) pictures, covered pixels black on grey paper."""
+    """Turn (N, H, W) masks into (N, H, W, 3) pictures with black covered pixels on grey."""
     pictures = np.where(masks, np.uint8(0), np.uint8(225))
     return np.repeat(pictures[..., None], 3, axis=3)
 
@@ -136,17 +136,17 @@ def visibility_sheet(
     Args:
         images: (N, H, W, 3) uint8 RGB.
         visibility: (N, P) in [0, 1], predicted; 1 = visible, part 1 is the top stripe.
-        path: where the PNG goes; folders are made.
+        path: File to write, ``.png`` or ``.html``; its folder is made.
         truth: (N, P) in [0, 1], the true visible share, drawn beside the prediction.
-        titles: one line above every image.
-        title: heading of the sheet; a general one if empty.
+        titles: One line above every image.
+        title: Heading of the sheet; a general one if empty.
 
     Returns:
-        The path of the PNG.
+        The path.
 
     Raises:
-        ValueError: shapes that do not belong together, other types, values outside [0, 1], or a
-            path that is no ``.png``.
+        ValueError: Shapes or types do not fit, values are outside [0, 1], or the path has another
+            ending.
     """
     shown = check_images("images", images)
     predicted = check_shares("visibility", visibility, (len(shown), "P"))
@@ -170,7 +170,7 @@ def visibility_sheet(
     )
 
 
-# A sheet that shows what is pasted: one image, covered from every side, share by share.
+# One image, covered from every side, share by share.
 
 _LEAST_HEIGHT, _MOST_HEIGHT = 120, 200
 _COVERAGE_GAP, _GROUP_GAP, _LABEL, _LINE = 8, 26, 64, 24
@@ -186,17 +186,17 @@ def coverage_sheet(
     """Draw groups side by side: a row for every side, a column for every visible share.
 
     Args:
-        groups: by kind of occluder, then by side: (S, H, W, 3) uint8, one image per share.
+        groups: (S, H, W, 3) uint8, one image per share, by kind of occluder and by side.
         shares: S visible shares.
-        path: where the PNG goes; folders are made.
-        title: heading.
-        explanation: below the heading.
+        path: File to write, ``.png`` or ``.html``; its folder is made.
+        title: Heading of the sheet.
+        explanation: Words below the heading.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: no images, other shapes or types, or a path that is no ``.png``.
+        ValueError: There are no images, shapes or types differ, or the path has another ending.
     """
     first = check_images("images", next(iter(next(iter(groups.values())).values())))
     if len(first) != len(shares):
@@ -229,7 +229,7 @@ def coverage_sheet(
     return canvas.save(path)
 
 
-# Whose memories are diffused into training samples.
+# Identities whose memories are diffused into training samples.
 #
 # Shape shorthand: ``N`` samples, ``K`` neighbours, ``P`` parts from head to feet, ``H, W`` pixels.
 
@@ -239,13 +239,13 @@ _BAR = 9
 
 @dataclass(frozen=True)
 class Neighbors:
-    """Hold what each sample takes from the memory.
+    """Identities that every sample attends to.
 
     Args:
         images: (N, K, H, W, 3) uint8 RGB, a photo of each identity, the most similar first.
         weights: (N, K) in [0, 1], shares of the attention; a row adds up to 1.
         similarity: (N, K) cosines.
-        names: (N, K) of the identities.
+        names: (N, K) names of the identities.
     """
 
     images: NDArray[np.uint8]
@@ -268,21 +268,20 @@ def neighbor_sheet(
     """Draw samples and the identities that their occluded view attends to.
 
     Args:
-        holistic: (N, H, W, 3) uint8 RGB, the images as they came.
-        occluded: (N, H, W, 3) uint8 RGB, the same with an occluder.
+        holistic: (N, H, W, 3) uint8 RGB, the images without occluder.
+        occluded: (N, H, W, 3) uint8 RGB, the same images with a pasted occluder.
         visibility: (N, P) in [0, 1] of the occluded view; None for a model that estimates none.
-        neighbors: of each sample.
-        path: where the picture goes, ``.png`` or ``.html``; folders are made.
-        titles: one line above every sample.
-        title: heading of the sheet.
-        note: what else is to be said below the heading.
+        neighbors: Neighbours of every sample.
+        path: File to write, ``.png`` or ``.html``; its folder is made.
+        titles: One line above every sample.
+        title: Heading of the sheet.
+        note: Words at the end of the explanation.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: shapes that do not belong together, weights that do not add up to 1, or a path
-            of another kind.
+        ValueError: Shapes do not fit, weights do not add up to 1, or the path has another ending.
     """
     whole = check_images("holistic", holistic)
     covered = check_images("occluded", occluded, whole.shape)
@@ -333,26 +332,26 @@ def neighbor_sheet(
 
 
 def _explain(parts: bool, note: str) -> str:
-    said = (
-        "Left: a training image, and its view with an occluder. Then the identities whose memories "
-        "look most like the occluded view, of other people only: their slots are diffused into it, "
-        "by the share of the attention that the blue bar shows. "
+    words = (
+        "Left: a training image, and the same image with an occluder. Then the identities whose "
+        "memories are most similar to the occluded view, other people only. Their slots are "
+        "diffused into the view; the blue bar is the share of the attention. "
     )
     if parts:
-        said += (
-            "A part of the occluded view is the paler, the less of it the model believes to be "
-            "visible; the number beside it is that visibility, from 0 to 100. "
+        words += (
+            "A pale part of the occluded view has a low estimated visibility; the number beside "
+            "the part is this visibility, from 0 to 100. "
         )
-    return (said + note).strip()
+    return (words + note).strip()
 
 
-# A contact sheet of obstacles: every crop with its name and size, and some pasted over people.
+# A contact sheet of obstacles: every crop with name and size, and some pasted over people.
 
 Pixels = NDArray[np.uint8]
 
 _OCCLUDER_GAP, _SECTION, _OCCLUDER_CAPTION = 14, 34, 38
 _TALL_HEIGHT, _WIDE_HEIGHT = 176, 104  # of a picture, at most
-_NARROWEST, _WIDEST = 104, 136  # cells: a name has to fit, and a picture
+_NARROWEST, _WIDEST = 104, 136  # columns of a cell, for name and picture
 _EXAMPLE_HEIGHT = 176
 _LEAST_WIDTH, _MOST_WIDTH = 900, 1500
 _SMALL = 11
@@ -369,24 +368,23 @@ def occluder_sheet(
     title: str = "",
     note: str = "",
 ) -> Path:
-    """Draw crops of obstacles, tall ones first, and a row of examples.
+    """Draw crops of obstacles, tall crops first, and a row of examples.
 
     Args:
-        crops: (h, w, 3) RGB or (h, w, 4) RGBA uint8, of any sizes; transparency shows a
+        crops: (h, w, 3) RGB or (h, w, 4) RGBA uint8, of any sizes; transparent pixels show a
             chequerboard.
-        names: one per crop.
-        path: where the PNG goes; folders are made.
-        examples: (N, H, W, 3) uint8, people with a crop pasted.
-        example_titles: a line under every example.
-        title: heading; a general one if empty.
-        note: a sentence for the end of the explanation, such as what is not shown.
+        names: One name per crop.
+        path: File to write, ``.png`` or ``.html``; its folder is made.
+        examples: (N, H, W, 3) uint8, people with a pasted crop.
+        example_titles: One line under every example.
+        title: Heading; a general one if empty.
+        note: Sentence at the end of the explanation.
 
     Returns:
-        The path of the PNG.
+        The path.
 
     Raises:
-        ValueError: no crop, shapes or types that do not belong together, or a path that is no
-            ``.png``.
+        ValueError: There is no crop, shapes or types do not fit, or the path has another ending.
     """
     titles = check_titles(names, len(crops))
     pairs = zip(titles, crops, strict=True)
@@ -442,7 +440,7 @@ def _check_crop(name: str, crop: Pixels) -> Pixels:
 
 
 def _over_chequers(crop: Pixels) -> Pixels:
-    """Lay a crop with alpha on a chequerboard, as image editors do."""
+    """Lay a crop with alpha on a chequerboard."""
     if crop.shape[2] == 3:
         return crop
     rows, columns = np.indices(crop.shape[:2]) * _CHECKS // max(crop.shape[:2])
@@ -456,7 +454,7 @@ def _is_tall(image: Pixels) -> bool:
 
 
 def _cell_of(group: list[tuple[Pixels, str]], height: int) -> tuple[int, int]:
-    """Return height and width that the pictures of a group need."""
+    """Return the height and width of the cells of a group."""
     widths = [image.shape[1] * height / image.shape[0] for image, _ in group]
     return height, int(min(_WIDEST, max([_NARROWEST, *widths])))
 
@@ -497,12 +495,12 @@ def _draw_section(
 def _draw_fitted(
     canvas: Canvas, image: Pixels, top: int, left: int, height: int, width: int
 ) -> None:
-    """Draw an image as large as its cell allows, at the cell's foot."""
+    """Draw an image as large as its cell, at the bottom of the cell."""
     scale = min(height / image.shape[0], width / image.shape[1])
     shown_height = max(1, round(image.shape[0] * scale))
     shown_width = max(1, round(image.shape[1] * scale))
     y, x = top + height - shown_height, left + (width - shown_width) // 2
-    if scale > 1:  # what is there, not what a curve makes of it
+    if scale > 1:  # enlarge pixels to squares, without smoothing
         size = (shown_width, shown_height)
         pixels = np.ascontiguousarray(image)
         image = cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST_EXACT)

@@ -104,8 +104,8 @@ def test_a_folder_without_results_is_refused_in_a_sentence(tmp_path, capsys):
     ("content", "message"),
     [
         ("nothing", "not the results of a benchmark"),
-        ('{"format": "other"}', "expected results of a benchmark (fed_plugin.results/1)"),
-        ('{"format": "fed_plugin.results/1", "plan": "p", "cells": [{}]}', "KeyError"),
+        ('{"format": "other"}', "fed_plugin.results/1"),
+        ('{"format": "fed_plugin.results/1", "plan": "p", "cells": [{}]}', "cells[0]"),
         ('{"format": "fed_plugin.results/1", "plan": "p", "cells": []}', "no cell is finished"),
         ("[" * 100_000, "not the results of a benchmark"),
     ],

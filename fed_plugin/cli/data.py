@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import sys
 import textwrap
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fed_plugin.console import ProgressLine
@@ -60,7 +57,7 @@ def run_check(args: argparse.Namespace) -> int:
     """Check and print; status 1 after an error in any of the data sets."""
     from fed_plugin.datasets.check import check, find_targets
     from fed_plugin.datasets.image_facts import FactsCache, default_cache
-    from fed_plugin.files import check_writable
+    from fed_plugin.files import check_writable, write_json
 
     if args.json:
         check_writable(args.json)
@@ -79,7 +76,8 @@ def run_check(args: argparse.Namespace) -> int:
     for warning in cache.warnings if cache else ():
         _print(f"warning: {warning}")
     if args.json:
-        _write_json(Path(args.json), reports)
+        content = [{**report.to_json(), "training": how_to_train(report)} for report in reports]
+        write_json(args.json, content)
     return int(any(report.errors for report in reports))
 
 
@@ -149,13 +147,6 @@ def _print(line: str) -> None:
     from fed_plugin.datasets.listing import printable
 
     print(printable(line))
-
-
-def _write_json(path: Path, reports: Sequence[Report]) -> None:
-    content = [{**report.to_json(), "training": how_to_train(report)} for report in reports]
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n")
-    unfinished.replace(path)
 
 
 def how_to_train(report: Report) -> list[str]:

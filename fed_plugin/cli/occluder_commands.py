@@ -311,7 +311,6 @@ def _print_left_out(left_out: Sequence[LeftOut], most: int | None = None) -> Non
 
 
 def _search(crops: list[Crop], layout: Layout, queries: list[Item]) -> LeakReport:
-    """Search crops in query images, and print the outcome."""
     from fed_plugin.cli.occluder_quality import search_leaks
 
     with ProgressLine(f"searching {len(crops)} crops in queries") as progress:

@@ -101,8 +101,6 @@ def find_targets(words: str | None, data_root: str) -> list[Target]:
 
 
 def _named(words: str) -> Layout | None:
-    """Return the layout of a registered name in any spelling."""
-
     def plain(name: str) -> str:
         return "".join(c for c in name.lower() if c.isalnum())
 

@@ -141,7 +141,7 @@ def _decode(image: Image.Image) -> tuple[int, str]:
 
 
 def _lacks_end(data: bytes) -> bool:
-    """Tell whether a JPEG or PNG has no end: such a file decodes, the missing part is grey."""
+    """Return whether a JPEG or PNG has no end: it decodes, but its missing part is grey."""
     if data.startswith(b"\xff\xd8"):
         return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")  # end of image, start of scan
     return data.startswith(b"\x89PNG") and b"IEND\xaeB`\x82" not in data

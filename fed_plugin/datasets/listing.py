@@ -127,7 +127,6 @@ def _readable_entries(folder: str, scan: FolderScan) -> list[os.DirEntry[str]]:
 
 
 def _sort_in(entry: os.DirEntry[str], scan: FolderScan) -> None:
-    """Append a file to the images, or to the files that are passed over."""
     if is_hidden(entry.name) or not entry.name.lower().endswith(IMAGE_SUFFIXES):
         scan.passed_over.append(entry.path)
     elif _is_file(entry):

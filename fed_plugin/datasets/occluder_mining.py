@@ -198,7 +198,6 @@ def _sample_by_camera(train: Sequence[Item], rng: Generator) -> list[list[Item]]
 def _mine_camera(
     images: Sequence[tuple[Item, Pixels]], rng: Generator
 ) -> tuple[list[Crop], list[LeftOut]]:
-    """Cut at most one window from every image of a camera."""
     crops: list[Crop] = []
     left_out: list[LeftOut] = []
     masks = person_pixels([pixels for _, pixels in images], [item[1] for item, _ in images])

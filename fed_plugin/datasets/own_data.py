@@ -256,7 +256,6 @@ def _read_text(file: str) -> str:
 
 
 def _separator(file: str, text: str) -> str:
-    """Return the separator that finds the needed columns in the header."""
     for separator in SEPARATORS:
         header = next(_cells(file, text, separator), (1, []))[1]
         if set(_NEEDED) <= {name.lower() for name in header}:
@@ -303,7 +302,6 @@ def _cells(file: str, text: str, separator: str) -> Iterator[tuple[int, list[str
 
 
 def _filled_columns(file: str, rows: list[Row]) -> set[str]:
-    """Return the optional columns that are filled in every row."""
     filled = set()
     for name in _OPTIONAL:
         empty = [line for line, row in rows if not row.get(name)]
@@ -341,7 +339,6 @@ def _records(file: str, rows: list[Row], filled: set[str]) -> tuple[list[Record]
 
 
 def _path(file: str, line: int, cell: str) -> str:
-    """Return the path of an existing image."""
     _not_empty(file, line, "path", cell)
     folder = os.path.dirname(file)
     written = os.path.normpath(os.path.join(folder, cell))
@@ -374,7 +371,6 @@ def _part(file: str, line: int, cell: str) -> str:
 
 
 def _with_uses(file: str, records: list[Record]) -> tuple[list[Record], list[str], str]:
-    """Replace the parts of the table by their uses."""
     try:
         use = uses({record.split for record in records if record.split})
     except ValueError as error:
@@ -446,7 +442,6 @@ def read_folder(root: str) -> OwnFiles:
 
 
 def _splits_on_top(root: str) -> dict[str, str]:
-    """Return the folder of each split; none where ``root`` is not divided."""
     top = _folders(root)
     by_part: dict[str, list[str]] = {}
     for folder in top:
@@ -513,7 +508,6 @@ def _folders(folder: str) -> list[str]:
 
 
 def _outside(paths: list[str], folders: Iterable[str]) -> list[str]:
-    """Return the paths that lie in none of the folders."""
     below = tuple(os.path.join(folder, "") for folder in folders)
     return [path for path in paths if not path.startswith(below)]
 

@@ -447,7 +447,6 @@ def _check_given(divided: Division) -> None:
 
 
 def _answered(divided: Division) -> list[Record]:
-    """Return the queries with a right answer in the gallery."""
     cameras: dict[str, set[str | None]] = defaultdict(set)
     for record in divided.gallery:
         cameras[record.identity].add(record.camera)

@@ -305,7 +305,6 @@ def _cut_frame(path: str, detections: list[Detection], target: str) -> None:
 
 
 def _clipped(person: Detection, size: tuple[int, int], path: str) -> tuple[int, int, int, int]:
-    """Return the box's left, upper, right and lower edge within the frame."""
     left, top, width, height = person.box
     frame_width, frame_height = size
     left, top = min(max(left, 0), frame_width - 1), min(max(top, 0), frame_height - 1)

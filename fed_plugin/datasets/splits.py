@@ -284,7 +284,6 @@ def scan_split(layout: Layout, root: str, split: str, *, strict: bool = True) ->
 
 
 def _scan_into(scan: SplitScan, layout: Layout, folder: str) -> None:
-    """Sort the files of one folder into the lists of a split."""
     files = scan_folder(folder, nested=layout.nested, strict=False)
     images, before = files.images, len(scan.items)
     scan.problems.extend(files.problems)

@@ -1,18 +1,19 @@
 """Find the projects that extend fast-reid and load them when a process imports ``fastreid``.
 
-fast-reid has no plugin hook. Installing this project puts one ``.pth`` line beside it (setup.py)
-that waits for ``import fastreid`` and only then imports this module, whose finder on
-``sys.meta_path`` sees every ``fastreid.*`` module pass. Then
+fast-reid has no plugin hook. Installing this project puts one ``.pth`` line beside fast-reid
+(setup.py). The line waits for ``import fastreid`` and then imports this module. The finder of this
+module on ``sys.meta_path`` sees the import of every ``fastreid.*`` module:
 
-1. before anything of the host runs, the ``mends`` module of every enabled project is imported; it
-   calls `before` and `after` to have functions run around single host modules;
-2. whenever the outermost ``fastreid.<something>`` has run, enabled projects not yet loaded are
-   loaded. One that raises or exits is named in a warning of one line, and the host goes on
-   without it; Ctrl-C goes through, and the next import tries again.
+1. Before anything of the host runs, the ``mends`` module of every enabled project is imported. It
+   calls `before` and `after` to have functions run around single host modules.
+2. Whenever the outermost ``fastreid.<something>`` has run, enabled projects are loaded that are not
+   loaded yet. A warning of one line names a project that raises an error or exits, and the host
+   goes on without the project. Ctrl-C goes through, and the next import tries again.
 
-``FASTREID_PROJECTS=off`` leaves everything alone, ``FASTREID_PROJECTS=FED,Other`` narrows. Other
-packages take part by an entry point in the group ``fastreid.projects``, ``Name = "module"`` or
-``Name = "module:function"``: the module is imported and the function (``register``) called.
+``FASTREID_PROJECTS=off`` changes nothing in the host, ``FASTREID_PROJECTS=FED,Other`` chooses
+projects. Other packages declare an entry point in the group ``fastreid.projects``, ``Name =
+"module"`` or ``Name = "module:function"``: the module is imported and the function (``register``)
+is called.
 """
 
 from __future__ import annotations
@@ -39,14 +40,15 @@ _logger = logging.getLogger(GROUP)
 
 
 class Project(NamedTuple):
-    """Say where a project lives and what it has to mend before the host runs.
+    """Project that extends the host: its modules, and its mends.
 
     Args:
-        name: The name users write into ``FASTREID_PROJECTS``.
-        module: The module that registers the project when it is imported.
-        mends: A light module, imported before anything of the host runs, that calls `before` and
-            `after`; it imports neither the host nor PyTorch.
-        register: A function of ``module``, called once after its import; REGISTER may be absent.
+        name: Name of the project in ``FASTREID_PROJECTS``.
+        module: Module that registers the project when the module is imported.
+        mends: Light module that calls `before` and `after`, imported before anything of the host
+            runs; the module imports neither the host nor PyTorch.
+        register: Function of ``module`` that is called once after the import; REGISTER may be
+            absent.
     """
 
     name: str
@@ -59,7 +61,7 @@ BUILT_IN = (Project("FED", "fed_plugin.fastreid_adapter", "fed_plugin.fastreid_a
 
 
 class _State:
-    """What this process knows; it outlives a reload of this module."""
+    """State of this process, which outlives a reload of this module."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -86,7 +88,7 @@ def _inside(what: str) -> Iterator[None]:
 
 
 def host_import_in_progress() -> bool:
-    """Tell whether this thread is in the middle of importing something of the host."""
+    """Return whether this thread is importing something of the host."""
     return getattr(_state.thread, "host", 0) > 0
 
 
@@ -113,11 +115,11 @@ def _entries() -> list[tuple[str, str]]:
 
 
 def _may_have_entries() -> bool:
-    """Tell whether any installed package may name the group: finding out takes 1 ms, reading 15."""
+    """Return whether an installed package may name the group: 1 ms, while reading takes 15 ms."""
     for finder in sys.meta_path:
         standard = getattr(finder, "__module__", "") == "_frozen_importlib_external"
         if hasattr(finder, "find_distributions") and not standard:
-            return True  # somebody keeps packages elsewhere than in folders
+            return True  # packages that are not in folders
     for folder in dict.fromkeys(sys.path):
         if os.path.isfile(folder):
             return True  # an archive
@@ -140,7 +142,7 @@ def _names_the_group(package: str) -> bool:
 
 
 def load(name: str) -> ModuleType:
-    """Load one project, enabled or not, and return its module; loading twice changes nothing.
+    """Load one project, enabled or not, and return its module; a second load changes nothing.
 
     Raises:
         KeyError: No project has this name.
@@ -155,7 +157,7 @@ def load(name: str) -> ModuleType:
     project = known[name]
     with _inside("load"):
         if project.mends:
-            with _inside("host"):  # the package around the mends shall not import the host now
+            with _inside("host"):  # the package around the mends must not import the host now
                 import_module(project.mends)
         module = import_module(project.module)
         named = project.register != REGISTER or hasattr(module, REGISTER)
@@ -172,7 +174,7 @@ def load_all() -> None:
         return  # a project that is being loaded imports the host itself
     for project in _state.enabled or ():
         if _initializing(project.module):
-            return  # somebody imports it by hand; those behind it may build on it
+            return  # somebody imports this project; later projects may need it
         with _state.lock:
             if project.name in _state.status:
                 continue
@@ -205,8 +207,8 @@ def arm() -> None:
 def before(host_module: str, function: HostFunction) -> None:
     """Have ``function(module)`` run when a host module exists but its body has not run.
 
-    What it returns, if that can be called, is called with the module when the body has ended, by
-    an error too. Nothing happens for a module imported earlier, unless it is reloaded.
+    If the function returns a callable, the callable is called with the module when the body has
+    ended, also by an error. Nothing happens for a module imported earlier, unless it is reloaded.
     """
     _state.before.setdefault(host_module, []).append(function)
 
@@ -227,7 +229,7 @@ def note(text: str) -> None:
 
 
 def report() -> str:
-    """Say in one line which projects are loaded and what was applied to the host."""
+    """Return in one line which projects are loaded and what was applied to the host."""
     if _state.enabled is None:
         return f"Projects: none yet, {HOST} has not been imported"
     loaded = [name for name, how in _state.status.items() if how == LOADED]
@@ -247,8 +249,8 @@ def run_host_module(loader: Any, module: ModuleType) -> None:
     The projects are loaded afterwards if this is the outermost ``fastreid.<something>``.
 
     Args:
-        loader: The loader that the import system would have used.
-        module: The module it made; its body has not run.
+        loader: Loader that the import system would have used.
+        module: Module of the loader; its body has not run.
 
     Raises:
         Exception: Whatever the body raises, unchanged.
@@ -257,7 +259,7 @@ def run_host_module(loader: Any, module: ModuleType) -> None:
     module.__loader__ = loader
     if module.__spec__ is not None:
         module.__spec__.loader = loader
-    if name in _state.running:  # two hooks met, from two installations say
+    if name in _state.running:  # two hooks, for example of two installations
         return loader.exec_module(module)
     with _inside("host"):
         _prepare()
@@ -270,11 +272,11 @@ def run_host_module(loader: Any, module: ModuleType) -> None:
             _call(undo, module)
         _call(_state.after.get(name, []), module)
     parent, _, child = name.rpartition(".")
-    # With another thread in the host's midst it is that thread which loads: it may hold what the
+    # If another thread imports the host, the other thread loads the projects: it may hold what the
     # projects import, and wait for this module.
     if parent and not host_import_in_progress() and not _state.running:
-        # The import system does these two a moment later; projects may use the full path now, and
-        # other threads shall not wait for them to take part in an import that is complete.
+        # The import system does these two a moment later. Projects may use the full path now, and
+        # other threads must not wait for an import that is complete.
         setattr(sys.modules[parent], child, module)
         if module.__spec__ is not None:
             module.__spec__._initializing = False  # type: ignore[attr-defined]
@@ -282,7 +284,7 @@ def run_host_module(loader: Any, module: ModuleType) -> None:
 
 
 def _initializing(name: str) -> bool:
-    """Tell whether a module, or a package around it, is still being imported."""
+    """Return whether a module, or a package around the module, is still being imported."""
     while name:
         if getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False):
             return True
@@ -291,7 +293,7 @@ def _initializing(name: str) -> bool:
 
 
 def _which_host() -> list[str]:
-    """Say which of several hosts on the path this process uses; nothing if there is one."""
+    """Return which of several hosts on the path this process uses; empty if there is one."""
     own = getattr(sys.modules.get(HOST), "__file__", None)
     if own is None:
         return []
@@ -347,7 +349,7 @@ def _prepare() -> None:
 
 
 def _call(functions: list[HostFunction], module: ModuleType) -> list[Any]:
-    """Run functions around a host module; return what of their results can be called."""
+    """Run functions around a host module; return those results that can be called."""
     results = []
     for function in list(functions):
         try:
@@ -359,7 +361,7 @@ def _call(functions: list[HostFunction], module: ModuleType) -> list[Any]:
 
 
 def _announce_with_the_log(module: Any) -> None:
-    """Wrap the host's ``setup_logger``: the report goes once to the console and to the log file."""
+    """Wrap the host's ``setup_logger``: the report goes to the console and to the log file once."""
     setup = module.setup_logger
 
     @functools.wraps(setup)
@@ -376,7 +378,7 @@ def _announce_with_the_log(module: Any) -> None:
 
 
 class _Loader:
-    """Stand in for a host module's loader until the module runs; all else is passed on."""
+    """Loader of a host module until the module runs, with all else from the real loader."""
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
@@ -387,15 +389,15 @@ class _Loader:
         return getattr(self._loader, attribute)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module's body between the functions registered for it."""
+        """Run the module's body between the functions that are registered for the module."""
         run_host_module(self._loader, module)
 
 
 class _Finder:
-    """Answer for the host alone, with what the finders further down say."""
+    """Finder of the host's modules, with the specs of the finders behind it."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Return the spec that the next finder gives, its loader wrapped; None for other names."""
+        """Return the spec of the next finder, its loader wrapped; None for other names."""
         if name != HOST and not name.startswith(f"{HOST}."):
             return None
         asked = _state.thread.__dict__.setdefault("asked", set())

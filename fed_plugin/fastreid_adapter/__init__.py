@@ -1,12 +1,12 @@
-"""The one room that imports fast-reid; importing it registers everything FED has.
+"""The one room that imports fast-reid; the import of this package registers all parts of FED.
 
 Registered: ``BACKBONE_REGISTRY: build_fed_vit_backbone``; ``REID_HEADS_REGISTRY: FEDHead,
 OcclusionErasingModule, FeatureDiffusionModule``; ``META_ARCH_REGISTRY: FED``; the datasets of
 ``datasets.py``; ``TRANSFORM_REGISTRY: NPOAugmentation``. The config keys of ``config.py`` are added
 to the host's defaults.
 
-If this package is imported while fast-reid itself is being imported (the import hook does so for
-the mends in ``mends``), registering waits until that import is done; the hook comes back for it.
+The import hook imports this package for its mends while fast-reid itself is being imported. The
+registration then waits until the import is done, and the hook calls `register` afterwards.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from fed_plugin.fastreid_adapter.mends import (  # noqa: F401 - importing a file
     optimizer,
     resumption,
 )
-from fed_plugin.fastreid_adapter.mends.mending import MENDS, SKIP, Mend, arm, rebind
+from fed_plugin.fastreid_adapter.mends.mending import MENDS, SKIP, Mend, arm
 
-__all__ = ["MENDS", "SKIP", "Mend", "rebind"]
+__all__ = ["MENDS", "SKIP", "Mend"]
 
 arm()

@@ -37,7 +37,7 @@ def checkpoints_are_written_whole(module: ModuleType) -> bool:
 
 @mend("A broken newest checkpoint ends every resume", after="fastreid.utils.checkpoint")
 def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
-    """Let ``--resume`` name a newest checkpoint that is broken, and use the one before."""
+    """Let ``--resume`` name a broken newest checkpoint, and use the checkpoint before."""
 
     def pass_over(call: Call) -> Iterator[None]:
         checkpointer = call.args[0]
@@ -60,7 +60,7 @@ def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
 
 
 def _newest_whole(checkpointer: Any) -> tuple[str, Any]:
-    """Read the newest checkpoint that is whole, and log those that are passed over.
+    """Read the newest whole checkpoint, and log the broken ones.
 
     Returns:
         Path and content.
@@ -86,7 +86,7 @@ def _newest_whole(checkpointer: Any) -> tuple[str, Any]:
         logger.warning("%s: not resumed from: %s", path, reasons[-1])
     raise ValueError(
         f"{checkpointer.save_dir}: none of its checkpoints can be resumed from, the newest is "
-        f"{newest} ({reasons[0]}); expected a whole one, try another OUTPUT_DIR, or no --resume to "
+        f"{newest} ({reasons[0]}); expected a whole one; try another OUTPUT_DIR, or no --resume to "
         "start again"
     )
 

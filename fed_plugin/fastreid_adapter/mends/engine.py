@@ -58,7 +58,7 @@ def run_a_gloo_rank(
     comm.synchronize()
     del group
     main_func(*args)
-    comm.synchronize()  # rank 0 holds the store that the others leave through
+    comm.synchronize()  # rank 0 holds the store, which the other ranks need to leave
     # The interpreter would free a group that the host still holds, with threads in it that nobody
     # joined: now and then the process would abort after its work.
     comm._LOCAL_PROCESS_GROUP = None
@@ -164,7 +164,7 @@ def amp_trains_in_fp32_without_cuda(module: ModuleType) -> bool:
 
 @mend("A training of three steps ends in a division by zero", after="fastreid.utils.events")
 def short_trainings_write_their_progress(module: ModuleType) -> bool:
-    """Let the terminal's writer write, without an estimate, if it is asked twice at one step."""
+    """Write the progress line without an estimate if no step was taken since the last line."""
 
     def forget_an_equal_step(call: Call) -> Iterator[None]:
         writer = call.args[0]

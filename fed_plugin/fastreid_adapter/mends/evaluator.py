@@ -96,7 +96,7 @@ def evaluation_needs_no_compiler(module: ModuleType) -> bool:
 
 @mend("compile_helper ends the process", after="fastreid.evaluation.rank_cylib")
 def compile_helper_does_not_exit(module: ModuleType) -> bool:
-    """Let ``compile_helper`` do nothing, for evaluators of other projects that call it."""
+    """Let ``compile_helper`` do nothing; evaluators of other projects may call it."""
     if not mentions(module.compile_helper, "exit"):
         return False
 

@@ -30,7 +30,7 @@ def _lend(name: str, give: Callable[[], Any], take: Callable[[], Any]) -> Callab
 
 
 def _imports(module: ModuleType, pattern: str) -> bool:
-    """Return whether a module has an unconditional import; True if its source is not there."""
+    """Return whether a module has an unconditional import; True if its source is missing."""
     loader = getattr(getattr(module, "__spec__", None), "loader", None)
     source = loader.get_source(module.__name__) if hasattr(loader, "get_source") else None
     return source is None or re.search(rf"^{pattern}", source, re.MULTILINE) is not None
@@ -91,7 +91,7 @@ def evaluation_exports_evaluate_rank(module: ModuleType) -> bool:
 
 @mend("RandomAffine has lost two arguments", after="fastreid.data.transforms.build")
 def random_affine_takes_its_old_arguments(module: ModuleType) -> bool:
-    """Translate ``resample`` and ``fillcolor`` for the host; torchvision itself stays as it is."""
+    """Translate ``resample`` and ``fillcolor`` for the host; torchvision does not change."""
     transforms = module.T
     try:
         transforms.RandomAffine(degrees=0, resample=False, fillcolor=0)

@@ -158,7 +158,7 @@ def compare_verification(roc_cy: ModuleType, name: str, **shape: Any) -> dict[st
 
     ``printed_by_fast-reid`` is what its evaluator makes of the same scores for ``TEST.ROC``: wrong
     pairs are its positive ones, and it reads the nearest point of the curve.
-    ``printed_when_mended`` is the same after row 24 of the plugin's repairs, right pairs positive.
+    ``printed_when_mended`` is the same with the mend of evaluate_roc: right pairs are positive.
     """
     from sklearn.metrics import roc_curve
 

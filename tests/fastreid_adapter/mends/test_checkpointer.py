@@ -1,4 +1,4 @@
-"""Row 13: a checkpoint is there whole or not at all; a broken one is named and passed over."""
+"""A checkpoint is written atomically; a broken one is named and passed over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Row 20: weights that the host's own backbones start from."""
+"""Weights that the host's own backbones start from."""
 
 from __future__ import annotations
 

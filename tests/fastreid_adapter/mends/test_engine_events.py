@@ -1,4 +1,4 @@
-"""Row 22: a training of a few steps."""
+"""Progress lines of a training of a few steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Row 23."""
+"""ONNX export by the exporter that the script was written for."""
 
 from __future__ import annotations
 

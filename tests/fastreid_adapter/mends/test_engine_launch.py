@@ -1,4 +1,4 @@
-"""Rows 8 and 16, and row 4 in ranks: several processes without CUDA."""
+"""Several processes without CUDA."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows 14 and 17."""
+"""A seed, and mixed precision without CUDA."""
 
 from __future__ import annotations
 

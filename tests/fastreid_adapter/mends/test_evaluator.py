@@ -1,4 +1,4 @@
-"""Row 10."""
+"""The flip test normalises its images once."""
 
 from __future__ import annotations
 

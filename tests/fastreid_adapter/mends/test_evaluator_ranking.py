@@ -1,4 +1,4 @@
-"""Rows 5, 6 and 7."""
+"""Ranking and re-ranking without a compiler and without a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Row 24: TPR@FPR of ``TEST.ROC``."""
+"""TPR@FPR of ``TEST.ROC``."""
 
 from __future__ import annotations
 

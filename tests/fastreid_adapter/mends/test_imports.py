@@ -1,4 +1,4 @@
-"""Rows 2, 3 and 18."""
+"""Names that Python and PyTorch have taken away."""
 
 from __future__ import annotations
 

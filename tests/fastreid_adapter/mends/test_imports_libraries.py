@@ -1,4 +1,4 @@
-"""Rows 11 and 22."""
+"""Arguments that libraries have taken away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows 4 and 15: images that cannot be read or prepared, images that are not stored as RGB."""
+"""Images are RGB, and one that fails is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Row 4."""
+"""Loaders without CUDA, and errors that reach the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Row 9, batches that no identity sampler can fill."""
+"""Batches that no identity sampler can fill are refused."""
 
 from __future__ import annotations
 

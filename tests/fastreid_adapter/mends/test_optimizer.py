@@ -1,4 +1,4 @@
-"""Rows 1 and 19."""
+"""The optimizer trains, and passes for one in plain_train_net.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Row 9, schedules that cannot run."""
+"""Schedules that cannot run are refused."""
 
 from __future__ import annotations
 

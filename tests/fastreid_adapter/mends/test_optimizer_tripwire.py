@@ -1,4 +1,4 @@
-"""Row 1, the tripwire."""
+"""A training that moves no weight is stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trunk and arms."""
+"""Bodies: pose, skeleton, trunk, arms, head, legs and shoes."""
 
 from __future__ import annotations
 
@@ -26,20 +26,18 @@ from fed_plugin.synthocc.surface import (
     tube,
 )
 
-# Poses: where the joints of a walking or standing person are, in metres.
-
 _REST_HEIGHT = 1.75
 ARMS = ("swing", "swing", "swing", "phone", "pocket", "strap")
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Hold one moment of a movement.
+    """Moment of a movement.
 
     Args:
-        phase: place in the walking cycle, radians.
-        stride: 0 stands, 1 walks briskly.
-        arms: what the (left, right) arm does, one of ``ARMS``.
+        phase: position in the walking cycle, radians.
+        stride: length of the steps; 0 stands, 1 walks fast.
+        arms: action of the (left, right) arm, each one of ``ARMS``.
         lean: forward lean of the trunk, radians.
         nod: forward tilt of the head, radians.
         look: turn of the head to the person's left, radians.
@@ -56,7 +54,7 @@ class Pose:
 
 
 def draw_pose(rng: np.random.Generator, carrying: int | None) -> Pose:
-    """Draw a pose; ``carrying`` (+1 left, -1 right) keeps that arm straight for a bag."""
+    """Draw a pose; the arm of the side ``carrying`` (+1 left, -1 right) hangs for a bag."""
     walking = rng.random() < 0.8
     arms = [str(rng.choice(ARMS)), str(rng.choice(ARMS))]
     if carrying is not None:
@@ -74,13 +72,13 @@ def draw_pose(rng: np.random.Generator, carrying: int | None) -> Pose:
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Hold joints as (3,) points; pairs are (left, right).
+    """Joints as (3,) points; pairs are (left, right).
 
     Args:
         size: length factor against a person of 1.75 m.
         trunk: (3, 3) left, up and front directions of the chest as rows.
-        hips_frame: (3, 3) the same of the hips.
-        head_frame: (3, 3) the same of the head.
+        hips_frame: (3, 3) directions of the hips.
+        head_frame: (3, 3) directions of the head.
     """
 
     size: float
@@ -103,9 +101,9 @@ def skeleton(height: float, breadth: float, pose: Pose) -> Skeleton:
     """Place the joints.
 
     Args:
-        height: of the person, metres.
-        breadth: of the shoulders, a factor around 1.
-        pose: the moment.
+        height: height of the person, metres.
+        breadth: factor on the width of the shoulders, around 1.
+        pose: pose of the person.
     """
     k = height / _REST_HEIGHT
     legs = [_leg(pose, side, k) for side in (1, -1)]
@@ -173,7 +171,7 @@ def _arm(
 
 
 def _forward(angle: float, out: float) -> Array:
-    """Return the direction of a limb that hangs, swung forward by ``angle``, out by ``out``."""
+    """Return the direction of a hanging limb that swings by two angles."""
     return np.array([np.sin(out), -np.cos(angle) * np.cos(out), np.sin(angle) * np.cos(out)])
 
 
@@ -192,7 +190,7 @@ def view_matrix(yaw: float, pitch: float) -> Array:
 
     Args:
         yaw: turn of the person to the viewer's right, radians; 0 faces the viewer.
-        pitch: how far the camera looks down, radians.
+        pitch: angle by which the camera looks down, radians.
     """
     c, s = np.cos(pitch), np.sin(pitch)
     look = np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
@@ -218,15 +216,15 @@ _TRUNK = (
 def trunk_rings(
     bones: Skeleton, who: Identity, low: float, ease: float, hem: float = 0.0, top: float = 0.545
 ) -> Rings:
-    """Return the trunk's surface from the neck down to ``low`` metres above the hips.
+    """Return the surface of the trunk from the neck to ``low``.
 
     Args:
-        bones: the pose.
+        bones: joints of the pose.
         who: the person.
-        low: height of the lower edge over the hip joints; negative for coats.
-        ease: metres of air and cloth over the body.
-        hem: extra half width at the lower edge.
-        top: height of the upper edge over the hip joints.
+        low: height of the lower edge over the hip joints, metres; negative for coats.
+        ease: thickness of air and cloth, metres.
+        hem: extra half width at the lower edge, metres.
+        top: height of the upper edge over the hip joints, metres.
     """
     knots = np.array(_TRUNK[::-1])
     heights = np.linspace(top, low, 30)
@@ -235,7 +233,7 @@ def trunk_rings(
     belly = 1 + (who.girth - 1) * np.clip((0.52 - heights) / 0.15, 0, 1)
     broad = 1 + (who.shoulders - 1) * np.clip((heights - 0.2) / 0.2, 0, 1)
     spread = hem * np.clip((0.1 - heights) / max(0.1 - low, 0.1), 0, 1)
-    # A coat's skirts give way to the thighs below them.
+    # The skirts of a coat make room for the thighs.
     thighs = np.abs([knee[2] for knee in bones.knees]).max() / bones.size
     step = thighs * np.clip(-heights / 0.43, 0, 1)
     below = np.clip(-heights, 0, 1)[:, None]
@@ -256,10 +254,10 @@ def arm_parts(bones: Skeleton, who: Identity, sleeve: Cloth | Flat, reach: float
     """Return arms, hands and sleeves.
 
     Args:
-        bones: the pose.
+        bones: joints of the pose.
         who: the person.
-        sleeve: the sleeves' cloth.
-        reach: share of the arm that the sleeve covers.
+        sleeve: cloth of the sleeves.
+        reach: covered share of the arm.
     """
     k, girth = bones.size, 0.5 + 0.5 * who.girth
     skin = Flat(SKIN[who.skin])
@@ -288,7 +286,7 @@ _WIDE, _HIGH, _DEEP = 0.078, 0.122, 0.098
 
 
 def head_parts(bones: Skeleton, who: Identity) -> list[Part]:
-    """Return the head with everything on it."""
+    """Return head, hair, hat and scarf."""
     k = bones.size**0.5
     skin = SKIN[who.skin]
     frame = bones.head_frame
@@ -318,7 +316,7 @@ def head_parts(bones: Skeleton, who: Identity) -> list[Part]:
 
 @dataclass(frozen=True)
 class Face:
-    """Paint eyes, brows, mouth and beard on a skull."""
+    """Surface of a skull with eyes, brows, mouth and beard."""
 
     skin: RGB
     beard: RGB | None
@@ -394,7 +392,7 @@ def _hairline(front: float, side: float, back: float) -> Keep:
 
 @dataclass(frozen=True)
 class Strands:
-    """Paint hair with lighter and darker strands."""
+    """Surface of hair with lighter and darker strands."""
 
     colour: RGB
 
@@ -446,7 +444,7 @@ def _hat(bones: Skeleton, who: Identity) -> list[Part]:
 
 @dataclass(frozen=True)
 class Band:
-    """Paint a hat with its ribbon, turn-up or button."""
+    """Surface of a hat with ribbon or turned-up edge."""
 
     colour: RGB
     kind: str
@@ -489,7 +487,7 @@ def leg_parts(bones: Skeleton, who: Identity) -> list[Part]:
         reach, knots = _trouser(who.lower if who.upper != "dress" else "skirt")
         if reach < 0.9:
             bare = [(0, 0.07, 0.08), (0.25, 0.072, 0.08), (0.53, 0.05, 0.055), (0.7, 0.052, 0.06)]
-            if reach == 0:  # a skirt hides the thigh, which would only pierce it
+            if reach == 0:  # the thigh is hidden, and would pierce the skirt
                 path = [hip + (knee - hip) * 0.62, *path[1:]]
                 bare = [(0, 0.058, 0.064), (0.3, 0.05, 0.055), (0.55, 0.052, 0.06)]
             bare.append((1, 0.032, 0.038))
@@ -528,7 +526,7 @@ def skirt(bones: Skeleton, who: Identity, cloth: Cloth | Flat, length: float, fl
     wide, deep = 0.160 * who.girth, 0.118 * who.girth
     knots = [(0.0, wide, deep + 0.002)]
     for below in np.linspace(0.0, length, 7):
-        # As wide as the cut makes it, and never narrower than the legs inside.
+        # The skirt is never narrower than the legs inside.
         flared = flare * (below + 0.05) / 0.6
         legs = (
             np.interp(below, [0, 0.435, 0.8], [0, thighs, max(shins, thighs)]) + 0.085 * who.girth

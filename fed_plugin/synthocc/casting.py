@@ -1,4 +1,4 @@
-"""Which images SynthOcc has: identities, cameras, names. Nothing is drawn here."""
+"""Images of SynthOcc before drawing: sizes, cameras, identities and file names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from functools import lru_cache
 from fed_plugin.synthocc.figure import Camera
 from fed_plugin.synthocc.identity import Identity, draw_identities, stream
 
-# The cameras of SynthOcc, in the order of their numbers in file names.
-
-# Three lines a camera: how it looks on, what light it gets, what it does to a picture.
+# In the order of the numbers in file names. Three lines a camera: view, light, picture.
 # fmt: off
 CAMERAS: tuple[Camera, ...] = (
     Camera(
@@ -53,17 +51,17 @@ SPLITS = (TRAIN, QUERY, GALLERY)
 
 @dataclass(frozen=True)
 class Size:
-    """Count what a size consists of.
+    """Numbers of identities and images of a size.
 
     Args:
         train_ids: identities of the training set.
-        train_images: images of each.
+        train_images: images of each training identity.
         test_ids: identities with queries.
-        queries: occluded query images of each.
-        gallery: whole gallery images of each.
-        extra_ids: identities that are in the gallery only.
-        extra_images: images of each.
-        cameras: how many of the cameras are used.
+        queries: occluded query images of each identity with queries.
+        gallery: whole gallery images of each identity with queries.
+        extra_ids: identities in the gallery alone.
+        extra_images: images of each identity in the gallery alone.
+        cameras: number of cameras.
     """
 
     train_ids: int
@@ -77,7 +75,7 @@ class Size:
 
     @property
     def images(self) -> int:
-        """Return how many images there are in all."""
+        """Number of all images."""
         return (
             self.train_ids * self.train_images
             + self.test_ids * (self.queries + self.gallery)
@@ -94,14 +92,14 @@ SIZES: dict[str, Size] = {
 
 @dataclass(frozen=True)
 class Shot:
-    """Name one image to be taken.
+    """Image to draw.
 
     Args:
         split: one of ``SPLITS``.
         pid: identity, from 1.
         camid: camera, from 0.
-        index: running number among the identity's images of the split.
-        cover: "" for a whole person, else "object" or "person".
+        index: number among the identity's images of the split.
+        cover: "" for a whole person, "object" or "person" for an occluder.
         name: file name.
     """
 
@@ -117,8 +115,8 @@ def plan(size: Size, seed: int) -> list[Shot]:
     """List every image, in a fixed order.
 
     Args:
-        size: the counts.
-        seed: decides which cameras see whom.
+        size: numbers of identities and images.
+        seed: seed of the cameras that see each person.
     """
     first_test = size.train_ids + 1
     first_extra = first_test + size.test_ids
@@ -131,7 +129,7 @@ def plan(size: Size, seed: int) -> list[Shot]:
     for split, pid, count in wanted:
         seen_by = _cameras_of(pid, size, seed)
         for index in range(count):
-            # Queries start where the gallery's round of cameras ends, so that both mix.
+            # Queries start at the second camera, so that query and gallery mix cameras.
             turn = index if split != QUERY else index + 1
             camid = seen_by[turn % len(seen_by)]
             cover = ("person" if (pid + 2 * index) % 5 < 2 else "object") if split == QUERY else ""
@@ -149,13 +147,13 @@ def _cameras_of(pid: int, size: Size, seed: int) -> list[int]:
 
 @lru_cache(maxsize=4)
 def cast(size: Size, seed: int) -> dict[int, Identity]:
-    """Return who has which pid; training, test and extra people come from different families."""
+    """Return the person of each pid; training, test and extra people share no family."""
     groups = [("train", size.train_ids), ("test", size.test_ids), ("extra", size.extra_ids)]
     people = [who for group, count in groups for who in draw_identities(seed, group, count)]
     return dict(enumerate(people, start=1))
 
 
 def passers_by(size: Size, seed: int) -> list[Identity]:
-    """Return the people who may walk in front of somebody: those who are in the gallery only."""
+    """Return the people who may walk in front of a person: people in the gallery alone."""
     first = size.train_ids + size.test_ids + 1
     return [who for pid, who in cast(size, seed).items() if pid >= first]

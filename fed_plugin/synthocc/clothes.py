@@ -1,4 +1,4 @@
-"""What is worn on the trunk: shirts, hoodies, jackets, coats, vests, dresses."""
+"""Clothes of trunk and arms, and bags."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CUTS = {
 
 
 def upper_parts(bones: Skeleton, who: Identity) -> list[Part]:
-    """Return everything worn on trunk and arms."""
+    """Return clothes of trunk and arms, with the bare arms."""
     low, ease, hem = _CUTS[who.upper]
     cloth = upper_cloth(who)
     rings = trunk_rings(bones, who, low, ease, hem, top=0.55)
@@ -29,7 +29,7 @@ def upper_parts(bones: Skeleton, who: Identity) -> list[Part]:
     parts = [Part(rings, cloth, keep=_opening(who) if opened else None, folds=1.0)]
     if opened:
         inner = trunk_rings(bones, who, -0.04, 0.012)
-        parts.append(Part(inner, Flat(_shirt(who)), folds=0.7))
+        parts.append(Part(inner, Flat(COLOURS[who.accent]), folds=0.7))
     if who.upper == "dress":
         parts.append(skirt(bones, who, _dress_skirt(cloth), 0.42, 0.12))
     if who.upper == "hoodie":
@@ -37,7 +37,7 @@ def upper_parts(bones: Skeleton, who: Identity) -> list[Part]:
     if opened and who.upper != "vest":
         parts.append(_collar(bones, cloth))
     reach = {"short": 0.42, "long": 1.0}[who.sleeves]
-    sleeve = Flat(_shirt(who)) if who.upper == "vest" else sleeve_cloth(who)
+    sleeve = Flat(COLOURS[who.accent]) if who.upper == "vest" else sleeve_cloth(who)
     parts += arm_parts(bones, who, sleeve, reach)
     return parts
 
@@ -59,7 +59,7 @@ def upper_cloth(who: Identity) -> Cloth:
 
 
 def sleeve_cloth(who: Identity) -> Cloth:
-    """Return the cloth of the sleeves, whose pattern follows the trunk's."""
+    """Return the cloth of the sleeves, which follows the pattern of the trunk."""
     base, accent = COLOURS[who.upper_colour], COLOURS[who.accent]
     if who.pattern in ("top_block", "chest_band"):
         return Cloth(base=base, accent=accent, pattern="top_block", split=0.25)
@@ -76,10 +76,6 @@ def _dress_skirt(cloth: Cloth) -> Cloth:
     if cloth.pattern == "bottom_block":
         return Cloth(base=cloth.accent)
     return Cloth(base=cloth.base, accent=cloth.accent, pattern=cloth.pattern)
-
-
-def _shirt(who: Identity) -> tuple[float, float, float]:
-    return COLOURS[who.accent]
 
 
 def _opening(who: Identity) -> Keep:
@@ -126,7 +122,7 @@ def _collar(bones: Skeleton, cloth: Cloth) -> Part:
 
 
 def bag_parts(bones: Skeleton, who: Identity) -> list[Part]:
-    """Return the person's bag, if any."""
+    """Return the parts of the person's bag, or nothing."""
     if who.bag == "backpack":
         return _backpack(bones, who)
     if who.bag == "messenger":
@@ -137,7 +133,7 @@ def bag_parts(bones: Skeleton, who: Identity) -> list[Part]:
 
 
 def carrying_side(who: Identity) -> int | None:
-    """Return which hand (+1 left, -1 right) is busy with a bag, or None."""
+    """Return the hand with a bag (+1 left, -1 right), or None."""
     return who.side if who.bag in ("handbag", "tote") else None
 
 
@@ -149,7 +145,7 @@ def _backpack(bones: Skeleton, who: Identity) -> list[Part]:
     pocket = back - ahead * 0.095 * k
     front = slab([pocket + up * 0.29 * k, pocket + up * 0.11 * k], 0.115 * k, 0.035 * k, left)
     parts = [
-        Part(body, Cloth(colour, shaded(colour, 0.55), belt=0.0), roundness=0.55),
+        Part(body, Cloth(colour, shaded(colour, 0.55)), roundness=0.55),
         Part(front, Flat(shaded(colour, 0.72)), roundness=0.55),
     ]
     strap = Flat(shaded(colour, 0.6))
@@ -205,10 +201,6 @@ def _carried(bones: Skeleton, who: Identity) -> list[Part]:
     parts = [Part(body, cloth, roundness=0.5, gloss=0.0 if tote else 0.3)]
     for end in (1, -1):
         path = [hand, hand + ahead * end * 0.05 * k, top + ahead * end * wide * 0.6 * k]
-        handle = tube(path, [(0, 0.011, 0.011), (1, 0.011, 0.011)], _sideways(bones), 10)
+        handle = tube(path, [(0, 0.011, 0.011), (1, 0.011, 0.011)], bones.hips_frame[0], 10)
         parts.append(Part(handle, Flat(shaded(colour, 0.6))))
     return parts
-
-
-def _sideways(bones: Skeleton) -> Array:
-    return bones.hips_frame[0]

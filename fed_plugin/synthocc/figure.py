@@ -1,4 +1,4 @@
-"""A person in the light: parts put together, drawn and shaded."""
+"""Drawing of one person: renderer, light, placement and cameras."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from fed_plugin.synthocc.clothes import bag_parts, carrying_side, upper_parts
 from fed_plugin.synthocc.identity import Identity
 from fed_plugin.synthocc.surface import RGB, Array, Part, Rings, Spots, lengths
 
-# From shapes to pixels: a small renderer that paints surface points, the nearest last.
+# The renderer paints surface points into pixels, the nearest last.
 
-_DENSITY = 1.2  # surface points per pixel along each direction; much below 1 the cloth has holes
+_DENSITY = 1.2  # surface points per pixel along each direction; fewer leave holes
 _DEPTH_STEPS = 65535
-_HIDDEN = -0.3  # columns that lie further than this share of the radius behind are never seen
+_HIDDEN = -0.3  # columns further behind than this share of the radius are hidden
 
 
 @dataclass(frozen=True)
 class Hits:
-    """Hold what every covered pixel shows.
+    """Surface points that N covered pixels show.
 
     Args:
-        pixel: (N,) flat index into the picture.
+        pixel: (N,) flat index in the picture.
         part: (N,) index of the part.
-        spots: where on its part each pixel lies.
-        normal: (N, 3) unit outward normals, z towards the viewer.
+        spots: place of each pixel on its part.
+        normal: (N, 3) outward unit normals, z towards the viewer.
         depth: (N,) metres towards the viewer.
     """
 
@@ -59,7 +59,7 @@ def rasterise(
     """Find the nearest surface point of every pixel.
 
     Args:
-        parts: what to draw.
+        parts: parts to draw.
         matrix: (3, 3) rotation from the person's frame to the camera's (x right, y up, z near).
         shape: picture height and width in pixels.
         scale: pixels per metre.
@@ -100,7 +100,7 @@ def _mesh(part: Part, matrix: Array, scale: float) -> _Mesh:
 
 
 def _table(rings: Rings, matrix: Array) -> tuple[Array, Array]:
-    """Return (R, 13) rings in the camera's frame, and the way (R,) along their surface.
+    """Return (R, 13) rings in the camera's frame, and lengths (R,) along the surface.
 
     The columns are centre, side, front, u, metres along the path, half width, half depth.
     """
@@ -194,7 +194,7 @@ def _gather(meshes: Sequence[_Mesh], pixel: Array, point: Array, depth: Array) -
     normal = np.stack(
         [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], axis=1
     )
-    # Seen from inside (an open jacket's lining), a surface shows its other face.
+    # A surface seen from inside (the lining of an open jacket) shows its other face.
     normal *= np.where(normal[:, 2:] < 0, np.float32(-1), np.float32(1))
     normal /= np.sqrt(np.einsum("ij,ij->i", normal, normal))[:, None] + np.float32(1e-20)
     radius = np.array([m.radius for m in meshes], dtype=np.float32)[owner]
@@ -204,11 +204,11 @@ def _gather(meshes: Sequence[_Mesh], pixel: Array, point: Array, depth: Array) -
 
 @dataclass(frozen=True)
 class Light:
-    """Describe the light on a figure.
+    """Light on a figure.
 
     Args:
-        direction: (3,) unit vector towards the lamp or sun, camera frame.
-        ambient: share of light that comes from everywhere.
+        direction: (3,) unit vector towards the lamp or sun, in the camera's frame.
+        ambient: share of the light from everywhere.
         key: strength of the directed light.
     """
 
@@ -219,15 +219,15 @@ class Light:
 
 @dataclass(frozen=True)
 class Placement:
-    """Say where a figure stands in a picture.
+    """Place of a figure in a picture.
 
     Args:
         shape: picture height and width, pixels.
         scale: pixels per metre.
         foot: pixel (x, y) of the ground below the person.
         yaw: turn of the person, radians; 0 faces the viewer.
-        pitch: how far the camera looks down, radians.
-        stretch: widening of the picture, as happens when a narrow box is resized.
+        pitch: angle by which the camera looks down, radians.
+        stretch: factor on widths, as for a narrow box that is resized.
     """
 
     shape: tuple[int, int]
@@ -241,16 +241,16 @@ class Placement:
 def draw_figure(
     who: Identity, place: Placement, light: Light, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Draw one person in a pose of its own.
+    """Draw one person in a random pose.
 
     Args:
         who: the person.
-        place: where and from which side.
+        place: place in the picture.
         light: the light.
         rng: source of pose and folds.
 
     Returns:
-        colours (H, W, 3) in [0, 1], valid where the mask is set, and the mask (H, W) of bool.
+        Colours (H, W, 3) in [0, 1], valid inside the mask, and the mask (H, W) of bool.
     """
     return draw_posed(who, draw_pose(rng, carrying_side(who)), place, light, rng)
 
@@ -262,8 +262,8 @@ def draw_posed(
 
     Args:
         who: the person.
-        pose: of the limbs.
-        place: where and from which side.
+        pose: pose of the limbs.
+        place: place in the picture.
         light: the light.
         rng: source of folds.
 
@@ -283,7 +283,7 @@ def draw_posed(
 
 
 def figure_parts(who: Identity, pose: Pose) -> list[Part]:
-    """Return everything that a person consists of in one pose."""
+    """Return all parts of a person in one pose."""
     bones = skeleton(who.height, who.shoulders, pose)
     return [
         *leg_parts(bones, who),
@@ -326,7 +326,7 @@ def _folds(along: Array, angle: Array, phase: Array) -> Array:
 
 
 def _hollows(hits: Hits, place: Placement) -> Array:
-    """Return how open every place is: darker beside and behind nearer parts."""
+    """Return factors of light: places beside and behind nearer parts are darker."""
     floor = float(hits.depth.min())
     span = max(float(hits.depth.max()) - floor, 1e-6)
     board = np.zeros(place.shape[0] * place.shape[1], dtype=np.uint8)
@@ -338,29 +338,26 @@ def _hollows(hits: Hits, place: Placement) -> Array:
     return np.clip(1 - np.clip(behind * (span / 200), 0, None) * 5.0, 0.45, 1)
 
 
-# Cameras: where they hang, what light they get, and what they do to a picture.
-
-
 @dataclass(frozen=True)
 class Camera:
-    """Describe one camera.
+    """View, light and picture of one camera.
 
     Args:
-        scene: what stands behind people, a key of ``scenes.SCENES``.
-        floor: share of the picture's height at which wall and floor meet.
-        pitch: how far it looks down, radians.
+        scene: background, a key of ``scenes.SCENES``.
+        floor: height of the line between wall and floor, a share of the picture's height.
+        pitch: angle by which the camera looks down, radians.
         lamp: direction of the light (x right, y up, z towards the camera), any length.
-        ambient: share of light from everywhere.
+        ambient: share of the light from everywhere.
         key: strength of the light from ``lamp``.
-        gain: factors on linear red, green and blue: the colour cast.
-        gamma: below 1 darkens middle tones, above 1 lightens them.
-        colour: saturation, 1 = as drawn.
-        haze: share of grey veil.
+        gain: factors on linear red, green and blue.
+        gamma: a value below 1 darkens middle tones, a value above 1 lightens them.
+        colour: saturation, 1 for the drawn colours.
+        haze: share of grey.
         blur: standard deviation of the lens, pixels of the final image.
-        noise: standard deviation of the sensor, in [0, 1].
-        fill: least and greatest share of the picture's height that a person takes.
-        path: direction in which most people walk, radians; 0 = towards the camera.
-        quality: of the JPEG files.
+        noise: standard deviation of the sensor's noise, in [0, 1].
+        fill: least and greatest height of a person, shares of the picture's height.
+        path: direction of most people, radians; 0 towards the camera.
+        quality: quality of the JPEG files.
     """
 
     scene: str
@@ -385,7 +382,7 @@ class Camera:
         return Light(lamp / np.linalg.norm(lamp), self.ambient, self.key)
 
     def expose(self, picture: Array, rng: np.random.Generator) -> Array:
-        """Turn what is there into what this camera records.
+        """Return the picture that this camera records.
 
         Args:
             picture: (H, W, 3) in [0, 1].
@@ -406,7 +403,7 @@ class Camera:
 
 
 def _falloff(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Return a slow change of light over the picture, (H, W, 1) around 1."""
+    """Return factors (H, W, 1) around 1 that change slowly over the picture."""
     y = np.linspace(-1, 1, shape[0])[:, None, None]
     x = np.linspace(-1, 1, shape[1])[None, :, None]
     slope = rng.uniform(-0.16, 0.16, 2)

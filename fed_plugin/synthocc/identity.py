@@ -1,7 +1,7 @@
-"""Who is who: the attributes that identify a drawn person, and families of look-alikes.
+"""Attributes that identify a drawn person, and families of people who look alike.
 
-Members of one family wear the same three colours, so that colour alone does not tell them apart;
-they differ in how the colours are arranged and in hair, sleeves, legs, shoes, hats and bags.
+Members of one family wear the same three colours; therefore colour alone does not separate them.
+Members differ in the arrangement of the colours, and in hair, sleeves, legs, shoes, hats and bags.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 if TYPE_CHECKING:
     from fed_plugin.synthocc.surface import RGB
 
-# Random streams: every drawn thing has its own, so who draws it, and when, does not matter.
-
 
 def stream(seed: int, *key: int | str) -> np.random.Generator:
-    """Return the random stream that belongs to ``key`` under ``seed``.
+    """Return the random stream of ``key`` under ``seed``.
+
+    Everything drawn has a stream of its own; therefore process and order do not matter.
 
     Args:
-        seed: non-negative seed of the whole drawing.
-        *key: words and non-negative integers that name one thing, such as
-            ``("query", pid, camid, index)``. Different keys give independent streams.
+        seed: seed of the whole drawing, 0 or more.
+        *key: words and integers of 0 or more, such as ``("query", pid, camid, index)``.
+            Different keys give independent streams.
     """
     words = [_word(part) if isinstance(part, str) else part for part in key]
     sequence = np.random.SeedSequence(seed, spawn_key=tuple(words))
@@ -37,7 +37,7 @@ def _word(text: str) -> int:
 
 
 FAMILY_SIZE = 4
-_LEAST_DIFFERENCES = 4  # attributes in which two members of one family differ at least
+_LEAST_DIFFERENCES = 4  # least number of different attributes within a family
 
 COLOURS: dict[str, RGB] = {
     "white": (0.93, 0.93, 0.91),
@@ -104,10 +104,10 @@ BAGS = ("none", "none", "backpack", "messenger", "handbag", "tote")
 
 @dataclass(frozen=True)
 class Identity:
-    """List everything that identifies a person; two persons of one build never share the tuple.
+    """Attributes of a person; two persons of one drawing differ in some attribute.
 
-    Lengths are in metres, ``girth`` and ``shoulders`` are factors around 1, ``side`` is +1 or -1:
-    the shoulder or hand that carries the bag (+1 = the person's left).
+    ``height`` is in metres. ``girth`` and ``shoulders`` are factors around 1. ``side`` is the
+    shoulder or hand that carries the bag: +1 for the person's left, -1 for the right.
     """
 
     height: float
@@ -135,7 +135,7 @@ class Identity:
     scarf: bool
 
     def differences(self, other: Identity) -> int:
-        """Count the attributes, lengths left out, in which two people differ."""
+        """Count the attributes in which two people differ; the three sizes do not count."""
         mine = (getattr(self, f.name) != getattr(other, f.name) for f in fields(self)[3:])
         return sum(mine)
 
@@ -146,7 +146,7 @@ def draw_identities(seed: int, group: str, count: int) -> list[Identity]:
     Args:
         seed: seed of the drawing.
         group: name of the set of people; different groups have independent families.
-        count: how many people.
+        count: number of people.
     """
     people: list[Identity] = []
     while len(people) < count:
@@ -169,7 +169,7 @@ def _family(rng: np.random.Generator, size: int) -> list[Identity]:
 
 
 def _unlike(one: Identity, other: Identity) -> bool:
-    # Look-alikes must be told apart from every side, so chest and cloth may not both agree.
+    # People must differ from every side; therefore pattern and logo may not both agree.
     return (one.pattern, one.logo) != (other.pattern, other.logo)
 
 

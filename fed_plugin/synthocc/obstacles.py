@@ -1,4 +1,4 @@
-"""Things and people that stand in front of the person looked for."""
+"""Occluders: things and people in front of the person of an image."""
 
 from __future__ import annotations
 
@@ -13,19 +13,15 @@ from fed_plugin.synthocc.figure import Camera, Placement, draw_figure
 from fed_plugin.synthocc.identity import Identity
 from fed_plugin.synthocc.surface import RGB, Array, any_colour, ink, leaves, shaded
 
-# Occluders that grow or move: bushes, trees, branches, cars, vans, umbrellas.
-
-CLEAR = (0, 0, 0, 0)
-
 
 def sheet(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     """Return an empty RGBA picture and its pen."""
-    picture = Image.new("RGBA", (width, height), CLEAR)
+    picture = Image.new("RGBA", (width, height))
     return picture, ImageDraw.Draw(picture)
 
 
 def rounded_light(picture: Image.Image, left: float, middle: float, right: float) -> Image.Image:
-    """Return the picture lit like a cylinder: brightness at its left, middle and right."""
+    """Return the picture with the brightness of a cylinder at left, middle and right."""
     x = np.linspace(0, 1, picture.width)
     tone = np.interp(x, [0, 0.35, 1], [left, middle, right])[None, :, None]
     data = np.asarray(picture).astype(np.float32)
@@ -34,7 +30,7 @@ def rounded_light(picture: Image.Image, left: float, middle: float, right: float
 
 
 def bush(rng: np.random.Generator) -> Image.Image:
-    """Draw a bush, with flowers now and then."""
+    """Draw a bush, sometimes with flowers."""
     width, height = int(rng.integers(250, 340)), int(rng.integers(250, 330))
     picture, draw = sheet(width, height)
     green = (float(rng.uniform(0.16, 0.4)), float(rng.uniform(0.38, 0.58)), 0.18)
@@ -68,7 +64,7 @@ def hedge(rng: np.random.Generator) -> Image.Image:
 
 
 def branch(rng: np.random.Generator) -> Image.Image:
-    """Draw the low crown of a tree that hangs into the picture from above."""
+    """Draw the low crown of a tree, for the upper edge of an image."""
     width, height = 400, int(rng.integers(260, 330))
     picture, draw = sheet(width, height)
     green = (float(rng.uniform(0.2, 0.6)), float(rng.uniform(0.4, 0.55)), 0.16)
@@ -172,7 +168,7 @@ def van(rng: np.random.Generator) -> Image.Image:
 
 
 def umbrella(rng: np.random.Generator) -> Image.Image:
-    """Draw an open umbrella that comes into the picture from above."""
+    """Draw an open umbrella, for the upper edge of an image."""
     width, height = 420, 300
     picture, draw = sheet(width, height)
     paint, other = any_colour(rng, 0.1, 0.95), any_colour(rng, 0.1, 0.95)
@@ -196,9 +192,6 @@ def umbrella(rng: np.random.Generator) -> Image.Image:
         draw.line(panel, fill=ink(paint, 0.45), width=2)
     draw.rectangle((206, 14, 214, 34), fill=(60, 60, 64))
     return picture
-
-
-# Occluders of street and house: bins, benches, boards, boxes, fences, pillars, trolleys.
 
 
 def bin_(rng: np.random.Generator) -> Image.Image:
@@ -378,7 +371,7 @@ def _pick(rng: np.random.Generator, colours: list[RGB]) -> RGB:
     return shaded(colours[int(rng.integers(len(colours)))], float(rng.uniform(0.85, 1.15)))
 
 
-# How an occluder gets in front of a person, and how much of the person is left to see.
+# Placing an occluder in front of a person.
 
 STRIPES = 4
 _STEPS = 28
@@ -386,10 +379,10 @@ _STEPS = 28
 
 @dataclass(frozen=True)
 class Cover:
-    """Hold an occluder at its place.
+    """Occluder at its place.
 
     Args:
-        colour: (H, W, 3) float32 in [0, 1], valid where the mask is set.
+        colour: (H, W, 3) float32 in [0, 1], valid inside the mask.
         mask: (H, W) bool.
     """
 
@@ -398,15 +391,15 @@ class Cover:
 
 
 def visible_shares(person: Array, cover: Array) -> list[float]:
-    """Return the share of the person that is not covered: overall, then per stripe.
+    """Return the visible share of the person: of the whole person, then per stripe.
 
     Args:
         person: (H, W) bool, the person's pixels.
         cover: (H, W) bool, the occluder's pixels.
 
     Returns:
-        1 + ``STRIPES`` numbers in [0, 1], stripes from top to bottom, each a quarter of the
-        picture's height; NaN for a stripe that shows no part of the person at all.
+        1 + ``STRIPES`` numbers in [0, 1], stripes from top to bottom; NaN for a stripe without a
+        pixel of the person.
     """
     both = [person, *np.array_split(person, STRIPES)]
     covered = [person & cover, *np.array_split(person & cover, STRIPES)]
@@ -424,15 +417,15 @@ def slide_in(
     rng: np.random.Generator,
     deepest: float = 1.0,
 ) -> Cover:
-    """Push a cut-out into the picture until about ``wanted`` of the person is visible.
+    """Move a cut-out into the picture until about ``wanted`` of the person is visible.
 
     Args:
         cutout: RGBA picture of the occluder.
-        side: where it comes from: "bottom", "top", "left" or "right".
+        side: side of the cut-out: "bottom", "top", "left" or "right".
         person: (H, W) bool, the person's pixels.
-        wanted: visible share to reach.
-        rng: source of the place along the other direction.
-        deepest: share of the picture's width that the middle of a thing from the left or right
+        wanted: visible share of the person to reach.
+        rng: source of the place along the side.
+        deepest: share of the picture's width that the middle of a cut-out from the left or right
             may reach.
     """
     data = np.asarray(cutout)
@@ -460,13 +453,13 @@ def _ways(
     rng: np.random.Generator,
     deepest: float,
 ) -> list[tuple[int, int]]:
-    """Return places (left, top) from just outside to as far in as the thing can go."""
+    """Return places (left, top), from outside the picture to the deepest place."""
     high, wide = thing
     rows, cols = frame
     slack = float(rng.uniform(0, 1))
     steps = np.linspace(0.02, 1.0, _STEPS)
     if side in ("bottom", "top"):
-        # Wider than the picture: any part of it may stand in front; narrower: about the middle.
+        # Any part of a wide thing may stand in front; a narrow thing stands near the middle.
         left = (
             int((cols - wide) * slack) if wide > cols else int((cols - wide) * (0.2 + 0.6 * slack))
         )
@@ -487,7 +480,7 @@ def _overlap(
     return rows, cols, inner_rows, inner_cols
 
 
-# What each thing is called in visibility.csv, how it is drawn, and from where it may come.
+# Name in visibility.csv: function that draws the thing, and its possible sides.
 THINGS: dict[str, tuple[Callable[[np.random.Generator], Image.Image], tuple[str, ...]]] = {
     "car": (car, ("bottom",)),
     "van": (van, ("left", "right")),
@@ -506,19 +499,19 @@ THINGS: dict[str, tuple[Callable[[np.random.Generator], Image.Image], tuple[str,
     "barrier": (barrier, ("bottom",)),
 }
 _CLOSE_ENOUGH = 0.04
-# The person looked for is the one in the middle: others stay in the outer parts of the picture.
+# The person of the image is in the middle; other people stay in the outer parts.
 _ASIDE = 0.27
 
 
 @dataclass(frozen=True)
 class Occlusion:
-    """Hold an occluder in place and what visibility.csv says of it.
+    """Occluder at its place, with the words of visibility.csv.
 
     Args:
-        cover: the occluder.
+        cover: occluder at its place.
         kind: "object" or "person".
         name: key of ``THINGS``, or "person".
-        side: where it comes from.
+        side: side of the occluder.
     """
 
     cover: Cover
@@ -528,7 +521,7 @@ class Occlusion:
 
 
 def hide_behind_thing(person: Array, wanted: float, rng: np.random.Generator) -> Occlusion:
-    """Put an object in front of a person so that about ``wanted`` of the person stays visible."""
+    """Put an object in front of a person; about ``wanted`` of the person stays visible."""
     best: tuple[float, Occlusion] | None = None
     names = list(THINGS)
     for _ in range(5):
@@ -559,14 +552,14 @@ def hide_behind_person(
     wanted: float,
     rng: np.random.Generator,
 ) -> Occlusion:
-    """Let somebody walk in front of a person, nearer to the camera and to one side.
+    """Put another person in front of a person, nearer to the camera and to one side.
 
     Args:
         person: (H, W) bool, the person's pixels.
-        passer: who walks in front.
+        passer: person in front.
         camera: the camera.
         scale: pixels per metre at the person.
-        wanted: visible share to reach.
+        wanted: visible share of the person to reach.
         rng: source of pose, side and distance.
     """
     rows, cols = person.shape

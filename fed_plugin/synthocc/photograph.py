@@ -1,4 +1,4 @@
-"""One image: a place, a person in it, perhaps something in front, and the camera's view of it."""
+"""One image: a place, a person, sometimes an occluder, as the camera records them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from fed_plugin.synthocc.scenes import draw_scene, window
 from fed_plugin.synthocc.surface import Array, as_floats, soft
 
 HEIGHT, WIDTH = 128, 64
-FINER = 3  # pictures are drawn this many times larger and averaged
-VARIANTS = 3  # different stretches of each camera's place
-VISIBLE = {"object": (0.25, 0.9), "person": (0.4, 0.9)}  # visible shares asked for in queries
+FINER = 3  # pictures are drawn three times larger and averaged
+VARIANTS = 3  # scenes of each camera
+VISIBLE = {"object": (0.25, 0.9), "person": (0.4, 0.9)}  # wanted visible shares of queries
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """Hold a finished image and what is known about it.
+    """Finished image with its ground truth.
 
     Args:
         pixels: (128, 64, 3) uint8.
-        person: (384, 192) bool, the person's pixels as drawn, occluder taken away.
-        occlusion: what stands in front, or None.
+        person: (384, 192) bool, the person's pixels as drawn, without the occluder.
+        occlusion: occluder in front, or None.
     """
 
     pixels: Array
@@ -44,15 +44,15 @@ def photograph(
     passer: Identity | None = None,
     occluded: bool = False,
 ) -> Photograph:
-    """Take one image.
+    """Draw one image.
 
     Args:
-        seed: seed of the whole drawing; decides what the cameras' places look like.
+        seed: seed of the whole drawing; the scenes depend on the seed.
         who: the person.
-        camid: camera, counted from 0.
-        rng: the image's own random stream.
-        passer: who walks in front of the person; with None and ``occluded`` it is an object.
-        occluded: whether something stands in front.
+        camid: camera, from 0.
+        rng: random stream of the image.
+        passer: person in front; None takes an object as the occluder.
+        occluded: True for an image with an occluder.
     """
     camera = CAMERAS[camid]
     place = _placement(who, camera, rng)

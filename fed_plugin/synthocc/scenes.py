@@ -1,4 +1,4 @@
-"""Places: a wide picture for every camera, of which each image shows a window."""
+"""Places: a wide picture for every camera; each image shows a window of the picture."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from fed_plugin.synthocc.surface import (
     textured,
 )
 
-# Places under a roof: corridor and garage.
-
 
 def corridor(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
-    """Paint a corridor with doors and notice boards; ``line`` is where wall and floor meet."""
+    """Paint a corridor with doors and notice boards; ``line`` is the row between wall and floor."""
     width, _ = SCENE_SIZE
     wall = (0.86, 0.87, 0.83)
     draw.rectangle((0, 0, width, line), fill=ink(wall))
@@ -43,7 +41,7 @@ def corridor(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> 
 
 
 def garage(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
-    """Paint an underground garage; ``line`` is where wall and floor meet."""
+    """Paint an underground garage; ``line`` is the row between wall and floor."""
     width, height = SCENE_SIZE
     draw.rectangle((0, 0, width, line), fill=ink((0.56, 0.55, 0.53)))
     draw.rectangle((0, line - 100, width, line - 56), fill=ink((0.85, 0.72, 0.2)))
@@ -78,11 +76,8 @@ def garage(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> No
         )
 
 
-# Places under the sky: street, park, shops, plaza.
-
-
 def street(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
-    """Paint a brick house with windows and doors; ``line`` is where wall and floor meet."""
+    """Paint a brick house with windows and doors; ``line`` is the row between wall and floor."""
     width, height = SCENE_SIZE
     brick = any_colour(rng, 0.42, 0.6)
     brick = (brick[0] + 0.14, brick[1] * 0.8, brick[2] * 0.7)
@@ -103,7 +98,7 @@ def street(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> No
 
 
 def park(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
-    """Paint trees, a hedge and a path; ``line`` is where wall and floor meet."""
+    """Paint trees, a hedge and a path; ``line`` is the row between wall and floor."""
     width, height = SCENE_SIZE
     for y in range(0, line, 4):
         share = y / line
@@ -128,7 +123,7 @@ def park(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None
 
 
 def shops(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
-    """Paint lit shop windows full of goods; ``line`` is where wall and floor meet."""
+    """Paint lit shop windows full of goods; ``line`` is the row between wall and floor."""
     width, _ = SCENE_SIZE
     draw.rectangle((0, 0, width, line), fill=ink((0.28, 0.28, 0.31)))
     x = -int(rng.integers(0, 120))
@@ -158,7 +153,7 @@ def shops(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> Non
 
 
 def plaza(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
-    """Paint a square with high houses and lamps; ``line`` is where wall and floor meet."""
+    """Paint a square with high houses and lamps; ``line`` is the row between wall and floor."""
     width, height = SCENE_SIZE
     draw.rectangle((0, 0, width, line), fill=ink((0.82, 0.86, 0.9)))
     x = -30
@@ -210,8 +205,8 @@ def draw_scene(name: str, floor: float, rng: np.random.Generator) -> Image.Image
 
     Args:
         name: key of ``SCENES``.
-        floor: share of the height above which the wall stands.
-        rng: source of all that varies.
+        floor: height of the line between wall and floor, a share of the height.
+        rng: source of all random numbers.
 
     Returns:
         An RGB picture of ``SCENE_SIZE``.
@@ -221,7 +216,7 @@ def draw_scene(name: str, floor: float, rng: np.random.Generator) -> Image.Image
     SCENES[name](ImageDraw.Draw(picture), line, rng)
     picture = textured(picture, rng, 0.16)
     dusk = Image.new("L", SCENE_SIZE, 255)
-    # The wall meets the floor in a soft shadow.
+    # A soft shadow lies on the line between wall and floor.
     ImageDraw.Draw(dusk).rectangle((0, line - 10, SCENE_SIZE[0], line + 12), fill=175)
     return soft(shaded_by(picture, soft(dusk, 14)), 1.3)
 

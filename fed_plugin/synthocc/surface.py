@@ -1,8 +1,8 @@
-"""Shapes: every body part, garment and bag is a stack of ellipses along a path, in metres.
+"""Shapes of body parts, garments and bags, and the look of cloth.
 
-The person's frame is right-handed: x to the person's left, y up, z forward; a person who faces
-the viewer shows the person's left hand on the right of the picture. Paths run downwards (or
-forwards, for feet), which puts angle 0 of every ellipse on the front of the part.
+A shape is a stack of ellipses along a path, in metres. The person's frame is right-handed: x to the
+person's left, y up, z forward. Paths run downwards, and forwards for feet; therefore angle 0 of
+every ellipse is the front of the part.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Knot = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Rings:
-    """Hold a stack of R ellipses.
+    """Stack of R ellipses.
 
     Args:
         centre: (R, 3) centres.
@@ -36,18 +36,18 @@ class Rings:
 
 @dataclass(frozen=True)
 class Part:
-    """Join a shape with what it looks like.
+    """Shape with its look.
 
     Args:
         rings: the shape.
-        paint: maps ``Spots`` (visible surface points of this part) to (N, 3) colours in [0, 1].
-        keep: maps (ring position u in [0, 1], angle in [-pi, pi]) to True where there is cloth.
+        paint: function from ``Spots`` (visible points of the part) to (N, 3) colours in [0, 1].
+        keep: function from (position u in [0, 1], angle in [-pi, pi]) to True for cloth.
         roundness: 1 gives ellipses, smaller values boxes with rounded corners.
         bump: relative height of random lumps, for curls and fur.
         gloss: strength of the highlight in [0, 1].
         folds: strength of the folds in [0, 1].
-        layer: metres by which the part is moved towards the viewer when depths are compared, for
-            thin things that lie on others.
+        layer: metres towards the viewer that are added to the depth, for thin parts that lie on
+            other parts.
     """
 
     rings: Rings
@@ -62,10 +62,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Spots:
-    """Name the places of N surface points on their part.
+    """Places of N surface points on their part.
 
     Args:
-        u: (N,) position along the path in [0, 1].
+        u: (N,) position along the path, in [0, 1].
         angle: (N,) in [-pi, pi]; 0 is the front, positive the person's left.
         along: (N,) metres along the path.
         across: (N,) metres from the front (or back) middle line, positive to the left.
@@ -102,9 +102,9 @@ def tube(
     Args:
         path: corner points, (3,) each.
         profile: (u, half width, half depth) knots with u rising from 0 to 1 along the path.
-        across: (3,) direction of the half width; made perpendicular to the path everywhere.
+        across: (3,) direction of the half width; the part perpendicular to the path counts.
         count: number of ellipses.
-        soft: how many rounds of smoothing the corners of the path get.
+        soft: number of times that the corners of the path are smoothed.
     """
     corners = np.array(path, dtype=np.float64)
     reach = np.zeros(len(corners))
@@ -138,7 +138,7 @@ def lengths(vectors: Array) -> Array:
 
 
 def cross(a: Array, b: Array) -> Array:
-    """Return cross products along the last axis; for few vectors much quicker than NumPy's."""
+    """Return cross products along the last axis; NumPy's function is slow for few vectors."""
     out = np.empty_like(a)
     out[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
     out[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
@@ -147,14 +147,10 @@ def cross(a: Array, b: Array) -> Array:
 
 
 def ball(centre: Array, wide: float, high: float, deep: float, frame: Array | None = None) -> Rings:
-    """Return an ellipsoid; ``frame`` (3, 3) holds its left, up and front directions as rows."""
+    """Return an ellipsoid; the rows of ``frame`` (3, 3) are left, up and front."""
     left, up, front = np.eye(3) if frame is None else frame
-    turn = _BALL
-    return Rings(
-        centre + up * np.cos(turn) * high,
-        left * np.sin(turn) * wide,
-        front * np.sin(turn) * deep,
-    )
+    sin = np.sin(_BALL)
+    return Rings(centre + up * np.cos(_BALL) * high, left * sin * wide, front * sin * deep)
 
 
 def slab(path: Sequence[Array], wide: float, deep: float, across: Array, count: int = 14) -> Rings:
@@ -183,30 +179,29 @@ def cut_limb(path: list[Array], reach: float) -> list[Array]:
     return [path[0], path[1], path[1] + (path[2] - path[1]) * ((want - upper) / lower)]
 
 
-# What cloth looks like: colours, patterns and logos, as functions of the place on the cloth.
+# The look of cloth: colours, patterns and logos, by the place on the cloth.
 
 RGB = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Cloth:
-    """Describe one garment's surface; calling it with spots gives their colours.
+    """Surface of one garment; a call with spots returns their colours.
 
     Args:
         base: main colour, RGB in [0, 1].
         accent: second colour.
         pattern: one of ``PATTERNS``.
         logo: one of ``LOGOS``, drawn in the accent colour (on plain cloth) or in ``ink``.
-        ink: the logo's colour.
-        logo_front: whether the chest carries the logo.
-        logo_back: whether the back carries it.
+        ink: colour of the logo.
+        logo_front: True for a logo on the chest.
+        logo_back: True for a logo on the back.
         logo_at: metres from the top of the garment to the logo's centre.
         logo_size: metres from the logo's centre to its edge.
-        trim: share of the garment's end that has the accent colour (cuffs, hems).
-        belt: metres of dark belt at the top.
+        trim: share of the length, at the end, in the accent colour (cuffs, hems).
         split: metres from the top where ``top_block`` and ``bottom_block`` change colour.
-        zip_line: whether a zip runs down the front.
-        seam: whether an accent stripe runs down both sides.
+        zip_line: True for a zip down the front.
+        seam: True for an accent stripe down both sides.
     """
 
     base: RGB
@@ -219,7 +214,6 @@ class Cloth:
     logo_at: float = 0.24
     logo_size: float = 0.1
     trim: float = 0.0
-    belt: float = 0.0
     split: float = 0.3
     zip_line: bool = False
     seam: bool = False
@@ -230,8 +224,6 @@ class Cloth:
         colour = np.asarray(self.base) * (1 - share) + np.asarray(self.accent) * share
         if self.trim:
             colour[spots.u > 1 - self.trim] = self.accent
-        if self.belt:
-            colour[spots.along < self.belt] = (0.12, 0.09, 0.07)
         if self.zip_line:
             colour[(np.abs(spots.arc) < 0.008)] = np.asarray(self.base) * 0.45
         if self.seam:
@@ -249,7 +241,7 @@ class Cloth:
 
 
 def pattern_share(pattern: str, spots: Spots, split: float) -> Array:
-    """Return how much accent colour each place has.
+    """Return the share of accent colour of each place.
 
     Args:
         pattern: one of ``PATTERNS``.
@@ -301,7 +293,7 @@ def _blotches(along: Array, arc: Array) -> Array:
 
 
 def logo_mask(logo: str, x: Array, y: Array) -> Array:
-    """Return where a logo of half size 1 around (0, 0) has ink; y points up."""
+    """Return True for places with ink, for a logo of half size 1 around (0, 0); y points up."""
     r, box = np.hypot(x, y), np.maximum(np.abs(x), np.abs(y))
     turn = np.arctan2(x, y)
     masks = {
@@ -329,18 +321,17 @@ def _star(r: Array, turn: Array) -> Array:
 
 
 def shaded(colour: RGB, factor: float) -> RGB:
-    """Return a darker (factor < 1) or lighter colour, kept in [0, 1]."""
+    """Return a darker (factor < 1) or lighter colour in [0, 1]."""
     r, g, b = (min(max(c * factor, 0.0), 1.0) for c in colour)
     return (r, g, b)
 
 
 @dataclass(frozen=True)
 class Flat:
-    """Paint one colour, with a second one where the surface looks down (``sole``) or at its end."""
+    """Surface of one colour; ``sole`` is the colour of the faces that look down."""
 
     colour: RGB
     sole: RGB | None = None
-    tip: RGB | None = None
 
     def __call__(self, spots: Spots) -> Array:
         """Return (N, 3) colours of the given places."""
@@ -348,12 +339,10 @@ class Flat:
         colour[:] = self.colour
         if self.sole is not None:
             colour[np.abs(spots.angle) > 2.0] = self.sole
-        if self.tip is not None:
-            colour[spots.u > 0.8] = self.tip
         return colour
 
 
-# Small painting helpers shared by backgrounds and occluders.
+# Painting of backgrounds and occluders.
 
 SCENE_SIZE = (840, 460)  # width and height in pixels; a window of 192 x 384 is cut out
 
@@ -365,7 +354,7 @@ def ink(colour: RGB, factor: float = 1.0) -> tuple[int, int, int]:
 
 
 def any_colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.9) -> RGB:
-    """Draw a colour whose channels lie between ``low`` and ``high``."""
+    """Draw a colour with channels between ``low`` and ``high``."""
     r, g, b = (float(v) for v in rng.uniform(low, high, 3))
     return (r, g, b)
 
@@ -383,7 +372,7 @@ def speckle(rng: np.random.Generator, size: tuple[int, int], cell: int) -> Image
 def textured(
     picture: Image.Image, rng: np.random.Generator, amount: float, cell: int = 3
 ) -> Image.Image:
-    """Return ``picture`` roughened with noise; ``amount`` is the share of full contrast."""
+    """Return the picture with noise; ``amount`` is the share of full contrast."""
     noise = Image.blend(speckle(rng, picture.size, cell), speckle(rng, picture.size, cell * 7), 0.5)
     flat = Image.new("L", picture.size, 128)
     grey = Image.blend(flat, noise, amount)
@@ -399,7 +388,7 @@ def leaves(
     count: int,
     size: float,
 ) -> None:
-    """Fill an ellipse with leaves that are dark below and inside, light above."""
+    """Fill an ellipse with leaves, dark below and inside, light above."""
     left, top, right, bottom = box
     angle, reach = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0, 1, count))
     x = (left + right) / 2 + np.cos(angle) * reach * (right - left) / 2
@@ -445,7 +434,7 @@ def paving(
     """Pave the floor: rows grow towards the viewer, joints run to a vanishing point."""
     width, height = SCENE_SIZE
     draw.rectangle((0, line, width, height), fill=ink(colour))
-    y, deep, row = float(line), cell * 0.22, 0
+    y, deep = float(line), cell * 0.22
     while y < height:
         for x in range(-2 * width, 3 * width, cell):
             if rng.random() < 0.3:
@@ -458,7 +447,7 @@ def paving(
                 ]
                 draw.polygon(corners, fill=ink(colour, float(rng.uniform(0.9, 1.07))))
         draw.line((0, y, width, y), fill=ink(colour, 0.72))
-        y, deep, row = y + deep, deep * 1.28, row + 1
+        y, deep = y + deep, deep * 1.28
     for x in range(-2 * width, 3 * width, cell):
         near = (height - line) / 300 + 1
         draw.line((*_away(x, 1.0, line), *_away(x, near, height)), fill=ink(colour, 0.72))

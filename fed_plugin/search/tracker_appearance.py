@@ -1,9 +1,9 @@
-"""An appearance model for trackers: boxes of a frame, or crops, to descriptors.
+"""Appearance model for trackers: descriptors of boxes in a frame, or of crops.
 
-Trackers in the manner of boxmot call ``get_features(xyxys, frame)``; those in the manner of
-DeepSORT and StrongSORT call the model with a list of crops. Both hand on what OpenCV reads, BGR.
+Trackers like boxmot's call ``get_features(xyxys, frame)``. Trackers like DeepSORT's and
+StrongSORT's call the model with a list of crops. Both pass OpenCV's channel order, BGR.
 
-Source: boxmot's ``base_backend.py`` and forks of deep_sort_pytorch's ``deep_sort.py``, read.
+Source: boxmot's ``base_backend.py`` and forks of deep_sort_pytorch's ``deep_sort.py``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from fed_plugin.fastreid_adapter.embedder import Embedder
 
 
 class TrackerAppearance:
-    """Describe the persons of a frame for a tracker.
+    """Descriptors of the persons in a frame, for a tracker.
 
     Args:
-        embedder: of any config; its batch size is how many persons are described at once.
+        embedder: embedder of any config. The batch size of the embedder is the number of persons
+            that are described at once.
 
     Attributes:
-        visibility: (N, P) of the last call's persons, None for a model that estimates none.
+        visibility: (N, P) of the persons in the last call; None for a model without visibility.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -33,19 +34,18 @@ class TrackerAppearance:
         self.num_dimensions = embedder([]).descriptors.shape[1]
 
     def get_features(self, xyxys: ArrayLike, img: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Describe boxes of a frame, as boxmot's trackers ask for it.
+        """Describe boxes of a frame, for trackers like boxmot's.
 
         Args:
-            xyxys: (N, 4 or more) left, top, right, bottom in pixels, right and bottom excluded;
-                parts outside of the frame are cut off, further columns ignored.
+            xyxys: (N, 4 or more) left, top, right, bottom in pixels, right and bottom excluded.
+                Parts outside the frame are cut off; further columns are ignored.
             img: (H, W, 3) uint8 BGR.
 
         Returns:
-            (N, D) float32 of unit length; zeros, which are like nothing, for a box without a pixel
-            in the frame.
+            (N, D) float32 of unit length; zeros for a box without a pixel in the frame.
 
         Raises:
-            ValueError: boxes or a frame of another shape.
+            ValueError: the boxes or the frame have another shape.
         """
         boxes = np.asarray(xyxys, np.float64)
         if boxes.size == 0:
@@ -58,30 +58,32 @@ class TrackerAppearance:
         return self([img[top:bottom, left:right] for left, top, right, bottom in edges])
 
     def __call__(self, crops: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Describe crops, as DeepSORT's and StrongSORT's trackers ask for it.
+        """Describe crops, for trackers like DeepSORT's and StrongSORT's.
 
         Args:
-            crops: (H, W, 3) uint8 BGR each; one without pixels gives zeros.
+            crops: arrays (H, W, 3) uint8 BGR; a crop without pixels gives zeros.
 
         Returns:
             (N, D) float32 of unit length.
 
         Raises:
-            ValueError: a crop is no such array; the message says which.
+            ValueError: a crop is another array; the message names the crop.
         """
         if isinstance(crops, np.ndarray) and crops.ndim == 3:
-            raise ValueError(f"crops: expected a list of crops, got one of {crops.shape}; try [it]")
+            raise ValueError(
+                f"crops: expected a list of crops, got one of {crops.shape}; try [crop]"
+            )
         crops = list(crops)
         full = [i for i, crop in enumerate(crops) if np.size(crop)]
         for i in full:
             _check_bgr(f"crop {i}", crops[i])
-        said = self.embedder([crops[i][..., ::-1] for i in full])
+        outputs = self.embedder([crops[i][..., ::-1] for i in full])
         descriptors = np.zeros((len(crops), self.num_dimensions), np.float32)
-        descriptors[full] = said.descriptors
+        descriptors[full] = outputs.descriptors
         self.visibility = None
-        if said.visibility is not None:
-            self.visibility = np.zeros((len(crops), said.visibility.shape[1]), np.float32)
-            self.visibility[full] = said.visibility
+        if outputs.visibility is not None:
+            self.visibility = np.zeros((len(crops), outputs.visibility.shape[1]), np.float32)
+            self.visibility[full] = outputs.visibility
         return descriptors
 
 

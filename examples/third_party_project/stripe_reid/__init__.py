@@ -1,7 +1,7 @@
-"""A project of its own: names and keys that fast-reid knows as soon as this package is installed.
+"""Example project: names and keys that fast-reid knows after this package is installed.
 
-The entry point ``Stripes = "stripe_reid"`` in pyproject.toml has ``projects_registry`` import this
-module and call `register`, in every process that imports ``fastreid``.
+pyproject.toml names the entry point ``Stripes = "stripe_reid"``; therefore ``projects_registry``
+imports this module and calls `register`, in every process that imports ``fastreid``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def register() -> None:
-    """Declare the keys and import what registers itself; called once, behind fast-reid's import."""
+    """Declare keys, and import the modules that register; called once, after fast-reid."""
     from fastreid.config import defaults
 
     add_keys(defaults._C)
@@ -22,5 +22,5 @@ def add_keys(cfg: Any) -> None:
     node = type(cfg)
     # Horizontal stripes of StripeHead; 1 or more.
     cfg.MODEL.STRIPES = node({"NUM_STRIPES": 4})
-    # Share of training images that get fog, in [0, 1], and how much of a pixel it hides at most.
+    # Share of training images with fog, and greatest share of white in a pixel; both in [0, 1].
     cfg.INPUT.FOG = node({"PROB": 0.5, "DENSITY": 0.6})

@@ -1,4 +1,4 @@
-"""A training transform for ``INPUT.EXTRA_TRANSFORMS``."""
+"""Training transform for ``INPUT.EXTRA_TRANSFORMS``."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from fed_plugin.fastreid_adapter import TRANSFORM_REGISTRY
 
 @TRANSFORM_REGISTRY.register()
 class Fog:
-    """Lay white fog over some images.
+    """White fog over some images.
 
     Args:
-        cfg: a fast-reid config; ``INPUT.FOG`` is read.
+        cfg: fast-reid config with ``INPUT.FOG``.
     """
 
     def __init__(self, cfg: Any) -> None:
         self.prob, self.density = cfg.INPUT.FOG.PROB, cfg.INPUT.FOG.DENSITY
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Return the image (3, H, W) in [0, 255], perhaps in fog; the input is not written to."""
+        """Return the image (3, H, W) in [0, 255], perhaps in fog; the input stays unchanged."""
         drawn, share = torch.rand(2).tolist()  # PyTorch's stream: seeded by SEED, in workers too
         if drawn >= self.prob:
             return image

@@ -1,4 +1,4 @@
-"""A head for fast-reid's ``Baseline``, on any backbone that returns a grid.
+"""Head for fast-reid's ``Baseline``, on any backbone that returns a grid.
 
 Shape shorthand: ``B`` images, ``C`` channels, ``S`` stripes, ``M`` identities.
 """
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 @REID_HEADS_REGISTRY.register()
 class StripeHead(nn.Module):
-    """Average horizontal stripes, join them, normalise over the batch, and classify.
+    """Head that averages horizontal stripes, joins and normalises them, and classifies.
 
     Args:
         num_stripes: S.
@@ -36,7 +36,7 @@ class StripeHead(nn.Module):
         """Read the config.
 
         Raises:
-            ValueError: there is no stripe.
+            ValueError: the number of stripes is below 1.
         """
         num_stripes = cfg.MODEL.STRIPES.NUM_STRIPES
         if num_stripes < 1:
@@ -48,11 +48,11 @@ class StripeHead(nn.Module):
         }
 
     def forward(self, features: Tensor, targets: Tensor | None = None) -> Any:
-        """Return descriptors (B, S * C) to evaluate, and what ``Baseline`` asks for to train.
+        """Return descriptors (B, S * C) in evaluation, and a dict for ``Baseline`` in training.
 
         Args:
             features: (B, C, rows, columns).
-            targets: (B,) int64 in [0, M); ``Baseline`` hands them to its losses itself.
+            targets: (B,) int64 in [0, M), unused; ``Baseline`` passes them to its losses.
         """
         stripes = F.adaptive_avg_pool2d(features, (self.num_stripes, 1)).flatten(1)  # (B, S * C)
         descriptors = self.bottleneck(stripes)

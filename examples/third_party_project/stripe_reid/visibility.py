@@ -1,4 +1,4 @@
-"""Another module for ``MODEL.FED.OEM.NAME``: one scorer for all parts.
+"""Module for ``MODEL.FED.OEM.NAME``: one scorer for all parts.
 
 Shape shorthand: ``B`` images, ``P`` parts, ``C`` channels.
 """
@@ -17,7 +17,7 @@ from fed_plugin.fastreid_adapter.backbone import token_dim
 
 @REID_HEADS_REGISTRY.register()
 class SharedVisibility(nn.Module):
-    """Estimate the visibility of every part by the same linear scorer, and scale the part by it.
+    """Visibility of every part by one linear scorer; each part is scaled by its visibility.
 
     Args:
         embed_dim: C.

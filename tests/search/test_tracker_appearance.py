@@ -58,7 +58,7 @@ def test_crops_that_are_none_are_refused_by_index(appearance, frame):
         ([frame[:0], crop[..., 0]], r"crop 1: expected .* got \(75, 30\) uint8"),
         ([crop, None], "crop 1: expected .* got NoneType"),
         (["photo.jpg"], "crop 0: expected .* got str"),
-        (crop, r"crops: expected a list of crops, got one of \(75, 30, 3\)"),
+        (crop, r"crops: expected a list of crops, got \(75, 30, 3\)"),
     ):
         with pytest.raises(ValueError, match=message):
             appearance(bad)

@@ -70,9 +70,7 @@ class TrackerAppearance:
             ValueError: a crop is another array; the message names the crop.
         """
         if isinstance(crops, np.ndarray) and crops.ndim == 3:
-            raise ValueError(
-                f"crops: expected a list of crops, got one of {crops.shape}; try [crop]"
-            )
+            raise ValueError(f"crops: expected a list of crops, got {crops.shape}; try [crop]")
         crops = list(crops)
         full = [i for i, crop in enumerate(crops) if np.size(crop)]
         for i in full:

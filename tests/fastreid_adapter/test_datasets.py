@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -265,6 +266,20 @@ def test_importing_the_module_again_registers_nothing_twice(root):
     for name in NAMES:
         assert DATASET_REGISTRY.get(name) is before[name] is getattr(again, name)
         assert build(name, root).query
+
+
+def test_a_new_row_is_registered_and_read_by_the_host(tmp_path, monkeypatch):
+    layout = replace(adapter.LAYOUTS["Occluded_REID"], name="Night_REID", folders=("night",))
+    monkeypatch.setitem(adapter.LAYOUTS, layout.name, layout)
+    monkeypatch.setattr(DATASET_REGISTRY, "_obj_map", dict(DATASET_REGISTRY._obj_map))
+    for split in ("query", "gallery"):
+        (tmp_path / "night" / split).mkdir(parents=True)
+        Image.new("RGB", (8, 16)).save(tmp_path / "night" / split / "007_01.jpg")
+    importlib.reload(adapter)
+    del adapter.Night_REID
+    dataset = build("Night_REID", str(tmp_path))
+    assert [item[1:] for item in dataset.query + dataset.gallery] == [(7, 0), (7, 1)]
+    assert "Night_REID" in DATASET_REGISTRY._obj_map
 
 
 def test_a_name_somebody_else_registered_stays_theirs_and_a_warning_says_so(caplog, monkeypatch):

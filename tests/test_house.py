@@ -195,7 +195,7 @@ def test_a_small_module_with_one_importer_is_a_section_of_that_importer():
 def test_a_file_name_stands_once():
     names = Counter(path.stem for path, _ in trees().values())
     twice = {name for name, count in names.items() if count > 1}
-    assert twice <= {"__init__", "command", "occluders"}
+    assert twice <= {"__init__", "command"}
 
 
 def test_no_file_is_a_drawer_without_a_name():

@@ -85,8 +85,8 @@ def print_report(report: Report, *, every_file: bool = False) -> None:
     """Print the table, the findings by severity, and how to train.
 
     Args:
-        report: of one data set.
-        every_file: name all files of a finding.
+        report: report of one data set.
+        every_file: whether to name all files of a finding.
     """
     target = report.target
     base = target.folder if os.path.isdir(target.folder) else os.path.dirname(target.folder) or "."

@@ -272,7 +272,7 @@ def check(
     Nothing is written into the data set's folders.
 
     Args:
-        target: from :func:`find_targets`.
+        target: data set from :func:`find_targets`.
         decode: whether to decode every image; without it, the check trusts the headers and does
             not search for look-alikes.
         workers: number of processes that read; None takes one per processor.

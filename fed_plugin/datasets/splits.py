@@ -129,7 +129,7 @@ class Layout:
         select: function for a data set whose published lists choose the images of a split; takes a
             split's subfolder, the split and the images in the subfolder, returns the images of
             this split and the images of no split.
-        note: what somebody without a copy of the data set should know.
+        note: advice for users without a copy of the data set.
     """
 
     name: str
@@ -215,7 +215,7 @@ def read_splits(layout: Layout, root: str, queries: str | None = None) -> Splits
     """List all splits of a data set; see :func:`list_split`.
 
     Args:
-        layout: of the data set.
+        layout: row of the data set.
         root: folder that holds the data set's folder.
         queries: another query set of ``layout``; None takes the default.
     """
@@ -229,10 +229,10 @@ def list_split(layout: Layout, root: str, split: str, log: logging.Logger = logg
     """List one split, sorted by base name; one warning counts and names what is passed over.
 
     Args:
-        layout: of the data set.
+        layout: row of the data set.
         root: folder that holds the data set's folder.
         split: a key of ``layout.splits``.
-        log: gets the warning.
+        log: logger that gets the warning.
 
     Raises:
         OSError: as :func:`scan_split`.
@@ -252,7 +252,7 @@ def scan_split(layout: Layout, root: str, split: str, *, strict: bool = True) ->
     """List one split without a log line.
 
     Args:
-        layout: of the data set.
+        layout: row of the data set.
         root: folder that holds the data set's folder.
         split: a key of ``layout.splits``.
         strict: whether to raise the first problem; otherwise the split is listed as far as
@@ -327,7 +327,7 @@ def find_split_folders(layout: Layout, root: str) -> dict[str, tuple[str, ...]]:
     """Find the folders of each split, all in one spelling of the data set.
 
     Args:
-        layout: of the data set.
+        layout: row of the data set.
         root: folder that holds the data set's folder.
 
     Returns:
@@ -356,7 +356,7 @@ def missing_message(layout: Layout, root: str, split: str) -> str:
     """Return several lines for a data set, or one split of it, that does not exist.
 
     Args:
-        layout: of the data set.
+        layout: row of the data set.
         root: folder that should hold the data set's folder.
         split: the wanted split.
     """

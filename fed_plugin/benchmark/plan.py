@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import msgspec
 import yaml
 from msgspec import Meta, Struct
 
 from fed_plugin.benchmark.cells import Cell
 from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.fastreid_adapter.config_files import find_config, installed_configs
+from fed_plugin.files import convert
 
 RESERVED = ("OUTPUT_DIR", "SEED", "DATASETS.NAMES", "DATASETS.TESTS")
 
@@ -64,28 +64,28 @@ class Plan:
     out: Path
 
 
-# The keys of a plan file. msgspec checks the types.
+# The keys of a plan file, and what their values are.
 
-_Text = Annotated[str, Meta(min_length=1)]
-_Seed = Annotated[int, Meta(ge=0)]
-_Entries = Annotated[dict[Any, Any], Meta(min_length=1)]
-_Overrides = dict[Any, Any] | None
 _NAME = re.compile(r"\w[\w .,+=()-]*")
-_EXAMPLES = {
-    "datasets": "[SynthOcc]",
-    "methods": "{FED: {config: synthocc_vit_tiny}}",
-    "seeds": "[0, 1, 2]",
-    "overrides": "SOLVER.MAX_EPOCH: 2",
-    "untrained": "true",
-}
+_Text = Annotated[str, Meta(min_length=1, description="text, in quotes if it looks like a number")]
+_Overrides = Annotated[
+    dict[Any, Any] | None, Meta(description="KEY: VALUE, such as SOLVER.MAX_EPOCH: 2")
+]
+_Seed = Annotated[int, Meta(ge=0)]
+_Seeds = Annotated[
+    _Seed | Annotated[list[_Seed], Meta(min_length=1)],
+    Meta(description="numbers from 0, such as [0, 1, 2]"),
+]
+_Entries = Annotated[dict[Any, Any], Meta(min_length=1)]
 
 
 class _PlanKeys(Struct, forbid_unknown_fields=True):
-    datasets: (
-        Annotated[list[Any], Meta(min_length=1)] | Annotated[dict[Any, Any], Meta(min_length=1)]
-    )
-    methods: Annotated[dict[Any, Any], Meta(min_length=1)]
-    seeds: _Seed | Annotated[list[_Seed], Meta(min_length=1)] = 0
+    datasets: Annotated[
+        Annotated[list[Any], Meta(min_length=1)] | _Entries,
+        Meta(description="names, such as [SynthOcc]"),
+    ]
+    methods: Annotated[_Entries, Meta(description="NAME: {config: FILE} or NAME: {dump: FILE}")]
+    seeds: _Seeds = 0
     overrides: _Overrides = None
     out: _Text | None = None
     name: Any = None
@@ -102,7 +102,7 @@ class _TrainedKeys(Struct, forbid_unknown_fields=True):
 
 
 class _UntrainedKeys(_TrainedKeys, forbid_unknown_fields=True, kw_only=True):
-    untrained: Literal[True]
+    untrained: Annotated[Literal[True], Meta(description="true")]
 
 
 class _DumpKeys(Struct, forbid_unknown_fields=True):
@@ -113,23 +113,10 @@ _Keys = TypeVar("_Keys", bound=Struct)
 
 
 def _convert(where: str, content: Any, kind: type[_Keys]) -> _Keys:
-    """Check the keys of an object; the refusal names place, expected and got."""
     try:
-        return msgspec.convert(content, kind)
-    except msgspec.ValidationError as error:
-        problem, _, place = str(error).partition(" - at `$.")
-    keys = ", ".join(kind.__struct_fields__)
-    if not place:
-        wrong = f"got {content!r}"
-        if "field `" in problem:
-            wrong = f"{'unknown' if 'unknown' in problem else 'no'} key {problem.split('`')[1]!r}"
-        raise ValueError(f"{where}: {wrong}; expected the keys {keys}")
-    value: Any = content
-    for step in re.findall(r"\w+", place):
-        value = value[int(step) if isinstance(value, list) else step]
-    problem = problem.partition(", got ")[0].replace("`", "").replace("Expected", "expected")
-    example = _EXAMPLES.get(re.match(r"\w+", place)[0], "putting it in quotes")
-    raise ValueError(f"{where}: {place[:-1]}: {problem}, got {value!r}; try {example}")
+        return convert(content, kind)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _name(where: str, value: Any) -> str:

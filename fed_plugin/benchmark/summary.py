@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from tabulate import tabulate
 
 from fed_plugin.benchmark.cells import Cell, CellState, read_record, read_result
 from fed_plugin.benchmark.plan import Plan
 from fed_plugin.files import write_json
 from fed_plugin.retrieval.card_files import group_by_protocol, words_apart
+from fed_plugin.retrieval.estimates import Column, as_text
 from fed_plugin.retrieval.evaluation import MethodRow, method_rows
 
 RESULTS = "results.json"
@@ -82,47 +82,43 @@ def results_tables(cells: Sequence[Cell]) -> str:
             if group.differences:
                 why = "; ".join(words_apart(group.differences))
                 title += f", not to be compared with the above: {why}"
-            tables.append(f"{title}\n{_table(group.rows)}")
+            tables.append(f"{title}\n{as_text(METHOD_COLUMNS, group.rows)}")
     return "\n\n".join(tables)
 
 
-def _table(rows: Sequence[MethodRow]) -> str:
-    lines = []
-    for row in rows:
-        seeds = f"{len(row.results)}/{row.wanted}"
-        lines.append([row.method, seeds, *(_number(row, name) for name in COLUMNS)])
-    header = ["method", "seeds", *COLUMNS]
-    return tabulate(lines, headers=header, tablefmt="github", disable_numparse=True)
+def _metric_column(name: str) -> Column[MethodRow]:
+    return Column(name, name, lambda row: row.estimate(name))
+
+
+METHOD_COLUMNS: list[Column[MethodRow]] = [
+    Column("method", "method", lambda row: row.method),
+    Column("seeds", "seeds", lambda row: f"{len(row.results)}/{row.wanted}"),
+    *map(_metric_column, COLUMNS),
+]
+STATE_COLUMNS: list[Column[tuple[Cell, CellState]]] = [
+    Column("dataset", "data set", lambda row: row[0].dataset),
+    Column("method", "method", lambda row: row[0].method),
+    Column("seed", "seed", lambda row: row[0].seed),
+    Column("state", "state", lambda row: row[1].kind),
+    Column("note", "", lambda row: _note(*row)),
+]
+FAILURE_COLUMNS: list[Column[tuple[str, str]]] = [
+    Column("cell", "failed", lambda row: row[0]),
+    Column("error", "last lines", lambda row: row[1].partition("\n")[0]),
+]
 
 
 def states_table(cells: Sequence[Cell], states: Sequence[CellState]) -> str:
     """Return a table with the state of every cell."""
-    rows = [
-        [cell.dataset, cell.method, cell.seed, state.kind, _note(cell, state)]
-        for cell, state in zip(cells, states, strict=True)
-    ]
-    header = ["data set", "method", "seed", "state", ""]
-    return tabulate(rows, headers=header, tablefmt="github", disable_numparse=True)
+    return as_text(STATE_COLUMNS, zip(cells, states, strict=True))
 
 
 def failures_table(failures: Mapping[str, str]) -> str:
     """Return a table with the first line about every failure."""
-    rows = [[name, error.partition("\n")[0]] for name, error in failures.items()]
-    return tabulate(rows, headers=["failed", "last lines"], tablefmt="github")
+    return as_text(FAILURE_COLUMNS, failures.items())
 
 
 def _note(cell: Cell, state: CellState) -> str:
     if state.kind == "new":
         return cell.source
     return "; ".join(state.differences) or state.error.partition("\n")[0]
-
-
-def _number(row: MethodRow, metric: str) -> str:
-    seeds = row.summary(metric)
-    if seeds is None:
-        return "-"
-    text = f"{seeds.mean:.1f}"
-    if seeds.count > 1:
-        text += f" ({seeds.lowest:.1f} to {seeds.highest:.1f})"
-    interval = row.over_queries(metric)
-    return text if interval is None else f"{text} [{interval.low:.1f}, {interval.high:.1f}]"

@@ -1,8 +1,8 @@
-"""Robustness: what a method is worth when a share of every query is covered.
+"""Robustness curves: the accuracy of a method while more and more of every query is covered.
 
-JSON, format "fed_plugin.robustness/1". A *visible share* is 1 less the covered share of the image's
-area. The *area* of a metric is that under its curve from the smallest visible share to 1, over the
-width of that range: the mean metric, were every share equally likely. Percentages throughout.
+A curve is JSON of the format "fed_plugin.robustness/1". A *visible share* is 1 minus the covered
+share of the image's area. The *area* of a metric is the area under its curve from the smallest
+visible share to 1, divided by the width of this range. All numbers are percentages.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
-from fed_plugin.files import StoredAsJson, reading
+from fed_plugin.files import StoredAsJson, convert
 from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.intervals import bootstrap_interval, paired_bootstrap
 from fed_plugin.retrieval.ranking import RankingResult
 
-# What becomes of every query as it is covered, and the area under what becomes of it.
+# The percentages of every query, and the areas under its curves.
 #
 # Shape shorthand: ``V`` queries, ``L`` visible shares below 1.
 
@@ -29,7 +30,7 @@ METRICS = ("Rank-1", "mAP")
 
 @dataclass(frozen=True, eq=False)
 class QueryCurves:
-    """What became of every query, in the mean over the sides.
+    """Curves of every query, each the mean over the sides.
 
     Args:
         names: V file names.
@@ -37,7 +38,7 @@ class QueryCurves:
         values: (1 + L, V) percentages by kind and metric; the first rows of all kinds agree.
 
     Raises:
-        ValueError: names, shares, shapes or ranges do not fit.
+        ValueError: Names, shares, shapes or ranges do not fit.
     """
 
     names: tuple[str, ...]
@@ -82,7 +83,7 @@ class QueryCurves:
 
 
 def area_weights(visible_shares: Sequence[float]) -> NDArray[np.float64]:
-    """Return (1 + L,) weights of a curve's points in its area; they sum to 1.
+    """Return (1 + L,) weights of a curve's points in its area; the sum is 1.
 
     Args:
         visible_shares: 1 and L falling shares.
@@ -91,16 +92,20 @@ def area_weights(visible_shares: Sequence[float]) -> NDArray[np.float64]:
     return (np.append(steps, 0) + np.append(0, steps)) / (2 * steps.sum())
 
 
+# The curve of a method, and its file.
+
 FORMAT = "fed_plugin.robustness/1"
+Metrics = TypedDict("Metrics", {"Rank-1": Estimate, "mAP": Estimate})
+_Lists = TypedDict("_Lists", {"Rank-1": list[list[float]], "mAP": list[list[float]]})
 
 
 @dataclass(frozen=True)
 class Level:
-    """What is left when one kind of occluder covers one side.
+    """Metrics while one kind of occluder covers one side.
 
     Args:
         kind: of occluder, ``"objects"`` or ``"people"``.
-        side: that is covered.
+        side: the covered side.
         visible_share: of the image's area, in (0, 1).
         metrics: percentages by name, with intervals over the queries.
     """
@@ -108,29 +113,51 @@ class Level:
     kind: str
     side: str
     visible_share: float
-    metrics: Mapping[str, Estimate]
+    metrics: Metrics
+
+
+class _QueriesFile(Struct):
+    names: tuple[str, ...]
+    visible_shares: tuple[float, ...]
+    values: dict[str, _Lists]
+
+
+class _CurveFile(Struct):
+    format: Literal["fed_plugin.robustness/1"]
+    method: str
+    dataset: str
+    queries: str
+    count: int
+    seed: int
+    occluders: dict[str, str]
+    levels: tuple[Level, ...]
+    whole: Metrics
+    area: Metrics
+    per_query: _QueriesFile
+    card: dict[str, Any]
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class RobustnessCurve(StoredAsJson):
-    """One method's curve on one data set.
+    """Curve of one method on one data set.
 
     Args:
-        method: what stands in a table's first column.
-        dataset: whose people are searched for.
-        queries: how they were chosen, in one sentence.
-        seed: chooses what is pasted on which query.
-        occluders: what each kind of occluder is, by kind.
+        method: name in the first column of a table.
+        dataset: name of the data set.
+        queries: the rule of their choice, in one sentence.
+        seed: of what is pasted on which query.
+        occluders: description by kind of occluder.
         levels: one per kind, side and visible share below 1.
         whole: metrics by name where nothing is pasted.
-        area: likewise under the curves, in the mean over kinds and sides.
-        per_query: what the curves are means of.
-        card: the protocol card, as JSON has it; empty if unknown.
-        settings: what was asked for and of which weights; a run that asks for the same may be
-            left out.
+        area: metrics by name under the curves, means over kinds and sides.
+        per_query: the curves of every query.
+        card: the protocol card as JSON; empty if unknown.
+        settings: of the measurement, with the hash of the weights; equal settings need no second
+            measurement.
 
     Raises:
-        ValueError: the levels are not those of the queries, or one is missing.
+        ValueError: The levels are not the levels of the queries, or a level is missing.
     """
 
     CALLED = "a robustness curve"
@@ -141,24 +168,24 @@ class RobustnessCurve(StoredAsJson):
     seed: int
     occluders: Mapping[str, str]
     levels: tuple[Level, ...]
-    whole: Mapping[str, Estimate]
-    area: Mapping[str, Estimate]
+    whole: Metrics
+    area: Metrics
     per_query: QueryCurves
     card: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        found = [(level.kind, level.side, level.visible_share) for level in self.levels]
-        sides = dict.fromkeys(side for _, side, _ in found)
-        wanted = product(self.per_query.values, sides, self.per_query.visible_shares[1:])
-        if not found or found != list(wanted):
+        given = [(level.kind, level.side, level.visible_share) for level in self.levels]
+        sides = dict.fromkeys(side for _, side, _ in given)
+        expected = product(self.per_query.values, sides, self.per_query.visible_shares[1:])
+        if not given or given != list(expected):
             raise ValueError(
                 "levels: expected one for every kind, side and visible share of per_query, in this "
-                f"order, got {len(found)}"
+                f"order, got {len(given)}"
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the file holds, as JSON has it."""
+        """Return the content of the file."""
         rows = self.per_query
         return {
             "format": FORMAT,
@@ -169,10 +196,10 @@ class RobustnessCurve(StoredAsJson):
             "seed": self.seed,
             "occluders": dict(self.occluders),
             "settings": dict(self.settings),
-            "whole": _metrics_to_json(self.whole),
-            "area": _metrics_to_json(self.area),
+            "whole": _as_json(self.whole),
+            "area": _as_json(self.area),
             "levels": [
-                {**vars(level), "metrics": _metrics_to_json(level.metrics)} for level in self.levels
+                {**vars(level), "metrics": _as_json(level.metrics)} for level in self.levels
             ],
             "per_query": {
                 "names": list(rows.names),
@@ -187,65 +214,34 @@ class RobustnessCurve(StoredAsJson):
 
     @classmethod
     def from_json(cls, content: Any) -> RobustnessCurve:
-        """Read what :meth:`to_json` returns.
+        """Read the content of a file.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: The content is something else; the message names the key.
         """
-        with reading(content, FORMAT):
-            rows = _queries_from_json(content["per_query"])
-            if content["count"] != len(rows.names):
-                raise ValueError(
-                    f"count is {content['count']!r:.20}, expected {len(rows.names)}, as per_query "
-                    "has"
-                )
-            return cls(
-                method=str(content["method"]),
-                dataset=str(content["dataset"]),
-                queries=str(content["queries"]),
-                seed=int(content["seed"]),
-                occluders=dict(content["occluders"]),
-                levels=tuple(_level_from_json(level) for level in content["levels"]),
-                whole=_metrics_from_json(content["whole"]),
-                area=_metrics_from_json(content["area"]),
-                per_query=rows,
-                card=dict(content["card"]),
-                settings=dict(content["settings"]),
+        file = convert(content, _CurveFile)
+        rows = file.per_query
+        if file.count != len(rows.names):
+            raise ValueError(
+                f"count is {file.count}, expected {len(rows.names)}, the number of names in "
+                "per_query"
             )
+        values = {
+            kind: {name: np.asarray(metrics[name], dtype=np.float64) for name in METRICS}
+            for kind, metrics in rows.values.items()
+        }
+        own = ("method", "dataset", "queries", "seed", "occluders", "levels", "whole", "area")
+        return cls(
+            **{name: getattr(file, name) for name in (*own, "card", "settings")},
+            per_query=QueryCurves(rows.names, rows.visible_shares, values),
+        )
 
 
-def _metrics_to_json(metrics: Mapping[str, Estimate]) -> dict[str, Any]:
+def _as_json(metrics: Metrics) -> dict[str, Any]:
     return {name: metric.to_json() for name, metric in metrics.items()}
 
 
-def _metrics_from_json(content: Any) -> dict[str, Estimate]:
-    return {
-        name: Estimate(*(float(content[name][key]) for key in ("value", "low", "high")))
-        for name in METRICS
-    }
-
-
-def _level_from_json(content: Any) -> Level:
-    return Level(
-        str(content["kind"]),
-        str(content["side"]),
-        float(content["visible_share"]),
-        _metrics_from_json(content["metrics"]),
-    )
-
-
-def _queries_from_json(content: Any) -> QueryCurves:
-    return QueryCurves(
-        tuple(map(str, content["names"])),
-        tuple(map(float, content["visible_shares"])),
-        {
-            str(kind): {name: np.asarray(metrics[name], dtype=np.float64) for name in METRICS}
-            for kind, metrics in content["values"].items()
-        },
-    )
-
-
-# From rankings of covered queries to a robustness curve, and from two curves to a difference.
+# From rankings to a curve, and from two curves to a difference.
 
 Condition = tuple[str, str, float]
 """Kind of occluder, side, visible share."""
@@ -260,16 +256,16 @@ def summarize_rankings(
     covered: Mapping[Condition, RankingResult],
     **about: Any,
 ) -> RobustnessCurve:
-    """Sum up rankings of the same V queries, whole and covered.
+    """Make a curve from rankings of the same V queries, whole and covered.
 
     Args:
         names: V file names, each with a right answer in the gallery.
         whole: ranking where nothing is pasted.
-        covered: likewise for every kind, side and visible share.
+        covered: rankings for every kind, side and visible share.
         **about: the other fields of a :class:`RobustnessCurve`.
 
     Raises:
-        KeyError: a condition is missing.
+        KeyError: A condition is missing.
     """
     kinds, sides, shares = (list(dict.fromkeys(values)) for values in zip(*covered, strict=True))
     shares.sort(reverse=True)
@@ -300,7 +296,7 @@ def summarize_rankings(
             for share in shares
         ),
         whole=_metrics_of(whole),
-        area={name: _metric(rows.areas(name)) for name in METRICS},
+        area={name: bootstrap_interval(rows.areas(name)) for name in METRICS},
         per_query=rows,
         **about,
     )
@@ -309,7 +305,7 @@ def summarize_rankings(
 def mean_curve(
     curve: RobustnessCurve, metric: str, kind: str | None = None
 ) -> list[tuple[float, Estimate]]:
-    """Return (visible share, metric) from 1 down, in the mean over the sides.
+    """Return (visible share, metric) from 1 down, means over the sides.
 
     Args:
         curve: of one method.
@@ -319,14 +315,15 @@ def mean_curve(
     rows = curve.per_query
     points = rows.percentages(metric, kind)
     return [
-        (share, _metric(values)) for share, values in zip(rows.visible_shares, points, strict=True)
+        (share, bootstrap_interval(values))
+        for share, values in zip(rows.visible_shares, points, strict=True)
     ]
 
 
 def compare_areas(
     curve: RobustnessCurve, baseline: RobustnessCurve, kind: str | None = None
 ) -> dict[str, Estimate]:
-    """Compute by how many points a method's areas are larger, paired over the same queries.
+    """Return by how many points a method's areas are larger, paired over the same queries.
 
     Args:
         curve: of one method.
@@ -334,8 +331,8 @@ def compare_areas(
         kind: of occluder; None for the mean over all kinds.
 
     Returns:
-        ``curve - baseline`` by metric; an interval without zero is more than the draw of queries
-        explains.
+        ``curve - baseline`` by metric. The draw of the queries does not explain a difference whose
+        interval is without zero.
 
     Raises:
         ValueError: The queries, or what was pasted on them, are not the same.
@@ -343,13 +340,12 @@ def compare_areas(
     check_comparable(curve, baseline)
     ours, theirs = curve.per_query, baseline.per_query
     return {
-        name: _of_interval(paired_bootstrap(ours.areas(name, kind), theirs.areas(name, kind)))
-        for name in METRICS
+        name: paired_bootstrap(ours.areas(name, kind), theirs.areas(name, kind)) for name in METRICS
     }
 
 
 def compare_whole(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Estimate]:
-    """Compute by how many points a method is better on the whole queries, paired over them.
+    """Return by how many points a method is better on the whole queries, paired over them.
 
     Args:
         curve: of one method.
@@ -363,15 +359,13 @@ def compare_whole(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str
     """
     check_comparable(curve, baseline)
     return {
-        name: _of_interval(
-            paired_bootstrap(*(one.per_query.whole(name) for one in (curve, baseline)))
-        )
+        name: paired_bootstrap(*(one.per_query.whole(name) for one in (curve, baseline)))
         for name in METRICS
     }
 
 
 def check_comparable(curve: RobustnessCurve, baseline: RobustnessCurve) -> None:
-    """Refuse two curves that were not measured alike.
+    """Refuse two curves with different queries or occluders.
 
     Raises:
         ValueError: The queries, or what was pasted on them, are not the same.
@@ -400,12 +394,4 @@ def _percentages(ranking: RankingResult, metric: str) -> NDArray[np.float64]:
 
 
 def _metrics_of(ranking: RankingResult) -> dict[str, Estimate]:
-    return {name: _metric(_percentages(ranking, name)) for name in METRICS}
-
-
-def _metric(values: NDArray[np.float64]) -> Estimate:
-    return _of_interval(bootstrap_interval(values))
-
-
-def _of_interval(interval: Any) -> Estimate:
-    return interval
+    return {name: bootstrap_interval(_percentages(ranking, name)) for name in METRICS}

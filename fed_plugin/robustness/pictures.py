@@ -1,18 +1,18 @@
-"""Tables of robustness curves: whole queries, and the area under the curves."""
+"""Tables and pictures of robustness curves."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tabulate import tabulate
 
 from fed_plugin.retrieval.card_files import group_by_protocol
-from fed_plugin.retrieval.estimates import Estimate
+from fed_plugin.retrieval.estimates import Column, Estimate, as_text
 from fed_plugin.retrieval.intervals import summarize_seeds
 from fed_plugin.retrieval.protocol_card import ProtocolCard
 from fed_plugin.robustness.curve import METRICS, RobustnessCurve, mean_curve
@@ -28,7 +28,7 @@ class CurveGroup:
     """Curves of one data set and protocol.
 
     Attributes:
-        title: what they were measured on, and what keeps them from the group before.
+        title: data set, queries, and differences from the group before.
         methods: the curves of every method, one per seed.
     """
 
@@ -37,12 +37,12 @@ class CurveGroup:
 
     @property
     def curves(self) -> list[RobustnessCurve]:
-        """All of them."""
+        """The curves of all methods."""
         return [curve for seeds in self.methods for curve in seeds]
 
 
 def group_curves(curves: Sequence[RobustnessCurve]) -> list[CurveGroup]:
-    """Put curves together that may be compared: of one data set, and measured alike."""
+    """Group curves that may be compared: one data set, one protocol."""
     groups = []
     for dataset in dict.fromkeys(curve.dataset for curve in curves):
         own = [curve for curve in curves if curve.dataset == dataset]
@@ -61,44 +61,36 @@ def group_curves(curves: Sequence[RobustnessCurve]) -> list[CurveGroup]:
 def robustness_tables(curves: Sequence[RobustnessCurve]) -> str:
     """Return a table per data set and protocol, a row per method.
 
-    One curve of a method stands with its interval over the queries, several with mean and range
-    over the seeds.
+    One curve of a method comes with its interval over the queries, several curves with their mean
+    and range over the seeds.
     """
-    return "\n\n".join(f"{group.title}\n{_table(group.methods)}" for group in group_curves(curves))
+    return "\n\n".join(
+        f"{group.title}\n{as_text(COLUMNS, group.methods)}" for group in group_curves(curves)
+    )
 
 
 def _cards(curve: RobustnessCurve) -> list[ProtocolCard]:
     return [ProtocolCard.from_json(curve.card)] if curve.card else []
 
 
-def _table(rows: Sequence[Sequence[RobustnessCurve]]) -> str:
-    lines = [
-        [
-            curves[0].method,
-            str(len(curves)),
-            *(_spread([curve.whole[name] for curve in curves]) for name in METRICS),
-            *(_spread([curve.area[name] for curve in curves]) for name in METRICS),
-        ]
-        for curves in rows
-    ]
-    header = [
-        "method",
-        "seeds",
-        *(f"whole {name}" for name in METRICS),
-        *(f"area {name}" for name in METRICS),
-    ]
-    return tabulate(lines, headers=header, tablefmt="github", disable_numparse=True)
+def _over_seeds(curves: Sequence[RobustnessCurve], kind: str, metric: str) -> Estimate:
+    values = [getattr(curve, kind)[metric] for curve in curves]
+    if len(values) == 1:
+        return values[0]
+    seeds = summarize_seeds([one.value for one in values])
+    return Estimate(seeds.mean, lowest=seeds.lowest, highest=seeds.highest)
 
 
-def _spread(metrics: Sequence[Estimate]) -> str:
-    if len(metrics) == 1:
-        only = metrics[0]
-        return f"{only.value:.1f} [{only.low:.1f}, {only.high:.1f}]"
-    seeds = summarize_seeds([metric.value for metric in metrics])
-    return f"{seeds.mean:.1f} ({seeds.lowest:.1f} to {seeds.highest:.1f})"
+COLUMNS: list[Column[Sequence[RobustnessCurve]]] = [
+    Column("method", "method", lambda curves: curves[0].method),
+    Column("seeds", "seeds", len),
+    *(
+        Column(f"{kind} {name}", f"{kind} {name}", partial(_over_seeds, kind=kind, metric=name))
+        for kind in ("whole", "area")
+        for name in METRICS
+    ),
+]
 
-
-# Pictures of robustness: curves of several methods, and a sheet of what is pasted.
 
 X_LABEL = "visible share of the query"
 
@@ -107,11 +99,11 @@ def draw_curves(curves: Sequence[RobustnessCurve], path: Path) -> Path:
     """Draw Rank-1 and mAP against the visible share, a column per kind of occluder.
 
     Args:
-        curves: of one data set and protocol, several of a method if it has several seeds.
-        path: where the picture goes.
+        curves: of one data set and protocol; a method has one curve per seed.
+        path: of the picture.
 
     Raises:
-        ValueError: a path that is neither PNG nor SVG.
+        ValueError: The path is neither PNG nor SVG.
     """
     seeds = Counter(curve.method for curve in curves).values()
     bands = {True: "the range over training seeds", False: "95 % intervals over the queries"}
@@ -130,11 +122,10 @@ def draw_curves(curves: Sequence[RobustnessCurve], path: Path) -> Path:
 def robustness_panel(
     curves: Sequence[RobustnessCurve], metric: str, kind: str | None = None
 ) -> Panel:
-    """Draw a metric against the visible share, a line per method.
+    """Return a metric against the visible share, a line per method.
 
     Args:
-        curves: of one data set and protocol; several of a method are joined to their mean and
-            range.
+        curves: of one data set and protocol; several curves of a method give mean and range.
         metric: ``"Rank-1"`` or ``"mAP"``.
         kind: of occluder; None for the mean over all kinds.
     """
@@ -154,17 +145,17 @@ def robustness_panel(
 
 
 def draw_sheet(cfg: Any, dataset: str, settings: RobustnessSettings, path: Path) -> Path:
-    """Draw the first query of a data set as it is covered by every kind from every side.
+    """Draw the first query of a data set under every kind of occluder, from every side.
 
     Args:
-        cfg: config of a model; its input size is what counts.
+        cfg: config of a model; only the input size matters.
         dataset: registered name.
-        settings: what is measured.
-        path: where the PNG goes.
+        settings: of the curve.
+        path: of the PNG.
 
     Raises:
-        FileNotFoundError: the data set or the folder of occluders is not there.
-        ValueError: no query can be chosen, or a path that is no PNG.
+        FileNotFoundError: The data set or the folder of occluders is not there.
+        ValueError: No query can be chosen, or the path is no PNG.
     """
     from fed_plugin.robustness.covered_search import example_query
     from fed_plugin.robustness.occlusion import SIDES

@@ -53,7 +53,7 @@ def test_every_cell_with_a_model_is_measured_once(make_cell, tmp_path, capsys):
     assert main(words) == 0, capsys.readouterr().err
     said = capsys.readouterr()
     assert "| A        | 2" in said.out and "| B        | 1" in said.out
-    assert f"left out, as it has no model: {left_out}" in said.out
+    assert f"left out, because the cell has no model: {left_out}" in said.out
     assert "3/3 SynthOcc / B / seed 0" in said.err
     written = {folder / "robustness.json" for folder in folders}
     assert set(tmp_path.rglob("robustness.json")) == written
@@ -152,7 +152,7 @@ def test_ctrl_c_loses_only_the_cell_under_way(make_cell, tmp_path, monkeypatch, 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--benchmark", "gone"], "--benchmark gone: found no finished cell with a model"),
+        (["--benchmark", "gone"], "--benchmark gone: no finished cell with a model"),
         (["--benchmark", "gone", "--out", "a.json"], "--out: not read with --benchmark"),
         (["--benchmark", "gone", "--jobs", "0"], "--jobs 0: expected 1 or more"),
         (["--config-file", "gone"], "--config-file 'gone': no such file"),

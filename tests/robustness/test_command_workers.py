@@ -64,12 +64,11 @@ def test_a_worker_ends_with_its_parent_however_that_ends(tmp_path, how):
 
 
 def test_progress_says_when_all_cells_are_done(monkeypatch):
-    shown, clock = [], iter([0.0, 30.0])
-    monkeypatch.setattr(
-        command, "ProgressLine", lambda what: nullcontext(lambda *a: shown.append(a))
-    )
+    calls, clock = [], iter([0.0, 30.0])
+    line = nullcontext(lambda *words: calls.append(words))
+    monkeypatch.setattr(command, "ProgressLine", lambda what: line)
     monkeypatch.setattr(command.time, "perf_counter", lambda: next(clock))
     with cell_progress(1, 4, "SynthOcc / A / seed 0") as progress:
         progress(50, 100)
     # half a minute of this one, a minute of each other
-    assert shown == [(50, 100, "all cells: ETA 0:02:30")]
+    assert calls == [(50, 100, "all cells: ETA 0:02:30")]

@@ -1,46 +1,49 @@
-"""``costs``: what a plan's methods cost: parameters, multiplications, time and memory."""
+"""``costs``: parameters, multiplications, time and memory of a plan's methods."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tabulate import tabulate
+from msgspec import Meta, Struct, to_builtins
 
 from fed_plugin.console import machine_words
+from fed_plugin.files import convert, decode
+from fed_plugin.retrieval.estimates import Column, Estimate, as_text, number_text
 
 if TYPE_CHECKING:
     from fed_plugin.benchmark.plan import Dataset, Method, Plan
     from fed_plugin.costs.measure import CostedMethod
 
 INTERRUPTED = "nothing was written"
-FORMAT = "fed_plugin.costs/1"
 FILE = "costs.json"
 QUIET = {"KINETO_LOG_LEVEL": "99", "TORCH_CPP_LOG_LEVEL": "ERROR"}
-"""The profiler would tell the terminal when it starts and which block it did not see allocated."""
+"""Without these variables the profiler writes to the terminal."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's words."""
+    """Declare the command's arguments."""
     parser.add_argument("plan", metavar="PLAN.yml", help="a benchmark's plan (docs/benchmark.md)")
     parser.add_argument("--rounds", type=int, default=10, help="timed steps of each; default: 10")
-    parser.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="of the plan's")
+    parser.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="of the plan")
     parser.add_argument(
         "--baseline",
         metavar="METHOD",
-        help="that times are divided by; default: the first with 'baseline' in its name, else the "
-        "first",
+        help="divisor of the times; default: the first method with 'baseline' in its name, else "
+        "the first",
     )
-    parser.add_argument("--dataset", help="of the plan's, for its identities; default: the first")
+    parser.add_argument("--dataset", help="of the plan, for its identities; default: the first")
     parser.add_argument(
-        "--batch", type=int, help="images of a step; default: what each config trains and tests on"
+        "--batch", type=int, help="images of a step; default: the batches of each config"
     )
     parser.add_argument(
-        "--identities", type=int, help="to train on, instead of counting the data set's"
+        "--identities",
+        type=int,
+        help="number of training identities; default: of the data set",
     )
     parser.add_argument("--out", help=f"file; default: {FILE} in the plan's folder")
 
@@ -83,9 +86,9 @@ def run(args: argparse.Namespace) -> None:
     rows = [{"method": one.name, **{**measured, **dumps}[one.name]} for one in methods]
     for key in SETTINGS:
         about[key] = ", ".join(dict.fromkeys(str(row[key]) for row in measured.values()))
-    content = {"format": FORMAT, "about": about, "rows": rows}
-    write_json(target, content)
-    print(f"{costs_table(content)}\n\n{notes(content)}\n\nnumbers: {target}")
+    costs = convert({"format": FORMAT, "about": about, "rows": rows}, Costs)
+    write_json(target, to_builtins(costs))
+    print(f"{as_text(COLUMNS, costs.rows)}\n\n{notes(costs)}\n\nnumbers: {target}")
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
@@ -96,7 +99,7 @@ def _check_numbers(args: argparse.Namespace) -> None:
 
 
 def _dataset(plan: Plan, name: str | None) -> Dataset:
-    """Return the plan's data set of a name; the first without one."""
+    """Return the plan's data set of this name, or the first data set."""
     names = [dataset.name for dataset in plan.datasets]
     if name is not None and name not in names:
         raise ValueError(f"--dataset {name}: expected one of {plan.path}: {', '.join(names)}")
@@ -104,7 +107,7 @@ def _dataset(plan: Plan, name: str | None) -> Dataset:
 
 
 def _baseline(plan: Plan, methods: Sequence[Method], name: str | None) -> str:
-    """Return the name of the method that times are divided by."""
+    """Return the name of the method whose times divide all times."""
     names = [method.name for method in methods if method.kind != "dump"]
     if not names:
         raise ValueError(
@@ -120,7 +123,7 @@ def _baseline(plan: Plan, methods: Sequence[Method], name: str | None) -> str:
 
 
 def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespace) -> CostedMethod:
-    """Read a method's config and count what it trains on."""
+    """Read a method's config, and count the training identities."""
     from fed_plugin.benchmark.plan import overrides_of
     from fed_plugin.costs.measure import CostedMethod
     from fed_plugin.fastreid_adapter.config_files import read_config
@@ -148,7 +151,7 @@ def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespa
 
 
 def _dump_row(plan: Plan, dataset: Dataset, method: Method) -> dict[str, Any]:
-    """Return what is known of a dump: of the method behind it nobody knows more."""
+    """Return the row of a dump: only the size of its descriptors is known."""
     from fed_plugin.benchmark.plan import dump_file
     from fed_plugin.costs.measure import FLOAT32, MEASURED
     from fed_plugin.retrieval.feature_dump import FeatureDump
@@ -158,7 +161,7 @@ def _dump_row(plan: Plan, dataset: Dataset, method: Method) -> dict[str, Any]:
 
 
 def _about(args: argparse.Namespace, plan: Plan, dataset: Dataset, baseline: str) -> dict[str, Any]:
-    """Say on what was measured, and how."""
+    """Return the machine and the settings of the measurement."""
     import torch
 
     return {
@@ -168,7 +171,7 @@ def _about(args: argparse.Namespace, plan: Plan, dataset: Dataset, baseline: str
         "machine": machine_words(),
         "cores": os.cpu_count(),
         "load_before": [round(load, 1) for load in os.getloadavg()],
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
         "rounds": args.rounds,
         "command": _command(args),
@@ -176,7 +179,7 @@ def _about(args: argparse.Namespace, plan: Plan, dataset: Dataset, baseline: str
 
 
 def _command(args: argparse.Namespace) -> str:
-    """Write down what decides the numbers; where they went does not."""
+    """Return the command with the arguments that decide the numbers."""
     words = ["python", "-m", "fed_plugin", "costs", args.plan]
     for name in ("rounds", "only", "baseline", "dataset", "batch", "identities"):
         value = getattr(args, name)
@@ -185,85 +188,146 @@ def _command(args: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-# The table of a ``costs.json``, and what its columns mean.
+# The file ``costs.json`` and its table.
 
-HEADER = (
-    *("method", "M parameters train / test", "G MACs train / test", "trained images/s", "time"),
-    *("test ms/image", "time", "MB peak train / test", "descriptor bytes"),
-)
+FORMAT = "fed_plugin.costs/1"
 
 
-def costs_table(content: Mapping[str, Any]) -> str:
-    """Return a line per method; ``time`` is a ratio to the baseline's.
+class Spread(Struct):
+    """Median, smallest and largest value over the rounds."""
 
-    Args:
-        content: of ``costs.json`` (docs/costs.md).
+    median: float
+    min: float
+    max: float
+
+
+class CostRow(Struct, kw_only=True, omit_defaults=True):
+    """Costs of one method (docs/costs.md); a dump has the size of its descriptors alone.
+
+    Attributes:
+        shares: name of the method that was measured in the place of this one.
     """
-    rows = costs_lines(content)
-    return tabulate(rows, headers=HEADER, tablefmt="github", disable_numparse=True)
+
+    method: str
+    parameters_training: int | None
+    parameters_test: int | None
+    macs_training: int | None
+    macs_test: int | None
+    training_images_per_second: Spread | None
+    training_ratio: Spread | None
+    test_milliseconds_per_image: Spread | None
+    test_ratio: Spread | None
+    peak_training_bytes: int | None
+    peak_test_bytes: int | None
+    descriptor_bytes: int
+    device: str | None = None
+    precision: str | None = None
+    identities: int | None = None
+    training_batch: int | None = None
+    test_batch: int | None = None
+    shares: str | None = None
 
 
-def costs_lines(content: Mapping[str, Any]) -> list[list[str]]:
-    """Return the table's lines, as wide as ``HEADER``."""
-    return [_line(row) for row in content["rows"]]
+class About(Struct, kw_only=True):
+    """Machine and settings of a measurement; settings of several methods are one text."""
+
+    plan: str = ""
+    dataset: str = ""
+    baseline: str
+    machine: str
+    cores: int
+    load_before: Annotated[list[float], Meta(min_length=1)]
+    torch: str
+    threads: int
+    rounds: int
+    command: str = ""
+    device: str
+    precision: str
+    identities: str | int
+    training_batch: str | int
+    test_batch: str | int
 
 
-def _line(row: Mapping[str, Any]) -> list[str]:
-    name = row["method"] + (" *" if "shares" in row else "")
-    if row["parameters_training"] is None:
-        return [name, *["-"] * (len(HEADER) - 2), str(row["descriptor_bytes"])]
-    return [
-        name,
-        _pair(row, "parameters_training", "parameters_test", 1e6),
-        _pair(row, "macs_training", "macs_test", 1e9),
-        _spread(row["training_images_per_second"]),
-        f"x {_spread(row['training_ratio'])}",
-        _spread(row["test_milliseconds_per_image"]),
-        f"x {_spread(row['test_ratio'])}",
-        _pair(row, "peak_training_bytes", "peak_test_bytes", 1e6),
-        str(row["descriptor_bytes"]),
-    ]
+class Costs(Struct, kw_only=True):
+    """Content of ``costs.json``."""
+
+    format: Literal["fed_plugin.costs/1"]
+    about: About
+    rows: list[CostRow]
 
 
-def _pair(row: Mapping[str, Any], training: str, test: str, unit: float) -> str:
-    return f"{_short(row[training] / unit)} / {_short(row[test] / unit)}"
+def load_costs(path: str | os.PathLike[str]) -> Costs:
+    """Read a ``costs.json``.
 
-
-def _spread(values: Mapping[str, float]) -> str:
-    median, low, high = (_short(values[name]) for name in ("median", "min", "max"))
-    return f"{median} ({low} to {high})"
-
-
-def _short(value: float) -> str:
-    """Round to three digits and write them out, without an exponent."""
-    return f"{float(f'{value:.3g}'):.10g}"
-
-
-def notes(content: Mapping[str, Any]) -> str:
-    """Return what a reader has to know of the table.
-
-    Args:
-        content: of ``costs.json``.
+    Raises:
+        FileNotFoundError: The file is not there.
+        ValueError: The file is something else; the message names file and key.
     """
-    about = content["about"]
-    busy, cores = about["load_before"][0], about["cores"]
+    return decode(path, Costs, "the costs of methods")
+
+
+def _pair(name: str, unit: float) -> Callable[[CostRow], str | None]:
+    def cell(row: CostRow) -> str | None:
+        numbers = [getattr(row, name.format(phase)) for phase in ("training", "test")]
+        if None in numbers:
+            return None
+        return " / ".join(number_text(number / unit, ".3g") for number in numbers)
+
+    return cell
+
+
+def _spread(name: str, before: str = "") -> Callable[[CostRow], str | None]:
+    def cell(row: CostRow) -> str | None:
+        values = getattr(row, name)
+        if values is None:
+            return None
+        return f"{before}{Estimate(values.median, lowest=values.min, highest=values.max):.3g}"
+
+    return cell
+
+
+COLUMNS: list[Column[CostRow]] = [
+    Column("method", "method", lambda row: row.method + (" *" if row.shares else "")),
+    Column("parameters", "M parameters train / test", _pair("parameters_{}", 1e6)),
+    Column("macs", "G MACs train / test", _pair("macs_{}", 1e9)),
+    Column("trained", "trained images/s", _spread("training_images_per_second")),
+    Column("training_ratio", "time", _spread("training_ratio", "x ")),
+    Column("tested", "test ms/image", _spread("test_milliseconds_per_image")),
+    Column("test_ratio", "time", _spread("test_ratio", "x ")),
+    Column("peaks", "MB peak train / test", _pair("peak_{}_bytes", 1e6)),
+    Column("descriptor", "descriptor bytes", lambda row: row.descriptor_bytes),
+]
+"""Columns of the table; ``time`` is a ratio to the baseline's time."""
+
+HEADER = tuple(column.title for column in COLUMNS)
+
+
+def costs_lines(costs: Costs) -> list[list[str]]:
+    """Return the cells of the table as texts, in the order of ``HEADER``."""
+    return [[column.text(row) for column in COLUMNS] for row in costs.rows]
+
+
+def notes(costs: Costs) -> str:
+    """Return the explanation of the table."""
+    about = costs.about
+    busy = about.load_before[0]
     lines = [
-        f"On {about['machine']}, {about['device']}, {about['precision']}, threads: "
-        f"{about['threads']}, torch {about['torch']}; batches of {about['training_batch']} in "
-        f"training, {about['test_batch']} at test; {about['identities']} identities; rounds: "
-        f"{about['rounds']}, each with a step of every method; median (min to max) over them.",
-        f"time: per image, beside {about['baseline']} in the same round. Images are noise in "
+        f"On {about.machine}, {about.device}, {about.precision}, threads: {about.threads}, torch "
+        f"{about.torch}; batches of {about.training_batch} in training, {about.test_batch} at "
+        f"test; {about.identities} identities; rounds: {about.rounds}, each with a step of every "
+        "method; median (min to max) over them.",
+        f"time: per image, beside {about.baseline} in the same round. Images are noise in "
         "memory: reading, drawing and augmenting them is not in the times (docs/costs.md).",
     ]
-    if busy > cores / 2:
+    if busy > about.cores / 2:
         lines.append(
-            f"The machine was busy ({busy} of {cores} cores, before): trust the ratios more than "
-            "the times, and measure again when it is quiet."
+            f"The machine was busy ({busy} of {about.cores} cores, before): trust the ratios more "
+            "than the times, and measure again when it is quiet."
         )
     shared: dict[str, list[str]] = {}
-    for row in content["rows"]:
-        if "shares" in row:
-            shared.setdefault(row["shares"], []).append(row["method"])
+    for row in costs.rows:
+        if row.shares:
+            shared.setdefault(row.shares, []).append(row.method)
     lines += [
         f"* {', '.join(names)}: measured once, with {name}: the same network and training step."
         for name, names in shared.items()

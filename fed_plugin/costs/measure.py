@@ -19,7 +19,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
-from fed_plugin.fastreid_adapter.loaders import count_identities
 from fed_plugin.fastreid_adapter.running_method import RunningMethod
 
 # What a forward pass multiplies and which of a model's tensors it reads, counted while it runs.
@@ -326,6 +325,3 @@ def _counts(method: RunningMethod) -> dict[str, Any]:
         "training_batch": training_batch,
         "test_batch": test_batch,
     }
-
-
-__all__ = ["FLOAT32", "MEASURED", "SETTINGS", "CostedMethod", "count_identities", "measure_costs"]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+
 from fed_plugin import __version__
-from fed_plugin.costs.command import FILE, FORMAT, costs_lines, notes
+from fed_plugin.costs.command import FILE, costs_lines, load_costs, notes
 from fed_plugin.report import grids
 from fed_plugin.report.curves import Robustness, Visible, read_robustness, styles_of, visible_of
 from fed_plugin.report.failures import Failures, find_failures, visible_shares
@@ -171,16 +172,10 @@ def read_costs(folder: Path) -> Costs:
     if not path.is_file():
         return Costs(why_not=f"costs: no {FILE}; `fed-plugin costs` measures them")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-        if content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']!r}, expected {FORMAT!r}")
-        return Costs(tuple(map(tuple, costs_lines(content))), notes(content), content)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        return Costs(why_not=f"costs: {FILE} cannot be read ({error!r:.120})")
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"a number is {constant}")
+        costs = load_costs(path)
+        return Costs(tuple(map(tuple, costs_lines(costs))), notes(costs), to_builtins(costs))
+    except (OSError, ValueError) as error:
+        return Costs(why_not=f"costs: {FILE} cannot be read ({error!s:.200})")
 
 
 def _lacking_seeds(tables: list[Table], benchmark: Benchmark) -> list[str]:

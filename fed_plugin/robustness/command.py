@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from fed_plugin.benchmark.cells import CONFIG, FINAL_WEIGHTS, RECORD, read_record, read_result
 from fed_plugin.benchmark.runner import clock
 from fed_plugin.console import ProgressLine, is_mistake, sentence
+from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.files import check_writable
 from fed_plugin.robustness.curve import RobustnessCurve
 from fed_plugin.robustness.pictures import (
@@ -260,7 +261,7 @@ def is_measured(cell: ModelCell, settings: RobustnessSettings) -> bool:
         curve = RobustnessCurve.load(cell.folder / CURVE)
     except (OSError, ValueError):
         return False
-    return curve.settings == settings.as_json(cell.weights)
+    return curve.settings == settings.as_json(content_hash(cell.weights) if cell.weights else None)
 
 
 # Measurement of cells, one after another in this process or several at a time in processes.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import yaml
@@ -12,7 +14,10 @@ import yaml
 from fed_plugin.cli import main
 from fed_plugin.costs import command as command_module
 from fed_plugin.costs import measure as measuring
-from fed_plugin.costs.command import costs_table
+from fed_plugin.costs.command import COLUMNS, CostRow, load_costs
+from fed_plugin.fastreid_adapter import loaders
+from fed_plugin.files import convert
+from fed_plugin.retrieval.estimates import as_text
 from fed_plugin.retrieval.feature_dump import FeatureDump
 
 SMALL = {
@@ -55,7 +60,7 @@ def command(on_synthocc, tmp_path):
 
 
 def test_one_identity_to_train_on_is_refused(command, monkeypatch, capsys):
-    monkeypatch.setattr(measuring, "count_identities", lambda cfg: 1)
+    monkeypatch.setattr(loaders, "count_identities", lambda cfg: 1)
     assert command("--only", "FED") == 1
     assert "one identity to train on, expected two or more" in capsys.readouterr().err
 
@@ -107,7 +112,11 @@ def test_words_choose_methods_baseline_batch_identities_and_file(command, tmp_pa
         (["--dataset", "Market1501"], {}, "expected one of"),
         (["--batch", "1"], {}, "--batch 1: expected 2 or more"),
         (["--rounds", "0"], {}, "--rounds 0: expected 1 or more"),
-        (["--out", "nowhere/costs.json"], {}, "nowhere/costs.json: expected a file in a folder"),
+        (
+            ["--out", "nowhere/costs.json"],
+            {},
+            "nowhere/costs.json: expected a file in an existing folder",
+        ),
         ([], {"overrides": {"MODEL.META_ARCHITECTURE": "Mystery"}}, "Mystery"),
     ],
 )
@@ -144,5 +153,16 @@ def test_the_table_writes_numbers_out():
     spread = {"median": 1354.2, "min": 0.012345, "max": 1e5}
     row = dict.fromkeys(measuring.MEASURED, 123_456_789)
     row |= {name: spread for name in measuring.MEASURED if "ratio" in name or "_per_" in name}
-    table = costs_table({"rows": [{"method": "big", **row}]})
+    table = as_text(COLUMNS, [convert({"method": "big", **row}, CostRow)])
     assert "1350 (0.0123 to 100000)" in table and "123 / 123" in table and "e+" not in table
+
+
+def test_a_file_of_an_older_version_is_read_and_comes_back(tmp_path):
+    path = Path(__file__).parents[2] / "benchmarks/results/synthocc_medium/costs.json"
+    costs = load_costs(path)
+    assert msgspec.to_builtins(costs) == json.loads(path.read_text())
+    content = json.loads(path.read_text())
+    content["rows"][0]["macs_test"] = "many"
+    (tmp_path / "costs.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"costs\.json: .*rows\[0\]\.macs_test: expected .*'many'"):
+        load_costs(tmp_path / "costs.json")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -29,6 +28,7 @@ SMALL = {
     "SOLVER.IMS_PER_BATCH": 8,
     "TEST.IMS_PER_BATCH": 4,
 }
+SIZE = {"descriptor_bytes": 512}
 METHODS = {
     "untrained": {"untrained": True, "config": "synthocc_vit_tiny_baseline"},
     "the Baseline": {"config": "synthocc_vit_tiny_baseline"},
@@ -157,12 +157,18 @@ def test_the_table_writes_numbers_out():
     assert "1350 (0.0123 to 100000)" in table and "123 / 123" in table and "e+" not in table
 
 
-def test_a_file_of_an_older_version_is_read_and_comes_back(tmp_path):
-    path = Path(__file__).parents[2] / "benchmarks/results/synthocc_medium/costs.json"
-    costs = load_costs(path)
-    assert msgspec.to_builtins(costs) == json.loads(path.read_text())
-    content = json.loads(path.read_text())
-    content["rows"][0]["macs_test"] = "many"
-    (tmp_path / "costs.json").write_text(json.dumps(content))
+def test_a_file_of_an_older_version_is_read_and_a_wrong_value_is_named(tmp_path):
+    spread = {"median": 1.0, "min": 0.5, "max": 2.0}
+    row = {name: spread if "ratio" in name or "_per_" in name else 3 for name in measuring.MEASURED}
+    about = {"machine": "a machine", "cores": 2, "load_before": [0.9, 2.2, 3.3], "baseline": "ViT"}
+    about |= {"torch": "2.14.1", "threads": 2, "rounds": 10, "device": "cpu", "precision": "fp32"}
+    about |= {"identities": "300", "training_batch": "32", "test_batch": "128", "gone": 1}
+    rows = [{"method": "ViT", **row}, {"method": "a dump", **dict.fromkeys(row), **SIZE}]
+    content = {"format": "fed_plugin.costs/1", "about": about, "rows": rows}
+    path = tmp_path / "costs.json"
+    path.write_text(json.dumps(content))
+    assert [msgspec.to_builtins(one) for one in load_costs(path).rows] == rows
+    rows[0]["macs_test"] = "many"
+    path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"costs\.json: .*rows\[0\]\.macs_test: expected .*'many'"):
-        load_costs(tmp_path / "costs.json")
+        load_costs(path)

@@ -1,8 +1,8 @@
-"""Rows of a table: one tracker with one descriptor, its settings chosen on videos of their own.
+"""Rows of a table: one tracker with one descriptor, settings chosen on other videos.
 
-A cosine distance means something else for every descriptor, so one gate for all would favour one of
-them. Each row's settings are those with the fewest switches on tuning videos, which are not
-measured.
+A cosine distance differs in meaning between descriptors; therefore one gate for all would favour
+one descriptor. The settings of a row are those with the fewest switches on the tuning videos, which
+are not measured.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ METRICS = {"switches": "switches", "switches_after_gap": "at re-appearances", "i
 
 @dataclass(frozen=True)
 class Tracker:
-    """A way to track.
+    """Tracker with the settings to choose from.
 
     Attributes:
-        name: what it matches by.
-        track: takes a video, the descriptor's name (None for none) and settings; returns per frame
-            (N,) tracks.
+        name: position, appearance or both.
+        track: function of a video, the descriptor's name (None for none) and settings; returns
+            (N,) tracks per frame.
         choices: settings to choose from.
-        described: does it take descriptors?
+        described: True for a tracker that takes descriptors.
     """
 
     name: str
@@ -54,13 +54,13 @@ class Tracker:
 
 @dataclass(frozen=True)
 class Row:
-    """One tracker with one descriptor on all measured videos.
+    """Counts of one tracker with one descriptor on all measured videos.
 
     Attributes:
-        tracker: what it matches by.
-        descriptor: whose; None for none.
-        tuned: the settings chosen.
-        counts: one per video.
+        tracker: name of the tracker.
+        descriptor: name of the descriptor; None for none.
+        tuned: chosen settings.
+        counts: counts of each video.
     """
 
     tracker: str
@@ -69,13 +69,13 @@ class Row:
     counts: list[Counts]
 
     def values(self, metric: str) -> NDArray[np.float64]:
-        """Return (V,) a metric of every video."""
+        """Return a metric of every video, (V,)."""
         return np.array([float(getattr(one, metric)) for one in self.counts])
 
     def interval(self, metric: str) -> tuple[float, float, float]:
         """Return the mean of a metric over the videos and its 95 % interval."""
-        found = bootstrap_interval(self.values(metric))
-        return found.mean, found.low, found.high
+        mean = bootstrap_interval(self.values(metric))
+        return mean.mean, mean.low, mean.high
 
     def to_json(self) -> dict[str, Any]:
         """Return counts, sums, and means with 95 % intervals over videos."""
@@ -104,7 +104,7 @@ class Row:
 
 
 def own_trackers(keep: int) -> list[Tracker]:
-    """Return this folder's trackers; they keep an unseen track for ``keep`` frames."""
+    """Return the trackers of this folder, which keep an unseen track for ``keep`` frames."""
 
     def track(video: Observation, name: str | None, settings: Settings) -> list[NDArray[np.int64]]:
         looks = None if name is None else video.descriptors[name]
@@ -131,7 +131,7 @@ def measure(
 ) -> Row:
     """Choose the settings with the fewest switches on the tuning videos, then count on the others.
 
-    Of equal ones the value with the highest IDF1 is taken, then the first.
+    Of settings with equal switches the highest IDF1 wins, then the first settings.
     """
 
     def run(videos: Sequence[Observation], settings: Settings) -> list[Counts]:
@@ -146,7 +146,7 @@ def measure(
 
 
 def difference_in_words(difference: dict[str, Any]) -> dict[str, str]:
-    """Return the row of a printed table for what :func:`compare` found."""
+    """Return the row of a printed table for a result of :func:`compare`."""
     factor = 100 if difference["metric"] == "idf1" else 1
     ends = [factor * x for x in difference["difference"]]
     return {
@@ -163,8 +163,8 @@ def compare(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Compare, for every tracker, the first descriptor with every other, paired over videos.
 
     Returns:
-        Per pair and metric the mean difference first - other with its 95 % interval, the sign-flip
-        test's p-value, and that adjusted by Holm for all pairs of the metric.
+        Per pair and metric: mean difference first - other, 95 % interval, p-value of the sign-flip
+        test, and the p-value after Holm's adjustment for all pairs of the metric.
     """
     pairs = [
         (first, other)
@@ -172,14 +172,14 @@ def compare(rows: Sequence[Row]) -> list[dict[str, Any]]:
         for first, *others in [[row for row in rows if row.tracker == tracker]]
         for other in others
     ]
-    found = []
+    differences = []
     for metric in METRICS if pairs else ():
         both = [(a.values(metric), b.values(metric)) for a, b in pairs]
         tests = [sign_flip_test(a, b) for a, b in both]
         adjusted = holm_adjusted([test.p_value for test in tests])
         for (a, b), values, test, holm in zip(pairs, both, tests, adjusted, strict=True):
             gap = paired_bootstrap(*values)
-            found.append(
+            differences.append(
                 {
                     "tracker": a.tracker,
                     "first": a.descriptor,
@@ -190,4 +190,4 @@ def compare(rows: Sequence[Row]) -> list[dict[str, Any]]:
                     "p_holm": float(holm),
                 }
             )
-    return found
+    return differences

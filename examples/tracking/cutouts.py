@@ -1,4 +1,4 @@
-"""People and things cut out, to be pasted into a frame from the farthest to the nearest."""
+"""Cut-out people and things, which are pasted into a frame from the farthest to the nearest."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from fed_plugin.synthocc.figure import Camera, Placement, draw_posed
 from fed_plugin.synthocc.identity import Identity
 from fed_plugin.synthocc.obstacles import THINGS
 
-_THING_SCALE = 194.0  # pixels per metre that SynthOcc's things are drawn for
-_FILL = 0.92  # share of a box's height that the person takes, as in SynthOcc's images
+_THING_SCALE = 194.0  # pixels per metre of SynthOcc's things
+_FILL = 0.92  # height of a person, a share of the box, as in SynthOcc's images
 
 Spot = tuple[float, float, float]
-"""Pixel x and y of a place on the ground, and pixels per metre there."""
+"""Pixel (x, y) of a place on the ground, and pixels per metre at this place."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
-    """Something that stands in a picture.
+    """Person or thing at a place of a picture.
 
     Attributes:
-        colour: (H, W, 3) float32 in [0, 1], valid where the mask is set.
+        colour: (H, W, 3) float32 in [0, 1], valid inside the mask.
         mask: (H, W) bool.
-        left: column of the picture at which the cut-out begins; may lie outside.
-        top: row, likewise.
+        left: first column in the picture; may lie outside.
+        top: first row in the picture; may lie outside.
     """
 
     colour: NDArray[np.float32]
@@ -39,10 +39,10 @@ class Cutout:
     top: int
 
     def paste(self, picture: NDArray[np.float32], owner: NDArray[np.int16], number: int) -> int:
-        """Paint the picture, and ``number`` into ``owner``, both changed in place.
+        """Paint into the picture, and write ``number`` into ``owner``; both change in place.
 
         Returns:
-            How many pixels of the cut-out lie in the picture.
+            Number of the cut-out's pixels in the picture.
         """
         rows, inner_rows = _common(self.top, self.mask.shape[0], owner.shape[0])
         cols, inner_cols = _common(self.left, self.mask.shape[1], owner.shape[1])
@@ -52,9 +52,9 @@ class Cutout:
         return int(here.sum())
 
     def box(self) -> NDArray[np.float64]:
-        """Return (4,) left, top, right, bottom of a box around it all.
+        """Return a box (4,) left, top, right, bottom around the cut-out.
 
-        It is at least half as wide as high, and a person fills it as in SynthOcc's images.
+        The box is at least half as wide as high. A person fills the box as in SynthOcc's images.
         """
         rows, cols = (np.flatnonzero(self.mask.any(axis=axis)) for axis in (1, 0))
         high, wide = float(np.ptp(rows)) + 1, float(np.ptp(cols)) + 1
@@ -71,10 +71,10 @@ def cut_person(
 
     Args:
         who: the person.
-        moment: place in the walk.
-        spot: where the person stands.
-        camera: whose light and height.
-        rng: of the person, the same in every frame: arms, folds and the nod of the head stay.
+        moment: moment of the walk.
+        spot: place on the ground.
+        camera: camera with its light and height.
+        rng: random stream of the person, equal in every frame: arms, folds and nod stay.
     """
     x, y, scale = spot
     high, half, below = (int(scale * metres) for metres in (who.height + 0.25, 0.85, 0.3))
@@ -89,7 +89,7 @@ def cut_person(
 
 
 def cut_thing(name: str, spot: Spot, rng: np.random.Generator) -> Cutout:
-    """Draw one of SynthOcc's ``THINGS``, standing on the spot."""
+    """Draw one of SynthOcc's ``THINGS`` on a spot."""
     x, y, scale = spot
     drawn = THINGS[name][0](rng)
     size = tuple(round(side * scale / _THING_SCALE) for side in drawn.size)
@@ -101,6 +101,6 @@ def cut_thing(name: str, spot: Spot, rng: np.random.Generator) -> Cutout:
 
 
 def _common(start: int, length: int, whole: int) -> tuple[slice, slice]:
-    """Return where a stretch lies in a whole, and which part of the stretch that is."""
+    """Return the part of a whole that a stretch covers, and this part of the stretch."""
     first, last = max(start, 0), max(min(start + length, whole), 0)
     return slice(first, last), slice(first - start, last - start)

@@ -1,9 +1,9 @@
-"""A drawn surveillance video with known people, boxes and visible shares.
+"""Drawn surveillance video with known people, boxes and visible shares.
 
-The people, places, obstacles and cameras are drawn by SynthOcc's own functions. Identities come
-from the group "tracking" of ``draw_identities``, whose random streams no data set of any seed uses
-(those take "train", "test" and "extra"): no model can have been trained on these people. They come
-in families of four that wear the same colours. Exposure stays as it is over a video.
+SynthOcc's functions draw people, places, obstacles and cameras. The identities belong to the group
+"tracking" of ``draw_identities``. Data sets use the groups "train", "test" and "extra" alone;
+therefore no model was trained on these people. Families of four wear the same colours. The exposure
+stays the same over a video.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from fed_plugin.synthocc.scenes import draw_scene
 from fed_plugin.synthocc.surface import as_floats, soft
 
 WIDTH, HEIGHT = 480, 256
-FINER = 2  # frames are drawn this many times larger and averaged
+FINER = 2  # frames are drawn twice as large and averaged
 RATE = 8.0  # frames per second
-LEAST_VISIBLE = 0.25  # a person of whom less is visible is not detected
+LEAST_VISIBLE = 0.25  # least visible share of a detected person
 OBSTACLES = ("tree", "van", "board", "pillar", "boxes", "bush")
-PLACE, OBSTACLE = -1, -2  # owners of pixels that are no person's
+PLACE, OBSTACLE = -1, -2  # owners of pixels without a person
 _SCALES = (53.0, 80.0)  # pixels per metre at depth 0 and 1
 
 Pixels = NDArray[np.uint8]
@@ -35,16 +35,16 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One frame, and what is true of it; N people have at least one pixel in it.
+    """Frame with its ground truth; N people have at least one pixel in the frame.
 
     Attributes:
         pixels: (HEIGHT, WIDTH, 3) uint8 RGB.
-        people: (N,) int64, numbers of the persons.
-        boxes: (N, 4) float64 left, top, right, bottom in pixels, of the whole person, hidden parts
-            included, cut at the frame's edge.
-        shares: (N,) visible share of what of the person lies in the frame, in [0, 1].
-        owner: (HEIGHT * FINER, WIDTH * FINER) int16, whose each pixel is, as drawn: a person's
-            number, ``PLACE`` or ``OBSTACLE``.
+        people: (N,) int64 numbers of the persons.
+        boxes: (N, 4) float64 left, top, right, bottom in pixels, around the whole person, hidden
+            parts included, cut at the edge of the frame.
+        shares: (N,) visible share of the person's pixels inside the frame, in [0, 1].
+        owner: (HEIGHT * FINER, WIDTH * FINER) int16 owner of each drawn pixel: a person's number,
+            ``PLACE`` or ``OBSTACLE``.
     """
 
     pixels: Pixels
@@ -55,17 +55,17 @@ class Frame:
 
     @property
     def detected(self) -> NDArray[np.bool_]:
-        """(N,) whom a perfect detector finds."""
+        """(N,) True for persons that a perfect detector finds."""
         return self.shares >= LEAST_VISIBLE
 
 
 class DrawnVideo:
-    """Draw any frame of a video; the same arguments give the same pixels.
+    """Video whose frames are drawn on demand; the same arguments give the same pixels.
 
     Args:
-        seed: of the video; also chooses its camera, in turn.
-        people: how many persons walk in it.
-        frames: its length.
+        seed: seed of the video; cameras take turns by seed.
+        people: number of persons.
+        frames: number of frames.
 
     Raises:
         ValueError: a negative seed, fewer than 1 person, or fewer than 2 frames.
@@ -138,7 +138,7 @@ class DrawnVideo:
         return cut_person(self.cast[who], moment, spot, self.camera, self._stream("look", who))
 
     def _shadows(self, index: int, shown: list[int]) -> NDArray[np.float32]:
-        """Return factors for the ground below people, as large as the picture."""
+        """Return factors that darken the ground below people, as large as the picture."""
         board = Image.new("L", (WIDTH, HEIGHT), 255)
         pen = ImageDraw.Draw(board)
         for moment in (self.walks[k][index] for k in shown):
@@ -150,7 +150,7 @@ class DrawnVideo:
 
 
 def describe_protocol() -> dict[str, Any]:
-    """Return what a result says about every video: size, speed, people, the detector's rule."""
+    """Return the record of every video: size, speed, people, rule of the detector."""
     return {
         "size": [WIDTH, HEIGHT],
         "frames_per_second": RATE,

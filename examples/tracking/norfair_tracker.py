@@ -1,7 +1,7 @@
-"""The same rows from a library: norfair-enough's tracker, where it is installed.
+"""Tracker of a library, norfair-enough, for further rows of the table.
 
-Its Kalman filter matches boxes from frame to frame by overlap; only a new track is compared, by
-descriptor, with those that were lost. A track has a number from its second detection on.
+A Kalman filter matches boxes from frame to frame by overlap. A new track alone is compared with
+lost tracks by descriptor. A track gets a number with its second detection.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from switches import NO_TRACK
 
 NAME = "norfair: position, then appearance"
 _LEAST_IOU = 0.3
-_LOOKS_KEPT = 20  # detections whose mean descriptor stands for a track
+_LOOKS_KEPT = 20  # detections in the mean descriptor of a track
 
 
 def norfair_tracker(keep: int) -> Tracker:
-    """Return the library's tracker; it keeps an unseen track for ``keep`` frames.
+    """Return the tracker of the library, which keeps an unseen track for ``keep`` frames.
 
     Raises:
         SystemExit: the library is not installed.
@@ -42,10 +42,11 @@ def norfair_tracker(keep: int) -> Tracker:
             initialization_delay=1,
             past_detections_length=_LOOKS_KEPT,
             reid_distance_function=_distance,
-            reid_distance_threshold=settings["gate"] + 1e-9,  # it asks for less, not for at most
+            reid_distance_threshold=settings["gate"]
+            + 1e-9,  # the library compares by less, not by at most
             reid_hit_counter_max=keep,
         )
-        found = []
+        tracks = []
         for time, (boxes, looks) in enumerate(
             zip(video.boxes, video.descriptors[name], strict=True)
         ):
@@ -55,11 +56,11 @@ def norfair_tracker(keep: int) -> Tracker:
             ]
             numbers = np.full(len(detections), NO_TRACK, np.int64)
             for thing in tracker.update(detections=detections):
-                when, row = thing.last_detection.data  # a re-found track holds a copy
+                when, row = thing.last_detection.data  # a track that is found again holds a copy
                 if when == time:
                     numbers[row] = thing.id
-            found.append(numbers)
-        return found
+            tracks.append(numbers)
+        return tracks
 
     return Tracker(NAME, track, [{"gate": gate} for gate in GATES], described=True)
 

@@ -1,4 +1,4 @@
-"""What a perfect detector and several descriptors say of drawn videos.
+"""Detections of a perfect detector in drawn videos, and their descriptors.
 
 Shape shorthand: ``N`` detections of a frame, ``D`` numbers of a descriptor.
 """
@@ -16,23 +16,25 @@ from drawn_video import DrawnVideo, Pixels
 from numpy.typing import NDArray
 from PIL import Image
 
+from fed_plugin.pool import follow_parent
+
 Boxes = NDArray[np.float64]
 Describe = Callable[[Boxes, Pixels], NDArray[np.float32]]
-"""Takes (N, 4) boxes and a frame (H, W, 3) uint8 BGR, returns (N, D): ``get_features``."""
+"""Function of boxes (N, 4) and a frame (H, W, 3) uint8 BGR that returns (N, D)."""
 
 Seen = tuple[Pixels, NDArray[np.int64], Boxes]
-CROP = (48, 96)  # width and height at which the colour histogram looks
+CROP = (48, 96)  # width and height of a crop for the colour histogram
 
 
 @dataclass(eq=False)
 class Observation:
-    """The detections of a video.
+    """Detections of a video.
 
     Attributes:
-        seed: of the video.
-        people: per frame (N,) who they are.
-        boxes: per frame (N, 4).
-        descriptors: by the describer's name, per frame (N, D).
+        seed: seed of the video.
+        people: (N,) numbers of the persons, per frame.
+        boxes: (N, 4), per frame.
+        descriptors: (N, D) per frame, by the name of the describer.
     """
 
     seed: int
@@ -50,37 +52,37 @@ def observe(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Observation]:
-    """Draw videos and describe whoever is detected, each frame once for all describers.
+    """Draw videos and describe the detected persons, each frame once for all describers.
 
     Args:
-        seeds: of the videos.
-        describers: by name.
-        people: in a video.
-        frames: of a video.
-        workers: processes that draw; the describers work in this one.
-        progress: called with frames done, and in all.
+        seeds: seeds of the videos.
+        describers: functions by name.
+        people: number of persons in a video.
+        frames: number of frames of a video.
+        workers: number of processes that draw; the describers run in this process.
+        progress: called with (frames done, frames in all).
 
     Returns:
-        One per seed, in their order.
+        One observation per seed, in the order of the seeds.
     """
     jobs = [(seed, people, frames, index) for seed in seeds for index in range(frames)]
-    found = {seed: Observation(seed) for seed in seeds}
-    for video in found.values():
+    videos = {seed: Observation(seed) for seed in seeds}
+    for video in videos.values():
         video.descriptors.update({name: [] for name in describers})
     for done, (job, seen) in enumerate(zip(jobs, _drawn(jobs, workers), strict=True), start=1):
         pixels, who, boxes = seen
-        video = found[job[0]]
+        video = videos[job[0]]
         video.people.append(who)
         video.boxes.append(boxes)
         for name, describe in describers.items():
             video.descriptors[name].append(describe(boxes, pixels[..., ::-1]))
         if progress is not None:
             progress(done, len(jobs))
-    return [found[seed] for seed in seeds]
+    return [videos[seed] for seed in seeds]
 
 
 def colour_histogram(boxes: Boxes, frame: Pixels) -> NDArray[np.float32]:
-    """Describe boxes of a BGR frame by the colours of three stripes: nothing is learned.
+    """Describe boxes of a BGR frame by the colours of three stripes, without learning.
 
     Returns:
         (N, 3 * 512) square roots of the shares of 8 x 8 x 8 colours.
@@ -99,9 +101,9 @@ def _drawn(jobs: Sequence[tuple[int, int, int, int]], workers: int) -> Iterator[
         yield from map(_detect, jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=follow_parent) as pool:
         try:
-            # frames are described one by one: a few are drawn ahead, not all
+            # a few frames are drawn ahead, because frames are described one by one
             yield from _ahead(pool, jobs, 8 * workers)
         finally:
             pool.shutdown(cancel_futures=True)

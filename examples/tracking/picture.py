@@ -1,4 +1,4 @@
-"""The same moments of a video under several trackers, boxes coloured and numbered by track."""
+"""Picture of one video under several trackers; colour and number of a box name the track."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from switches import NO_TRACK
 
 from fed_plugin.visualization.canvas import GREY, INK, MARGIN, PAPER, Canvas, Heading
 
-# Okabe and Ito's colours, dark and light ones in turn; the number says which track it is.
+# Okabe and Ito's colours, dark and light in turns.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442")
 _DARK = ("#0072B2", "#009E73", "#D55E00", "#000000")
 _MOMENTS = 6
 _GAP, _HEAD, _SIDE = 10, 26, 54
-_TALL = 19  # of a label
+_TALL = 19  # height of a label
 
 
 def draw_picture(
@@ -31,14 +31,14 @@ def draw_picture(
 ) -> Path:
     """Draw six moments of a video, a column for each row of the table.
 
-    A track that is not the person's first reads ``first > now`` and its box is dashed.
+    A box is dashed and labelled ``first > now`` if the track is not the person's first track.
 
     Args:
-        path: of the PNG.
-        video: what was observed.
-        shown: trackers with the row that holds descriptor and gate.
-        people: of the video.
-        frames: of the video.
+        path: path of the PNG.
+        video: detections and descriptors of the video.
+        shown: trackers, each with the row of its descriptor and settings.
+        people: number of persons in the video.
+        frames: number of frames of the video.
 
     Raises:
         ValueError: the name does not end in ``.png``.
@@ -95,7 +95,7 @@ def _boxes(
         while any(
             abs(top - t) < _TALL and left < r and left + _wide(label) > s for t, s, r in placed
         ):
-            top -= _TALL  # above the labels that would be covered
+            top -= _TALL  # move up until no label is covered
         placed.append((top, left, left + _wide(label)))
         canvas.box(y + top, x + left, _TALL, _wide(label), edge=PAPER, fill=colour)
         ink = PAPER if colour in _DARK else INK

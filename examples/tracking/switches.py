@@ -1,9 +1,9 @@
-"""Identity switches, and IDF1, of a video whose detections are known to be whom.
+"""Identity switches and IDF1 of a video with the true person of each detection.
 
 Source: Bernardin and Stiefelhagen, "Evaluating Multiple Object Tracking Performance", for switches;
 Ristani et al., "Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking", for
-IDF1. As every detection here is a person's own box, the matching of both to the ground truth is
-given, not computed.
+IDF1. Every detection here is the box of a known person; therefore no matching to the ground truth
+is computed.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ NO_TRACK = -1
 
 @dataclass(frozen=True)
 class Counts:
-    """What went wrong in a video.
+    """Errors of a tracker in a video.
 
     Attributes:
-        detections: how many there are in all frames.
-        switches: how often a person's track is another than the last that the person had.
-        switches_after_gap: those of them at the first track after a re-appearance.
-        reappearances: how often a person who was seen before is seen again, after at least one
-            frame without detection.
-        tracks: how many different tracks there are.
-        idf1: in [0, 1], the share of detections whose track is the one that belongs to their
-            person, where persons and tracks are paired one to one in the best way.
+        detections: number of detections in all frames.
+        switches: number of times that a person's track differs from the person's last track.
+        switches_after_gap: switches at the first track after a re-appearance.
+        reappearances: number of times that a person is detected again after one frame or more
+            without detection.
+        tracks: number of different tracks.
+        idf1: share of detections whose track belongs to their person, in [0, 1], for the best
+            one-to-one pairing of persons and tracks.
     """
 
     detections: int
@@ -45,9 +45,9 @@ def count(people: Sequence[ArrayLike], tracks: Sequence[ArrayLike]) -> Counts:
     """Count the switches of a video.
 
     Args:
-        people: per frame (N,) who the detections are, each at most once a frame.
-        tracks: per frame (N,) the tracks that they were given; ``NO_TRACK`` for none, which is no
-            switch and lowers IDF1.
+        people: (N,) persons of the detections, per frame; a person stands once in a frame.
+        tracks: (N,) tracks of the detections, per frame; ``NO_TRACK`` is no switch and lowers
+            IDF1.
 
     Raises:
         ValueError: the lengths differ, or no detection has a track.
@@ -56,7 +56,7 @@ def count(people: Sequence[ArrayLike], tracks: Sequence[ArrayLike]) -> Counts:
         raise ValueError("tracks: expected one per person of every frame, got other lengths")
     seen: dict[int, int] = {}  # person: frame of the last detection
     before: dict[int, int] = {}  # person: the last track
-    returned: set[int] = set()  # who was away and has no track again yet
+    returned: set[int] = set()  # persons that came back and have no track yet
     pairs: dict[tuple[int, int], int] = {}
     switches = after_gap = reappearances = detections = 0
     for time, (who, given) in enumerate(zip(people, tracks, strict=True)):

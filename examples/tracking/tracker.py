@@ -1,10 +1,10 @@
-"""A small tracker: detections are matched to tracks by appearance, by position, or by both.
+"""Small tracker that matches detections to tracks by appearance, by position, or by both.
 
 Shape shorthand: ``N`` detections of a frame, ``T`` tracks, ``D`` numbers of a descriptor.
 
-Every frame's detections are matched to the known tracks at the least total cost (the Hungarian
-method); a track that is not seen is kept for a while; a detection that matches nothing starts a
-track. Position is where a track was last seen: no motion is predicted.
+The detections of a frame are matched to the known tracks at the least total cost (the Hungarian
+method). A track that is not seen is kept for some frames. A detection without a match starts a
+track. The position of a track is its last box: no motion is predicted.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Rule:
-    """What may be matched.
+    """Conditions of a match.
 
     Attributes:
-        gate: greatest cosine distance, in (0, 2], between a detection and a track's mean
-            descriptor; None matches without appearance.
-        least_iou: least intersection over union with the box last seen; None matches without
-            position. With both, tracks seen one frame before are matched by overlap and appearance
-            together; then what is left over is matched by appearance, within what a person can have
-            walked. The gate holds for both.
-        weight: of the cosine distance beside 1 - overlap; used with both.
-        keep: frames for which an unseen track is kept.
-        momentum: share of the old mean descriptor that is kept when a detection is added.
-        reach: box heights that a person can walk from one frame to the next; used with both.
+        gate: greatest cosine distance between a detection and the mean descriptor of a track, in
+            (0, 2]; None matches without appearance.
+        least_iou: least intersection over union with the last box; None matches without position.
+            With gate and least_iou, tracks of the frame before are matched by overlap and
+            appearance together. The other tracks are then matched by appearance, within the
+            distance that a person can walk. The gate holds in both steps.
+        weight: weight of the cosine distance beside 1 - overlap; used with gate and least_iou.
+        keep: number of frames for which an unseen track is kept.
+        momentum: share of the old mean descriptor that stays when a detection is added.
+        reach: box heights that a person can walk in one frame; used with gate and least_iou.
     """
 
     gate: float | None = None
@@ -74,15 +74,15 @@ class _Track:
 def follow(
     boxes: Sequence[ArrayLike], descriptors: Sequence[ArrayLike] | None, rule: Rule
 ) -> list[NDArray[np.int64]]:
-    """Give every detection of a video a track's number.
+    """Return the track of every detection of a video.
 
     Args:
-        boxes: per frame (N, 4) left, top, right, bottom.
-        descriptors: per frame (N, D), of any length, not zero; None for a rule without gate.
-        rule: what may be matched.
+        boxes: (N, 4) left, top, right, bottom, per frame.
+        descriptors: (N, D) per frame, of any length above 0; None for a rule without gate.
+        rule: conditions of a match.
 
     Returns:
-        Per frame (N,) numbers of tracks, from 0 in the order in which they start.
+        (N,) numbers of tracks per frame, from 0 in the order of their first detections.
 
     Raises:
         ValueError: a gate without descriptors, other numbers of frames or of detections, or a
@@ -153,7 +153,7 @@ def overlaps(a: ArrayLike, b: ArrayLike) -> Array:
 
 
 def _walked(a: Array, b: Array) -> Array:
-    """Return how far the middles of boxes (T, 4) and (N, 4) are apart, in the former's heights."""
+    """Return distances between the middles of boxes (T, 4) and (N, 4), in heights of the former."""
     middles = [(x[:, :2] + x[:, 2:]) / 2 for x in (a, b)]
     distances = np.linalg.norm(middles[0][:, None] - middles[1][None], axis=-1)
     return distances / (a[:, 3] - a[:, 1]).clip(1)[:, None]
@@ -162,5 +162,5 @@ def _walked(a: Array, b: Array) -> Array:
 def _unit(rows: ArrayLike) -> Array:
     rows = np.asarray(rows, np.float64)
     if not np.isfinite(rows).all():
-        raise ValueError("descriptors: hold NaN or infinity, expected finite numbers")
+        raise ValueError("descriptors: expected finite numbers, got NaN or infinity")
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True).clip(1e-12)

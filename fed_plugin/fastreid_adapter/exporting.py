@@ -363,18 +363,14 @@ def _int8_products(proto: Any) -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the exporters' warnings about deprecations and about shapes, which are checked."""
-    names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", None)  # None: the root
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(disabled)
 
 
 # An exported file, opened as its user would open it: without a config, without a class of ours.
@@ -402,17 +398,17 @@ class ExportedFile:
 
     def __init__(self, path: str | os.PathLike[str], format: str) -> None:
         check_format(format)
-        open_file = {"onnx": _open_onnx, "torchscript": _open_script, "torch-export": _open_export}
         if not os.path.isfile(path):
             raise FileNotFoundError(f"{path}: no such file; expected one that `export` wrote")
         try:
-            self._run, self.about = open_file[format](os.fspath(path))
+            opened = _open_onnx(path) if format == "onnx" else _open_torch(os.fspath(path), format)
         except Exception as error:  # each reader has errors of its own
             why = (str(error) or type(error).__name__).splitlines()[0]
             raise ValueError(
                 f"{path}: not a {format} file that can be read ({why}); expected one that `export` "
                 f"wrote, try another of {', '.join(FORMATS)}"
             ) from error
+        self._run, self.about = opened
         if OUTPUTS not in self.about:
             raise ValueError(f"{path}: expected a file that `export` wrote, got another file")
 
@@ -429,37 +425,33 @@ class ExportedFile:
         return dict(zip(names, self._run(images), strict=True))
 
 
-def _open_onnx(path: str) -> tuple[Callable[[Any], Arrays], dict[str, str]]:
+def _open_onnx(path: str | os.PathLike[str]) -> tuple[Callable[[Any], Arrays], dict[str, str]]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        os.fspath(path), options, providers=["CPUExecutionProvider"]
+    )
     about = dict(session.get_modelmeta().custom_metadata_map)
     return lambda images: tuple(session.run(None, {INPUT: images})), about
 
 
-def _open_script(path: str) -> tuple[Callable[[Any], Arrays], dict[str, str]]:
+def _open_torch(path: str, format: str) -> tuple[Callable[[Any], Arrays], dict[str, str]]:
     extra = {ABOUT: ""}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the user asked for TorchScript, which is deprecated
-        module = torch.jit.load(path, map_location="cpu", _extra_files=extra)
-    return _on_arrays(module), json.loads(extra[ABOUT] or "{}")
+    if format == "torchscript":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the user asked for TorchScript, which is deprecated
+            module = torch.jit.load(path, map_location="cpu", _extra_files=extra)
+    else:
+        with open(path, "rb") as file:
+            module = torch.export.load(file, extra_files=extra).module()
 
-
-def _open_export(path: str) -> tuple[Callable[[Any], Arrays], dict[str, str]]:
-    extra = {ABOUT: ""}
-    with open(path, "rb") as file:
-        program = torch.export.load(file, extra_files=extra)
-    return _on_arrays(program.module()), json.loads(extra[ABOUT] or "{}")
-
-
-def _on_arrays(module: Callable[[torch.Tensor], Any]) -> Callable[[Any], Arrays]:
     @torch.no_grad()
     def run(images: NDArray[np.uint8]) -> Arrays:
         return tuple(out.numpy() for out in module(torch.from_numpy(images)))
 
-    return run
+    return run, json.loads(extra[ABOUT] or "{}")
 
 
 # The export of a config's model.

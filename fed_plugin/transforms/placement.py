@@ -145,13 +145,22 @@ def draw_placement(
     Raises:
         ValueError: no occluder, or an image without pixels.
     """
+    check_sizes(sizes, image_height, image_width)
+    draws = torch.rand(_DRAWS, generator=generator, dtype=torch.float64).tolist()
+    return place_by_reference(sizes, image_height, image_width, draws)
+
+
+def check_sizes(sizes: Sequence[tuple[int, int]], image_height: int, image_width: int) -> None:
+    """Refuse an empty set of occluders and an image without pixels.
+
+    Raises:
+        ValueError: one of these.
+    """
     if not sizes or image_height < 1 or image_width < 1:
         raise ValueError(
             f"expected occluders and an image of at least 1 x 1, got {len(sizes)} occluders "
             f"and {image_height} x {image_width}"
         )
-    draws = torch.rand(_DRAWS, generator=generator, dtype=torch.float64).tolist()
-    return place_by_reference(sizes, image_height, image_width, draws)
 
 
 def place_by_reference(

@@ -17,6 +17,7 @@ from fed_plugin.transforms.placement import (
     PersonPlacement,
     Placement,
     between,
+    check_sizes,
     draw_placement,
     jitter_from,
     place_by_reference,
@@ -144,11 +145,7 @@ class PlacementRule:
         """
         if self.is_reference:
             return (draw_placement(sizes, image_height, image_width, generator),)
-        if not sizes or image_height < 1 or image_width < 1:
-            raise ValueError(
-                f"expected occluders and an image of at least 1 x 1, got {len(sizes)} occluders "
-                f"and {image_height} x {image_width}"
-            )
+        check_sizes(sizes, image_height, image_width)
         low, high = self.count
         numbers = torch.rand(
             1 + high * _DRAWS_PER_OCCLUDER, generator=generator, dtype=torch.float64

@@ -1,13 +1,12 @@
 """Numbers with what is known of their uncertainty, and tables of them: one list of columns for all.
 
-A table is a list of :class:`Column`; a terminal, Markdown, CSV, JSON and HTML walk this list.
+A table is a list of :class:`Column`. The terminal walks this list, and so do the report's Markdown,
+CSV, JSON and HTML (:mod:`fed_plugin.report.grids`).
 """
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -139,34 +138,11 @@ class Column(Generic[Row]):
 
 def as_text(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
     """Return a table for a terminal."""
-    return _grid(columns, [[column.text(row) for column in columns] for row in rows], str)
+    from tabulate import tabulate
 
-
-def as_markdown(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
-    """Return a table of Markdown that shows all texts as they are."""
-    lines = [[escaped(column.text(row)) for column in columns] for row in rows]
-    return _grid(columns, lines, escaped)
-
-
-def as_csv(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
-    """Return CSV; an estimate has a field for every number that any row has."""
-    lines = [_flat(row) for row in as_json(columns, rows)]
-    names = dict.fromkeys(name for line in lines for name in line)
-    known = [name for name in names if any(line.get(name) is not None for line in lines)]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(known)
-    writer.writerows([csv_cell(line.get(name)) for name in known] for line in lines)
-    return text.getvalue()
-
-
-def as_json(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Return an object per row, as JSON has it."""
-    cells = ({column.name: column.cell(row) for column in columns} for row in rows)
-    return [
-        {k: v.to_json() if isinstance(v, Estimate) else v for k, v in line.items()}
-        for line in cells
-    ]
+    lines = [[column.text(row) for column in columns] for row in rows]
+    header = [column.title for column in columns]
+    return tabulate(lines, headers=header, tablefmt="github", disable_numparse=True)
 
 
 def escaped(text: str) -> str:
@@ -180,23 +156,3 @@ def csv_cell(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(FORMULA):
         return f"'{value}"
     return f"{value:.4f}" if isinstance(value, float) else value
-
-
-def _flat(line: dict[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in line.items():
-        if isinstance(value, dict):
-            ends = {f"{name}_{key}": number for key, number in value.items() if key != "value"}
-            flat.update({name: value["value"], **ends})
-        else:
-            flat[name] = value
-    return flat
-
-
-def _grid(
-    columns: Sequence[Column[Row]], lines: list[list[str]], show: Callable[[str], str]
-) -> str:
-    from tabulate import tabulate
-
-    header = [show(column.title) for column in columns]
-    return tabulate(lines, headers=header, tablefmt="github", disable_numparse=True)

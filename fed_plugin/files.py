@@ -292,9 +292,9 @@ class FolderInUseError(RuntimeError):
 class FolderLock:
     """Lock of a folder, held by the kernel: the lock ends with the process that holds it.
 
-    The lock is on a file in the folder, which stays there. Processes that were started with
-    ``pass_fds=lock.descriptors`` hold the lock too, as long as they live. On a file system without
-    locks a warning is logged, and nothing is locked.
+    The lock is on a file in the folder, which stays there. A second file names the holder. A
+    process that was started with ``pass_fds=lock.descriptors`` holds the lock too, as long as the
+    process lives. On a file system without locks a warning is logged, and nothing is locked.
 
     Args:
         folder: folder to lock; a folder that does not exist is made.
@@ -316,6 +316,7 @@ class FolderLock:
         patience: float = 15.0,
     ) -> None:
         self.path = Path(folder, name)
+        self._note = Path(folder, f"{name}.holder")  # old filelocks empty the lock file
         self.label = label or str(folder)
         self.work, self.remedy, self.patience = work, remedy, patience
         self._lock: Any = None
@@ -329,11 +330,11 @@ class FolderLock:
         """
         import filelock
 
-        lock, give_up = filelock.FileLock(self.path, blocking=False), None
+        lock, give_up = filelock.FileLock(self.path), None
         while True:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                lock.acquire()
+                lock.acquire(blocking=False)
                 break
             except filelock.Timeout:
                 process, host = self._holder()
@@ -354,8 +355,8 @@ class FolderLock:
             lock.release()
             return self._unguarded()
         self._lock = lock
-        with suppress(OSError):  # Windows lets nobody write to a locked file
-            self.path.write_text(f"{os.getpid()} {_host()}\n", encoding="utf-8")
+        with suppress(OSError):  # the lock counts, not the note
+            self._note.write_text(f"{os.getpid()} {_host()}\n", encoding="utf-8")
         return self
 
     def __exit__(
@@ -365,6 +366,8 @@ class FolderLock:
         traceback: TracebackType | None,
     ) -> None:
         if self._lock is not None:
+            with suppress(OSError):
+                self._note.unlink()
             self._lock.release()
             self._lock = None
 
@@ -377,7 +380,7 @@ class FolderLock:
     def _holder(self) -> tuple[str, str]:
         """Return number and host of the holding process; empty where not known."""
         try:
-            process, _, host = self.path.read_text(encoding="utf-8").partition(" ")
+            process, _, host = self._note.read_text(encoding="utf-8").partition(" ")
         except (OSError, ValueError):
             return "", ""
         return process.strip(), host.strip()

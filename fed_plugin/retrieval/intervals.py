@@ -66,7 +66,7 @@ def bootstrap_interval(
         n_resamples=resamples,
         batch=max(1, _BLOCK_ELEMENTS // sums.size),
         method="percentile",
-        rng=np.random.default_rng(seed),
+        random_state=np.random.default_rng(seed),  # `rng` from scipy 1.15 on
     ).bootstrap_distribution
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(mean, float(low), float(high), level=level)

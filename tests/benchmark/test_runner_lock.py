@@ -65,7 +65,7 @@ def test_a_killed_runners_lock_is_taken_over(holder, tmp_path):
     first.kill()
     first.wait()
     with only_runner(tmp_path):
-        assert (tmp_path / ".lock").read_text().split()[0] != str(first.pid)
+        assert (tmp_path / ".lock.holder").read_text().split()[0] != str(first.pid)
         with pytest.raises(RuntimeError, match="one process at a time"), only_runner(tmp_path):
             pass
     with only_runner(tmp_path):

@@ -551,25 +551,3 @@ class StoredAsJson:
             return cls.from_json(content)
         except ValueError as error:
             raise ValueError(f"{path}: not {cls.CALLED}: {error}") from error
-
-
-@contextmanager
-def reading(content: Any, expected: str) -> Iterator[None]:
-    """Refuse content of another format, and say what is missing or of the wrong kind in it.
-
-    Args:
-        content: as JSON has it; an object whose ``format`` says what it is.
-        expected: name of the format.
-
-    Raises:
-        ValueError: another format, or the block met a key that is not there or a wrong kind.
-    """
-    found = content.get("format") if isinstance(content, dict) else type(content).__name__
-    if found != expected:
-        raise ValueError(f"format {found!r}: expected {expected!r}")
-    try:
-        yield
-    except KeyError as error:
-        raise ValueError(f"no key {error}: expected all of {expected}") from error
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"a value of the wrong kind ({error})") from error

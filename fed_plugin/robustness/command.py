@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import multiprocessing
-import multiprocessing.connection
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
@@ -23,6 +20,7 @@ from fed_plugin.benchmark.runner import clock
 from fed_plugin.console import ProgressLine, is_mistake, sentence
 from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.files import check_writable
+from fed_plugin.pool import follow_parent
 from fed_plugin.robustness.curve import RobustnessCurve
 from fed_plugin.robustness.pictures import (
     draw_curves,
@@ -334,10 +332,7 @@ def measure_cell(
 
 @contextmanager
 def _workers(jobs: int) -> Iterator[Executor]:
-    """Yield processes that share the cores and end at once after an error in this block.
-
-    joblib's processes outlive a parent that was killed; these processes do not.
-    """
+    """Yield processes that share the cores and end at once after an error in this block."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     pool = ProcessPoolExecutor(
         jobs,
@@ -356,17 +351,9 @@ def _workers(jobs: int) -> Iterator[Executor]:
 
 
 def _begin_worker(threads: int) -> None:
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    follow_parent()
     logging.getLogger("fastreid").setLevel(logging.ERROR)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the worker
     if "OMP_NUM_THREADS" not in os.environ:
         import torch
 
         torch.set_num_threads(threads)
-
-
-def _end_with_the_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)

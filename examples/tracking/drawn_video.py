@@ -102,18 +102,18 @@ class DrawnVideo:
         """
         if not 0 <= index < self.frames:
             raise IndexError(f"frame {index}: expected 0 to {self.frames - 1}")
-        shown = list(range(len(self.cast))) if only is None else [only]
-        people = {k: self._person(k, index) for k in shown}
+        drawn_people = list(range(len(self.cast))) if only is None else [only]
+        people = {k: self._person(k, index) for k in drawn_people}
         standing = [(self.walks[k][index].depth, k, cutout) for k, cutout in people.items()]
         if only is None:
             depths = [x.depth for x in self.obstacles]
             standing += [(d, OBSTACLE, x) for d, x in zip(depths, self._things, strict=True)]
-        picture = self._place * self._shadows(index, shown)[..., None]
+        picture = self._place * self._shadows(index, drawn_people)[..., None]
         owner = np.full(picture.shape[:2], PLACE, np.int16)
         drawn = {}
         for _, number, cutout in sorted(standing, key=lambda x: x[:2]):  # the nearest last
             drawn[number] = cutout.paste(picture, owner, number)
-        inside = [k for k in shown if drawn[k]]
+        inside = [k for k in drawn_people if drawn[k]]
         boxes = np.array([people[k].box() for k in inside]).reshape(-1, 4) / FINER
         return Frame(
             self.camera.expose(_averaged(picture), self._stream("exposure")),
@@ -137,11 +137,11 @@ class DrawnVideo:
         spot = self._spot(moment.across, moment.depth)
         return cut_person(self.cast[who], moment, spot, self.camera, self._stream("look", who))
 
-    def _shadows(self, index: int, shown: list[int]) -> NDArray[np.float32]:
+    def _shadows(self, index: int, drawn_people: list[int]) -> NDArray[np.float32]:
         """Return factors that darken the ground below people, as large as the picture."""
         board = Image.new("L", (WIDTH, HEIGHT), 255)
         pen = ImageDraw.Draw(board)
-        for moment in (self.walks[k][index] for k in shown):
+        for moment in (self.walks[k][index] for k in drawn_people):
             x, y, scale = (v / FINER for v in self._spot(moment.across, moment.depth))
             wide, behind, before = 0.3 * scale, 0.08 * scale, 0.05 * scale
             pen.ellipse((x - wide, y - behind, x + wide, y + before), fill=110)

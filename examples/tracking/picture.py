@@ -25,7 +25,7 @@ _TALL = 19  # height of a label
 def draw_picture(
     path: Path,
     video: Observation,
-    shown: Sequence[tuple[Tracker, Row]],
+    compared: Sequence[tuple[Tracker, Row]],
     people: int,
     frames: int,
 ) -> Path:
@@ -36,14 +36,14 @@ def draw_picture(
     Args:
         path: path of the PNG.
         video: detections and descriptors of the video.
-        shown: trackers, each with the row of its descriptor and settings.
+        compared: trackers, each with the row of its descriptor and settings.
         people: number of persons in the video.
         frames: number of frames of the video.
 
     Raises:
         ValueError: the name does not end in ``.png``.
     """
-    width = MARGIN * 2 + _SIDE + len(shown) * (WIDTH + _GAP) - _GAP
+    width = MARGIN * 2 + _SIDE + len(compared) * (WIDTH + _GAP) - _GAP
     heading = Heading.fit(
         "Who keeps the number?",
         "A colour and a number are a track. 2 > 5, dashed: a person who was track 2 first and is "
@@ -60,9 +60,9 @@ def draw_picture(
         y = top + _HEAD + row * (HEIGHT + _GAP)
         canvas.text(f"{time / RATE:.1f} s", y + HEIGHT / 2, MARGIN, color=GREY)
         pixels = drawn.draw(time).pixels
-        for column in range(len(shown)):
+        for column in range(len(compared)):
             canvas.picture(pixels, y, _left(column), HEIGHT, WIDTH)
-    for column, (tracker, measured) in enumerate(shown):
+    for column, (tracker, measured) in enumerate(compared):
         tracks = tracker.track(video, measured.descriptor, measured.tuned)
         words = f"{measured.descriptor or 'no descriptor'}: {measured.counts[0].switches} switches"
         canvas.text(words, top + 10, _left(column), size=16, bold=True)

@@ -94,7 +94,7 @@ def follow(
         raise ValueError("descriptors: expected one per box of every frame")
     tracks: list[_Track] = []
     started = 0
-    found = []
+    tracks_of_frames = []
     for time, frame in enumerate(boxes):
         here = np.asarray(frame, np.float64).reshape(-1, 4)
         looks = np.zeros((len(here), 0)) if descriptors is None else _unit(descriptors[time])
@@ -109,8 +109,8 @@ def follow(
             tracks.append(_Track(started, here[column], looks[column], time))
             numbers[column] = started
             started += 1
-        found.append(numbers)
-    return found
+        tracks_of_frames.append(numbers)
+    return tracks_of_frames
 
 
 def _matched(

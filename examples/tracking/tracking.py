@@ -97,8 +97,8 @@ def main() -> int:
     _print(rows, differences)
     if args.picture:
         by_name = {tracker.name: tracker for tracker in trackers}
-        shown = [(by_name[row.tracker], row) for row in rows if row.tracker == BOTH][:2]
-        draw_picture(args.picture, measured[0], shown, args.people, args.frames)
+        compared = [(by_name[row.tracker], row) for row in rows if row.tracker == BOTH][:2]
+        draw_picture(args.picture, measured[0], compared, args.people, args.frames)
     return 0
 
 
@@ -190,8 +190,8 @@ def _rows(
 
 def _versions() -> dict[str, str]:
     packages = ("torch", "numpy", "scipy", "pillow")
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return {"fed_plugin": __version__, **found}
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    return {"fed_plugin": __version__, **versions}
 
 
 def _print(rows: list[Row], differences: list[dict[str, Any]]) -> None:

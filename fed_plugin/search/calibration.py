@@ -145,8 +145,8 @@ def fit_calibration(
         return curvature
 
     start = [0.0, _log_odds(float(target.mean()))]
-    found = minimize(loss, start, jac=True, hess=hessian, method="trust-exact", tol=1e-12).x
-    slope, offset = float(found[0] / scale), float(found[1] - found[0] * centre / scale)
+    theta = minimize(loss, start, jac=True, hess=hessian, method="trust-exact", tol=1e-12).x
+    slope, offset = float(theta[0] / scale), float(theta[1] - theta[0] * centre / scale)
     prior = positives / len(truth)
     return Calibration(slope, offset, prior, len(truth), positives, weights_sha256, matching)
 
@@ -323,12 +323,12 @@ def draw_trial(tried: dict[str, Any], path: str, name: str) -> Path:
     from fed_plugin.visualization.lines import Curve, Panel, training_figure
 
     ends = (0.0, 100.0)
-    said, true = ([100 * row[key] for row in tried["reliability"]] for key in ("said", "true"))
+    mean, share = ([100 * row[key] for row in tried["reliability"]] for key in ("said", "true"))
     panels = [
         Panel(
             "Share of pairs that show one person, %",
             "probability by the curve, %",
-            [Curve("people not fitted", 0, said, true), Curve("probability", 1, ends, ends)],
+            [Curve("people not fitted", 0, mean, share), Curve("probability", 1, ends, ends)],
         )
     ]
     curves = []
@@ -453,8 +453,8 @@ def _print_tables(tried: dict[str, Any]) -> None:
             "Rank-1 of the refused": ("refused_right", ".1%"),
         },
     }
-    for name, shown in columns.items():
-        used = {word: x for word, x in shown.items() if any(x[0] in row for row in tried[name])}
+    for name, chosen in columns.items():
+        used = {word: x for word, x in chosen.items() if any(x[0] in row for row in tried[name])}
         table = [[_text(row.get(key), spec) for key, spec in used.values()] for row in tried[name]]
         if table:
             print(tabulate(table, list(used), disable_numparse=True))

@@ -28,11 +28,7 @@ from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 
 
 def seed_streams(entropy: tuple[int, ...]) -> None:
-    """Seed the three streams on the CPU.
-
-    Args:
-        entropy: Non-negative integers, from which ``numpy.random.SeedSequence`` makes the seeds.
-    """
+    """Seed the three streams on the CPU from non-negative integers."""
     python, numpy, low, high = np.random.SeedSequence(entropy).generate_state(4).tolist()
     random.seed(python)
     np.random.seed(numpy)
@@ -114,12 +110,7 @@ def current_item() -> CurrentItem | None:
 
 
 class SeededIndex(int):
-    """Index into a data set, with the seed of all random numbers of the item.
-
-    Args:
-        index: Place of the item in the data set.
-        entropy: Non-negative integers, from which ``numpy.random.SeedSequence`` makes the seeds.
-    """
+    """Index into a data set, with integers that seed all random numbers of the item."""
 
     entropy: tuple[int, ...]
 
@@ -139,8 +130,8 @@ class SeededSampler(Sampler):
     code do not change the order, and a resumed run finds its place again.
 
     Args:
-        sampler: of the host; it may be endless.
-        entropy: what distinguishes this stream: seed and rank.
+        sampler: Sampler of the host, which may be endless.
+        entropy: Seed and rank, which distinguish this stream from others.
     """
 
     def __init__(self, sampler: Iterable[int], entropy: tuple[int, ...]) -> None:

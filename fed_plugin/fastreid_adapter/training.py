@@ -152,7 +152,7 @@ def resolve_config(
     Args:
         config_file: Path of the config.
         overrides: Values by key.
-        trained: Whether the config is trained, so that the needs of a training are checked, too.
+        trained: Whether the needs of a training are checked, too.
 
     Raises:
         ValueError: The file, a key or a value is wrong; the config asks for another scoring than
@@ -189,11 +189,6 @@ def check_benchmark_datasets(
     config_file: str, overrides: dict[str, Any], trained: bool = True
 ) -> None:
     """List the data sets of a config, so that a missing set is not met hours later.
-
-    Args:
-        config_file: Path of the config.
-        overrides: Values by key.
-        trained: Whether the config is trained, so that training images are needed.
 
     Raises:
         ValueError: A name is not registered, or a data set is missing or not whole.

@@ -60,14 +60,7 @@ def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
 
 
 def _newest_whole(checkpointer: Any) -> tuple[str, Any]:
-    """Read the newest whole checkpoint, and log the broken ones.
-
-    Returns:
-        Path and content.
-
-    Raises:
-        ValueError: No checkpoint of the run is whole.
-    """
+    """Return path and content of the newest whole checkpoint, and log the broken ones."""
     try:
         newest = checkpointer.get_checkpoint_file()
     except UnicodeDecodeError:  # the name of the newest is no text
@@ -272,12 +265,7 @@ def pretrained_weights_execute_nothing(module: ModuleType) -> bool:
 
 
 def load_pretrained(path: Any, map_location: Any = None, **_: Any) -> dict[str, Any]:
-    """Read pretrained weights in the place of ``torch.load``.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file holds something else than tensors by name; the message names the file.
-    """
+    """Read pretrained weights in the place of ``torch.load``; errors name the file."""
     from fed_plugin.modeling.checkpoints import read_weights
 
     where = f"MODEL.BACKBONE.PRETRAIN_PATH or a download, {path}"

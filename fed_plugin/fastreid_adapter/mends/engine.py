@@ -33,9 +33,6 @@ def run_a_gloo_rank(
     """Join the process group over gloo, take a share of the threads, run ``main_func(*args)``.
 
     ``mp.spawn`` starts this function by name in every new process, in place of the host's worker.
-
-    Raises:
-        Exception: Whatever joining the group or ``main_func`` raises.
     """
     import torch
     import torch.distributed as dist

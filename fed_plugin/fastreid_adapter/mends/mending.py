@@ -32,9 +32,7 @@ class Mend:
     """One mend: the public record of what may be, and what was, done to the host.
 
     Attributes:
-        name: Name of the function, by which ``FASTREID_COMPAT_SKIP`` leaves the mend out.
         defect: What goes wrong without the mend: a heading of ``docs/host_defects.md``.
-        host_modules: Host modules that the mend changes.
         moment: ``"before"`` or ``"after"`` the body of the host module runs.
         apply: Guard and mend in one function of the host module; true when the mend applied.
         applied: Whether the mend has been applied in this process.
@@ -122,11 +120,8 @@ class Call:
 
     Attributes:
         function: Function to call; a step may put another function in its place.
-        args: Positional arguments.
-        kwargs: Keyword arguments.
         result: What the function returned.
-        error: What the function or a step raised; None if nothing was raised. A step may put
-            another error in its place.
+        error: What the function or a step raised; a step may put another error in its place.
     """
 
     function: Callable[..., Any]
@@ -158,15 +153,10 @@ also after an error, which is then in ``call.error``.
 
 
 def add_step(owner: Any, attribute: str, step: Step) -> bool:
-    """Put a step around a host function; the newest step is the outermost.
+    """Put a step around a function of a host module or class; the newest step is the outermost.
 
     All steps of a function share one wrapper, so that a traceback holds one frame of this project
     between two of the host. A step has the name of the function that defines it.
-
-    Args:
-        owner: Host module, or class of one.
-        attribute: Name of the function there.
-        step: See `Step`.
 
     Returns:
         Whether the step was added: False if a step of the same name is there.
@@ -235,7 +225,7 @@ def host_step(host_module: str, function: str) -> Callable[[Step], Step]:
 
     Args:
         host_module: Name of the module that defines the function.
-        function: Name of the function there, or ``"Class.method"``.
+        function: Name of the function in the module, or ``"Class.method"``.
     """
 
     def register(step: Step) -> Step:
@@ -266,14 +256,10 @@ def rebind(old: Any, new: Any) -> None:
 
 
 class Overlay(ModuleType):
-    """Module, or another object, with some names of its own in front of those of a base.
+    """Module, or another object, with some names of its own in front of those of ``base``.
 
     A host module can go on with ``np.bool`` or ``T.RandomAffine(resample=...)``, and the library
-    itself stays as it is.
-
-    Args:
-        base: Object from which every other name is read.
-        names: Names that differ, with their values.
+    itself does not change.
     """
 
     def __init__(self, base: Any, **names: Any) -> None:

@@ -207,11 +207,7 @@ class WeightsMustMove:
             self.before = [_sample(p) for p in self.weights]
 
     def compare(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        """Compare the weights with the sample after a step: disarm, count, or stop the training.
-
-        Raises:
-            RuntimeError: ``STEPS`` steps had to move a weight and no step did.
-        """
+        """Compare the weights with the sample after a step: disarm, count, or stop the training."""
         before, self.before = self.before, None
         if before is None:
             return

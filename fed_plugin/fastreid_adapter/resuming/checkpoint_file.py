@@ -16,13 +16,6 @@ class Recorder(io.RawIOBase):
 
     PyTorch's writer raises an error of its own for a full disk, without its name. It may write once
     more when it is freed. Bytes behind an error, or behind the end, are therefore dropped.
-
-    Args:
-        file: File that is open for writing bytes.
-
-    Attributes:
-        ended: Whether the block that writes has ended.
-        error: First error of writing; None if there was none.
     """
 
     def __init__(self, file: Any) -> None:
@@ -54,10 +47,6 @@ class Recorder(io.RawIOBase):
 @contextmanager
 def written_checkpoint(path: str, mode: str) -> Iterator[Any]:
     """Open a file of a checkpointer for writing; the file gets its name when it is on the disk.
-
-    Args:
-        path: Path of the file.
-        mode: ``"w"`` or ``"wb"``.
 
     Raises:
         OSError: The file could not be written; the content of ``path`` did not change.

@@ -65,12 +65,7 @@ NAME = "metrics.json"
 
 
 def forget_lines_from(first: int, trainer: Any) -> None:
-    """Cut off what a killed run wrote of iterations that are run again.
-
-    Args:
-        first: First iteration of the resumed run.
-        trainer: Trainer whose writers do not repeat earlier lines.
-    """
+    """Cut off what a killed run wrote of the iterations from ``first``, which are run again."""
     path = os.path.join(trainer.cfg.OUTPUT_DIR, NAME)
     if os.path.isfile(path):
         with open(path, "rb+") as file:
@@ -110,11 +105,8 @@ compat_logger = logging.getLogger("fastreid.compat")
 def check_all_ranks_resume(path: str) -> None:
     """Refuse ranks that resume at different places: they would wait for each other for ever.
 
-    Args:
-        path: Path of the checkpoint that this rank has read; empty if there was none.
-
     Raises:
-        ValueError: The names of the checkpoints differ; every rank raises this error.
+        ValueError: The names of the ranks' checkpoints differ; every rank raises this error.
     """
     if comm.get_world_size() == 1:
         return
@@ -128,12 +120,7 @@ def check_all_ranks_resume(path: str) -> None:
 
 
 def fuse_as_configured(optimizer: Any, configured: list[Any]) -> None:
-    """Let a loaded optimizer fuse its steps as this config asks, not as the run of the file did.
-
-    Args:
-        optimizer: Optimizer that has loaded its state.
-        configured: ``fused`` of each group before loading; None if a group had no such option.
-    """
+    """Let a loaded optimizer fuse its steps as this config asks, not as the run of the file did."""
     for group, fused in zip(optimizer.param_groups, configured, strict=False):
         if "fused" in group or fused is not None:
             group["fused"] = fused
@@ -141,10 +128,6 @@ def fuse_as_configured(optimizer: Any, configured: list[Any]) -> None:
 
 def check_optimizer(optimizer: Any, path: str) -> None:
     """Refuse the state of another optimizer, or of other weights, which PyTorch does not check.
-
-    Args:
-        optimizer: Optimizer that has loaded its state.
-        path: Path of the checkpoint, for the message.
 
     Raises:
         ValueError: The next step would fail with an error that names neither file nor key.
@@ -173,12 +156,7 @@ def cosine_epochs(scheduler: Any) -> int | None:
 
 
 def warn_of_another_cosine(configured: int | None, scheduler: Any) -> None:
-    """Warn that a run with more epochs keeps the learning rates of its first schedule.
-
-    Args:
-        configured: Epochs of the schedule that this config builds.
-        scheduler: Scheduler that has loaded its state.
-    """
+    """Warn that a run with more epochs keeps the learning rates of its first schedule."""
     loaded = cosine_epochs(scheduler)
     if configured is not None and loaded is not None and loaded != configured:
         logger.warning(
@@ -259,11 +237,7 @@ class RunState:
         self._loaded = state
 
     def resume(self, checkpoint: dict[str, Any]) -> None:
-        """Restore what does not wait for the first step, after the host has loaded a checkpoint.
-
-        Args:
-            checkpoint: Result of the host's checkpointer, with ``epoch`` and ``metric``.
-        """
+        """Restore what does not wait for the first step, after the host has loaded a checkpoint."""
         trainer, hook, state = self._trainer, self._checkpoint_hook(), self._loaded or {}
         warn_of_another_cosine(self._cosine_epochs, trainer.scheduler)
         if state.get("grad_scaler") and trainer.grad_scaler is not None:

@@ -80,9 +80,7 @@ class ProgressCheckpoints(HookBase):
     def finish(self, resumed_from: str) -> None:
         """Write the ``model_final.pth`` of a run that was killed just before writing the file.
 
-        Args:
-            resumed_from: Checkpoint of the last epoch. The host writes ``model_best.pth`` with the
-                same content first.
+        The host writes ``model_best.pth``, from which the run resumes, with the same content first.
         """
         final = Path(self.checkpointer.save_dir, FINAL)
         if Path(resumed_from).absolute() == final.absolute():
@@ -171,13 +169,7 @@ def describe_bad_losses(losses: dict[str, Tensor], begin: StepBegin, error: Base
 
 
 def report_own_bad_losses(losses: dict[str, Tensor], begin: StepBegin, iteration: int) -> None:
-    """Write the images of this rank's bad loss to a file, which rank 0 reads, and to the log.
-
-    Args:
-        losses: Losses of this rank, by name.
-        begin: Beginning of the step.
-        iteration: Iteration, counted from 0.
-    """
+    """Write the images of this rank's bad loss to a file, which rank 0 reads, and to the log."""
     if comm.get_world_size() == 1:  # the host's error is enough
         return
     step = _step(losses, begin)
@@ -191,12 +183,7 @@ def report_own_bad_losses(losses: dict[str, Tensor], begin: StepBegin, iteration
 
 
 def keep_the_last_good_state(trainer: Any, error: FloatingPointError) -> None:
-    """Write a checkpoint of the state before the bad step, and describe the step in ``error``.
-
-    Args:
-        trainer: ``DefaultTrainer`` whose step raised the error.
-        error: Error of the host; one sentence replaces its text.
-    """
+    """Write a checkpoint of the state before the bad step, and describe the step in ``error``."""
     begin = getattr(getattr(trainer, "_trainer", None), "step_begin", None)
     hook = next((h for h in trainer._hooks if isinstance(h, ProgressCheckpoints)), None)
     if begin is None or hook is None or not hasattr(error, "step"):

@@ -173,7 +173,7 @@ def rerank_works_without_gpu_faiss(module: ModuleType) -> bool:
             from fed_plugin.retrieval.reranking import jaccard_distance
 
             features = (call.argument("feat_1"), call.argument("feat_2"))
-            k1, k2 = (call.argument("kwargs")[name] for name in ("k1", "k2"))
+            k1, k2 = call.kwargs["k1"], call.kwargs["k2"]
             call.function, call.args = jaccard_distance, (torch.cat(features), k1, k2)
             call.kwargs = {"num_query": len(features[0])}  # only queries by gallery is asked for
         yield

@@ -132,8 +132,10 @@ class Call:
 
     def argument(self, name: str, default: Any = None) -> Any:
         """Return an argument by its name in the function's signature."""
-        bound = _signature(self.function).bind(*self.args, **self.kwargs)
-        return bound.arguments.get(name, default)
+        if name in self.kwargs:
+            return self.kwargs[name]
+        given = dict(zip(_parameters(self.function), self.args, strict=False))
+        return given.get(name, default)
 
     @property
     def cfg(self) -> Any:
@@ -142,7 +144,10 @@ class Call:
         return cfg if hasattr(cfg, "DATASETS") else None
 
 
-_signature = functools.lru_cache(inspect.signature)
+@functools.lru_cache
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
+
 
 Step = Callable[[Call], Iterator[None]]
 """Generator with one ``yield``, at which the host function runs.

@@ -110,29 +110,29 @@ def _refuse(key: str, value: Any, expected: str) -> None:
 # INPUT.NPO and INPUT.EXTRA_TRANSFORMS.
 
 
+_PLACEMENT = {
+    "placement": "INPUT.NPO.PLACEMENT",
+    "height": "INPUT.NPO.HEIGHT",
+    "width": "INPUT.NPO.WIDTH",
+    "count": "INPUT.NPO.COUNT",
+    "people": "INPUT.NPO.PEOPLE.PROB",
+    "people_scale": "INPUT.NPO.PEOPLE.SCALE",
+    "people_height": "INPUT.NPO.PEOPLE.HEIGHT",
+    "people_width": "INPUT.NPO.PEOPLE.WIDTH",
+}
+
+
 def placement_rule(cfg: Any) -> PlacementRule:
     """Return the placement that ``INPUT.NPO`` describes.
 
     Raises:
         ValueError: keys that contradict each other.
     """
-    npo = cfg.INPUT.NPO
-    paths = {
-        name: f"INPUT.NPO.{name.upper()}" for name in ("placement", "height", "width", "count")
-    }
-    paths |= {f"people_{name}": f"INPUT.NPO.PEOPLE.{name.upper()}" for name in ("height", "width")}
-    with naming_keys(
-        people="INPUT.NPO.PEOPLE.PROB", people_scale="INPUT.NPO.PEOPLE.SCALE", **paths
-    ):
+    values = table_values(cfg)
+    arguments = {name: values[path] for name, path in _PLACEMENT.items()}
+    with naming_keys(**_PLACEMENT):
         return PlacementRule(
-            placement=npo.PLACEMENT,
-            height=tuple(npo.HEIGHT),
-            width=tuple(npo.WIDTH),
-            count=tuple(npo.COUNT),
-            people=npo.PEOPLE.PROB,
-            people_scale=tuple(npo.PEOPLE.SCALE),
-            people_height=tuple(npo.PEOPLE.HEIGHT),
-            people_width=tuple(npo.PEOPLE.WIDTH),
+            **{name: tuple(v) if isinstance(v, list) else v for name, v in arguments.items()}
         )
 
 

@@ -220,15 +220,9 @@ _RENAMED = {
     },
 }
 
-_BACKBONE = re.compile(
-    r"base\.(cls_token|pos_embed|patch_embed\.proj\.(weight|bias)|norm\.(weight|bias)"
-    r"|blocks\.\d+\.(norm1|norm2|attn\.qkv|attn\.proj|mlp\.fc1|mlp\.fc2)\.(weight|bias))"
-)
+_BLOCK = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
 _OEM_LAYERS = {"0": "reduce", "1": "norm", "2": "score"}
-_OEM = re.compile(r"mask_detection\.(\d+)\.([012])\.(weight|bias)")
-_BATCH_NORM = re.compile(
-    r"bottleneck_local\.(\d+)\.(weight|bias|running_mean|running_var|num_batches_tracked)"
-)
+_BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 def convert_reference_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -245,75 +239,73 @@ def convert_reference_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, 
         State dict of the ``FED`` meta-architecture, in the reference's setting.
 
     Raises:
-        KeyError: a name that is neither converted nor known as dead, or one that is missing;
-            a half-known file would load in silence and evaluate as noise.
+        KeyError: an unknown name that is not dead, or a missing name; a half-known file would load
+            in silence and evaluate as noise.
         TypeError: an entry that is no tensor, or whose name is no text.
 
     Source: FED-Occluded-ReID@4a63184 (names and shapes of its checkpoints).
     """
-    converted: dict[str, Tensor] = {}
-    parts: dict[str, dict[int, Tensor]] = {}
-    unknown = []
-    for full_name, value in state_dict.items():
-        if not isinstance(full_name, str):
-            raise TypeError(f"{full_name!r} is a {type(full_name).__name__}, expected a name")
+    weights: dict[str, Tensor] = {}
+    for name, value in state_dict.items():
+        if not isinstance(name, str):
+            raise TypeError(f"{name!r} is a {type(name).__name__}, expected a name")
         if not torch.is_tensor(value):
-            raise TypeError(f"{full_name} is a {type(value).__name__}, expected a tensor")
-        name = full_name.removeprefix("module.")
-        if DEAD_WEIGHTS.match(name):
-            continue
-        if name in _RENAMED:
-            converted[_RENAMED[name]] = value
-        elif _BACKBONE.fullmatch(name):
-            converted["backbone." + name.removeprefix("base.")] = value
-        elif match := _OEM.fullmatch(name):
-            part, layer, kind = match.groups()
-            parts.setdefault(f"heads.oem.{_OEM_LAYERS[layer]}.{kind}", {})[int(part)] = value
-        elif match := _BATCH_NORM.fullmatch(name):
-            part, kind = match.groups()
-            parts.setdefault(f"heads.bottleneck.{kind}", {})[int(part)] = value
-        else:
-            unknown.append(full_name)
-    if unknown:
-        raise KeyError(
-            f"not a checkpoint of the released FED code: unknown name {unknown[0]!r} "
-            f"({len(unknown)} in all)"
-        )
-    converted.update({name: _join_parts(name, tensors) for name, tensors in parts.items()})
-    _check_complete(converted)
-    return converted
+            raise TypeError(f"{name} is a {type(value).__name__}, expected a tensor")
+        if not DEAD_WEIGHTS.match(name.removeprefix("module.")):
+            weights[name.removeprefix("module.")] = value
+    num_layers, num_parts = _count(weights, "base.blocks"), _count(weights, "mask_detection")
+    names = _reference_names(num_layers, num_parts)
+    known = [theirs for several in names.values() for theirs in several]
+    unknown = sorted(weights.keys() - set(known))
+    missing = [n for n in known if n not in weights and not n.endswith("num_batches_tracked")]
+    missing += ["base.blocks"] * (not num_layers) + ["mask_detection"] * (not num_parts)
+    for problem, culprits in (("unknown name", unknown), ("nothing for", missing)):
+        if culprits:
+            raise KeyError(
+                f"not a checkpoint of the released FED code: {problem} {culprits[0]!r} "
+                f"({len(culprits)} in all)"
+            )
+    tensors = {
+        ours: [weights[n] for n in several if n in weights] for ours, several in names.items()
+    }
+    return {ours: _join_parts(ours, parts) for ours, parts in tensors.items() if parts}
 
 
-def _join_parts(name: str, tensors: dict[int, Tensor]) -> Tensor:
+def _count(weights: dict[str, Tensor], prefix: str) -> int:
+    numbered = (re.match(rf"{re.escape(prefix)}\.(\d+)\.", name) for name in weights)
+    return len({match[1] for match in numbered if match})
+
+
+def _reference_names(num_layers: int, num_parts: int) -> dict[str, list[str]]:
+    """Return the reference's names by this model's names; several where each part has a name."""
+    layers = [f"blocks.{index}.{name}" for index in range(num_layers) for name in _BLOCK]
+    one = {
+        **{f"backbone.{name}": f"base.{name}" for name in ("cls_token", "pos_embed")},
+        **{
+            f"backbone.{layer}.{kind}": f"base.{layer}.{kind}"
+            for layer in ("patch_embed.proj", "norm", *layers)
+            for kind in ("weight", "bias")
+        },
+        **{ours: theirs for theirs, ours in _RENAMED.items()},
+    }
+    per_part = {
+        **{
+            f"heads.oem.{layer}.{kind}": f"mask_detection.{{}}.{index}.{kind}"
+            for index, layer in _OEM_LAYERS.items()
+            for kind in ("weight", "bias")
+        },
+        **{f"heads.bottleneck.{kind}": f"bottleneck_local.{{}}.{kind}" for kind in _BATCH_NORM},
+    }
+    return {
+        **{ours: [theirs] for ours, theirs in one.items()},
+        **{ours: [name.format(p) for p in range(num_parts)] for ours, name in per_part.items()},
+    }
+
+
+def _join_parts(name: str, tensors: list[Tensor]) -> Tensor:
     """Stack OEM weights to (P, ...), concatenate BatchNorm vectors to (D,)."""
-    missing = set(range(max(tensors) + 1)) - tensors.keys()
-    if missing:
-        raise KeyError(f"the checkpoint lacks part {min(missing)} of {name}")
-    ordered = [tensors[part] for part in sorted(tensors)]
     if name.startswith("heads.oem."):
-        return torch.stack(ordered)
-    if name.endswith("num_batches_tracked"):
-        return ordered[0]
-    return torch.cat(ordered)
-
-
-def _check_complete(converted: dict[str, Tensor]) -> None:
-    num_layers = len({n.split(".")[2] for n in converted if n.startswith("backbone.blocks.")})
-    expected = set(_RENAMED.values())
-    expected |= {"backbone.cls_token", "backbone.pos_embed"}
-    linear_layers = ["backbone.patch_embed.proj", "backbone.norm"]
-    for layer in range(num_layers):
-        linear_layers += [
-            f"backbone.blocks.{layer}.{name}"
-            for name in ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
-        ]
-    linear_layers += [f"heads.oem.{name}" for name in _OEM_LAYERS.values()]
-    linear_layers.append("heads.bottleneck")
-    expected |= {f"{name}.{kind}" for name in linear_layers for kind in ("weight", "bias")}
-    expected |= {f"heads.bottleneck.{n}" for n in ("running_mean", "running_var")}
-    missing = sorted(expected - converted.keys())
-    if missing or not num_layers:
-        raise KeyError(
-            f"not a checkpoint of the released FED code: nothing for "
-            f"{(missing or ['backbone.blocks'])[0]!r} ({max(len(missing), 1)} missing in all)"
-        )
+        return torch.stack(tensors)
+    if name.startswith("heads.bottleneck.") and tensors[0].ndim:
+        return torch.cat(tensors)
+    return tensors[0]

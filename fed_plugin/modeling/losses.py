@@ -1,7 +1,7 @@
 """FED's losses: pure functions of features, targets and memories.
 
 Shape shorthand: ``V = 2`` views (holistic first), ``B`` images, ``P`` parts, ``M`` identities,
-``D`` channels. Everything is computed in float32, whatever comes in.
+``D`` channels. All losses are computed in float32, for inputs of any type.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ DIFFUSED_CONTRAST_WEIGHT = 0.5
 
 
 def visibility_loss(visibility: Tensor, target: Tensor | float) -> Tensor:
-    """Mean squared error of a visibility (B, P) against its target, a tensor or one number."""
+    """Return the mean squared error of a visibility (B, P); the target is a tensor or a number."""
     return (visibility.float() - target).square().mean()
 
 
 def identity_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy, averaged over views.
+    """Return the cross-entropy, averaged over views.
 
     Args:
         logits: (V, B, M).
@@ -33,9 +33,9 @@ def identity_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def contrast_loss(similarity: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy over the cosines to all memory slots.
+    """Return the cross-entropy over the cosines to all memory slots.
 
-    NOTE(reference): adds 1e-6 inside sum and logarithm, below 1e-4 in the value; left out here.
+    NOTE(reference): adds 1e-6 inside sum and logarithm, less than 1e-4 of the value; not here.
 
     Args:
         similarity: cosines (B, M) in [-1, 1]; gradients flow into them.
@@ -49,12 +49,12 @@ def contrast_loss(similarity: Tensor, targets: Tensor, temperature: float) -> Te
 
 
 def erased_contrast_loss(similarity: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """``NCE(z_h) + 0.3 NCE(z_o)`` for the cosines of erased features (V, B, M)."""
+    """Return ``NCE(z_h) + 0.3 NCE(z_o)`` for the cosines of erased features (V, B, M)."""
     holistic, occluded = (contrast_loss(view, targets, temperature) for view in similarity)
     return holistic + OCCLUDED_CONTRAST_WEIGHT * occluded
 
 
 def diffused_contrast_loss(similarity: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """``0.5 (NCE(u_h) + NCE(u_o))`` for the cosines of diffused features (V, B, M)."""
+    """Return ``0.5 (NCE(u_h) + NCE(u_o))`` for the cosines of diffused features (V, B, M)."""
     holistic, occluded = (contrast_loss(view, targets, temperature) for view in similarity)
     return DIFFUSED_CONTRAST_WEIGHT * (holistic + occluded)

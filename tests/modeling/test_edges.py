@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
+from fed_plugin import modeling
 from fed_plugin.modeling import visibility_target
 
 B, P, C, M = 4, 4, 8, 6
-AUTOCAST = [torch.bfloat16] + [torch.float16] * (torch.__version__ >= (2, 0))
-"""What the CPU computes in under autocast; PyTorch 1 refuses float16."""
+AUTOCAST = [torch.bfloat16, torch.float16]
+"""Types of the CPU's autocast."""
 
 
 def tokens(batch=2 * B, seed=3):
@@ -91,3 +95,9 @@ def test_one_image_is_described_as_among_others(make_head):
     together = head.erase(many)[1]
     alone = torch.cat([head.erase(many[i : i + 1])[1] for i in range(5)])
     torch.testing.assert_close(alone, together)
+
+
+def test_the_maths_names_arguments_and_no_config_key():
+    for path in Path(modeling.__file__).parent.glob("*.py"):
+        keys = re.findall(r"\b(?:MODEL|INPUT|SOLVER|TEST|DATASETS)\.[A-Z]\w*", path.read_text())
+        assert keys == [], path

@@ -189,10 +189,10 @@ def model_outputs(model: nn.Module, flip: bool) -> Describe:
     @torch.no_grad()
     def describe(images: NDArray[np.uint8]) -> Outputs:
         planes = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-        found = describe_images(model, planes, flip)
-        outputs = {DESCRIPTOR: F.normalize(found.descriptors.float()).numpy()}
-        if found.visibility is not None:
-            outputs[VISIBILITY] = found.visibility.numpy()
+        ours = describe_images(model, planes, flip)
+        outputs = {DESCRIPTOR: F.normalize(ours.descriptors.float()).numpy()}
+        if ours.visibility is not None:
+            outputs[VISIBILITY] = ours.visibility.numpy()
         return outputs
 
     return describe

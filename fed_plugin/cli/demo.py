@@ -329,8 +329,8 @@ def _visibility(method: str, description: Description, dataset: Path, path: Path
     truth = {name: row.shares for name, row in read_visibility(dataset).items()}
     queries = range(description.num_query)
     overall = [truth[Path(description.paths[i]).name][0] for i in queries]
-    shown = np.linspace(0, len(overall) - 1, min(NUM_QUERIES, len(overall))).astype(int)
-    order = np.argsort(overall)[shown]
+    spread = np.linspace(0, len(overall) - 1, min(NUM_QUERIES, len(overall))).astype(int)
+    order = np.argsort(overall)[spread]
     shares = np.array([truth[Path(description.paths[i]).name][1:] for i in order])
     return visibility_sheet(
         np.stack([_read(description.paths[i]) for i in order]),

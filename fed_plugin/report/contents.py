@@ -71,14 +71,14 @@ class TableReport:
     @property
     def grids(self) -> list[Grid]:
         """The tables that a report without figures holds."""
-        found = (
+        every = (
             grids.metrics(self.table),
             grids.gaps(self.table),
             grids.visible(self.visible, self.table),
             grids.areas(self.robustness, self.table),
             grids.area_gaps(self.robustness, self.table),
         )
-        return [grid for grid in found if grid]
+        return [grid for grid in every if grid]
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,8 @@ def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
     missing = list(benchmark.unfinished)
     reports: list[TableReport] = []
     for dataset in dict.fromkeys(cell.dataset for cell in benchmark.cells):
-        found, absent = _dataset(benchmark, dataset, baseline)
-        reports += found
+        tables, absent = _dataset(benchmark, dataset, baseline)
+        reports += tables
         missing += absent
     costs = read_costs(benchmark.folder)
     return Report(

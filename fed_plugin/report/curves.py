@@ -153,7 +153,7 @@ def read_training(path: Path) -> dict[str, list[tuple[float, float]]]:
     Returns:
         (iteration from 1 on, value) by name, for losses and the learning rate.
     """
-    found: dict[str, dict[float, float]] = {}
+    logged: dict[str, dict[float, float]] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
@@ -164,8 +164,8 @@ def read_training(path: Path) -> dict[str, list[tuple[float, float]]]:
             if not (name == "lr" or "loss" in name) or not isinstance(value, (int, float)):
                 continue
             if math.isfinite(value):
-                found.setdefault(name, {})[iteration] = float(value)
-    return {name: sorted(values.items()) for name, values in found.items()}
+                logged.setdefault(name, {})[iteration] = float(value)
+    return {name: sorted(values.items()) for name, values in logged.items()}
 
 
 def styles_of(tables: Sequence[Table]) -> dict[str, int]:
@@ -382,7 +382,7 @@ def visible_of(table: Table, shares: Mapping[str, tuple[float, ...]]) -> Visible
     """
     bins = tuple(bins_of(table, {name: one[0] for name, one in shares.items()}))
     estimates = {row.method: _estimate(row, shares) for row in table.rows}
-    return Visible(bins, {method: found for method, found in estimates.items() if found})
+    return Visible(bins, {method: one for method, one in estimates.items() if one})
 
 
 def visible_share_as_json(visible: Visible) -> dict[str, Any]:
@@ -420,11 +420,11 @@ def bins_of(table: Table, shares: Mapping[str, float]) -> list[Bin]:
     Raises:
         ValueError: A query has no share.
     """
-    found: dict[tuple[float, float, int], dict[tuple[str, str], Estimate]] = {}
+    results: dict[tuple[float, float, int], dict[tuple[str, str], Estimate]] = {}
     for row in table.rows:
         for place, values in _method(row, shares).items():
-            found.setdefault(place, {}).update(values)
-    return [Bin(*place, values) for place, values in sorted(found.items())]
+            results.setdefault(place, {}).update(values)
+    return [Bin(*place, values) for place, values in sorted(results.items())]
 
 
 def visible_figure(visible: Visible, table: Table, styles: Mapping[str, int]) -> Figure | None:
@@ -452,7 +452,7 @@ def visible_figure(visible: Visible, table: Table, styles: Mapping[str, int]) ->
 
 def _estimate(row: Row, shares: Mapping[str, tuple[float, ...]]) -> Estimate | None:
     """Correlate estimated with true visibility, seed by seed; None without estimates."""
-    found = []
+    correlations = []
     for cell in row.cells:
         dump = load_dump(cell)
         names = [] if dump is None else [str(name) for name in dump.names[dump.query]]
@@ -462,8 +462,8 @@ def _estimate(row: Row, shares: Mapping[str, tuple[float, ...]]) -> Estimate | N
         predicted = dump.visibility[dump.query]
         if predicted.shape != true.shape:
             return None  # another number of parts
-        found.append(correlate_visibility(predicted, true))
-    return over_seeds(found) if found else None
+        correlations.append(correlate_visibility(predicted, true))
+    return over_seeds(correlations) if correlations else None
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:

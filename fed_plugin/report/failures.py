@@ -33,12 +33,12 @@ def find_images(dataset: str) -> dict[tuple[str, str], Path] | str:
         splits = read_splits(LAYOUTS[dataset], root)
     except (OSError, ValueError) as error:
         return f"its images are not there ({str(error).partition(chr(10))[0]})"
-    found = {}
+    images = {}
     for split in ("query", "gallery"):
         paths = [item[0] for item in getattr(splits, split)]
         names = unique_names(paths)
-        found.update({(split, name): Path(p) for name, p in zip(names, paths, strict=True)})
-    return found
+        images.update({(split, name): Path(p) for name, p in zip(names, paths, strict=True)})
+    return images
 
 
 def visible_shares(dataset: str) -> dict[str, tuple[float, ...]]:
@@ -223,9 +223,11 @@ def _failure(
 ) -> Failure:
     lists = []
     for method, dump in dumps.items():
-        title, found = method, outcomes[method].get(name)
-        if found is not None:
-            title += f": AP {100 * found.precision:.1f}, first right answer at rank {found.rank}"
+        title, outcome = method, outcomes[method].get(name)
+        if outcome is not None:
+            title += (
+                f": AP {100 * outcome.precision:.1f}, first right answer at rank {outcome.rank}"
+            )
         lists.append(RankedList(title, _answers(name, dump, images)))
     return Failure(images["query", name], name, tuple(lists))
 

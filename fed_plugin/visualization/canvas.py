@@ -120,9 +120,6 @@ def save_figure(figure: Any, path: str | Path, title: str, kinds: Sequence[str] 
         title: Title of an HTML page, also for screen readers.
         kinds: Endings of file names that the caller accepts.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: The file name has another ending.
     """
@@ -306,6 +303,11 @@ class Canvas:
             self.text(line, y + 6, MARGIN, color=GREY)
             y += BODY_LINE
 
+    def start_row(self, caption: str, top: int) -> None:
+        """Draw a line across the sheet at ``top``, and a caption below the line."""
+        self.rule(top, MARGIN, self.width - MARGIN, PALE_GREY)
+        self.text(shorten(caption, self.width - 2 * MARGIN), top + 16, MARGIN, bold=True)
+
     def share_bar(self, share: float, top: float, left: float, height: float, width: float) -> None:
         """Draw a bar with a blue part of ``share`` in [0, 1] and a hatched orange rest."""
         self.box(top, left, height, width, edge=VERMILLION, fill=PALE_VERMILLION, hatched=share < 1)
@@ -363,11 +365,11 @@ def draw_cells(
     parts = len(shares[0][0]) if shares[0] else 1
     height, width = pictures[0][0].shape[:2]
     scale = math.ceil(max(_LEAST_HEIGHT, _LEAST_ROW * parts) / height)
-    shown = height * scale, width * scale
-    cell_width = len(pictures[0]) * (shown[1] + _GAP) + len(shares[0]) * _BARS
+    size = height * scale, width * scale
+    cell_width = len(pictures[0]) * (size[1] + _GAP) + len(shares[0]) * _BARS
     cell_width = max(_LEAST_CELL, cell_width)
     caption = _CAPTION * (any(titles) + any(captions))
-    cell_height = shown[0] + caption + _GUTTER // 2
+    cell_height = size[0] + caption + _GUTTER // 2
     columns = _count_columns(len(pictures), cell_height, cell_width + _GUTTER)
     rows = math.ceil(len(pictures) / columns)
     sheet_width = max(_LEAST_WIDTH, 2 * MARGIN + columns * cell_width + (columns - 1) * _GUTTER)
@@ -381,7 +383,7 @@ def draw_cells(
         if titles[index]:
             name = shorten(titles[index], cell_width)
             canvas.text(name, top + _CAPTION / 2, left, bold=True)
-        _draw_cell(canvas, images, vectors, captions, top + caption, left, shown)
+        _draw_cell(canvas, images, vectors, captions, top + caption, left, size)
     return canvas.save(path)
 
 
@@ -397,9 +399,9 @@ def _draw_cell(
     captions: list[str],
     top: int,
     left: int,
-    shown: tuple[int, int],
+    size: tuple[int, int],
 ) -> None:
-    height, width = shown
+    height, width = size
     parts = len(vectors[0]) if vectors else 1
     x = left
     for image, caption in zip(images, captions, strict=False):

@@ -204,9 +204,6 @@ def line_sheet(
         dress: Function that is called for every panel.
         one_scale: Whether the panels of a row share the y axis, and all panels the x axis.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: There is no panel, the rows differ in length, or the path has another ending.
     """
@@ -236,20 +233,15 @@ def _draw(
     top = {"va": "top", "parse_math": False}
     figure.text(0.012, 1 - 0.12 / height, title, fontsize=13, fontweight="bold", **top)
     figure.text(0.012, 1 - 0.4 / height, "\n".join(lines), fontsize=9, color=GREY, **top)
-    axes = figure.subplots(
-        rows,
-        columns,
-        squeeze=False,
-        sharex=one_scale,
-        sharey="row" if one_scale else False,
-        gridspec_kw={
-            "left": 0.62 / width,
-            "right": 1 - legend_width / width,
-            "top": 1 - (head + 0.25) / height,
-            "bottom": 0.52 / height,
-            "wspace": 0.08 if one_scale else 0.2,
-            "hspace": 0.28,
-        },
+    share = {"sharex": one_scale, "sharey": "row" if one_scale else False}
+    axes = figure.subplots(rows, columns, squeeze=False, **share)
+    figure.subplots_adjust(
+        left=0.62 / width,
+        right=1 - legend_width / width,
+        top=1 - (head + 0.25) / height,
+        bottom=0.52 / height,
+        wspace=0.08 if one_scale else 0.2,
+        hspace=0.28,
     )
     drawn: dict[int, Any] = {}
     for y, row in enumerate(panels):
@@ -281,19 +273,9 @@ def _value_at_right(curve: Curve) -> float:
 def robustness_figure(
     panels: Sequence[Sequence[Panel]], path: str | Path, title: str, explanation: str
 ) -> Path:
-    """Draw curves against the visible share, the panels of a row on one scale.
+    """Draw curves against the visible share in [0, 1], the panels of a row on one scale.
 
-    Args:
-        panels: Rows of panels, all of one length; x is the visible share in [0, 1].
-        path: File to write, ``.png`` or ``.svg``; its folder is made.
-        title: Heading of the picture.
-        explanation: Words below the heading.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: There is no panel, the rows differ in length, or the path has another ending.
+    The other arguments, the result and the errors are those of `line_sheet`.
     """
     return line_sheet(panels, path, title, explanation, _dress_robustness, one_scale=True)
 
@@ -316,19 +298,9 @@ _COLUMNS = 3
 def training_figure(
     panels: Sequence[Panel], path: str | Path, title: str, explanation: str
 ) -> Path:
-    """Draw curves of trainings: a panel per quantity, three in a row.
+    """Draw curves of trainings: a panel per quantity, three in a row, each with its own scale.
 
-    Args:
-        panels: At least one panel, each with its own scale; the first panel has all runs.
-        path: File to write, ``.png`` or ``.svg``; its folder is made.
-        title: Heading of the picture.
-        explanation: Words below the heading.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: There is no panel, or the path has another ending.
+    The other arguments, the result and the errors are those of `line_sheet`.
     """
     columns = min(len(panels), _COLUMNS) or 1
     cells = [*panels, *[None] * (-len(panels) % columns)]

@@ -14,7 +14,6 @@ from fed_plugin.visualization.canvas import (
     GREY,
     INK,
     MARGIN,
-    PALE_GREY,
     VERMILLION,
     Canvas,
     Heading,
@@ -99,9 +98,7 @@ def draw_row(
     caption: str,
 ) -> None:
     """Draw query ``index`` and the list of every method, from row ``top`` down."""
-    canvas.rule(top, MARGIN, layout.width - MARGIN, PALE_GREY)
-    name = shorten(caption, layout.width - 2 * MARGIN)
-    canvas.text(name, top + _ROW_CAPTION * 2 / 3, MARGIN, bold=True)
+    canvas.start_row(caption, top)
     top += layout.caption + _ROW_GAP + _ROW_ABOVE
     _draw_query(canvas, query, top)
     for method, ranked in lists.items():
@@ -187,9 +184,6 @@ def ranking_sheet(
         titles: One line above the list of every query.
         title: Heading of the sheet; a general one if empty.
         score_name: Name of the printed scores, with the unit if there is one.
-
-    Returns:
-        The path.
 
     Raises:
         ValueError: A method has no name, shapes or types do not fit, or the path has another
@@ -333,9 +327,6 @@ def match_sheet(
         titles: One line above every query.
         title: Heading of the sheet.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: Shapes do not fit, contributions do not add up to the scores, or the path has
             another ending.
@@ -358,9 +349,7 @@ def match_sheet(
     largest = 1e-6 if parts is None else max(1e-6, float(np.abs(parts).max(initial=0)))
     for index, query in enumerate(queries):
         top = heading.height + 10 + index * height
-        canvas.rule(top, MARGIN, width - MARGIN, PALE_GREY)
-        caption = shorten(captions[index], width - 2 * MARGIN)
-        canvas.text(caption, top + _MATCH_CAPTION * 0.6, MARGIN, bold=True)
+        canvas.start_row(captions[index], top)
         top += _MATCH_CAPTION + _MATCH_ABOVE
         own = None if query_visibility is None else np.asarray(query_visibility)[index]
         draw_person(canvas, query, own, top, MARGIN)
@@ -369,8 +358,8 @@ def match_sheet(
             write_visibility(canvas, own, top, MARGIN + shown_width(queries))
         left = MARGIN + slot + max(bars // 2, 34) + _MATCH_GAP
         for rank in range(images.shape[1]):
-            shown = None if seen is None else seen[index, rank]
-            draw_person(canvas, images[index, rank], shown, top, left)
+            shares = None if seen is None else seen[index, rank]
+            draw_person(canvas, images[index, rank], shares, top, left)
             middle = left + shown_width(images) / 2
             canvas.text(str(rank + 1), top - 11, middle, size=13, color=GREY, align="center")
             score = f"{scores[index, rank]:.3f}"

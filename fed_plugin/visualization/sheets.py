@@ -51,9 +51,6 @@ def pair_sheet(
         masks: (N, H, W), True where a pixel is covered, drawn beside the pair.
         titles: One line above every pair.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: Shapes or types do not fit, values are outside [0, 1], or the path has another
             ending.
@@ -98,21 +95,18 @@ def image_sheet(
         title: Heading of the sheet.
         explanation: Words below the heading.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: There are no images, a type does not fit, or the path has another ending.
     """
-    shown = check_images("images", images)
+    checked = check_images("images", images)
     return draw_cells(
-        [[image] for image in shown],
-        [[] for _ in shown],
+        [[image] for image in checked],
+        [[] for _ in checked],
         [""],
         path,
         title,
         explanation,
-        check_titles(titles, len(shown)),
+        check_titles(titles, len(checked)),
     )
 
 
@@ -141,15 +135,12 @@ def visibility_sheet(
         titles: One line above every image.
         title: Heading of the sheet; a general one if empty.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: Shapes or types do not fit, values are outside [0, 1], or the path has another
             ending.
     """
-    shown = check_images("images", images)
-    predicted = check_shares("visibility", visibility, (len(shown), "P"))
+    checked = check_images("images", images)
+    predicted = check_shares("visibility", visibility, (len(checked), "P"))
     columns = [predicted]
     parts = predicted.shape[1]
     explanation = (
@@ -160,13 +151,13 @@ def visibility_sheet(
         columns.append(check_shares("truth", truth, predicted.shape))
         explanation += " and the true visible share"
     return draw_cells(
-        [[image] for image in shown],
+        [[image] for image in checked],
         [list(rows) for rows in zip(*columns, strict=True)],
         ["query", "predicted", "true"][: 1 + len(columns)],
         path,
         title or "Predicted visibility per part",
         f"{explanation}: {_SCALE}.",
-        check_titles(titles, len(shown)),
+        check_titles(titles, len(checked)),
     )
 
 
@@ -192,9 +183,6 @@ def coverage_sheet(
         title: Heading of the sheet.
         explanation: Words below the heading.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: There are no images, shapes or types differ, or the path has another ending.
     """
@@ -204,15 +192,15 @@ def coverage_sheet(
     height, width = first.shape[1:3]
     scale = max(1, math.ceil(_LEAST_HEIGHT / height))
     if height > _MOST_HEIGHT:
-        shown = _MOST_HEIGHT, max(1, round(width * _MOST_HEIGHT / height))
+        size = _MOST_HEIGHT, max(1, round(width * _MOST_HEIGHT / height))
     else:
-        shown = height * scale, width * scale
+        size = height * scale, width * scale
     rows = max(len(sides) for sides in groups.values())
-    group_width = len(shares) * (max(shown[1], 44) + _COVERAGE_GAP)
+    group_width = len(shares) * (max(size[1], 44) + _COVERAGE_GAP)
     sheet_width = 2 * MARGIN + _LABEL + len(groups) * (group_width + _GROUP_GAP) - _GROUP_GAP
     heading = Heading.fit(title, explanation, sheet_width)
     top = heading.height + _COVERAGE_GAP
-    canvas = Canvas(top + 2 * _LINE + rows * (shown[0] + _COVERAGE_GAP) + MARGIN // 2, sheet_width)
+    canvas = Canvas(top + 2 * _LINE + rows * (size[0] + _COVERAGE_GAP) + MARGIN // 2, sheet_width)
     canvas.heading(heading)
     for place, (kind, sides) in enumerate(groups.items()):
         left = MARGIN + _LABEL + place * (group_width + _GROUP_GAP)
@@ -221,11 +209,11 @@ def coverage_sheet(
         for column, share in enumerate(shares):
             canvas.text(f"{100 * share:g} %", top + 1.5 * _LINE, left + column * step, size=12)
         for row, (side, images) in enumerate(sides.items()):
-            y = top + 2 * _LINE + row * (shown[0] + _COVERAGE_GAP)
+            y = top + 2 * _LINE + row * (size[0] + _COVERAGE_GAP)
             if place == 0:
-                canvas.text(side, y + shown[0] / 2, MARGIN, size=13, color=GREY)
+                canvas.text(side, y + size[0] / 2, MARGIN, size=13, color=GREY)
             for column, image in enumerate(check_images("images", images, first.shape)):
-                canvas.picture(image, y, left + column * step, *shown)
+                canvas.picture(image, y, left + column * step, *size)
     return canvas.save(path)
 
 
@@ -277,9 +265,6 @@ def neighbor_sheet(
         title: Heading of the sheet.
         note: Words at the end of the explanation.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: Shapes do not fit, weights do not add up to 1, or the path has another ending.
     """
@@ -291,8 +276,8 @@ def neighbor_sheet(
     if np.abs(weights.sum(axis=1) - 1).max() > 1e-3:
         raise ValueError("weights: expected shares of the attention that add up to 1")
     seen = visibility
-    if visibility is not None:
-        seen = check_shares("visibility", visibility, (len(whole), "P"))
+    if seen is not None:
+        seen = check_shares("visibility", seen, (len(whole), "P"))
     captions = check_titles(titles, len(whole))
     own, other = shown_width(whole), shown_width(images)
     first = MARGIN + 2 * own + _NEIGHBOR_GAP // 2 + _NUMBERS + _NEIGHBOR_GAP
@@ -303,9 +288,7 @@ def neighbor_sheet(
     canvas.heading(heading)
     for index, caption in enumerate(captions):
         top = heading.height + 10 + index * height
-        canvas.rule(top, MARGIN, width - MARGIN, PALE_GREY)
-        name = shorten(caption, width - 2 * MARGIN)
-        canvas.text(name, top + _NEIGHBOR_CAPTION * 0.6, MARGIN, bold=True)
+        canvas.start_row(caption, top)
         top += _NEIGHBOR_CAPTION + _ABOVE
         shares = None if seen is None else seen[index]
         for image, words, part_shares, left in (
@@ -320,14 +303,12 @@ def neighbor_sheet(
             left = first + rank * (other + _NEIGHBOR_GAP)
             draw_person(canvas, image, None, top, left)
             canvas.text(str(rank + 1), top - 11, left, size=13, color=GREY)
-            share = float(weights[index, rank])
-            canvas.share_bar(share, top + SHOWN + 6, left, _BAR, other)
-            words = f"{100 * share:.0f} % taken"
-            canvas.text(words, top + SHOWN + 27, left, size=13, bold=True)
-            words = f"cosine {similarity[index, rank]:.2f}"
-            canvas.text(words, top + SHOWN + 43, left, size=11, color=GREY)
-            words = shorten(neighbors.names[index][rank], other + _NEIGHBOR_GAP // 2, 11)
-            canvas.text(words, top + SHOWN + 57, left, size=11, color=GREY)
+            canvas.share_bar(float(weights[index, rank]), top + SHOWN + 6, left, _BAR, other)
+            taken = f"{100 * weights[index, rank]:.0f} % taken"
+            canvas.text(taken, top + SHOWN + 27, left, size=13, bold=True)
+            name = shorten(neighbors.names[index][rank], other + _NEIGHBOR_GAP // 2, 11)
+            for y, words in ((43, f"cosine {similarity[index, rank]:.2f}"), (57, name)):
+                canvas.text(words, top + SHOWN + y, left, size=11, color=GREY)
     return canvas.save(path)
 
 
@@ -380,21 +361,18 @@ def occluder_sheet(
         title: Heading; a general one if empty.
         note: Sentence at the end of the explanation.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: There is no crop, shapes or types do not fit, or the path has another ending.
     """
     titles = check_titles(names, len(crops))
     pairs = zip(titles, crops, strict=True)
-    shown = [_over_chequers(_check_crop(name, crop)) for name, crop in pairs]
-    if not shown:
+    pictures = [_over_chequers(_check_crop(name, crop)) for name, crop in pairs]
+    if not pictures:
         raise ValueError("crops: expected at least one, got none")
     groups = [
         [
             (image, name)
-            for image, name in zip(shown, titles, strict=True)
+            for image, name in zip(pictures, titles, strict=True)
             if _is_tall(image) == tall
         ]
         for tall in (True, False)
@@ -509,8 +487,8 @@ def _draw_fitted(
 
 
 def _example_rows(examples: Pixels, width: int) -> list[list[int]]:
-    shown = round(examples.shape[2] * _EXAMPLE_HEIGHT / examples.shape[1])
-    columns = _columns(max(shown, _NARROWEST), width)
+    picture_width = round(examples.shape[2] * _EXAMPLE_HEIGHT / examples.shape[1])
+    columns = _columns(max(picture_width, _NARROWEST), width)
     return [
         list(range(start, min(start + columns, len(examples))))
         for start in range(0, len(examples), columns)
@@ -521,14 +499,14 @@ def _draw_examples(
     canvas: Canvas, examples: Pixels, titles: list[str], rows: list[list[int]], top: int
 ) -> None:
     canvas.text("Pasted over people", top + _SECTION / 2, MARGIN, size=15, bold=True)
-    shown = round(examples.shape[2] * _EXAMPLE_HEIGHT / examples.shape[1])
-    room = max(shown, _NARROWEST)
+    picture_width = round(examples.shape[2] * _EXAMPLE_HEIGHT / examples.shape[1])
+    room = max(picture_width, _NARROWEST)
     for row, indices in enumerate(rows):
         y = top + _SECTION + row * (_EXAMPLE_HEIGHT + _OCCLUDER_CAPTION)
         for column, index in enumerate(indices):
             x = MARGIN + column * (room + _OCCLUDER_GAP)
-            left = x + (room - shown) // 2
-            canvas.picture(examples[index], y, left, _EXAMPLE_HEIGHT, shown)
+            left = x + (room - picture_width) // 2
+            canvas.picture(examples[index], y, left, _EXAMPLE_HEIGHT, picture_width)
             line = shorten(titles[index], room + 6, _SMALL)
             canvas.text(
                 line,

@@ -118,7 +118,6 @@ def _host() -> str:
 
 
 def _is_running(process: int) -> bool:
-    """Return whether a process of this machine is alive."""
     if os.name == "nt":  # os.kill(process, 0) would send Ctrl-C there
         return True
     try:

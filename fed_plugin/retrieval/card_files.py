@@ -26,8 +26,6 @@ from fed_plugin.retrieval.protocol_card import (
     protocol_differences,
 )
 
-# Results may stand in one table if their protocol cards describe one protocol.
-
 Row = TypeVar("Row")
 
 
@@ -90,11 +88,7 @@ _NAMED = 8  # names in a message
 
 
 def write_card(card: ProtocolCard, path: str | os.PathLike[str]) -> None:
-    """Write a card as JSON.
-
-    Raises:
-        FileNotFoundError: The folder does not exist.
-    """
+    """Write a card as JSON into an existing folder."""
     write_json(path, card.to_json())
 
 
@@ -115,7 +109,10 @@ def read_card(path: str | os.PathLike[str]) -> ProtocolCard:
         before, _, name = str(path).rpartition("#")
         file = Path(before)
     if file.is_dir():
-        file = _speaker(file)
+        folder, kinds = file, ", ".join(IN_A_FOLDER)
+        file = next((folder / one for one in IN_A_FOLDER if (folder / one).is_file()), folder)
+        if file == folder:
+            raise FileNotFoundError(f"{folder}: a folder without {kinds}; expected {KINDS}")
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; expected {KINDS}")
     is_dump = file.suffix == ".npz"
@@ -124,15 +121,6 @@ def read_card(path: str | os.PathLike[str]) -> ProtocolCard:
         return _card(content, name, "about: " if is_dump else "")
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
-
-
-def _speaker(folder: Path) -> Path:
-    for name in IN_A_FOLDER:
-        if (folder / name).is_file():
-            return folder / name
-    raise FileNotFoundError(
-        f"{folder}: a folder without {', '.join(IN_A_FOLDER)}; expected {KINDS}"
-    )
 
 
 def _card(content: Any, name: str, where: str) -> ProtocolCard:
@@ -197,8 +185,6 @@ def _card_inside(content: Any, where: str) -> Any:
     return content["card"]
 
 
-# Values of protocol cards as texts.
-
 ANY_CARD = (
     "a card (OUTPUT_DIR/cards/*.json), a result.json, robustness.json, feature dump (.npz) or "
     "cell's folder; of a benchmark's results.json, FILE#METHOD or FILE#METHOD/seed0"
@@ -230,8 +216,6 @@ def worded(field: str, value: Any) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-# The protocol card of a ranked feature dump.
-
 _ABOUT = ("dataset", "seed", "epoch")  # keys of ``about`` that are fields of a card
 
 
@@ -240,10 +224,6 @@ def card_of_dump(dump: FeatureDump, distance: str) -> ProtocolCard:
 
     The lists and the ranking are known. The other fields come from ``about.card``, or from the keys
     of ``about``, or are not known.
-
-    Args:
-        dump: the feature dump.
-        distance: distance of the ranking.
 
     Raises:
         ValueError: ``about`` holds a card, or a field of one, that cannot be read.

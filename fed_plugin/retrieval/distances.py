@@ -97,12 +97,9 @@ def array_of(values: Any) -> NDArray[Any]:
 
 
 def checked_features(name: str, features: Any, first: int = 0) -> NDArray[np.float32]:
-    """Return (N, D) features as a float32 array.
+    """Return (N, D) features, arrays or tensors of any float type on any device, as float32.
 
-    Args:
-        name: name of the features in the message.
-        features: (N, D) NumPy array or torch tensor of any float type on any device.
-        first: number of the first row in the message.
+    Messages call the features ``name`` and count rows from ``first``.
 
     Raises:
         ValueError: The features are not two-dimensional, empty, or not finite.

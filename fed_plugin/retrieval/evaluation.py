@@ -24,7 +24,7 @@ from fed_plugin.retrieval.large_ranking import rank_features
 from fed_plugin.retrieval.protocol_card import ProtocolCard
 from fed_plugin.retrieval.ranking import RankingResult, rank
 from fed_plugin.retrieval.result import GROUPS, METRICS, Queries, Result
-from fed_plugin.retrieval.thresholds import ThresholdMetrics, not_computed, threshold_metrics
+from fed_plugin.retrieval.thresholds import THRESHOLD_METRICS, ThresholdMetrics, threshold_metrics
 
 DISTANCES = {"cosine": cosine_distance, "euclidean": euclidean_distance}
 _BLOCK_ELEMENTS = 64_000_000  # distances held at once: 256 MB
@@ -130,11 +130,10 @@ def _queries_with_answers(dump: FeatureDump) -> NDArray[np.int64]:
     cameras: dict[int, set[int]] = {}
     for row in dump.gallery:
         cameras.setdefault(int(dump.pids[row]), set()).add(int(dump.camids[row]))
-    answered = [
-        row
-        for row in dump.query
-        if cameras.get(int(dump.pids[row]), set()) - {int(dump.camids[row])}
-    ]
+    answered = []
+    for row in dump.query:
+        if cameras.get(int(dump.pids[row]), set()) - {int(dump.camids[row])}:
+            answered.append(row)
     return np.array(answered, dtype=np.int64) if answered else dump.query  # rank refuses these
 
 
@@ -151,7 +150,7 @@ def _rank_all(
         reason = f"{pairs} pairs of a query and a gallery image: expected {_BLOCK_ELEMENTS} or less"
         features = _Rows(dump.features, gallery)
         labels = _labels(dump, rows)
-        return not_computed(reason), rank_features(
+        return ThresholdMetrics(undefined=dict.fromkeys(THRESHOLD_METRICS, reason)), rank_features(
             dump.features[rows], features, *labels, metric=distance, progress=progress
         )
     distmat = DISTANCES[distance](dump.features[query], dump.features[gallery])
@@ -225,15 +224,13 @@ def _partners(result: Result, baseline: Result) -> NDArray[np.intp]:
             "queries; try dumping both methods on one test set"
         )
     order = np.array([place[name] for name in ours.names])
-    if (
-        ours.pids is not None
-        and theirs.pids is not None
-        and (ours.pids != theirs.pids[order]).any()
-    ):
-        name = ours.names[int(np.flatnonzero(ours.pids != theirs.pids[order])[0])]
+    if ours.pids is None or theirs.pids is None:
+        return order
+    others = np.flatnonzero(ours.pids != theirs.pids[order])
+    if others.size:
         raise ValueError(
-            f"{name!r} is of another identity in {result.method} than in {baseline.method}: "
-            "expected the same queries; try dumping both methods on one test set"
+            f"{ours.names[others[0]]!r} is of another identity in {result.method} than in "
+            f"{baseline.method}: expected the same queries; try dumping both methods on one test set"
         )
     return order
 

@@ -39,14 +39,7 @@ _ARRAYS: dict[str, tuple[str, str, str, str]] = {
 
 
 def check_arrays(**arrays: Any) -> None:
-    """Refuse arrays that are not a feature dump.
-
-    Args:
-        arrays: arrays by their names in the format; None for a missing optional array.
-
-    Raises:
-        ValueError: An array is not as the format asks.
-    """
+    """Raise ValueError for arrays that are not a feature dump; None is a missing optional one."""
     given = {name: array for name, array in arrays.items() if array is not None}
     for name, array in given.items():
         _check_kind(name, array)
@@ -185,16 +178,13 @@ class FeatureDump:
         return np.flatnonzero(self.split == "gallery")
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the dump.
-
-        Args:
-            path: path of the file, usually ``*.npz``; nothing is appended to the path.
+        """Write the dump as ``path``, usually ``*.npz``; nothing is appended to the path.
 
         Raises:
             FileNotFoundError: The folder does not exist.
         """
-        arrays = {name: getattr(self, name) for name in (*REQUIRED, *OPTIONAL)}
-        arrays = {name: array for name, array in arrays.items() if array is not None}
+        given = {name: getattr(self, name) for name in (*REQUIRED, *OPTIONAL)}
+        arrays = {name: array for name, array in given.items() if array is not None}
         with write_atomically(path) as file:
             np.savez(file, **arrays, **{ABOUT: np.array(about_as_text(self.about))})
 

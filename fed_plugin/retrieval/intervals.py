@@ -122,9 +122,7 @@ def group_totals(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the sum of the values of every group and its number of values, (C,) each.
 
-    Args:
-        values: (V,) one number per query.
-        groups: (V,) group of each query; None makes a group of every query.
+    Without ``groups`` (V,) every value is a group.
 
     Raises:
         ValueError: ``groups`` has another length than the values, or holds one group only.
@@ -161,11 +159,7 @@ def checked_values(name: str, values: ArrayLike) -> NDArray[np.float64]:
 
 
 def checked_level(level: float) -> None:
-    """Refuse a ``level`` outside (0, 1).
-
-    Raises:
-        ValueError: ``level`` is no share.
-    """
+    """Raise ValueError for a ``level`` outside (0, 1)."""
     if not 0 < level < 1:
         raise ValueError(f"level={level}: expected a share between 0 and 1; try 0.95")
 

@@ -282,12 +282,8 @@ def rank_features(
             f"gallery features have shape {tuple(gallery.shape)}: expected (images, "
             f"{query.shape[1]}), as the queries have; try extracting both with one model"
         )
-    pairs = identity_pairs(
-        checked_labels("q_pids", q_pids, len(query)),
-        checked_labels("g_pids", g_pids, gallery.shape[0]),
-        checked_labels("q_camids", q_camids, len(query)),
-        checked_labels("g_camids", g_camids, gallery.shape[0]),
-    )
+    counts = len(query), gallery.shape[0]
+    pairs = identity_pairs(*checked_labels(*counts, q_pids, g_pids, q_camids, g_camids))
     prepare, distances_of = _METRICS[metric]
     prepared = prepare(query[pairs.valid])
     nearer = NearerImages(prepared, gallery, pairs, rows_at_once, prepare, distances_of)
@@ -306,7 +302,4 @@ def _cosine(query: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray
     return distance_of_cosine(product.numpy())
 
 
-_METRICS = {
-    "cosine": (unit_rows, _cosine),
-    "euclidean": (np.ascontiguousarray, euclidean_distance),
-}
+_METRICS = {"cosine": (unit_rows, _cosine), "euclidean": (np.ascontiguousarray, euclidean_distance)}

@@ -103,15 +103,10 @@ def rank(
         TypeError: The distances are not real numbers.
     """
     distmat = checked_distances(distmat)
-    count_q, count_g = distmat.shape
-    q_pids = checked_labels("q_pids", q_pids, count_q)
-    g_pids = checked_labels("g_pids", g_pids, count_g)
-    q_camids = checked_labels("q_camids", q_camids, count_q)
-    g_camids = checked_labels("g_camids", g_camids, count_g)
+    labels = checked_labels(*distmat.shape, q_pids, g_pids, q_camids, g_camids)
     if max_rank < 1:
         raise ValueError(f"max_rank={max_rank}: expected at least 1; try 50")
-
-    pairs = identity_pairs(q_pids, g_pids, q_camids, g_camids)
+    pairs = identity_pairs(*labels)
     hits = [
         _ranks_of_hits(distmat[query], pairs.image[top:end], pairs.removed[top:end])
         for query, top, end in zip(pairs.valid, pairs.starts[:-1], pairs.starts[1:], strict=True)
@@ -267,16 +262,18 @@ def checked_distances(distmat: ArrayLike) -> NDArray:
     return distmat
 
 
-def checked_labels(name: str, labels: ArrayLike, count: int) -> NDArray:
-    """Return identities or cameras as a (count,) array.
+def checked_labels(count_q: int, count_g: int, *labels: ArrayLike) -> list[NDArray]:
+    """Return ``q_pids, g_pids, q_camids, g_camids`` as arrays (Q,), (G,), (Q,), (G,).
 
     Raises:
-        ValueError: The number of labels is not ``count``.
+        ValueError: The number of labels is another one.
     """
-    labels = np.asarray(labels)
-    if labels.shape != (count,):
-        raise ValueError(f"{name} has shape {labels.shape}: expected ({count},), as distmat has")
-    return labels
+    arrays, counts = [np.asarray(one) for one in labels], (count_q, count_g)
+    for place, name in enumerate(("q_pids", "g_pids", "q_camids", "g_camids")):
+        shape, count = arrays[place].shape, counts[place % 2]
+        if shape != (count,):
+            raise ValueError(f"{name} has shape {shape}: expected ({count},), as distmat has")
+    return arrays
 
 
 # The first images of a ranking, for pictures.

@@ -60,7 +60,8 @@ def jaccard_distance(
     members = _mutual_neighbors(neighbors, int(np.around(k1 / 2)) + 1)
     encoding = _weighted(features, squares, members)  # V, (N, N)
     if k2 > 1:
-        encoding = _average_of(neighbors[:, :k2]) @ encoding
+        near = neighbors[:, :k2]
+        encoding = _of_rows(near, 1 / near.shape[1]) @ encoding  # averages rows: equation 10
     if num_query is None:
         return _jaccard(encoding, encoding)
     return _jaccard(encoding[:num_query], encoding[num_query:])
@@ -92,11 +93,6 @@ def _mutual(neighbors: NDArray[np.int64]) -> csr_matrix:
     """Return R, 1 where two images are neighbours of each other: equation 2."""
     ones = _of_rows(neighbors, 1.0)
     return ones.multiply(ones.T).tocsr()
-
-
-def _average_of(neighbors: NDArray[np.int64]) -> csr_matrix:
-    """Return the matrix that averages rows over neighbours: equation 10."""
-    return _of_rows(neighbors, 1 / neighbors.shape[1])
 
 
 def _of_rows(columns: NDArray[np.int64], value: float) -> csr_matrix:

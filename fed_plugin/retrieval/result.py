@@ -146,10 +146,9 @@ class Result(StoredAsJson):
         lists = file.queries
         queries = Queries(
             tuple(lists.names),
-            np.asarray(lists.first_hits, dtype=np.int64),
-            np.asarray(lists.average_precisions, dtype=np.float64),
-            np.asarray(lists.inverse_negative_penalties, dtype=np.float64),
-            None if lists.pids is None else np.asarray(lists.pids, dtype=np.int64),
+            np.asarray(lists.first_hits, np.int64),
+            *(np.asarray(getattr(lists, key), np.float64) for key in _PER_QUERY[1:]),
+            pids=None if lists.pids is None else np.asarray(lists.pids, np.int64),
         )
         return cls(file.method, file.metrics, queries, file.card, file.undefined, file.groups)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,8 +22,7 @@ from fed_plugin.retrieval.ranking import checked_distances, checked_labels, rank
 _BLOCK_ELEMENTS = 4_000_000  # distances looked at in one go
 
 
-@dataclass(frozen=True)
-class PairBlock:
+class PairBlock(NamedTuple):
     """Rows of the distances, and what their pairs are.
 
     A pair with the same identity *and* camera is neither right nor wrong: the protocol removes it.
@@ -43,30 +43,17 @@ class Pairs:
 
     Args:
         distmat: (Q, G) distances, any real dtype.
-        q_pids: (Q,) identities of the queries, numbers or strings.
-        g_pids: (G,) identities of the gallery.
-        q_camids: (Q,) cameras of the queries.
-        g_camids: (G,) cameras of the gallery.
+        labels: ``q_pids`` (Q,), ``g_pids`` (G,), ``q_camids`` (Q,) and ``g_camids`` (G,).
 
     Raises:
         ValueError: The shapes do not fit, or a distance is NaN.
         TypeError: The distances are not real numbers.
     """
 
-    def __init__(
-        self,
-        distmat: ArrayLike,
-        q_pids: ArrayLike,
-        g_pids: ArrayLike,
-        q_camids: ArrayLike,
-        g_camids: ArrayLike,
-    ) -> None:
+    def __init__(self, distmat: ArrayLike, *labels: ArrayLike) -> None:
         self.distmat = checked_distances(distmat)
-        count_q, count_g = self.distmat.shape
-        self.q_pids = checked_labels("q_pids", q_pids, count_q)
-        self.g_pids = checked_labels("g_pids", g_pids, count_g)
-        self.q_camids = checked_labels("q_camids", q_camids, count_q)
-        self.g_camids = checked_labels("g_camids", g_camids, count_g)
+        checked = checked_labels(*self.distmat.shape, *labels)
+        self.q_pids, self.g_pids, self.q_camids, self.g_camids = checked
 
     def __iter__(self) -> Iterator[PairBlock]:
         rows = max(1, _BLOCK_ELEMENTS // self.distmat.shape[1])
@@ -352,19 +339,16 @@ def _nearest(
     pairs: Pairs,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Return per query the distances of its nearest right and wrong image, mated and unmated."""
-    right, wrong, mated, unmated = [], [], [], []
+    columns: tuple[list, ...] = ([], [], [], [])
     for block in pairs:
         distances = block.distances.astype(np.float64, copy=False)
-        right.append(distances.min(axis=1, where=block.right, initial=np.inf))
-        wrong.append(distances.min(axis=1, where=block.wrong, initial=np.inf))
-        mated.append(block.right.any(axis=1))
-        unmated.append(~mated[-1] & block.wrong.any(axis=1))
-    return (
-        np.concatenate(right),
-        np.concatenate(wrong),
-        np.flatnonzero(np.concatenate(mated)),
-        np.flatnonzero(np.concatenate(unmated)),
-    )
+        nearest = [distances.min(axis=1, where=one, initial=np.inf) for one in block[1:]]
+        mated = block.right.any(axis=1)
+        values = (*nearest, mated, ~mated & block.wrong.any(axis=1))
+        for column, value in zip(columns, values, strict=True):
+            column.append(value)
+    right, wrong, mated, unmated = map(np.concatenate, columns)
+    return right, wrong, np.flatnonzero(mated), np.flatnonzero(unmated)
 
 
 # Intervals of TPR@FPR and DIR@FAR: bootstrap over the queries' identities.
@@ -496,12 +480,8 @@ def _interval(
 ) -> tuple[float, float]:
     """Return the interval of the share of accepted hits at the largest allowed threshold.
 
-    Args:
-        errors: distances that should be refused.
-        hits: distances that should be accepted.
-        rate: share of errors that a threshold may accept.
-        errors_drawn: (R, C) how often a resample draws each identity of the errors.
-        hits_drawn: (R, C') how often a resample draws each identity of the hits.
+    ``errors_drawn`` (R, C) and ``hits_drawn`` (R, C') count how often each resample draws each
+    identity of the errors and of the hits.
     """
     thresholds = _thresholds(errors, rate)
     allowed = np.array([allowed_errors(rate, int(n)) for n in errors_drawn @ errors.totals])
@@ -586,22 +566,14 @@ def threshold_metrics(
     return rated
 
 
-def not_computed(reason: str) -> ThresholdMetrics:
-    """Return no metric, and one reason for all."""
-    return ThresholdMetrics(undefined=dict.fromkeys(THRESHOLD_METRICS, reason))
-
-
 def _defined(
     rated: ThresholdMetrics, rates: dict[str, float], count: int, what: str
 ) -> dict[str, float]:
     """Return the rates that allow at least one error; note the reason for the others."""
     least = {name: round(1 / rate) for name, rate in rates.items()}
-    rated.undefined |= {
-        name: f"{count} {what}: expected at least {least[name]}"
-        for name in rates
-        if count < least[name]
-    }
-    return {name: rate for name, rate in rates.items() if count >= least[name]}
+    few = {name: f"{count} {what}: expected at least {n}" for name, n in least.items() if count < n}
+    rated.undefined |= few
+    return {name: rate for name, rate in rates.items() if name not in few}
 
 
 def _add(

@@ -24,7 +24,7 @@ from fed_plugin.retrieval.large_ranking import rank_features
 from fed_plugin.retrieval.protocol_card import ProtocolCard
 from fed_plugin.retrieval.ranking import RankingResult, rank
 from fed_plugin.retrieval.result import GROUPS, METRICS, Queries, Result
-from fed_plugin.retrieval.thresholds import THRESHOLD_METRICS, ThresholdMetrics, threshold_metrics
+from fed_plugin.retrieval.thresholds import ThresholdMetrics, not_computed, threshold_metrics
 
 DISTANCES = {"cosine": cosine_distance, "euclidean": euclidean_distance}
 _BLOCK_ELEMENTS = 64_000_000  # distances held at once: 256 MB
@@ -150,7 +150,7 @@ def _rank_all(
         reason = f"{pairs} pairs of a query and a gallery image: expected {_BLOCK_ELEMENTS} or less"
         features = _Rows(dump.features, gallery)
         labels = _labels(dump, rows)
-        return ThresholdMetrics(undefined=dict.fromkeys(THRESHOLD_METRICS, reason)), rank_features(
+        return not_computed(reason), rank_features(
             dump.features[rows], features, *labels, metric=distance, progress=progress
         )
     distmat = DISTANCES[distance](dump.features[query], dump.features[gallery])
@@ -230,7 +230,8 @@ def _partners(result: Result, baseline: Result) -> NDArray[np.intp]:
     if others.size:
         raise ValueError(
             f"{ours.names[others[0]]!r} is of another identity in {result.method} than in "
-            f"{baseline.method}: expected the same queries; try dumping both methods on one test set"
+            f"{baseline.method}: expected the same queries; try dumping both methods on one test "
+            "set"
         )
     return order
 

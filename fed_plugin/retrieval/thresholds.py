@@ -566,6 +566,11 @@ def threshold_metrics(
     return rated
 
 
+def not_computed(reason: str) -> ThresholdMetrics:
+    """Return no metric, and one reason for all."""
+    return ThresholdMetrics(undefined=dict.fromkeys(THRESHOLD_METRICS, reason))
+
+
 def _defined(
     rated: ThresholdMetrics, rates: dict[str, float], count: int, what: str
 ) -> dict[str, float]:

@@ -114,11 +114,7 @@ def machine_words() -> str:
 
 
 class ProgressLine:
-    """Progress of long work on stderr: a bar of tqdm on a terminal, else a line every 15 s.
-
-    Args:
-        what: the work, in a few words.
-    """
+    """Progress of long work on stderr: a bar of tqdm on a terminal, else a line every 15 s."""
 
     SECONDS = 15.0
     """Time between two lines off a terminal; the first line waits too, as its ETA is a guess."""

@@ -42,14 +42,8 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     file behind the link is replaced. The first write into a folder removes what killed processes
     left there.
 
-    Args:
-        path: path of a file in an existing folder.
-
     Raises:
-        FileExistsError: ``path`` is a device, a pipe or a socket.
-        FileNotFoundError: the folder does not exist.
-        IsADirectoryError: ``path`` is a folder.
-        PermissionError: the folder cannot be written to.
+        OSError: as :func:`check_writable`.
     """
     check_writable(path)
     target = Path(os.path.realpath(path))
@@ -155,15 +149,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 def check_apart(path: str | os.PathLike[str], read: Iterable[str | os.PathLike[str]]) -> None:
-    """Refuse to write over a file that is needed, also where the two are spelled differently.
-
-    Args:
-        path: path to write to.
-        read: paths of files that are read, or written under other names.
-
-    Raises:
-        ValueError: ``path`` is one of them.
-    """
+    """Raise ValueError if ``path`` is a file that is needed, also where spelled differently."""
     if os.path.realpath(path) in map(os.path.realpath, read):
         raise ValueError(
             f"{path}: is read here, or written as something else; expected a file of its own; try "

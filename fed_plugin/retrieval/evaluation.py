@@ -102,10 +102,6 @@ def with_groups(result: Result, groups: str) -> Result:
 def drawn_together(queries: Queries, groups: str) -> NDArray[np.int64] | None:
     """Return the groups of a bootstrap: (V,) identities, or None for every query by itself.
 
-    Args:
-        queries: queries of a result.
-        groups: ``query`` or ``identity``.
-
     Raises:
         ValueError: ``groups`` is another word, or the identities are unknown or only one.
     """
@@ -271,12 +267,7 @@ class MethodRow:
 
         A single seed keeps the interval of its result if the metric is no mean over queries.
 
-        Args:
-            metric: key of ``Result.metrics``.
-            groups: what is drawn: ``query`` by query, or ``identity`` by identity.
-
-        Returns:
-            None without seeds, or if a seed lacks the metric.
+        None without seeds, or if a seed lacks the metric. ``groups`` is one of ``GROUPS``.
         """
         seeds = self.summary(metric)
         if seeds is None:
@@ -293,12 +284,7 @@ class MethodRow:
         Every query counts with its mean over the seeds. The interval shows what another draw of
         queries would do to these trained models, and nothing about other seeds.
 
-        Args:
-            metric: metric that is a mean over queries.
-            groups: what is drawn: ``query`` by query, or ``identity`` by identity.
-
-        Returns:
-            None as for :meth:`per_query`.
+        None as for :meth:`per_query`. ``groups`` is one of ``GROUPS``.
 
         Raises:
             ValueError: As :func:`drawn_together`.

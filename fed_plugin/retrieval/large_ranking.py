@@ -32,11 +32,8 @@ def blocks_of_rows(
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield features in blocks of rows; a thread reads the next block meanwhile.
 
-    Args:
-        name: name of the features in messages.
-        features: (N, D), any object with a ``shape`` whose slices of rows are arrays or tensors.
-            Pages of a memory-mapped file are given back after each block.
-        rows_at_once: rows of a block; the last block may have fewer.
+    ``features`` (N, D) is any object with a ``shape`` whose slices of rows are arrays or tensors.
+    Pages of a memory-mapped file are given back after each block.
 
     Yields:
         The number of the first row, and the rows, float32, in memory.

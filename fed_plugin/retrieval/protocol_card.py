@@ -175,13 +175,7 @@ def flat(card: ProtocolCard) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Difference:
-    """One field of two cards.
-
-    Args:
-        field: name of the field; ``query.images`` is the field ``images`` of ``query``.
-        a: value in the first card, None for not known.
-        b: value in the second card, None for not known.
-    """
+    """One field of two cards with both values, None for not known; ``query.images`` is nested."""
 
     field: str
     a: Any
@@ -220,12 +214,7 @@ Item = tuple[str, Any, Any]
 
 
 def describe_lists(query: Sequence[Item], gallery: Sequence[Item]) -> dict[str, Any]:
-    """Return the fields of a card that follow from the ranked images.
-
-    Args:
-        query: every query as the evaluation got it, a feature dump's rows for example.
-        gallery: every gallery image as the evaluation got it.
-    """
+    """Return the fields of a card that follow from all ranked images."""
     galleries = {os.path.basename(path) for path, _, _ in gallery}
     same = Counter((pid, camid) for _, pid, camid in gallery)
     return {

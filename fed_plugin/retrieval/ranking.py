@@ -171,13 +171,7 @@ def identity_pairs(
 def result_of_hits(
     valid: NDArray[np.int64], hits: Sequence[NDArray[np.int64]], max_rank: int
 ) -> RankingResult:
-    """Summarize the ranks of right answers.
-
-    Args:
-        valid: (V,) rows of the queries with a right answer, ascending.
-        hits: ranks of the right answers of each query, from 0, ascending.
-        max_rank: length of the CMC curve.
-    """
+    """Summarize ``hits``, the ascending ranks from 0 of the right answers of V queries."""
     first = np.array([ranks[0] for ranks in hits], dtype=np.int64)
     counts = np.bincount(first[first < max_rank], minlength=max_rank)
     return RankingResult(
@@ -227,12 +221,7 @@ def _ranks_of_hits(distances: NDArray, same_pid: NDArray, removed: NDArray) -> N
 
 
 def without_removed(ranks: NDArray[np.int64], removed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the ranks of right answers after the camera rule, ascending.
-
-    Args:
-        ranks: (N,) ranks of all images of the query's identity, from 0, each once.
-        removed: (N,) whether the camera rule removes the image.
-    """
+    """Return the ranks of right answers after the camera rule, ascending, from all (N,) ranks."""
     in_order = np.argsort(ranks)
     removed = removed[in_order]
     return (ranks[in_order] - np.cumsum(removed))[~removed]

@@ -396,10 +396,7 @@ def verification_intervals(
     has no more thresholds. In a large one the reached false positive rate may be lower than the
     requested rate by half a hundredth of it.
 
-    Args:
-        pairs: pairs, among them right and wrong ones.
-        rates: (F,) false positive rates in (0, 1).
-        seed: seed of the draw.
+    ``pairs`` holds right and wrong ones, and ``rates`` are (F,) numbers in (0, 1).
     """
     names, identity = np.unique(pairs.q_pids, return_inverse=True)
     rates = np.asarray(rates, dtype=np.float64)
@@ -420,10 +417,7 @@ def open_set_intervals(
 
     Identities with and without right answers are drawn separately. Therefore their numbers stay.
 
-    Args:
-        result: result of :func:`identify_open_set`.
-        q_pids: (Q,) identities of the same queries.
-        seed: seed of the draw.
+    ``q_pids`` (Q,) are the identities of the same queries.
 
     Returns:
         An interval for every rate; None if the queries of either kind are of one identity.

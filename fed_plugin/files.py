@@ -83,9 +83,7 @@ def write_json(path: str | os.PathLike[str], content: Any, indent: int | None = 
 def remove_unfinished(folder: str | os.PathLike[str], pattern: str = "*") -> list[Path]:
     """Remove unfinished files of killed processes of this machine; return the removed paths.
 
-    Args:
-        folder: folder to look in; folders below are not searched.
-        pattern: pattern of the names that the finished files would have.
+    Folders below are not searched. ``pattern`` is that of the names of the finished files.
     """
     removed = []
     for path in Path(folder).glob(f".{pattern}.*.part"):
@@ -363,7 +361,6 @@ class FolderLock:
         return () if descriptor is None or os.name == "nt" else (descriptor,)
 
     def _holder(self) -> tuple[str, str]:
-        """Return number and host of the holding process; empty where not known."""
         try:
             process, _, host = self._note.read_text(encoding="utf-8").partition(" ")
         except (OSError, ValueError):

@@ -31,12 +31,9 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class ProtocolGroup(Generic[Row]):
-    """Rows that may stand in one table.
+    """Rows that may stand in one table, in the given order.
 
-    Args:
-        rows: the rows in the given order.
-        differences: differences to the first group, ``a`` there and ``b`` here, each field once;
-            empty for the first group.
+    ``differences`` to the first group have ``a`` there and ``b`` here, each field once.
     """
 
     rows: tuple[Row, ...]
@@ -49,11 +46,8 @@ def group_by_protocol(
     """Group rows whose cards do not contradict each other.
 
     A row joins the first group in which no card contradicts one of its own. An unknown field
-    contradicts nothing, and a row without cards joins the first group.
-
-    Args:
-        rows: measurements of any kind.
-        cards_of: returns the cards of a row: one, one per seed, or none.
+    contradicts nothing, and a row without cards joins the first group. ``cards_of`` returns the
+    cards of a row: one, one per seed, or none.
     """
     groups: list[list[Row]] = []
     cards: list[list[ProtocolCard]] = []

@@ -237,14 +237,7 @@ def _partners(result: Result, baseline: Result) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class MethodRow:
-    """Results of a method on a data set, under one protocol.
-
-    Args:
-        dataset: name of the test set.
-        method: name of the method.
-        results: one result per finished seed.
-        wanted: number of requested seeds.
-    """
+    """Results of a method on a data set and protocol, one per finished seed of ``wanted``."""
 
     dataset: str
     method: str

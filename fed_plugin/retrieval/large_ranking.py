@@ -105,14 +105,9 @@ _PASSES = 4
 class NearerImages:
     """Counter of the gallery images that are nearer to the query than the image of each pair.
 
-    Args:
-        query: (V, D) prepared queries.
-        gallery: (G, D), any object with a ``shape`` whose slices of rows are arrays.
-        pairs: pairs of these queries and this gallery.
-        rows: most gallery images of a block.
-        prepare: prepares rows of the gallery for ``distances_of``.
-        distances_of: returns distances (V', G') of prepared rows; equal rows have equal distances,
-            to the last bit.
+    ``query`` (V, D) is prepared. ``gallery`` (G, D) is any object with a ``shape`` whose slices of
+    rows are arrays. ``distances_of`` returns (V', G') distances of prepared rows; equal rows have
+    equal distances, to the last bit.
     """
 
     query: _Rows

@@ -34,8 +34,6 @@ class _Lists(msgspec.Struct):
 
 
 class _Content(msgspec.Struct):
-    """Content of a file, declared."""
-
     format: Literal["fed_plugin.result/1"]
     method: str
     metrics: dict[str, Estimate]
@@ -163,11 +161,8 @@ VISIBLE_SHARE_METRICS = ("Rank-1", "mAP", "mINP")
 class VisibleShareRow:
     """Numbers of the queries in one range of visible shares.
 
-    Args:
-        low: lower end of the range.
-        high: upper end, which belongs to the next range; the last range holds its upper end.
-        count: number of queries in the range.
-        metrics: percentages by name, with 95 % intervals over these queries.
+    ``high`` belongs to the next range; the last range holds its upper end. ``metrics`` are
+    percentages by name, with 95 % intervals over these queries.
     """
 
     low: float

@@ -42,18 +42,10 @@ LAST_CHECKPOINT = "last_checkpoint"
 
 @dataclass(frozen=True)
 class Cell:
-    """Unit of work that runs in a process of its own.
+    """Unit of work in a process of its own; ``kind`` is "trained", "untrained" or "dump".
 
-    Attributes:
-        dataset: tested on.
-        method: name in tables.
-        seed: of the training or of the random weights.
-        kind: "trained", "untrained" or "dump".
-        source: path of the config or dump; name of an installed config.
-        source_sha256: of that file.
-        settings: config values by key, or the dump's hash; equal settings make equal cells.
-        folder: of the cell.
-        config_text: the whole config, None for a dump.
+    ``settings`` holds config values by key, or the hash of the dump; equal settings make equal
+    cells. ``config_text`` is the whole config, None for a dump.
     """
 
     dataset: str
@@ -75,12 +67,8 @@ class Cell:
 class CellRecord(msgspec.Struct, kw_only=True):
     """Content of ``cell.json``; older files have fewer keys.
 
-    Attributes:
-        state: "running", "finished" or "failed".
-        seconds: of the last attempt.
-        ended: date and time in UTC.
-        machine: processor, cores and GPU.
-        resumed: whether the training continued from a checkpoint.
+    ``state`` is "running", "finished" or "failed"; ``seconds`` are those of the last attempt;
+    ``ended`` is in UTC; ``resumed`` tells whether the training continued from a checkpoint.
     """
 
     format: Literal["fed_plugin.cell/1"] = "fed_plugin.cell/1"
@@ -110,12 +98,9 @@ class Failure(msgspec.Struct):
 class CellState:
     """State of a cell's folder.
 
-    Attributes:
-        kind: "new", "begun", "trained" (only the evaluation is missing), "failed", "finished", or
-            "changed": finished with other settings than the plan.
-        differences: sentences about the changes.
-        seconds: of the last attempt; None where not known.
-        error: last lines of a failure.
+    ``kind`` is "new", "begun", "trained" (only the evaluation is missing), "failed", "finished", or
+    "changed": finished with other settings than the plan. ``error`` holds the last lines of a
+    failure.
     """
 
     kind: str
@@ -223,7 +208,6 @@ def _read(path: Path, kind: type[_Kind]) -> _Kind | None:
 
 
 def _differences(record: CellRecord, cell: Cell) -> tuple[str, ...]:
-    """Return a sentence for every difference between a record and the plan."""
     was, now = record.settings, json.loads(json.dumps(cell.settings))
     differences = [
         f"{key} was {_value(was, key)}, the plan says {_value(now, key)}"
@@ -306,7 +290,6 @@ def run_cell(folder: Path, resume: bool) -> None:
 
 
 def _train(folder: Path, resume: bool) -> None:
-    """Train, and keep the numbers of the host's last evaluation."""
     from fed_plugin.fastreid_adapter.training import parse_flags, train_or_evaluate
 
     words = ["--config-file", str(folder / CONFIG), *(["--resume"] if resume else [])]
@@ -317,7 +300,6 @@ def _train(folder: Path, resume: bool) -> None:
 
 
 def _describe(folder: Path, record: CellRecord) -> FeatureDump:
-    """Describe the test set with the weights of the last epoch; untrained, with the config's."""
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.extract import dump_test_set
 
@@ -328,7 +310,6 @@ def _describe(folder: Path, record: CellRecord) -> FeatureDump:
 
 
 def _check_against_the_stock_evaluator(result: Result, path: Path) -> None:
-    """Refuse numbers that fast-reid's own evaluation of the same weights contradicts."""
     if not path.is_file():
         return
     stock = json.loads(path.read_text())

@@ -31,13 +31,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Method:
-    """Row of the benchmark.
+    """Row of the benchmark; ``kind`` is "trained", "untrained" or "dump".
 
-    Attributes:
-        name: in tables.
-        kind: "trained", "untrained" or "dump".
-        source: path of the config; path of the dump, with ``{dataset}`` and ``{seed}`` in the path.
-        overrides: config keys.
+    ``source`` is the path of the config, or of the dump with ``{dataset}`` and ``{seed}`` in the
+    path.
     """
 
     name: str
@@ -158,8 +155,6 @@ def read_plan(path: str | Path) -> Plan:
 
 
 class _WithoutDuplicates(yaml.SafeLoader):
-    """PyYAML's safe loader, which refuses a key that stands twice."""
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for key in keys:
@@ -259,9 +254,7 @@ OWN_DATA = "FolderReID"  # a dump holds the name that the owner of the data gave
 def make_cells(plan: Plan, only: Sequence[str] = ()) -> list[Cell]:
     """Make the cells of a plan, one seed of every method before the next seed.
 
-    Args:
-        plan: to run.
-        only: names of the methods to take; empty takes all.
+    An empty ``only`` takes all methods.
 
     Raises:
         FileNotFoundError: A dump is not there.
@@ -281,11 +274,7 @@ def make_cells(plan: Plan, only: Sequence[str] = ()) -> list[Cell]:
 
 
 def chosen_methods(plan: Plan, only: Sequence[str] = ()) -> list[Method]:
-    """Return a plan's methods in the order of the plan.
-
-    Args:
-        plan: with the methods.
-        only: names of the methods to take; empty takes all.
+    """Return a plan's methods in the order of the plan; an empty ``only`` takes all.
 
     Raises:
         ValueError: The plan has no method of such a name.

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -56,11 +57,7 @@ class Board:
     """Lines on stderr: one line per event, and one more line for the progress.
 
     On a terminal the progress line is written over itself; elsewhere a line comes every minute.
-
-    Args:
-        total: cells of the plan.
-        done: cells that were finished before.
-        seconds: of finished cells, by method.
+    ``seconds`` are those of finished cells, by method.
     """
 
     def __init__(self, total: int, done: int, seconds: Mapping[str, list[float]]) -> None:
@@ -98,12 +95,7 @@ class Board:
         self._print(f"{self._count()}  done: {cell.name}: {numbers} ({clock(seconds)})")
 
     def show(self, running: Sequence[tuple[Cell, float]], waiting: Sequence[Cell]) -> None:
-        """Show the progress, unless the last progress line is new.
-
-        Args:
-            running: cells, and for how many seconds each of them has run.
-            waiting: cells.
-        """
+        """Show running cells with their seconds, unless the last progress line is new."""
         now = time.monotonic()
         if not running or now - self.last_line < SECONDS_BETWEEN_LINES[self.on_terminal]:
             return
@@ -197,13 +189,7 @@ def cuda_devices() -> list[str]:
 def choose_device(cell: Cell, devices: Sequence[str], taken: Sequence[str | None]) -> str | None:
     """Return the device with the fewest running cells, the first of several.
 
-    Args:
-        cell: to start.
-        devices: to choose from.
-        taken: devices of the running cells.
-
-    Returns:
-        None where the machine has one device, or the cell's config names a device by number.
+    None where the machine has one device, or the cell's config names a device by number.
     """
     wanted = str(cell.settings.get("MODEL.DEVICE", "cuda"))
     if len(devices) < 2 or wanted != "cuda":
@@ -253,20 +239,10 @@ def run_cells(
     command: Command = cell_command,
     finished: Callable[[Cell], None] = lambda cell: None,
 ) -> dict[str, str]:
-    """Run cells. The end of this call, also by an error or Ctrl-C, ends the processes of the cells.
+    """Run cells in order; return the last lines of failed cells, by name of the cell.
 
-    Args:
-        cells: to run, in order.
-        board: for the progress.
-        jobs: number of cells at a time.
-        resume: whether half-trained cells continue from their newest checkpoint.
-        lock: of the folder; cells inherit the lock.
-        devices: of CUDA; if there are several, every cell sees one device only.
-        command: makes the command of a cell.
-        finished: called after every cell that has ended.
-
-    Returns:
-        The last lines of failed cells, by name of the cell.
+    The end of this call, also by an error or Ctrl-C, ends the processes of the cells. Cells inherit
+    the lock. If there are several CUDA ``devices``, every cell sees one device only.
     """
     waiting, running, failures = deque(cells), list[Running](), dict[str, str]()
     try:
@@ -380,10 +356,7 @@ PATIENCE = 15.0
 
 
 def only_runner(out: Path) -> FolderLock:
-    """Return the lock of a benchmark's folder; cells inherit the lock.
-
-    No other runner begins while a cell of a killed runner still runs.
-    """
+    """Return the lock of a folder; the lock is free when no cell of a killed runner still runs."""
     return FolderLock(
         out,
         work="runs cells in it",
@@ -403,23 +376,11 @@ def run_plan(
     *,
     others: Sequence[Cell] = (),
     jobs: int = 1,
-    resume: bool = False,
-    lock: FolderLock | None = None,
-    command: Command = cell_command,
+    **options: Any,
 ) -> int:
-    """Run the cells that are not finished, then print a table of all.
+    """Run the cells that are not finished, then print a table of all; return 1 if a cell failed.
 
-    Args:
-        plan: of the cells.
-        cells: to run.
-        others: other cells of the plan; the finished ones are joined and printed too.
-        jobs: number of cells at a time.
-        resume: whether half-trained cells continue from their newest checkpoint.
-        lock: of the folder; cells inherit the lock.
-        command: makes the command of a cell.
-
-    Returns:
-        Exit status: 1 if a cell failed.
+    The finished ones of the ``others`` are joined and printed too; ``options`` go to ``run_cells``.
 
     Raises:
         ValueError: A finished cell has other settings than the plan.
@@ -442,11 +403,9 @@ def run_plan(
             waiting,
             board,
             jobs=jobs,
-            resume=resume,
-            lock=lock,
             devices=cuda_devices() if jobs > 1 else (),
-            command=command,
             finished=join,
+            **options,
         )
     finally:
         board.close()
@@ -461,11 +420,7 @@ def run_plan(
 
 
 def refuse_changed(plan: Plan, cells: Sequence[Cell], states: Sequence[CellState]) -> None:
-    """Refuse finished cells with other settings than the plan.
-
-    Raises:
-        ValueError: The message names the cells and the differences.
-    """
+    """Raise a ValueError for finished cells with other settings than the plan."""
     changed = [
         (cell, state) for cell, state in zip(cells, states, strict=True) if state.kind == "changed"
     ]

@@ -48,12 +48,7 @@ class Results(msgspec.Struct, kw_only=True):
 
 
 def join_results(plan: Plan, cells: Sequence[Cell]) -> Path:
-    """Write ``OUT/results.json`` with the results of the finished cells.
-
-    Args:
-        plan: of the cells.
-        cells: in order.
-    """
+    """Write ``OUT/results.json`` with the results of the finished cells."""
     rows = []
     for cell in cells:
         result = read_result(cell.folder)

@@ -39,9 +39,6 @@ class TrainingWatch:
 
     The log gives the number of iterations (epochs times iterations), once and for all; the last
     line of the host's ``metrics.json`` gives the iterations that are done.
-
-    Args:
-        folder: of the training.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,13 +61,10 @@ class TrainingWatch:
 
 
 def train_in_process(config_file: str, overrides: list[str], folder: Path, what: str) -> None:
-    """Run ``fed-plugin train`` and wait for its end; the output goes to ``train.log``.
+    """Run ``fed-plugin train`` to its end; the output goes to ``train.log`` in the folder.
 
-    Args:
-        config_file: path of the config.
-        overrides: ``KEY VALUE`` pairs, with ``OUTPUT_DIR``.
-        folder: the output folder, made if it does not exist.
-        what: name of the work, for the progress line.
+    ``overrides`` are ``KEY VALUE`` pairs, with ``OUTPUT_DIR``; ``what`` names the work on the
+    console.
 
     Raises:
         RuntimeError: The training failed; the message ends with the last lines of the log.
@@ -99,14 +93,7 @@ def train_in_process(config_file: str, overrides: list[str], folder: Path, what:
 def start_logged(
     command: list[str], output: Any, environment: dict[str, str] | None = None, **options: Any
 ) -> subprocess.Popen[bytes]:
-    """Start a process with the modules of this process; its output goes to a file.
-
-    Args:
-        command: to run.
-        output: open file.
-        environment: more variables than those of this process.
-        **options: of ``subprocess.Popen``.
-    """
+    """Start a process with the modules of this process; its output goes to an open file."""
     path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.Popen(
         command,

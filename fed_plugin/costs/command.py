@@ -99,7 +99,6 @@ def _check_numbers(args: argparse.Namespace) -> None:
 
 
 def _dataset(plan: Plan, name: str | None) -> Dataset:
-    """Return the plan's data set of this name, or the first data set."""
     names = [dataset.name for dataset in plan.datasets]
     if name is not None and name not in names:
         raise ValueError(f"--dataset {name}: expected one of {plan.path}: {', '.join(names)}")
@@ -107,7 +106,6 @@ def _dataset(plan: Plan, name: str | None) -> Dataset:
 
 
 def _baseline(plan: Plan, methods: Sequence[Method], name: str | None) -> str:
-    """Return the name of the method whose times divide all times."""
     names = [method.name for method in methods if method.kind != "dump"]
     if not names:
         raise ValueError(
@@ -123,7 +121,6 @@ def _baseline(plan: Plan, methods: Sequence[Method], name: str | None) -> str:
 
 
 def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespace) -> CostedMethod:
-    """Read a method's config, and count the training identities."""
     from fed_plugin.benchmark.plan import overrides_of
     from fed_plugin.costs.measure import CostedMethod
     from fed_plugin.fastreid_adapter.config_files import read_config
@@ -151,7 +148,6 @@ def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespa
 
 
 def _dump_row(plan: Plan, dataset: Dataset, method: Method) -> dict[str, Any]:
-    """Return the row of a dump: only the size of its descriptors is known."""
     from fed_plugin.benchmark.plan import dump_file
     from fed_plugin.costs.measure import FLOAT32, MEASURED
     from fed_plugin.retrieval.feature_dump import FeatureDump
@@ -161,7 +157,6 @@ def _dump_row(plan: Plan, dataset: Dataset, method: Method) -> dict[str, Any]:
 
 
 def _about(args: argparse.Namespace, plan: Plan, dataset: Dataset, baseline: str) -> dict[str, Any]:
-    """Return the machine and the settings of the measurement."""
     import torch
 
     return {
@@ -204,8 +199,7 @@ class Spread(Struct):
 class CostRow(Struct, kw_only=True, omit_defaults=True):
     """Costs of one method (docs/costs.md); a dump has the size of its descriptors alone.
 
-    Attributes:
-        shares: name of the method that was measured in the place of this one.
+    ``shares`` names the method that was measured in the place of this one.
     """
 
     method: str

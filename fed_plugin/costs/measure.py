@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,6 @@ def count_macs(function: Callable[[], Any]) -> int:
 
 
 class _Reading(TorchDispatchMode):
-    """Mode that keeps the known tensors among the arguments of operations."""
-
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         super().__init__()
         self.known = {id(tensor): tensor for tensor in tensors}
@@ -90,18 +89,11 @@ def time_in_turns(
     progress: Callable[[str], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Time steps of several methods: each round runs one step of every method.
+    """Return seconds by method, one per round; each round runs one step of every method.
 
-    Every second round runs backwards. Therefore a machine that slows down evenly favours no method.
-
-    Args:
-        steps: by method; a step returns when its work is done, also the work of a GPU.
-        rounds: number of rounds.
-        progress: called with the method after each step.
-        clock: in seconds.
-
-    Returns:
-        Seconds by method, one per round.
+    A step returns when its work is done, also the work of a GPU. Every second round runs backwards.
+    Therefore a machine that slows down evenly favours no method. ``progress`` gets the method after
+    each step.
     """
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     order = list(steps)
@@ -133,14 +125,9 @@ def ratios(values: Sequence[float], baseline: Sequence[float]) -> dict[str, floa
 
 
 def peak_above_before(function: Callable[[], Any], device: torch.device) -> int:
-    """Run a function once, and return the peak of tensors' memory in bytes above the start.
-
-    Args:
-        function: to run.
-        device: of its tensors, CPU or CUDA.
-    """
+    """Run a function once, and return the peak of tensors' memory in bytes above the start."""
     if device.type != "cuda":
-        return _highest(_allocations(function))
+        return max(accumulate(_allocations(function), initial=0))
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
@@ -167,14 +154,6 @@ def _allocations(function: Callable[[], Any]) -> list[int]:
     return [event["args"]["Bytes"] for event in sorted(events, key=lambda event: event["ts"])]
 
 
-def _highest(changes: Iterable[int]) -> int:
-    level = highest = 0
-    for change in changes:
-        level += change
-        highest = max(highest, level)
-    return highest
-
-
 FLOAT32 = 4
 MEASURED = (
     *("parameters_training", "parameters_test", "macs_training", "macs_test"),
@@ -189,14 +168,7 @@ COUNTING = 4
 
 @dataclass(frozen=True)
 class CostedMethod:
-    """Method to measure.
-
-    Attributes:
-        cfg: config.
-        num_classes: training identities.
-        training_batch: images of a training step.
-        test_batch: images of a test step.
-    """
+    """Config to measure with, training identities, and images of a training and a test step."""
 
     cfg: Any
     num_classes: int
@@ -223,13 +195,7 @@ def measure_costs(
     """Measure the costs of methods, all of them on this machine and in the same rounds.
 
     A method with the ``cost_key`` of an earlier method gets the figures of the earlier method, and
-    its name under ``shares``.
-
-    Args:
-        methods: by name.
-        baseline: name of the method whose times divide all times.
-        rounds: timed steps of each method, at least 1.
-        progress: called with steps done, steps in all and the method.
+    its name under ``shares``. ``progress`` gets steps done, steps in all and the method.
 
     Returns:
         By method, the figures of a row of ``costs.json`` (docs/costs.md), and its ``SETTINGS``.
@@ -271,7 +237,6 @@ def measure_costs(
 
 @contextmanager
 def _errors_name(method: str) -> Iterator[None]:
-    """Put the name of a method before the message of an error."""
     try:
         yield
     except (ValueError, RuntimeError, AssertionError, KeyError, OSError) as error:
@@ -281,8 +246,6 @@ def _errors_name(method: str) -> Iterator[None]:
 
 
 class _Steps:
-    """Count of the steps that are done, for the progress."""
-
     def __init__(self, total: int, progress: Callable[[int, int, str], None] | None) -> None:
         self.total, self.progress = total, progress
         self.count = 0

@@ -329,18 +329,10 @@ def _config_cell(
     except ValueError as error:
         raise ValueError(f"{plan.path}: {method.name} on {dataset.name}: {error}") from error
     config = Path(method.source)
-    return Cell(
-        dataset=dataset.name,
-        method=method.name,
-        seed=seed,
-        kind=method.kind,
-        # the folder of an installed config exists on this machine only
-        source=config.stem if config.parent == installed_configs() else str(config),
-        source_sha256=content_hash(method.source),
-        settings=resolved.settings,
-        folder=folder,
-        config_text=resolved.text,
-    )
+    # the folder of an installed config exists on this machine only
+    source = config.stem if config.parent == installed_configs() else str(config)
+    identity = (dataset.name, method.name, seed, method.kind, source, content_hash(method.source))
+    return Cell(*identity, resolved.settings, folder, config_text=resolved.text)
 
 
 def _dump_cell(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Cell:
@@ -354,16 +346,8 @@ def _dump_cell(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Cell:
             f"{method.name} in {plan.path} says"
         )
     sha256 = content_hash(source)
-    return Cell(
-        dataset=dataset.name,
-        method=method.name,
-        seed=seed,
-        kind="dump",
-        source=source,
-        source_sha256=sha256,
-        settings={"dump_sha256": sha256},
-        folder=_folder(plan, dataset, method, seed),
-    )
+    identity = (dataset.name, method.name, seed, "dump", source, sha256)
+    return Cell(*identity, {"dump_sha256": sha256}, _folder(plan, dataset, method, seed))
 
 
 def _folder(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Path:

@@ -75,14 +75,7 @@ COLUMNS: list[Column[Row]] = [
 
 
 def make_row(method: str, seed: int, description: Description, seconds: float) -> Row:
-    """Rank a described test set and summarise the ranking.
-
-    Args:
-        method: Name in the table.
-        seed: Seed of the training.
-        description: Features of SynthOcc's test set.
-        seconds: Duration of the training.
-    """
+    """Rank a described test set and summarise the ranking."""
     ranking = rank_description(description)
     rank1 = bootstrap_interval(100.0 * (ranking.first_hits == 0))
     return Row(
@@ -123,13 +116,7 @@ def rank_description(description: Description) -> RankingResult:
 
 
 def report(rows: list[Row], path: Path, context: dict[str, Any]) -> None:
-    """Print the table and write the numbers.
-
-    Args:
-        rows: Lines of the table, in order.
-        path: JSON file to write.
-        context: Facts that a reader needs to judge the numbers; the file holds them too.
-    """
+    """Print the table and write the numbers, with ``context`` to judge the numbers by."""
     print(f"\nSynthOcc {context['size']}: occluded queries; gallery: whole people, other cameras")
     print(as_text(COLUMNS, rows))
     print("intervals: bootstrap over queries; vis. r: correlation of predicted and true visibility")
@@ -182,12 +169,15 @@ def run(args: argparse.Namespace) -> None:
     overrides = [*OF_SIZE.get(args.size, ()), *args.opts]
     rows, described = [], {}
     for seed in args.seeds:
-        rows.append(_untrained(seed, overrides))
+        untrained = _describe(METHODS["ViT baseline"], [*overrides, "SEED", str(seed)])
+        rows.append(make_row("untrained ViT", seed, untrained, 0.0))
         for method in args.methods:
             folder = out / method.replace(" ", "_").lower() / f"seed{seed}"
-            if not (args.reuse and (folder / "model_final.pth").is_file()):
+            weights = folder / "model_final.pth"
+            if not (args.reuse and weights.is_file()):
                 _train(method, seed, folder, overrides)
-            description = _describe(METHODS[method], [*overrides, *_weights(folder)])
+            trained = [*overrides, "MODEL.WEIGHTS", str(weights)]
+            description = _describe(METHODS[method], trained)
             rows.append(make_row(method, seed, description, _seconds(folder)))
             _check_against_the_stock_evaluator(rows[-1], folder)
             described.setdefault(method, description)
@@ -218,7 +208,6 @@ def _train(method: str, seed: int, folder: Path, overrides: list[str]) -> None:
 
 
 def _seconds(folder: Path) -> float:
-    """Read the duration of a training from the host's log."""
     times = re.findall(r"Total training time: (\d+):(\d+):(\d+)", _log(folder))
     hours, minutes, seconds = map(int, times[-1])
     return 3600.0 * hours + 60 * minutes + seconds
@@ -226,10 +215,6 @@ def _seconds(folder: Path) -> float:
 
 def _log(folder: Path) -> str:
     return (folder / "train.log").read_text(errors="replace")
-
-
-def _weights(folder: Path) -> list[str]:
-    return ["MODEL.WEIGHTS", str(folder / "model_final.pth")]
 
 
 def _config(name: str, overrides: list[str]) -> Any:
@@ -242,11 +227,6 @@ def _describe(name: str, overrides: list[str]) -> Description:
     from fed_plugin.fastreid_adapter.extract import describe_test_set
 
     return describe_test_set(_config(name, overrides), DATASET)
-
-
-def _untrained(seed: int, overrides: list[str]) -> Row:
-    description = _describe(METHODS["ViT baseline"], [*overrides, "SEED", str(seed)])
-    return make_row("untrained ViT", seed, description, 0.0)
 
 
 def _check_against_the_stock_evaluator(row: Row, folder: Path) -> None:
@@ -265,7 +245,6 @@ def _check_against_the_stock_evaluator(row: Row, folder: Path) -> None:
 
 
 def _about(cfg: Any, description: Description) -> dict[str, Any]:
-    """Return facts that a reader needs to judge and repeat the numbers."""
     import torch
 
     from fed_plugin import __version__
@@ -291,14 +270,7 @@ TILE = (128, 64)
 
 
 def draw_all(cfg: Any, described: dict[str, Description], dataset: Path, out: Path) -> list[Path]:
-    """Draw every sheet that the described methods allow.
-
-    Args:
-        cfg: A FED config with a training pipeline.
-        described: Described test sets by method.
-        dataset: Folder of SynthOcc with its side file.
-        out: Folder for the pictures.
-    """
+    """Draw every sheet that the described methods allow."""
     paths = [_pairs(cfg, out / "augmented_pairs.png")]
     for method, description in described.items():
         if description.visibility is not None:
@@ -309,7 +281,6 @@ def draw_all(cfg: Any, described: dict[str, Description], dataset: Path, out: Pa
 
 
 def _pairs(cfg: Any, path: Path) -> Path:
-    """Draw the first training pairs of the config, from the stock loader."""
     from fed_plugin.fastreid_adapter.loaders import first_training_images
 
     holistic, occluded = first_training_images(cfg, NUM_PAIRS).views.unbind(1)
@@ -325,7 +296,7 @@ def _pairs(cfg: Any, path: Path) -> Path:
 
 
 def _visibility(method: str, description: Description, dataset: Path, path: Path) -> Path:
-    """Draw queries with predicted and true visibility, from the least to the most visible."""
+    """Draw queries from the least to the most visible."""
     truth = {name: row.shares for name, row in read_visibility(dataset).items()}
     queries = range(description.num_query)
     overall = [truth[Path(description.paths[i]).name][0] for i in queries]

@@ -201,7 +201,6 @@ def run_augment(args: argparse.Namespace) -> None:
 
 
 def _draw_pairs(cfg: Any, images: TrainingImages, path: Path, name: str) -> list[str]:
-    """Draw both views, the mask and the target of every image."""
     from fed_plugin.modeling import visibility_target
     from fed_plugin.visualization import pair_sheet
 
@@ -229,7 +228,6 @@ def _draw_pairs(cfg: Any, images: TrainingImages, path: Path, name: str) -> list
 
 
 def _draw_single(cfg: Any, images: TrainingImages, path: Path, name: str) -> list[str]:
-    """Draw the images of a pipeline that makes no second view."""
     from fed_plugin.visualization import image_sheet
 
     sheet = image_sheet(

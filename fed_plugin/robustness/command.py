@@ -111,11 +111,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse_idle_arguments(args: argparse.Namespace) -> None:
-    """Refuse arguments of the other way to call, and pictures of another kind.
-
-    Raises:
-        ValueError: Such an argument is given.
-    """
     of_one = {"--out": args.out, "--method": args.method, "KEY VALUE": args.overrides}
     of_many = {"--only": args.only, "--jobs": args.jobs != 1}
     for name, value in (of_one if args.benchmark else of_many).items():
@@ -172,15 +167,7 @@ def measure_one(args: argparse.Namespace, settings: RobustnessSettings) -> Measu
 
 @dataclass(frozen=True)
 class ModelCell:
-    """Finished cell with a model.
-
-    Attributes:
-        folder: of the cell.
-        dataset: tested on.
-        method: name in tables.
-        seed: of the training, or of the random weights.
-        weights: checkpoint of the model; empty for random weights.
-    """
+    """Finished cell with a model; empty ``weights`` stand for random weights."""
 
     folder: Path
     dataset: str
@@ -268,16 +255,7 @@ def is_measured(cell: ModelCell, settings: RobustnessSettings) -> bool:
 def measure_all(
     cells: Sequence[ModelCell], settings: RobustnessSettings, jobs: int
 ) -> dict[str, str]:
-    """Measure cells, and show the progress.
-
-    Args:
-        cells: to measure.
-        settings: of the curves.
-        jobs: number of processes; 1 measures in this process.
-
-    Returns:
-        Last lines of failed cells, by name.
-    """
+    """Measure cells by one or several processes; return last lines of failed cells, by name."""
     failures: dict[str, str] = {}
     if jobs == 1:
         for place, cell in enumerate(cells):
@@ -294,13 +272,7 @@ def measure_all(
 
 @contextmanager
 def cell_progress(place: int, count: int, name: str) -> Iterator[Callable[[int, int], None]]:
-    """Show the progress of a cell, and when all cells are done if the others take as long.
-
-    Args:
-        place: of the cell, from 0.
-        count: cells in all.
-        name: of the cell.
-    """
+    """Show the progress of a cell, and when all cells are done if the others take as long."""
     start, waiting = time.perf_counter(), count - place - 1
     with ProgressLine(f"{place + 1}/{count} {name}") as line:
 

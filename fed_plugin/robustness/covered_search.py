@@ -42,12 +42,9 @@ from fed_plugin.transforms import PeopleSet
 
 @dataclass(frozen=True)
 class QueryPlan:
-    """Whole queries, their gallery, and the people who cover the queries.
+    """Whole queries, their names, and the files of people by side, one per query.
 
-    Attributes:
-        chosen: whole queries and their gallery.
-        names: of the queries; a name decides what is pasted on the query.
-        people: files by side, one per query; empty if no people are pasted.
+    A name decides what is pasted on the query; ``people`` is empty if no people are pasted.
     """
 
     chosen: WholeQueries
@@ -101,11 +98,7 @@ def plan_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> Q
 
 
 class PixelStore:
-    """Pixels that a plan needs, collected from batches of the stock test loader.
-
-    Args:
-        plan: of the queries.
-    """
+    """Pixels that a plan needs, collected from batches of the stock test loader."""
 
     def __init__(self, plan: QueryPlan) -> None:
         self.plan, self.needed = plan, plan.needed
@@ -140,12 +133,7 @@ class PixelStore:
 def example_query(
     cfg: Any, dataset_name: str, settings: RobustnessSettings
 ) -> tuple[str, CoveredQueries]:
-    """Return the name of the first query, and the query at the input size of a config.
-
-    Raises:
-        FileNotFoundError: As :func:`plan_queries`.
-        ValueError: As :func:`plan_queries`.
-    """
+    """Return the name and the pixels of the first query; errors are as in ``plan_queries``."""
     plan = plan_queries(cfg, dataset_name, settings).first()
     return plan.names[0], PixelStore(plan).complete(cfg, settings)
 
@@ -163,13 +151,8 @@ def measure_robustness(
 ) -> RobustnessCurve:
     """Search a gallery for whole people, then for the same people with one side covered.
 
-    Args:
-        cfg: any config of the host; ``MODEL.WEIGHTS`` names the checkpoint, an empty name takes
-            random weights.
-        dataset_name: name in the host's ``DATASET_REGISTRY``.
-        settings: of the curve.
-        method: name in tables.
-        progress: called with images described and images in all.
+    An empty ``MODEL.WEIGHTS`` takes random weights; ``progress`` gets images described and images
+    in all.
 
     Raises:
         FileNotFoundError: The data set or the folder of occluders is not there.
@@ -219,8 +202,6 @@ def measure_robustness(
 
 
 class _Describer:
-    """Descriptors of images as in the stock evaluation, with a count of the images."""
-
     def __init__(self, cfg: Any, model: nn.Module, total: int, progress: Progress | None) -> None:
         self.model, self.batch = model, cfg.TEST.IMS_PER_BATCH
         self.flip, self.total, self.progress = cfg.TEST.FLIP.ENABLED, total, progress

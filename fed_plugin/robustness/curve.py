@@ -83,11 +83,7 @@ class QueryCurves:
 
 
 def area_weights(visible_shares: Sequence[float]) -> NDArray[np.float64]:
-    """Return (1 + L,) weights of a curve's points in its area; the sum is 1.
-
-    Args:
-        visible_shares: 1 and L falling shares.
-    """
+    """Return (1 + L,) weights of a curve's points in its area; the sum is 1."""
     steps = -np.diff(np.asarray(visible_shares, dtype=np.float64))
     return (np.append(steps, 0) + np.append(0, steps)) / (2 * steps.sum())
 
@@ -101,14 +97,7 @@ _Lists = TypedDict("_Lists", {"Rank-1": list[list[float]], "mAP": list[list[floa
 
 @dataclass(frozen=True)
 class Level:
-    """Metrics while one kind of occluder covers one side.
-
-    Args:
-        kind: of occluder, ``"objects"`` or ``"people"``.
-        side: the covered side.
-        visible_share: of the image's area, in (0, 1).
-        metrics: percentages by name, with intervals over the queries.
-    """
+    """Percentages by metric, with intervals, while one kind of occluder covers one side."""
 
     kind: str
     side: str
@@ -142,19 +131,10 @@ class _CurveFile(Struct):
 class RobustnessCurve(StoredAsJson):
     """Curve of one method on one data set.
 
-    Args:
-        method: name in the first column of a table.
-        dataset: name of the data set.
-        queries: the rule of their choice, in one sentence.
-        seed: of what is pasted on which query.
-        occluders: description by kind of occluder.
-        levels: one per kind, side and visible share below 1.
-        whole: metrics by name where nothing is pasted.
-        area: metrics by name under the curves, means over kinds and sides.
-        per_query: the curves of every query.
-        card: the protocol card as JSON; empty if unknown.
-        settings: of the measurement, with the hash of the weights; equal settings need no second
-            measurement.
+    ``queries`` is the rule of their choice, ``occluders`` a description by kind. ``levels`` has one
+    entry per kind, side and visible share below 1; ``area`` holds means over kinds and sides. The
+    card is JSON, empty if unknown. ``settings`` include the hash of the weights; equal settings
+    need no second measurement.
 
     Raises:
         ValueError: The levels are not the levels of the queries, or a level is missing.
@@ -256,44 +236,29 @@ def summarize_rankings(
     covered: Mapping[Condition, RankingResult],
     **about: Any,
 ) -> RobustnessCurve:
-    """Make a curve from rankings of the same V queries, whole and covered.
+    """Make a curve from rankings of the same V queries, whole and by condition.
 
-    Args:
-        names: V file names, each with a right answer in the gallery.
-        whole: ranking where nothing is pasted.
-        covered: rankings for every kind, side and visible share.
-        **about: the other fields of a :class:`RobustnessCurve`.
+    Every query has a right answer in the gallery; ``about`` holds the other fields of the curve.
 
     Raises:
         KeyError: A condition is missing.
     """
     kinds, sides, shares = (list(dict.fromkeys(values)) for values in zip(*covered, strict=True))
     shares.sort(reverse=True)
-    values = {
-        kind: {
-            metric: np.stack(
-                [
-                    _percentages(whole, metric),
-                    *(
-                        np.mean(
-                            [_percentages(covered[kind, side, share], metric) for side in sides],
-                            axis=0,
-                        )
-                        for share in shares
-                    ),
-                ]
-            ).round(_DECIMALS)
-            for metric in METRICS
-        }
-        for kind in kinds
-    }
+
+    def rows_of(kind: str, metric: str) -> NDArray[np.float64]:
+        means = [
+            np.mean([_percentages(covered[kind, side, share], metric) for side in sides], axis=0)
+            for share in shares
+        ]
+        return np.stack([_percentages(whole, metric), *means]).round(_DECIMALS)
+
+    values = {kind: {metric: rows_of(kind, metric) for metric in METRICS} for kind in kinds}
     rows = QueryCurves(tuple(names), (1.0, *shares), values)
     return RobustnessCurve(
         levels=tuple(
-            Level(kind, side, share, _metrics_of(covered[kind, side, share]))
-            for kind in kinds
-            for side in sides
-            for share in shares
+            Level(*condition, _metrics_of(covered[condition]))
+            for condition in product(kinds, sides, shares)
         ),
         whole=_metrics_of(whole),
         area={name: bootstrap_interval(rows.areas(name)) for name in METRICS},
@@ -307,10 +272,7 @@ def mean_curve(
 ) -> list[tuple[float, Estimate]]:
     """Return (visible share, metric) from 1 down, means over the sides.
 
-    Args:
-        curve: of one method.
-        metric: one of ``METRICS``.
-        kind: of occluder; None for the mean over all kinds.
+    None for the kind gives the mean over all kinds.
     """
     rows = curve.per_query
     points = rows.percentages(metric, kind)
@@ -325,14 +287,8 @@ def compare_areas(
 ) -> dict[str, Estimate]:
     """Return by how many points a method's areas are larger, paired over the same queries.
 
-    Args:
-        curve: of one method.
-        baseline: of another method on the same covered queries.
-        kind: of occluder; None for the mean over all kinds.
-
-    Returns:
-        ``curve - baseline`` by metric. The draw of the queries does not explain a difference whose
-        interval is without zero.
+    The result is ``curve - baseline`` by metric; None for the kind means all kinds. The draw of the
+    queries does not explain a difference whose interval is without zero.
 
     Raises:
         ValueError: The queries, or what was pasted on them, are not the same.
@@ -345,14 +301,7 @@ def compare_areas(
 
 
 def compare_whole(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Estimate]:
-    """Return by how many points a method is better on the whole queries, paired over them.
-
-    Args:
-        curve: of one method.
-        baseline: of another method on the same queries.
-
-    Returns:
-        ``curve - baseline`` by metric.
+    """Return ``curve - baseline`` by metric on the whole queries, paired over them.
 
     Raises:
         ValueError: The queries, or what was pasted on them, are not the same.
@@ -378,11 +327,8 @@ def check_comparable(curve: RobustnessCurve, baseline: RobustnessCurve) -> None:
                 f"{curve.method} and {baseline.method} do not compare: {name} is {a!r}, not "
                 f"{b!r}; try measuring both by the same settings"
             )
-    if (ours.names, ours.visible_shares, [*ours.values]) != (
-        theirs.names,
-        theirs.visible_shares,
-        [*theirs.values],
-    ):
+    axes = [(one.names, one.visible_shares, [*one.values]) for one in (ours, theirs)]
+    if axes[0] != axes[1]:
         raise ValueError(
             f"{curve.method} and {baseline.method} do not compare: other queries, visible shares "
             "or kinds of occluders; try measuring both by the same settings"

@@ -44,18 +44,12 @@ class Rectangle(NamedTuple):
 
 
 def side_rectangle(height: int, width: int, side: str, visible_share: float) -> Rectangle:
-    """Return the rectangle that leaves a share of the image visible.
+    """Return the rectangle that leaves a share of the image visible; 1 covers nothing.
 
     The rectangle has whole rows or columns. Therefore the share is exact to half a row or column.
 
-    Args:
-        height: rows of the image.
-        width: columns of the image.
-        side: one of ``SIDES``.
-        visible_share: of the image's area, in (0, 1]; 1 covers nothing.
-
     Raises:
-        ValueError: Another side, or a share outside (0, 1].
+        ValueError: The side is not one of ``SIDES``, or the share is outside (0, 1].
     """
     if side not in SIDES:
         raise ValueError(f"side {side!r}: expected one of {', '.join(SIDES)}")
@@ -71,20 +65,13 @@ def side_rectangle(height: int, width: int, side: str, visible_share: float) -> 
 def cover_side(image: Pixels, crop: Pixels, side: str, visible_share: float) -> Pixels:
     """Cover one side of a copy of an image with an opaque obstacle, stretched to the rectangle.
 
-    Args:
-        image: (H, W, 3) uint8; not modified.
-        crop: (h, w, 3) uint8.
-        side: one of ``SIDES``.
-        visible_share: of the image's area, in (0, 1].
-
-    Returns:
-        (H, W, 3) uint8, equal to ``image`` outside ``side_rectangle``.
+    The image (H, W, 3) and the crop (h, w, 3) are uint8; the result is equal to ``image`` outside
+    ``side_rectangle``.
 
     Raises:
         ValueError: As ``side_rectangle``.
     """
-    place = side_rectangle(image.shape[0], image.shape[1], side, visible_share)
-    return _paste(image, crop, place)
+    return _paste(image, crop, side_rectangle(*image.shape[:2], side, visible_share))
 
 
 def cover_side_with_person(
@@ -94,18 +81,7 @@ def cover_side_with_person(
 
     From left and right the middle of the person's image shows, where the person stands. From the
     bottom the upper part shows, as of somebody nearer to the camera; from the top, the lower part.
-
-    Args:
-        image: (H, W, 3) uint8; not modified.
-        person: (h, w, 3) uint8, resized to (H, W).
-        side: one of ``SIDES``.
-        visible_share: of the image's area, in (0, 1].
-
-    Returns:
-        (H, W, 3) uint8, equal to ``image`` outside ``side_rectangle``.
-
-    Raises:
-        ValueError: As ``side_rectangle``.
+    Shapes and errors are as in ``cover_side``; the person is resized to (H, W).
     """
     height, width = image.shape[:2]
     place = side_rectangle(height, width, side, visible_share)
@@ -128,12 +104,7 @@ def resize_opaque(crop: Pixels, height: int, width: int) -> Pixels:
 def crops_for_side(sizes: Sequence[tuple[int, int]], side: str) -> list[int]:
     """Return the crops that fit a side: tall ones (h/w > 2) for left and right, else the others.
 
-    Args:
-        sizes: (height, width) of every crop.
-        side: one of ``SIDES``.
-
-    Returns:
-        Indices into ``sizes``; all of them where no crop fits.
+    The result holds indices into the (height, width) of every crop; all of them where no crop fits.
     """
     wants_tall = side in ("left", "right")
     fitting = [
@@ -143,12 +114,7 @@ def crops_for_side(sizes: Sequence[tuple[int, int]], side: str) -> list[int]:
 
 
 def draw_by_name(seed: int, *words: str) -> float:
-    """Return a number in [0, 1) that depends on a seed and names alone, on every machine.
-
-    Args:
-        seed: for another number.
-        *words: such as a file name and a side.
-    """
+    """Return a number in [0, 1) that depends on a seed and names alone, on every machine."""
     digest = hashlib.sha256("\n".join((str(seed), *words)).encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
@@ -170,17 +136,7 @@ KINDS = (OBJECTS, PEOPLE)
 def choose_people(
     names: Sequence[str], pids: Sequence[Hashable], people: PeopleSet, seed: int
 ) -> dict[str, list[str]]:
-    """Choose another person to cover every query, one person for each side.
-
-    Args:
-        names: V file names.
-        pids: V identities, all of them in ``people``.
-        people: to choose from.
-        seed: for another choice.
-
-    Returns:
-        V files by side, none of the query's identity.
-    """
+    """Choose another person to cover every query; return V files by side."""
     return {
         side: [
             people.path(people.other_than(pid, draw_by_name(seed, PEOPLE, side, name)))
@@ -193,12 +149,9 @@ def choose_people(
 class CoveredQueries:
     """Queries, each with one obstacle and one person for every side, the same for every share.
 
-    Args:
-        images: (V, H, W, 3) uint8 RGB, as the model gets them; not modified.
-        names: V file names; a name decides the query's obstacles.
-        occluders: obstacles to choose from; transparency is ignored.
-        people: by side, V images of other people; empty if people cover nobody.
-        seed: for other obstacles.
+    The images are (V, H, W, 3) uint8 RGB, as the model gets them; they are not modified. A name
+    decides the obstacles of a query; the transparency of obstacles is ignored. ``people`` holds V
+    images of other people by side; the mapping is empty if people cover nobody.
     """
 
     def __init__(
@@ -224,17 +177,7 @@ class CoveredQueries:
         return len(self.images)
 
     def cover(self, kind: str, side: str, visible_share: float, rows: range) -> Pixels:
-        """Cover some of the queries from one side.
-
-        Args:
-            kind: one of ``KINDS``.
-            side: one of ``SIDES``.
-            visible_share: of every image's area, in (0, 1].
-            rows: indices of the queries.
-
-        Returns:
-            (len(rows), H, W, 3) uint8.
-        """
+        """Cover some of the queries from one side; return (len(rows), H, W, 3) uint8."""
         paste = cover_side if kind == OBJECTS else cover_side_with_person
         crops = self._crops[kind, side]
         return np.stack([paste(self.images[v], crops[v], side, visible_share) for v in rows])
@@ -248,13 +191,10 @@ _PARTIAL_REID_NAMES = ("PartialREID", "PartialiLIDS", "OccludedREID")  # of fast
 
 @dataclass(frozen=True)
 class WholeQueries:
-    """Images of whole people, and the gallery to search.
+    """Images of whole people (path, pid, camid), and the gallery to search.
 
-    Attributes:
-        queries: (path, pid, camid), each with a right answer in the gallery.
-        gallery: all images; each gets a camera of its own where the set has no cameras.
-        gallery_people: images of the gallery without distractors.
-        rule: of the choice, in one sentence.
+    Each query has a right answer in the gallery. ``gallery_people`` has no distractors; ``rule`` is
+    the rule of the choice, in one sentence.
     """
 
     queries: list[Item]
@@ -285,15 +225,8 @@ def choose_whole_queries(
     images; the camera rule removes the image itself from its ranking. Every identity gives one
     image before any identity gives a second one, from another camera. The sha256 of the file names
     decides the order. Distractors, and files that are queries too, are never taken from a gallery.
-    If the gallery has one camera only, every image gets a camera of its own.
-
-    Args:
-        dataset: its registered name.
-        query: (path, pid, camid) of the set's queries.
-        gallery: (path, pid, camid) of the set's gallery.
-        most: largest number of queries.
-        per_identity: largest number of queries of one identity.
-        source: ``"query"`` or ``"gallery"``; ``"auto"`` decides by the name of the set.
+    If the gallery has one camera only, every image gets a camera of its own. The source ``"auto"``
+    decides by the name of the set.
 
     Raises:
         ValueError: No image has a right answer from another camera, or an argument is out of range.
@@ -339,20 +272,18 @@ def _with_answers(candidates: Sequence[Item], gallery: Sequence[Item]) -> list[I
 
 
 def _spread_over_identities(items: Sequence[Item], most: int, per_identity: int) -> list[Item]:
-    """Take the first image of every identity, then the second, by the hash of the file names."""
+    def name_hash(item: Item) -> str:
+        return hashlib.sha256(os.fsencode(os.path.basename(item[0]))).hexdigest()
+
     turns: list[list[Item]] = [[] for _ in range(per_identity)]
     cameras: dict[int, set[int]] = {}
-    for item in sorted(items, key=_name_hash):
+    for item in sorted(items, key=name_hash):
         taken = cameras.setdefault(item[1], set())
         if item[2] not in taken and len(taken) < per_identity:
             turns[len(taken)].append(item)
             taken.add(item[2])
     chosen = [item for turn in turns for item in turn][:most]
     return sorted(chosen, key=lambda item: os.path.basename(item[0]))
-
-
-def _name_hash(item: Item) -> str:
-    return hashlib.sha256(os.fsencode(os.path.basename(item[0]))).hexdigest()
 
 
 def _rule(source: str, count: int, most: int, per_identity: int, no_cameras: bool) -> str:
@@ -377,15 +308,10 @@ DRAWN_COUNT, DRAWN_SEED = 120, 90_210
 class RobustnessSettings:
     """Settings that a robustness curve is measured with.
 
-    Args:
-        visible_shares: of the image's area, below 1 and falling.
-        kinds: of occluders.
-        queries: largest number of queries.
-        per_identity: largest number of queries of one person.
-        source: ``"query"`` or ``"gallery"``, where the queries come from; ``"auto"`` decides by the
-            name of the set.
-        occluders: folder of crops; an empty name takes drawn crops.
-        seed: of what is pasted where, 0 or more.
+    The visible shares of the image's area are below 1 and fall; ``queries`` and ``per_identity``
+    are upper limits; the source ``"auto"`` decides by the name of the set. An empty name of
+    ``occluders`` takes drawn crops, another name is a folder. The seed decides what is pasted
+    where.
 
     Raises:
         ValueError: A value is out of its range; the message names the command's flag.
@@ -440,8 +366,7 @@ class RobustnessSettings:
     def as_json(self, weights_sha256: str | None) -> dict[str, Any]:
         """Return the settings of a measurement as JSON; equal settings give an equal curve.
 
-        Args:
-            weights_sha256: hash of the model's checkpoint, None for random weights.
+        The hash of the model's checkpoint is None for random weights.
         """
         return {
             **asdict(self),

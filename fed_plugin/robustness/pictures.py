@@ -25,12 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CurveGroup:
-    """Curves of one data set and protocol.
-
-    Attributes:
-        title: data set, queries, and differences from the group before.
-        methods: the curves of every method, one per seed.
-    """
+    """Curves of one data set and protocol, with a tuple of curves per method, one per seed."""
 
     title: str
     methods: tuple[tuple[RobustnessCurve, ...], ...]
@@ -98,10 +93,6 @@ X_LABEL = "visible share of the query"
 def draw_curves(curves: Sequence[RobustnessCurve], path: Path) -> Path:
     """Draw Rank-1 and mAP against the visible share, a column per kind of occluder.
 
-    Args:
-        curves: of one data set and protocol; a method has one curve per seed.
-        path: of the picture.
-
     Raises:
         ValueError: The path is neither PNG nor SVG.
     """
@@ -124,10 +115,7 @@ def robustness_panel(
 ) -> Panel:
     """Return a metric against the visible share, a line per method.
 
-    Args:
-        curves: of one data set and protocol; several curves of a method give mean and range.
-        metric: ``"Rank-1"`` or ``"mAP"``.
-        kind: of occluder; None for the mean over all kinds.
+    Several curves of a method give mean and range; None for the kind means all kinds.
     """
     methods: dict[str, list[list[tuple[float, Estimate]]]] = {}
     for curve in curves:
@@ -146,12 +134,6 @@ def robustness_panel(
 
 def draw_sheet(cfg: Any, dataset: str, settings: RobustnessSettings, path: Path) -> Path:
     """Draw the first query of a data set under every kind of occluder, from every side.
-
-    Args:
-        cfg: config of a model; only the input size matters.
-        dataset: registered name.
-        settings: of the curve.
-        path: of the PNG.
 
     Raises:
         FileNotFoundError: The data set or the folder of occluders is not there.

@@ -433,7 +433,6 @@ def convert(content: Any, kind: type[Kind]) -> Kind:
 
 
 def _reason(message: str, kind: Any, content: Any) -> str:
-    """Return msgspec's message as field, expected, got."""
     text, _, place = message.partition(" - at `$")
     path = label = expected = ""
     for token in ("", *re.findall(r"\[[^\]]*\]|\.[^.\[`]+", place)):

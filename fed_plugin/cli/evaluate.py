@@ -120,7 +120,6 @@ def _score(args: argparse.Namespace) -> list[_Scored]:
 def _rank(
     path: str, method: str | None, distance: str | None, groups: str, before: Sequence[_Scored]
 ) -> _Scored:
-    """Rank a dump; refuse a dump whose protocol differs from an earlier file."""
     from fed_plugin.console import ProgressLine
     from fed_plugin.retrieval.card_files import card_of_dump
     from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
@@ -148,7 +147,6 @@ def _rank(
 def _read_result(
     path: str, method: str | None, distance: str | None, groups: str, before: Sequence[_Scored]
 ) -> _Scored:
-    """Read a result; refuse a result whose protocol differs from an earlier file."""
     from fed_plugin.retrieval.evaluation import with_groups
     from fed_plugin.retrieval.protocol_card import ProtocolCard
     from fed_plugin.retrieval.result import Result
@@ -169,7 +167,6 @@ def _read_result(
 
 
 def _notes(scored: Sequence[_Scored]) -> list[str]:
-    """Return lines about left-out queries and about fields that were not compared."""
     from fed_plugin.retrieval.protocol_card import unknown_fields
 
     notes = [

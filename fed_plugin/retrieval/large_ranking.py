@@ -214,7 +214,6 @@ def _count_below(
 
 
 def _padded(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Repeat rows up to the size that is rounded as a large matrix product."""
     return np.resize(rows, max(len(rows), _SMALLEST))
 
 

@@ -84,7 +84,6 @@ REQUIREMENTS = [
     "Jinja2>=3.1",  # the report's templates
     "msgspec>=0.18",  # JSON formats and plans, checked while they are read
     "filelock>=3.12",  # locks of folders; torch depends on filelock as well
-    "joblib>=1.3",  # pools of `data check` and `data synth`; scikit-learn depends on joblib as well
     "tqdm>=4.62",  # progress; the host's demo imports tqdm as well
 ]
 # fastreid is not in the list. The wheel of fastreid pins torch 1.13.1, which no torch of this list

@@ -1,8 +1,8 @@
 """Write the tables of the README and of docs/results.md from the committed results.
 
 The front table and those of the benchmark come from the record of ``plans/synthocc.yml``, the
-other ones from ``make demo``,
-``synthocc_baselines.py``, ``refusing.py``, ``tracking/tracking.py`` and ``calibrate --json``.
+other ones from ``make demo``, ``synthocc_baselines.py``, ``calibrate --json`` and
+``examples/tracking/tracking.py``.
 
 ``python benchmarks/readme_results.py`` rewrites them, ``--check`` only tells whether they are
 current, ``--collect A/results.json B/results.json`` first replaces the committed results by those
@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from synthocc_tables import benchmark_table, front_table, tried_table, visible_table
-from use_tables import calibration_table, refusing_table, tracking_table
+from use_tables import calibration_table, tracking_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "demo_small.json"
@@ -132,7 +132,6 @@ def main() -> int:
         "tried": tried_table,
         "demo": table,
         "untrained": untrained_table,
-        "refusing": refusing_table,
         "calibration": calibration_table,
         "tracking": tracking_table,
     }

@@ -1,4 +1,4 @@
-"""Tables of docs/results.md on what descriptors are used for: refusing, calibrating, tracking."""
+"""Tables of docs/results.md on what descriptors are used for: calibrating, tracking."""
 
 from __future__ import annotations
 
@@ -7,32 +7,9 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-REFUSING = ("refusing_fed_plus.json", "refusing_fed_plus_visibility_weight_10.json")
 CALIBRATION = "calibration_fed_plus.json"
 TRACKING = "tracking.json"
 METRICS = {"switches": "switches", "switches_after_gap": "at re-appearances", "idf1": "IDF1 %"}
-
-
-def refusing_table() -> str:
-    """Render what refusing the queries of lowest visibility costs and gains."""
-    lines = []
-    for name in REFUSING:
-        record = _read(name)
-        about, estimate = record["about"], record["estimate"]
-        low, middle, high = estimate["percentiles_5_50_95"]
-        lines += [
-            f"**{about['method']}**, seed {about['seed']}, epoch {about['epoch']}: the estimate's "
-            f"correlation with the true share of {about['queries']} queries is "
-            f"{estimate['correlation_with_true_share']:.2f}; 5 %, half and 95 % of its values are "
-            f"below {low:.2f}, {middle:.2f} and {high:.2f}.",
-            "",
-            *_table(
-                ["refused", "by", "Rank-1 of the rest", "gain", "Rank-1 of the refused"],
-                [_refusal(row) for row in record["rows"] if row["refused"]],
-            ),
-            "",
-        ]
-    return "\n".join(lines)
 
 
 def calibration_table() -> str:
@@ -111,17 +88,6 @@ def _read(name: str) -> dict[str, Any]:
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:
     lines = [head, ["---"] * len(head), *rows]
     return ["| " + " | ".join(cells) + " |" for cells in lines]
-
-
-def _refusal(row: dict[str, Any]) -> list[str]:
-    lost = row["refused_rank1"]
-    return [
-        f"{100 * row['refused']:.0f} %",
-        row["refused by"],
-        _interval(row["rank1"]),
-        _interval(row["gain"], sign="+"),
-        "-" if lost is None else f"{lost:.1f}",
-    ]
 
 
 def _interval(ends: list[float], factor: float = 1, sign: str = "") -> str:

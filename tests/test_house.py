@@ -39,8 +39,8 @@ ROOMS = {
 THIRD_PARTY = {
     "modeling": {"torch", "safetensors"},  # the second inside a function: it is optional
     "transforms": {"torch", "numpy", "PIL", "cv2"},
-    "datasets": {"PIL", "numpy", "faiss", "joblib", "msgspec"},
-    "synthocc": {"PIL", "numpy", "joblib"},
+    "datasets": {"PIL", "numpy", "faiss", "msgspec"},
+    "synthocc": {"PIL", "numpy"},
     "retrieval": {"numpy", "torch", "faiss", "scipy", "msgspec", "tabulate"},
     "visualization": {"numpy", "cv2", "matplotlib"},
     "files": {"numpy", "filelock", "msgspec"},

@@ -21,7 +21,6 @@ from fed_plugin.search import MATCHINGS
 
 _EDGES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 1.0)
 _RATES = (1e-1, 1e-2, 1e-3)
-_THRESHOLDS = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _MOST_PAIRS = 64_000_000
 
 
@@ -179,36 +178,6 @@ def reliability(
     ]
 
 
-def refusal_curve(
-    visibility: NDArray[np.floating], hits: ArrayLike, thresholds: Sequence[float] = _THRESHOLDS
-) -> list[dict[str, Any]]:
-    """Compute the cost and the gain of refusing queries that show too little of a person.
-
-    Args:
-        visibility: (V, P) in [0, 1], estimated by the model.
-        hits: (V,) bool, True if the first answer is right.
-        thresholds: mean visibilities; a query below gets no answer.
-
-    Returns:
-        A row per threshold: ``threshold``, ``refused`` (share of the queries), ``rank1`` (of the
-        answered queries) and ``refused_right`` (share of refused queries whose first answer is
-        right, the cost); None where no query counts.
-    """
-    visible, right = np.asarray(visibility).mean(axis=1), np.asarray(hits, bool)
-    rows = []
-    for threshold in thresholds:
-        refused = visible < threshold
-        rows.append(
-            {
-                "threshold": float(threshold),
-                "refused": float(refused.mean()),
-                "rank1": float(right[~refused].mean()) if not refused.all() else None,
-                "refused_right": float(right[refused].mean()) if refused.any() else None,
-            }
-        )
-    return rows
-
-
 def fit_and_try(
     dump: Any, weights_sha256: str, matching: str, seed: int
 ) -> tuple[Calibration, dict[str, Any]]:
@@ -222,8 +191,7 @@ def fit_and_try(
 
     Returns:
         The curve, and a record for JSON: ``fitted`` and ``tried`` (people, pairs, right pairs),
-        ``reliability``, ``rates`` (true positive rate by false positive rate) and ``refusals``
-        (empty without visibility).
+        ``reliability`` and ``rates`` (true positive rate by false positive rate).
 
     Raises:
         ValueError: a half has no pair of a kind, or there are too many pairs.
@@ -232,23 +200,20 @@ def fit_and_try(
     if len(people) < 4:
         raise ValueError(f"{len(people)} people among the queries: expected 4 or more")
     validation, test = np.split(np.random.default_rng(seed).permutation(people), [len(people) // 2])
-    fitted = fit_calibration(*_pairs(dump, validation, matching)[:2], weights_sha256, matching)
-    similarity, right, hits, queries = _pairs(dump, test, matching)
+    fitted = fit_calibration(*_pairs(dump, validation, matching), weights_sha256, matching)
+    similarity, right = _pairs(dump, test, matching)
     if not right.any():
         raise ValueError(
             "the half of the people to try the curve on has no right pair; expected one from "
             "another camera, try another --seed, or more people"
         )
-    has_refusals = dump.visibility is not None and hits.size
     return fitted, {
         "matching": matching,
         "seed": seed,
         "fitted": _counts(validation, fitted.pairs, fitted.right_pairs),
         "tried": _counts(test, len(similarity), int(right.sum())),
-        "queries_tried": len(hits),
         "reliability": reliability(fitted.probabilities(similarity), right, _EDGES),
         "rates": _rates(similarity, right, fitted),
-        "refusals": refusal_curve(dump.visibility[queries], hits) if has_refusals else [],
     }
 
 
@@ -258,13 +223,8 @@ def _counts(people: NDArray[np.int64], pairs: int, right: int) -> dict[str, int]
 
 def _pairs(
     dump: Any, people: NDArray[np.int64], matching: str
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
-    """Return the pairs of some people that the camera rule allows.
-
-    Returns:
-        Similarities (N,), right (N,), and for the queries with a right answer: whether the first
-        answer is right (V,), and their rows (V,).
-    """
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return similarity (N,) and right (N,) of people's pairs that the camera rule allows."""
     from fed_plugin.retrieval.distances import cosine_distance, visible_similarity
 
     query, gallery = (x[np.isin(dump.pids[x], people)] for x in (dump.query, dump.gallery))
@@ -281,10 +241,7 @@ def _pairs(
         similarity = 1 - cosine_distance(dump.features[query], dump.features[gallery])
     same = dump.pids[query][:, None] == dump.pids[gallery]
     allowed = ~(same & (dump.camids[query][:, None] == dump.camids[gallery]))
-    answered = (same & allowed).any(axis=1)
-    first = np.where(allowed, similarity, -np.inf).argmax(axis=1)
-    hits = same[np.arange(len(query)), first]
-    return similarity[allowed], same[allowed], hits[answered], query[answered]
+    return similarity[allowed], same[allowed]
 
 
 def _rates(
@@ -331,13 +288,6 @@ def draw_trial(tried: dict[str, Any], path: str, name: str) -> Path:
             [Curve("people not fitted", 0, mean, share), Curve("probability", 1, ends, ends)],
         )
     ]
-    curves = []
-    for style, key, label in ((2, "rank1", "the rest"), (3, "refused_right", "the refused")):
-        rows = [row for row in tried["refusals"] if row[key] is not None]
-        x, y = ([100 * row[column] for row in rows] for column in ("refused", key))
-        curves += [Curve(f"Rank-1 of {label}", style, x, y)] if rows else []
-    if curves:
-        panels.append(Panel("Right first answers, %", "queries refused by visibility, %", curves))
     counts = tried["tried"]
     return training_figure(
         panels,
@@ -372,7 +322,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--picture",
         metavar="FILE",
-        help="draw the curve and the cost of refusing, as .png or .svg",
+        help="draw the curve, as .png or .svg",
     )
 
 
@@ -445,12 +395,6 @@ def _print_tables(tried: dict[str, Any]) -> None:
             "similarity above": ("similarity_above", ".4f"),
             "probability above": ("probability_above", ".3f"),
             "wrong pairs, too few": ("wrong_pairs", "d"),
-        },
-        "refusals": {
-            "--min-visibility": ("threshold", ".1f"),
-            "queries refused": ("refused", ".1%"),
-            "Rank-1 of the rest": ("rank1", ".1%"),
-            "Rank-1 of the refused": ("refused_right", ".1%"),
         },
     }
     for name, chosen in columns.items():

@@ -1,4 +1,4 @@
-"""Similarities to probabilities, and refusing to answer."""
+"""Similarities to probabilities."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from fed_plugin.search.calibration import Calibration, fit_calibration, refusal_curve, reliability
+from fed_plugin.search.calibration import Calibration, fit_calibration, reliability
 
 
 @pytest.fixture
@@ -81,11 +81,3 @@ def test_files(pairs, tmp_path):
             Calibration.load(tmp_path / "a.json")
     with pytest.raises(ValueError, match="prior 1"):
         fitted.probabilities(0.5, prior=1)
-
-
-def test_refusing_by_visibility():
-    visibility = np.array([[0.2, 0.2], [0.4, 0.4], [0.9, 0.9], [1, 1]])
-    rows = refusal_curve(visibility, [False, True, True, True], (0.0, 0.3, 0.5, 2.0))
-    assert [row["refused"] for row in rows] == [0, 0.25, 0.5, 1]
-    assert [row["rank1"] for row in rows] == [0.75, 1, 1, None]
-    assert [row["refused_right"] for row in rows] == [None, 0, 0.5, 0.75]

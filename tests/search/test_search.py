@@ -332,7 +332,7 @@ def test_probabilities_come_from_people_of_no_test(calibrated, gallery, tmp_path
     tried = json.loads((tmp_path / "c.json").read_text())
     assert tried["fitted"] == {"people": 20, "pairs": 2000, "right_pairs": 100}
     assert sum(row["pairs"] for row in tried["reliability"]) == tried["tried"]["pairs"] == 2000
-    assert tried["refusals"][0]["refused"] == 0 and tried["rates"][0]["tpr"] > 0.5
+    assert tried["rates"][0]["tpr"] > 0.5
     assert cv2.imread(str(tmp_path / "c.png")).shape[1] > 800
     assert "fitted on 2000 pairs of 20 people (100 right)" in printed
     assert "tried on 2000 pairs of 20 others" in printed and "--min-visibility" in printed

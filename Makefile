@@ -27,7 +27,7 @@ help:
 	@sed -n 's/^# \{0,1\}//; 1,8p' Makefile
 
 test: ready
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 demo: ready
 	$(VENV)/bin/fed-plugin demo $(ARGS)

@@ -195,3 +195,17 @@ def random_crop():
         return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
     return make
+
+
+SLOW_FILES = ("test_readme.py", "cli/test_demo.py", "test_soak_page.py", "test_training.py")
+"""Files that take longest; a file runs in one process, so that these files start first."""
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        path = item.path.as_posix()
+        return next(
+            (i for i, name in enumerate(SLOW_FILES) if path.endswith(name)), len(SLOW_FILES)
+        )
+
+    items.sort(key=place)

@@ -54,7 +54,7 @@ def test_differences_are_to_the_tables_baseline(finished_benchmark):
     [
         ("seed", 7, "seed is 7, not 0"),
         ("queries", "Others.", "queries is 'Others.'"),
-        ("format", "other", "format 'other'"),
+        ("format", "other", "expected 'fed_plugin.robustness/1', got 'other'"),
         ("card", {"format": "fed_plugin.card/1", "flip": True}, None),
     ],
 )

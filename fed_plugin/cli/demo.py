@@ -296,7 +296,6 @@ def _pairs(cfg: Any, path: Path) -> Path:
 
 
 def _visibility(method: str, description: Description, dataset: Path, path: Path) -> Path:
-    """Draw queries from the least to the most visible."""
     truth = {name: row.shares for name, row in read_visibility(dataset).items()}
     queries = range(description.num_query)
     overall = [truth[Path(description.paths[i]).name][0] for i in queries]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from fed_plugin.cli.dump import (
     add_model_arguments,
@@ -59,7 +60,6 @@ def run(args: argparse.Namespace) -> None:
 
     from fed_plugin.fastreid_adapter import exporting
     from fed_plugin.fastreid_adapter.extract import describe_test_set, load_trained
-    from fed_plugin.retrieval.evaluation import compare_results
 
     exporting.check_format(args.format, args.int8)
     cfg = exporting.on_cpu(cfg)
@@ -68,10 +68,7 @@ def run(args: argparse.Namespace) -> None:
     if args.dataset:  # before the export, as the data set may be missing
         with ProgressLine(f"describing {args.dataset} with the model") as progress:
             described = describe_test_set(cfg, args.dataset, progress, trained)
-    about = {
-        "config": Path(config_file).name,
-        "overrides": " ".join(map(str, args.overrides)),
-    }
+    about = {"config": Path(config_file).name, "overrides": " ".join(map(str, args.overrides))}
     exported = exporting.export_model(
         cfg, args.format, target, about, int8=args.int8, trained=trained
     )
@@ -87,14 +84,22 @@ def run(args: argparse.Namespace) -> None:
         f"{target.stat().st_size / 1e6:.1f} MB"
     )
     if described is not None:
-        file = exporting.ExportedFile(target, args.format)
-        with ProgressLine(f"describing {args.dataset} with the file") as progress:
-            of_model, of_file = exporting.rank_both(cfg, args.dataset, described, file, progress)
-        model, other = (result.metrics["Rank-1"].value for result in (of_model, of_file))
-        gap = compare_results(of_file, of_model)["Rank-1"]
-        print(
-            f"Rank-1 on {args.dataset}: model {model:.2f} %, file {other:.2f} %, "
-            f"difference {gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]"
-        )
+        _print_ranks(cfg, args, target, described)
     elif args.int8:
         print("the cost of int8 in Rank-1 was not measured; try --dataset NAME")
+
+
+def _print_ranks(cfg: Any, args: argparse.Namespace, target: Path, described: Any) -> None:
+    from fed_plugin.console import ProgressLine
+    from fed_plugin.fastreid_adapter.exporting import ExportedFile, rank_both
+    from fed_plugin.retrieval.evaluation import compare_results
+
+    file = ExportedFile(target, args.format)
+    with ProgressLine(f"describing {args.dataset} with the file") as progress:
+        of_model, of_file = rank_both(cfg, args.dataset, described, file, progress)
+    model, other = (result.metrics["Rank-1"].value for result in (of_model, of_file))
+    gap = compare_results(of_file, of_model)["Rank-1"]
+    print(
+        f"Rank-1 on {args.dataset}: model {model:.2f} %, file {other:.2f} %, "
+        f"difference {gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]"
+    )

@@ -417,7 +417,6 @@ def _paste_examples(crops: list[Crop], seed: int) -> tuple[NDArray[np.uint8], li
 
 
 def _people() -> list[NDArray[np.uint8]]:
-    """Draw people of SynthOcc: a preview needs no data set."""
     import numpy as np
     from PIL import Image
 

@@ -33,14 +33,6 @@ def measure_supervision(
     Every covered pixel counts alike. The rule "reference" weighs a pixel by its difference from the
     person; on drawn people the weights move under two images of a hundred between one part and two.
 
-    Args:
-        folder: a set, or any folder of crops.
-        draws: number of placements, at least 1.
-        size: (height, width) of a training image.
-        num_parts: number of stripes.
-        seed: seed of the placements.
-        alpha: whether transparency is kept (INPUT.NPO.ALPHA).
-
     Returns:
         The arguments, ready for JSON, and for "all", "tall" (h/w > 2) and "wide" crops the number
         of draws, ``informative`` (share whose target by the rule "reference" is not all ones),
@@ -84,11 +76,7 @@ def measure_supervision(
 
 
 def check_words(draws: int, size: tuple[int, int], num_parts: int = 4) -> None:
-    """Refuse numbers without a measurement, before any long work.
-
-    Raises:
-        ValueError: ``draws`` is below 1, or the parts do not divide the height.
-    """
+    """Refuse numbers without a measurement by a ValueError, before any long work."""
     height, width = size
     if draws < 1 or num_parts < 1 or height % num_parts or min(size) < 4:
         raise ValueError(
@@ -111,13 +99,7 @@ def _summary(parts: Any, shares: Any, num_parts: int) -> dict[str, Any]:
 
 
 def supervision_sentences(measured: Mapping[str, Any], tall: int, count: int) -> list[str]:
-    """Return a measurement in sentences.
-
-    Args:
-        measured: result of `measure_supervision`.
-        tall: number of crops of the set with h/w > 2.
-        count: number of crops of the set.
-    """
+    """Return what `measure_supervision` measured in sentences, for ``tall`` crops of ``count``."""
     height, width = measured["image"]
     every = measured["all"]
     detail = ", ".join(
@@ -162,16 +144,7 @@ def _percent(share: float) -> str:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """Outcome of a search for leaks.
-
-    Attributes:
-        dataset: data set whose query images were searched.
-        images: number of query images.
-        leaks: per leaking crop, by its index, the place of the leak.
-        unsearchable: indices of crops that are too small, too flat or too transparent to be
-            recognised inside an image.
-        unreadable: query images that could not be searched, with the reason.
-    """
+    """Outcome of a search for leaks."""
 
     dataset: str
     images: int

@@ -155,7 +155,6 @@ def _scores(
 
 
 def _photos_of(dump: FeatureDump, folder: Path) -> Callable[[int], NDArray[np.uint8]]:
-    """Return a function from a row of the dump to its photo."""
     if not folder.is_dir():
         raise FileNotFoundError(f"--folder {folder}: no such folder; expected the data set's")
     files: dict[str, list[Path]] = {}

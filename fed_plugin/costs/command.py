@@ -174,7 +174,6 @@ def _about(args: argparse.Namespace, plan: Plan, dataset: Dataset, baseline: str
 
 
 def _command(args: argparse.Namespace) -> str:
-    """Return the command with the arguments that decide the numbers."""
     words = ["python", "-m", "fed_plugin", "costs", args.plan]
     for name in ("rounds", "only", "baseline", "dataset", "batch", "identities"):
         value = getattr(args, name)

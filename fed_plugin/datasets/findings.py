@@ -394,7 +394,6 @@ def _query_in_gallery(
 def _pairs(
     left: list[Item], right: list[Item], twins: Twins, related: Relation = lambda *_: True
 ) -> Pairs:
-    """Pair each image of ``left`` with its first related twin."""
     if not left or not right:
         return ()
     pairs = []

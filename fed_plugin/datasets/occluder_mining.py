@@ -185,7 +185,6 @@ def mine_crops(
 
 
 def _sample_by_camera(train: Sequence[Item], rng: Generator) -> list[list[Item]]:
-    """Draw the images to read, in random order, one list per camera."""
     by_camera: dict[int, list[Item]] = defaultdict(list)
     for item in sorted(train, key=lambda item: (Path(item[0]).name, item[0])):
         by_camera[item[2]].append(item)

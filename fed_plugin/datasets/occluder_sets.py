@@ -273,7 +273,6 @@ def _decode(path: Path) -> tuple[Pixels, str]:
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16 bits and floats, which PIL clips instead of scaling."""
     if image.mode.startswith("I"):
         levels: NDArray[Any] = np.asarray(image) // 257
     elif image.mode == "F":

@@ -280,7 +280,6 @@ def queries_of(records: Iterable[Record], rule: SplitRule) -> list[Record]:
 
 
 def _answers(left: dict[str | None, int], camera: str | None) -> int:
-    """Count the gallery images that answer a query of ``camera``."""
     return sum(count for other, count in left.items() if camera is None or other != camera)
 
 
@@ -476,6 +475,5 @@ def _per_camera(rule: SplitRule, cameras: bool) -> str:
 
 
 def _cross_cameras(records: Iterable[Record]) -> bool:
-    """Return whether any identity has images of two cameras."""
     first: dict[str, str | None] = {}
     return any(first.setdefault(r.identity, r.camera) != r.camera for r in records)

@@ -282,7 +282,6 @@ def _has_bytes(path: str) -> bool:
 
 
 def _cut_frame(path: str, detections: list[Detection], target: str) -> None:
-    """Cut crops of one frame; no fsync, which takes 15 ms per crop."""
     if not os.path.isfile(path):
         raise FileNotFoundError(
             f"{path}: expected a frame of PoseTrack21, got no such file; try unpacking its images"

@@ -275,7 +275,6 @@ class Embedder:
 
     @torch.no_grad()
     def _describe(self, batch: Sequence[Tensor | str]) -> dict[str, NDArray[np.float32]]:
-        """Describe prepared images; the rows of missing ones are NaN."""
         good = [i for i, image in enumerate(batch) if torch.is_tensor(image)]
         images = [image for image in batch if torch.is_tensor(image)]
         if len({image.shape for image in images}) > 1:

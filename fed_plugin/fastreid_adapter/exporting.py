@@ -329,7 +329,6 @@ def _any_batch() -> dict[str, Any]:
 
 
 def _int8_products(proto: Any) -> Any:
-    """Return an ONNX model whose products with weights are int8."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

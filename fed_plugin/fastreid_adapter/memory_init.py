@@ -94,7 +94,6 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def _with_progress(loader: DataLoader) -> Iterator[Any]:
-    """Iterate, and log the progress now and then."""
     start = last = time.perf_counter()
     logger.info("Filling the memory from %d training images", len(loader.dataset))
     for index, batch in enumerate(loader, start=1):

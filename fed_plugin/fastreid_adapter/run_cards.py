@@ -304,12 +304,7 @@ def leave_cards(call: Call) -> Iterator[None]:
 
 
 def _leave_card(test_set: _TestSet, call: Mapping[str, Any]) -> None:
-    """Write the card of a finished evaluation; any error becomes a warning in the log.
-
-    Args:
-        test_set: ranked data set.
-        call: arguments of the host's function by name.
-    """
+    """Write the card of a finished evaluation; any error becomes a warning in the log."""
     path = Path(test_set.cfg.OUTPUT_DIR, FOLDER)
     try:
         where = evaluated_epoch(test_set.cfg, call["model"])

@@ -120,15 +120,7 @@ class RunningMethod:
 
 
 class _MemoryBatch:
-    """Endless iterator over copies of one batch; stock models write into their input.
-
-    Args:
-        cfg: config with the size and the views of the images.
-        size: B.
-        num_classes: identities; each has ``DATALOADER.NUM_INSTANCE`` images.
-        device: place of the batch.
-        training: whether the images are training images.
-    """
+    """Endless iterator over copies of one batch; stock models write into their input."""
 
     def __init__(
         self, cfg: Any, size: int, num_classes: int, device: torch.device, training: bool

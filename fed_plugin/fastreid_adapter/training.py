@@ -210,7 +210,6 @@ def _message(error: Exception, config_file: str, overrides: dict[str, Any]) -> s
 
 
 def _flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Return values by dotted key, tuples as lists."""
     flat: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, dict):

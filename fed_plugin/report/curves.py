@@ -299,7 +299,6 @@ def robustness_as_json(robustness: Robustness) -> dict[str, Any]:
 
 
 def _numbers(curve: RobustnessCurve) -> dict[str, Estimate]:
-    """Return the metrics of whole queries, and the areas."""
     rows = curve.per_query
     values = [rows.whole(name) for name in METRICS] + [rows.areas(name) for name in METRICS]
     return dict(zip(ROBUSTNESS_COLUMNS, map(bootstrap_interval, values), strict=True))
@@ -311,11 +310,7 @@ def _gaps(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Estima
 
 
 def _refuse_other_protocol(curve: RobustnessCurve, reference: RobustnessCurve) -> None:
-    """Refuse a curve with another protocol than the first curve.
-
-    Raises:
-        ValueError: The protocols differ.
-    """
+    """Refuse a curve with another protocol than the first curve."""
     check_comparable(curve, reference)
     if not (curve.card and reference.card):
         return
@@ -474,7 +469,6 @@ def over_seeds(values: Sequence[float]) -> Estimate:
 def _method(
     row: Row, shares: Mapping[str, float]
 ) -> dict[tuple[float, float, int], dict[tuple[str, str], Estimate]]:
-    """Return the numbers of a method by range and number of queries."""
     seeds = [by_visible_share(cell.result.queries, shares) for cell in row.cells]
     return {
         (parts[0].low, parts[0].high, parts[0].count): {

@@ -122,7 +122,6 @@ def _cell(column: Column[Any], row: Any) -> Cell:
 def _texts(
     caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], *notes: str
 ) -> Grid | None:
-    """Return a grid of ready rows; None without rows."""
     columns = [Column(title, title, itemgetter(place)) for place, title in enumerate(header)]
     return Grid(caption, columns, rows, notes) if rows else None
 

@@ -104,7 +104,6 @@ def _markdown(value: Any) -> str:
 
 
 def _github(grid: Grid) -> Markup:
-    """Return a grid as a table of Markdown."""
     rows = [[printable(_in_one_line(cell)) for cell in row] for row in grid.cells]
     header = list(map(escaped, grid.header))
     return Markup(tabulate(rows, headers=header, tablefmt="github", disable_numparse=True))

@@ -133,7 +133,6 @@ def _finished(row: ResultRow, records: Mapping[Any, Path]) -> FinishedCell:
 
 
 def _records(folder: Path) -> Iterator[tuple[tuple[str, str, int], Path]]:
-    """Yield data set, method and seed of every folder of a cell."""
     for path in sorted(folder.glob("*/*/seed*/cell.json")):
         try:
             record = read_record(path.parent)
@@ -143,7 +142,6 @@ def _records(folder: Path) -> Iterator[tuple[tuple[str, str, int], Path]]:
 
 
 def _became(key: tuple[str, str, int], folder: Path) -> str:
-    """Return a sentence why a cell is not among the results."""
     name = f"{key[0]} / {key[1]} / seed {key[2]}"
     try:
         error = decode(folder / FAILED, Failure, "a failure").error

@@ -167,7 +167,6 @@ class _Rows:
 
 
 def _labels(dump: FeatureDump, rows: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
-    """Return identities, then cameras, of queries and gallery."""
     gallery = dump.gallery
     return dump.pids[rows], dump.pids[gallery], dump.camids[rows], dump.camids[gallery]
 

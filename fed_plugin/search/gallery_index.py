@@ -28,18 +28,7 @@ _LENGTH_MAY_MISS = 0.01
 
 
 def _array(arrays: Mapping[str, Any], name: str, shape: str, kind: str = "f") -> NDArray[Any]:
-    """Return an array of a file: floats as float32, or bytes.
-
-    Args:
-        arrays: content of the file.
-        name: key of the array.
-        shape: letters of the dimensions, such as "G, D".
-        kind: NumPy's letter: "f" for floats, "u" for bytes, "i" for integers.
-
-    Raises:
-        KeyError: the file has no such array.
-        ValueError: the array has another type or shape, or a number that is not finite.
-    """
+    """Return an array of a file: floats as float32, or bytes."""
     array = np.asarray(arrays[name])
     wrong = array.ndim != len(shape.split(", ")) * bool(shape) or array.dtype.kind != kind
     if wrong or (kind == "u" and array.dtype != np.uint8) or (shape and not _finite(array)):
@@ -373,7 +362,6 @@ def check_enough(count: int, width: int) -> None:
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:
-    """Return ``most`` of ``count`` rows, evenly spread, or all rows."""
     return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
 
 

@@ -136,7 +136,6 @@ def _photos_of(gallery: str) -> list[Path]:
 
 
 def _opened(args: argparse.Namespace, photos: list[Path]) -> tuple[GalleryIndex, Any]:
-    """Return the existing index and its embedder."""
     from fed_plugin.search.search import embedder_of, load_gallery
 
     index = load_gallery(args.out)
@@ -144,7 +143,6 @@ def _opened(args: argparse.Namespace, photos: list[Path]) -> tuple[GalleryIndex,
 
 
 def _begun(args: argparse.Namespace, photos: list[Path]) -> tuple[GalleryIndex, Any]:
-    """Return an empty index and its embedder."""
     check_apart(args.out, [args.config_file, args.weights, *photos])
     from fed_plugin import Embedder
     from fed_plugin.search.gallery_index import GalleryIndex

@@ -228,7 +228,6 @@ def _matches(
     args: argparse.Namespace,
     curve: Any,
 ) -> dict[str, Any]:
-    """Return the answers for one photo, as JSON has them."""
     if visible is not None and visible < args.min_visibility:
         return {"photo": photo, "visible": visible, "answers": [], "refused": TOO_LITTLE}
     answers: list[dict[str, Any]] = [

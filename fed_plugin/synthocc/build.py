@@ -114,7 +114,6 @@ def _listed(held: dict[str, Any]) -> str:
 
 
 def _reopen(folder: Path, wanted: dict[str, Any]) -> None:
-    """Mark a folder as begun and not complete."""
     for split in SPLITS:
         (folder / split).mkdir(parents=True, exist_ok=True)
     write_json(folder / STARTED, wanted, indent=2)
@@ -122,7 +121,6 @@ def _reopen(folder: Path, wanted: dict[str, Any]) -> None:
 
 
 def _close(folder: Path, wanted: dict[str, Any], shots: Sequence[Shot]) -> None:
-    """Write the manifest, which marks a complete folder."""
     paths = [f"{s.split}/{s.name}" for s in shots] + [VISIBILITY]
     hashes = sorted(
         f"{hashlib.sha256((folder / path).read_bytes()).hexdigest()}  {path}" for path in paths
@@ -149,7 +147,6 @@ def _missing(folder: Path, shots: list[Shot]) -> list[Shot]:
 
 
 def _names(folder: Path) -> list[str]:
-    """Return the names of files that are not empty; remove drafts."""
     if not folder.is_dir():
         return []
     for draft in folder.glob("[!.]*.part"):  # of the version before; `files` removes its own

@@ -252,8 +252,6 @@ def draw_billboard(rng: Generator, height: int, width: int) -> Pixels:
 
 
 # Obstacles more than twice as high as wide: poles, trunks, banners, pillars.
-#
-# Each function draws one crop: ``(generator, height, width) -> (H, W, 3) uint8 RGB``.
 
 
 def _stand_before_street(rng: Generator, thing: Pixels, width: int) -> Pixels:
@@ -367,8 +365,6 @@ def draw_pillar(rng: Generator, height: int, width: int) -> Pixels:
 
 
 # Obstacles about as wide as high, or wider, made by people: cars, boxes, umbrellas, bins.
-#
-# Each function draws one crop: ``(generator, height, width) -> (H, W, 3) uint8 RGB``.
 
 
 def draw_car(rng: Generator, height: int, width: int) -> Pixels:

@@ -71,7 +71,6 @@ def read_rgba(path: Path) -> NDArray[np.uint8]:
 
 
 def _rgb_or_rgba(image: Image.Image) -> Image.Image:
-    """Decode to mode RGB, or RGBA if the image has transparency."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         # PIL clips instead of scaling when it narrows 16 bits

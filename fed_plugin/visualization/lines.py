@@ -66,7 +66,6 @@ class Panel:
 
 
 def _draw_panel(axes: Any, panel: Panel) -> dict[int, Any]:
-    """Draw the curves of a panel; return the lines by style."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     lines = {}

@@ -210,7 +210,6 @@ def ranking_sheet(
 
 
 def _check_lists(count: int, lists: Mapping[str, RankingLists]) -> dict[str, RankingLists]:
-    """Return the lists as arrays with shapes that fit."""
     checked = {}
     for name, ranked in lists.items():
         of = f" of {name}" if name else ""

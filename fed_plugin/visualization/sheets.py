@@ -418,7 +418,6 @@ def _check_crop(name: str, crop: Pixels) -> Pixels:
 
 
 def _over_chequers(crop: Pixels) -> Pixels:
-    """Lay a crop with alpha on a chequerboard."""
     if crop.shape[2] == 3:
         return crop
     rows, columns = np.indices(crop.shape[:2]) * _CHECKS // max(crop.shape[:2])
@@ -432,7 +431,6 @@ def _is_tall(image: Pixels) -> bool:
 
 
 def _cell_of(group: list[tuple[Pixels, str]], height: int) -> tuple[int, int]:
-    """Return the height and width of the cells of a group."""
     widths = [image.shape[1] * height / image.shape[0] for image, _ in group]
     return height, int(min(_WIDEST, max([_NARROWEST, *widths])))
 
@@ -473,7 +471,6 @@ def _draw_section(
 def _draw_fitted(
     canvas: Canvas, image: Pixels, top: int, left: int, height: int, width: int
 ) -> None:
-    """Draw an image as large as its cell, at the bottom of the cell."""
     scale = min(height / image.shape[0], width / image.shape[1])
     shown_height = max(1, round(image.shape[0] * scale))
     shown_width = max(1, round(image.shape[1] * scale))

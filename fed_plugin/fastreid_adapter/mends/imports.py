@@ -16,7 +16,6 @@ _borrowers: dict[str, int] = {}
 
 
 def _lend(name: str, give: Callable[[], Any], take: Callable[[], Any]) -> Callable[..., None]:
-    """Lend a name until the last of its borrowers has returned it."""
     if not _borrowers.get(name):
         give()
     _borrowers[name] = _borrowers.get(name, 0) + 1

@@ -235,7 +235,6 @@ def _report(folder: str, iteration: int, rank: int) -> Path:
 
 
 def _write(path: Path, iteration: int, step: dict[str, Any]) -> str:
-    """Write a report; return its name, or why there is no file."""
     try:
         content = json.dumps({"iteration": iteration, **step}, indent=1)
         path.write_text(content + "\n", encoding="utf-8")

@@ -120,7 +120,7 @@ def query_differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
 def group_totals(
     values: NDArray[np.float64], groups: ArrayLike | None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the sum of the values of every group and its number of values, (C,) each.
+    """Return the sum and the number of the values (V,) of every group, (C,) each.
 
     Without ``groups`` (V,) every value is a group.
 

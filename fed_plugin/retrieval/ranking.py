@@ -171,7 +171,7 @@ def identity_pairs(
 def result_of_hits(
     valid: NDArray[np.int64], hits: Sequence[NDArray[np.int64]], max_rank: int
 ) -> RankingResult:
-    """Summarize ``hits``, the ascending ranks from 0 of the right answers of V queries."""
+    """Summarize queries ``valid`` (V,): ``hits`` are ascending ranks, from 0, of right answers."""
     first = np.array([ranks[0] for ranks in hits], dtype=np.int64)
     counts = np.bincount(first[first < max_rank], minlength=max_rank)
     return RankingResult(
@@ -221,7 +221,7 @@ def _ranks_of_hits(distances: NDArray, same_pid: NDArray, removed: NDArray) -> N
 
 
 def without_removed(ranks: NDArray[np.int64], removed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the ranks of right answers after the camera rule, ascending, from all (N,) ranks."""
+    """Drop the ``removed`` (N,) bool images from ``ranks`` (N,); close the gaps; sort ascending."""
     in_order = np.argsort(ranks)
     removed = removed[in_order]
     return (ranks[in_order] - np.cumsum(removed))[~removed]

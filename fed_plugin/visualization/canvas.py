@@ -221,6 +221,31 @@ class Canvas:
         self._axes: Any = self._figure.add_axes((0, 0, 1, 1))
         self._axes.set_axis_off()
 
+    @classmethod
+    def with_rows(
+        cls, title: str, explanation: str, width: int, height: int, captions: Sequence[str]
+    ) -> tuple[Canvas, list[int]]:
+        """Return a sheet with a heading, a line above every row and a caption below each line.
+
+        Args:
+            title: Heading of the sheet.
+            explanation: Words below the heading.
+            width: Columns of the PNG.
+            height: Rows of the PNG for one row of the sheet.
+            captions: One caption per row of the sheet.
+
+        Returns:
+            The sheet, and the upper end of every row.
+        """
+        heading = Heading.fit(title, explanation, width)
+        sheet = cls(heading.height + 20 + len(captions) * height, width)
+        sheet.heading(heading)
+        tops = [heading.height + 10 + row * height for row in range(len(captions))]
+        for caption, top in zip(captions, tops, strict=True):
+            sheet.rule(top, MARGIN, width - MARGIN, PALE_GREY)
+            sheet.text(shorten(caption, width - 2 * MARGIN), top + 16, MARGIN, bold=True)
+        return sheet, tops
+
     def picture(
         self, image: NDArray[np.uint8], top: int, left: int, height: int, width: int
     ) -> None:
@@ -302,11 +327,6 @@ class Canvas:
         for line in heading.explanation:
             self.text(line, y + 6, MARGIN, color=GREY)
             y += BODY_LINE
-
-    def start_row(self, caption: str, top: int) -> None:
-        """Draw a line across the sheet at ``top``, and a caption below the line."""
-        self.rule(top, MARGIN, self.width - MARGIN, PALE_GREY)
-        self.text(shorten(caption, self.width - 2 * MARGIN), top + 16, MARGIN, bold=True)
 
     def share_bar(self, share: float, top: float, left: float, height: float, width: float) -> None:
         """Draw a bar with a blue part of ``share`` in [0, 1] and a hatched orange rest."""

@@ -16,7 +16,6 @@ from fed_plugin.visualization.canvas import (
     MARGIN,
     VERMILLION,
     Canvas,
-    Heading,
     check_booleans,
     check_images,
     check_scores,
@@ -52,70 +51,14 @@ class RankingLists:
     scores: NDArray[np.floating]
 
 
-@dataclass(frozen=True)
-class RowLayout:
-    """Layout of a row in pixels; the same for all rows of a sheet.
-
-    Args:
-        slot: Columns for one image.
-        lists_left: Left end of the ranking lists.
-        caption: Rows above the query; 0 without titles.
-        height: Rows of the whole row with the white below.
-        width: Columns of the sheet.
-    """
-
-    slot: int
-    lists_left: int
-    caption: int
-    height: int
-    width: int
-
-    @classmethod
-    def fit(
-        cls, queries: NDArray[np.uint8], lists: Mapping[str, RankingLists], captioned: bool
-    ) -> RowLayout:
-        """Return a layout with room for the widest image, the longest list and the longest name."""
-        galleries = [ranked.gallery_images for ranked in lists.values()]
-        slot = max(_LEAST_SLOT, *(_shown_width(images) for images in [queries, *galleries]))
-        letters = max(len(name) for name in lists)
-        lists_left = MARGIN + slot + _BETWEEN + (max(110, 10 * letters + 16) if letters else 0)
-        longest = max(images.shape[1] for images in galleries)
-        width = max(_LEAST_WIDTH, lists_left + longest * (slot + _ROW_GAP) + MARGIN)
-        caption = _ROW_CAPTION if captioned else 0
-        height = (
-            caption + _ROW_GAP + len(lists) * (_ROW_ABOVE + _SHOWN + _ROW_BELOW) + _ROW_GAP // 2
-        )
-        return cls(slot, lists_left, caption, height, width)
-
-
-def draw_row(
-    canvas: Canvas,
-    layout: RowLayout,
-    top: int,
-    query: NDArray[np.uint8],
-    lists: Mapping[str, RankingLists],
-    index: int,
-    caption: str,
-) -> None:
-    """Draw query ``index`` and the list of every method, from row ``top`` down."""
-    canvas.start_row(caption, top)
-    top += layout.caption + _ROW_GAP + _ROW_ABOVE
-    _draw_query(canvas, query, top)
-    for method, ranked in lists.items():
-        if method:
-            left = MARGIN + layout.slot + _BETWEEN / 2
-            _draw_label(canvas, method, ranked.matches[index], top, left)
-        _draw_list(canvas, ranked, index, top, layout.lists_left, layout.slot)
-        top += _ROW_ABOVE + _SHOWN + _ROW_BELOW
-
-
-def _shown_width(images: NDArray[np.uint8]) -> int:
-    height, width = images.shape[-3:-1]
-    return max(1, round(int(width) * _SHOWN / int(height)))
+def shown_width(images: NDArray[np.uint8], height: int) -> int:
+    """Return the columns of (..., H, W, 3) images at ``height`` rows."""
+    rows, columns = images.shape[-3:-1]
+    return max(1, round(int(columns) * height / int(rows)))
 
 
 def _draw_query(canvas: Canvas, image: NDArray[np.uint8], top: int) -> None:
-    width = _shown_width(image)
+    width = shown_width(image, _SHOWN)
     canvas.text("query", top - 10, MARGIN, size=13, color=GREY)
     canvas.picture(image, top, MARGIN, _SHOWN, width)
     canvas.box(top, MARGIN, _SHOWN, width, edge=INK, thickness=2)
@@ -133,7 +76,7 @@ def _draw_list(
     canvas: Canvas, ranked: RankingLists, index: int, top: int, left: int, slot: int
 ) -> None:
     images, matches = ranked.gallery_images[index], ranked.matches[index]
-    width = _shown_width(images)
+    width = shown_width(images, _SHOWN)
     for rank, (image, right, score) in enumerate(
         zip(images, matches, ranked.scores[index], strict=True), start=1
     ):
@@ -199,13 +142,24 @@ def ranking_sheet(
     queries = check_images("query_images", query_images, ("Nq", "H", "W", 3))
     checked = _check_lists(len(queries), named)
     captions = check_titles(titles, len(queries))
-    layout = RowLayout.fit(queries, checked, any(captions))
-    heading = Heading.fit(title or general, f"{_RANKING_EXPLANATION} {score_name}.", layout.width)
-    canvas = Canvas(heading.height + 24 + len(queries) * layout.height, layout.width)
-    canvas.heading(heading)
-    for index, query in enumerate(queries):
-        top = heading.height + 12 + index * layout.height
-        draw_row(canvas, layout, top, query, checked, index, captions[index])
+    galleries = [ranked.gallery_images for ranked in checked.values()]
+    slot = max(_LEAST_SLOT, *(shown_width(images, _SHOWN) for images in (queries, *galleries)))
+    letters = max(map(len, checked))
+    left = MARGIN + slot + _BETWEEN + (max(110, 10 * letters + 16) if letters else 0)
+    longest = max(images.shape[1] for images in galleries)
+    width = max(_LEAST_WIDTH, left + longest * (slot + _ROW_GAP) + MARGIN)
+    above = _ROW_GAP + _ROW_ABOVE + _ROW_CAPTION * any(captions)
+    step = _ROW_ABOVE + _SHOWN + _ROW_BELOW
+    height = above - _ROW_ABOVE + len(checked) * step + _ROW_GAP // 2
+    explanation = f"{_RANKING_EXPLANATION} {score_name}."
+    canvas, tops = Canvas.with_rows(title or general, explanation, width, height, captions)
+    for index, (query, top) in enumerate(zip(queries, tops, strict=True)):
+        _draw_query(canvas, query, top + above)
+        for place, (method, ranked) in enumerate(checked.items()):
+            y = top + above + place * step
+            if method:
+                _draw_label(canvas, method, ranked.matches[index], y, MARGIN + slot + _BETWEEN / 2)
+            _draw_list(canvas, ranked, index, y, left, slot)
     return canvas.save(path)
 
 
@@ -232,12 +186,6 @@ SHOWN = 192
 _DIM = 0.35  # share of the contrast that a covered part keeps
 
 
-def shown_width(images: NDArray[np.uint8]) -> int:
-    """Return the columns of (..., H, W, 3) images at ``SHOWN`` rows."""
-    height, width = images.shape[-3:-1]
-    return max(1, round(int(width) * SHOWN / int(height)))
-
-
 def part_edges(num_parts: int) -> NDArray[np.int64]:
     """Return the P + 1 rows at which parts begin and end."""
     return np.linspace(0, SHOWN, num_parts + 1).round().astype(int)
@@ -251,7 +199,7 @@ def draw_person(
     left: int,
 ) -> None:
     """Paste an image (H, W, 3); ``visibility`` (P,) in [0, 1] makes hidden parts pale."""
-    width = shown_width(image)
+    width = shown_width(image, SHOWN)
     if visibility is not None:
         edges = np.linspace(0, len(image), len(visibility) + 1).round().astype(int)
         shares = np.repeat(visibility, np.diff(edges))[:, None, None]  # (H, 1, 1)
@@ -337,29 +285,27 @@ def match_sheet(
     seen, parts = _checked_parts(query_visibility, answers, images.shape[:2])
     if parts is not None and np.abs(parts.sum(axis=2) - scores).max(initial=0) > 1e-3:
         raise ValueError("contributions: expected parts that add up to their scores")
-    slot = max(shown_width(queries), shown_width(images))
-    bars = 0 if parts is None else _BARS
-    captions = check_titles(titles, len(queries))
+    query_width, answer_width = shown_width(queries, SHOWN), shown_width(images, SHOWN)
+    slot, bars = max(query_width, answer_width), 0 if parts is None else _BARS
     width = max(640, 2 * MARGIN + (images.shape[1] + 1) * (slot + bars + _MATCH_GAP) + _MATCH_GAP)
-    heading = Heading.fit(title, _PLAIN if parts is None else _MATCH_EXPLANATION, width)
-    height = _MATCH_CAPTION + _MATCH_ABOVE + SHOWN + _MATCH_BELOW + (18 if answers.names else 0)
-    canvas = Canvas(heading.height + 20 + len(queries) * height, width)
-    canvas.heading(heading)
+    above = _MATCH_CAPTION + _MATCH_ABOVE
+    height = above + SHOWN + _MATCH_BELOW + (18 if answers.names else 0)
+    explanation = _PLAIN if parts is None else _MATCH_EXPLANATION
+    captions = check_titles(titles, len(queries))
+    canvas, tops = Canvas.with_rows(title, explanation, width, height, captions)
     largest = 1e-6 if parts is None else max(1e-6, float(np.abs(parts).max(initial=0)))
-    for index, query in enumerate(queries):
-        top = heading.height + 10 + index * height
-        canvas.start_row(captions[index], top)
-        top += _MATCH_CAPTION + _MATCH_ABOVE
+    for index, (query, row) in enumerate(zip(queries, tops, strict=True)):
+        top = row + above
         own = None if query_visibility is None else np.asarray(query_visibility)[index]
         draw_person(canvas, query, own, top, MARGIN)
         canvas.text("query", top - 11, MARGIN, size=13, color=GREY)
         if own is not None:
-            write_visibility(canvas, own, top, MARGIN + shown_width(queries))
+            write_visibility(canvas, own, top, MARGIN + query_width)
         left = MARGIN + slot + max(bars // 2, 34) + _MATCH_GAP
         for rank in range(images.shape[1]):
             shares = None if seen is None else seen[index, rank]
             draw_person(canvas, images[index, rank], shares, top, left)
-            middle = left + shown_width(images) / 2
+            middle = left + answer_width / 2
             canvas.text(str(rank + 1), top - 11, middle, size=13, color=GREY, align="center")
             score = f"{scores[index, rank]:.3f}"
             canvas.text(score, top + SHOWN + 15, middle, size=15, bold=True, align="center")
@@ -367,9 +313,7 @@ def match_sheet(
                 name = shorten(answers.names[index][rank], slot + bars, 11)
                 canvas.text(name, top + SHOWN + 33, left, size=11, color=GREY)
             if parts is not None:
-                _draw_bars(
-                    canvas, parts[index, rank] / largest, top, left + shown_width(images) + 6
-                )
+                _draw_bars(canvas, parts[index, rank] / largest, top, left + answer_width + 6)
             left += slot + bars + _MATCH_GAP
     return canvas.save(path)
 
@@ -405,12 +349,5 @@ def _draw_bars(canvas: Canvas, lengths: NDArray[np.floating], top: int, left: in
         wide = abs(float(length)) * (room if length >= 0 else _BARS * 0.3)
         start = zero if length >= 0 else zero - wide
         color = BLUE if length >= 0 else VERMILLION
-        canvas.box(
-            middle,
-            start,
-            thick,
-            wide,
-            edge=color,
-            fill=color if length >= 0 else "none",
-            hatched=length < 0,
-        )
+        fill = color if length >= 0 else "none"
+        canvas.box(middle, start, thick, wide, edge=color, fill=fill, hatched=length < 0)

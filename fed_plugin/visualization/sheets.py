@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fed_plugin.visualization.canvas import (
     GREY,
+    INK,
     MARGIN,
     PALE_GREY,
     Canvas,
@@ -190,11 +191,8 @@ def coverage_sheet(
     if len(first) != len(shares):
         raise ValueError(f"expected an image per visible share, {len(shares)}, got {len(first)}")
     height, width = first.shape[1:3]
-    scale = max(1, math.ceil(_LEAST_HEIGHT / height))
-    if height > _MOST_HEIGHT:
-        size = _MOST_HEIGHT, max(1, round(width * _MOST_HEIGHT / height))
-    else:
-        size = height * scale, width * scale
+    drawn = min(height, _MOST_HEIGHT) * max(1, math.ceil(_LEAST_HEIGHT / height))
+    size = drawn, max(1, round(width * drawn / height))
     rows = max(len(sides) for sides in groups.values())
     group_width = len(shares) * (max(size[1], 44) + _COVERAGE_GAP)
     sheet_width = 2 * MARGIN + _LABEL + len(groups) * (group_width + _GROUP_GAP) - _GROUP_GAP
@@ -279,17 +277,14 @@ def neighbor_sheet(
     if seen is not None:
         seen = check_shares("visibility", seen, (len(whole), "P"))
     captions = check_titles(titles, len(whole))
-    own, other = shown_width(whole), shown_width(images)
+    own, other = shown_width(whole, SHOWN), shown_width(images, SHOWN)
     first = MARGIN + 2 * own + _NEIGHBOR_GAP // 2 + _NUMBERS + _NEIGHBOR_GAP
     width = max(640, first + images.shape[1] * (other + _NEIGHBOR_GAP) - _NEIGHBOR_GAP + MARGIN)
-    heading = Heading.fit(title, _explain(seen is not None, note), width)
-    height = _NEIGHBOR_CAPTION + _ABOVE + SHOWN + _BELOW
-    canvas = Canvas(heading.height + 20 + len(whole) * height, width)
-    canvas.heading(heading)
-    for index, caption in enumerate(captions):
-        top = heading.height + 10 + index * height
-        canvas.start_row(caption, top)
-        top += _NEIGHBOR_CAPTION + _ABOVE
+    above = _NEIGHBOR_CAPTION + _ABOVE
+    explanation, height = _explain(seen is not None, note), above + SHOWN + _BELOW
+    canvas, tops = Canvas.with_rows(title, explanation, width, height, captions)
+    for index, row in enumerate(tops):
+        top = row + above
         shares = None if seen is None else seen[index]
         for image, words, part_shares, left in (
             (whole[index], "holistic", None, MARGIN),
@@ -369,19 +364,22 @@ def occluder_sheet(
     pictures = [_over_chequers(_check_crop(name, crop)) for name, crop in pairs]
     if not pictures:
         raise ValueError("crops: expected at least one, got none")
-    groups = [
-        [
-            (image, name)
-            for image, name in zip(pictures, titles, strict=True)
-            if _is_tall(image) == tall
-        ]
-        for tall in (True, False)
+    items = [
+        (image, ((name, INK), (f"{image.shape[0]} x {image.shape[1]}", GREY)))
+        for image, name in zip(pictures, titles, strict=True)
     ]
-    cells = [
-        (group, _cell_of(group, height))
-        for group, height in zip(groups, (_TALL_HEIGHT, _WIDE_HEIGHT), strict=True)
+    tall = [item for item in items if item[0].shape[0] > 2 * item[0].shape[1]]
+    wide = [item for item in items if item[0].shape[0] <= 2 * item[0].shape[1]]
+    sections = [
+        _Section(f"Tall crops: {len(tall)}", tall, _TALL_HEIGHT),
+        _Section(f"Wide crops: {len(wide)}", wide, _WIDE_HEIGHT),
     ]
-    wanted = max(_width_of(len(group), cell) for group, cell in cells)
+    wanted = max(one.width for one in sections)
+    if examples is not None:
+        pasted = check_images("examples", examples)
+        lines = check_titles(example_titles, len(pasted))
+        people = [(image, ((line, GREY),)) for image, line in zip(pasted, lines, strict=True)]
+        sections.append(_Section("Pasted over people", people, _EXAMPLE_HEIGHT))
     width = min(_MOST_WIDTH, max(_LEAST_WIDTH, wanted))
     explanation = (
         "Every crop with its name and height x width in pixels. By the reference's rules, tall "
@@ -389,21 +387,13 @@ def occluder_sheet(
         + note
     )
     heading = Heading.fit(title or "Occluders", explanation.strip(), width)
-    pasted = None if examples is None else check_images("examples", examples)
-    rows = [] if pasted is None else _example_rows(pasted, width)
-    height = heading.height + MARGIN
-    height += sum(_section_height(len(group), cell, width) for group, cell in cells)
-    height += _SECTION * bool(rows) + len(rows) * (_EXAMPLE_HEIGHT + _OCCLUDER_CAPTION)
-    canvas = Canvas(height, width)
+    heights = [one.height_on(width) for one in sections]
+    canvas = Canvas(heading.height + MARGIN + sum(heights), width)
     canvas.heading(heading)
     top = heading.height + _OCCLUDER_GAP // 2
-    for kind, (group, cell) in zip(("Tall", "Wide"), cells, strict=True):
-        if group:
-            _draw_section(canvas, f"{kind} crops: {len(group)}", group, cell, top)
-            top += _section_height(len(group), cell, width)
-    if pasted is not None:
-        lines = check_titles(example_titles, len(pasted))
-        _draw_examples(canvas, pasted, lines, rows, top)
+    for section, height in zip(sections, heights, strict=True):
+        section.draw(canvas, top)
+        top += height
     return canvas.save(path)
 
 
@@ -426,46 +416,43 @@ def _over_chequers(crop: Pixels) -> Pixels:
     return np.rint(crop[..., :3] * alpha + ground * (1 - alpha)).astype(np.uint8)
 
 
-def _is_tall(image: Pixels) -> bool:
-    return image.shape[0] > 2 * image.shape[1]
+@dataclass(frozen=True)
+class _Section:
+    """Pictures of one kind, ``row`` pixels high, each above its lines of text with their colours."""
 
+    title: str
+    items: list[tuple[Pixels, tuple[tuple[str, str], ...]]]
+    row: int
 
-def _cell_of(group: list[tuple[Pixels, str]], height: int) -> tuple[int, int]:
-    widths = [image.shape[1] * height / image.shape[0] for image, _ in group]
-    return height, int(min(_WIDEST, max([_NARROWEST, *widths])))
+    @property
+    def cell(self) -> int:
+        widths = [image.shape[1] * self.row / image.shape[0] for image, _ in self.items]
+        return int(min(_WIDEST, max([_NARROWEST, *widths])))
 
+    @property
+    def width(self) -> int:
+        return 2 * MARGIN + len(self.items) * (self.cell + _OCCLUDER_GAP) - _OCCLUDER_GAP
 
-def _width_of(count: int, cell: tuple[int, int]) -> int:
-    return 2 * MARGIN + count * (cell[1] + _OCCLUDER_GAP) - _OCCLUDER_GAP
+    def columns(self, width: int) -> int:
+        return max(1, (width - 2 * MARGIN + _OCCLUDER_GAP) // (self.cell + _OCCLUDER_GAP))
 
+    def height_on(self, width: int) -> int:
+        """Return the rows of the section on a sheet of ``width`` pixels; 0 without a picture."""
+        rows = math.ceil(len(self.items) / self.columns(width))
+        return _SECTION * bool(rows) + rows * (self.row + _OCCLUDER_CAPTION)
 
-def _columns(cell_width: int, width: int) -> int:
-    return max(1, (width - 2 * MARGIN + _OCCLUDER_GAP) // (cell_width + _OCCLUDER_GAP))
-
-
-def _section_height(count: int, cell: tuple[int, int], width: int) -> int:
-    if not count:
-        return 0
-    return _SECTION + math.ceil(count / _columns(cell[1], width)) * (cell[0] + _OCCLUDER_CAPTION)
-
-
-def _draw_section(
-    canvas: Canvas, title: str, group: list[tuple[Pixels, str]], cell: tuple[int, int], top: int
-) -> None:
-    height, width = cell
-    columns = _columns(width, canvas.width)
-    canvas.text(title, top + _SECTION / 2, MARGIN, size=15, bold=True)
-    for index, (image, name) in enumerate(group):
-        row, column = divmod(index, columns)
-        y = top + _SECTION + row * (height + _OCCLUDER_CAPTION)
-        x = MARGIN + column * (width + _OCCLUDER_GAP)
-        _draw_fitted(canvas, image, y, x, height, width)
-        middle = x + width / 2
-        canvas.text(
-            shorten(name, width + 4, _SMALL), y + height + 10, middle, size=_SMALL, align="center"
-        )
-        size = f"{image.shape[0]} x {image.shape[1]}"
-        canvas.text(size, y + height + 23, middle, size=_SMALL, color=GREY, align="center")
+    def draw(self, canvas: Canvas, top: int) -> None:
+        if self.items:
+            canvas.text(self.title, top + _SECTION / 2, MARGIN, size=15, bold=True)
+        for index, (image, lines) in enumerate(self.items):
+            row, column = divmod(index, self.columns(canvas.width))
+            y = top + _SECTION + row * (self.row + _OCCLUDER_CAPTION)
+            x = MARGIN + column * (self.cell + _OCCLUDER_GAP)
+            _draw_fitted(canvas, image, y, x, self.row, self.cell)
+            for place, (line, color) in enumerate(lines):
+                words = shorten(line, self.cell + 4, _SMALL)
+                middle, below = x + self.cell / 2, y + self.row + 10 + 13 * place
+                canvas.text(words, below, middle, size=_SMALL, color=color, align="center")
 
 
 def _draw_fitted(
@@ -481,35 +468,3 @@ def _draw_fitted(
         image = cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST_EXACT)
     canvas.picture(image, y, x, shown_height, shown_width)
     canvas.box(y - 0.5, x - 0.5, shown_height + 1, shown_width + 1, edge=PALE_GREY)
-
-
-def _example_rows(examples: Pixels, width: int) -> list[list[int]]:
-    picture_width = round(examples.shape[2] * _EXAMPLE_HEIGHT / examples.shape[1])
-    columns = _columns(max(picture_width, _NARROWEST), width)
-    return [
-        list(range(start, min(start + columns, len(examples))))
-        for start in range(0, len(examples), columns)
-    ]
-
-
-def _draw_examples(
-    canvas: Canvas, examples: Pixels, titles: list[str], rows: list[list[int]], top: int
-) -> None:
-    canvas.text("Pasted over people", top + _SECTION / 2, MARGIN, size=15, bold=True)
-    picture_width = round(examples.shape[2] * _EXAMPLE_HEIGHT / examples.shape[1])
-    room = max(picture_width, _NARROWEST)
-    for row, indices in enumerate(rows):
-        y = top + _SECTION + row * (_EXAMPLE_HEIGHT + _OCCLUDER_CAPTION)
-        for column, index in enumerate(indices):
-            x = MARGIN + column * (room + _OCCLUDER_GAP)
-            left = x + (room - picture_width) // 2
-            canvas.picture(examples[index], y, left, _EXAMPLE_HEIGHT, picture_width)
-            line = shorten(titles[index], room + 6, _SMALL)
-            canvas.text(
-                line,
-                y + _EXAMPLE_HEIGHT + 10,
-                x + room / 2,
-                size=_SMALL,
-                color=GREY,
-                align="center",
-            )

@@ -418,7 +418,7 @@ def _over_chequers(crop: Pixels) -> Pixels:
 
 @dataclass(frozen=True)
 class _Section:
-    """Pictures of one kind, ``row`` pixels high, each above its lines of text with their colours."""
+    """Pictures of one kind, ``row`` pixels high, each above its (line, colour) pairs."""
 
     title: str
     items: list[tuple[Pixels, tuple[tuple[str, str], ...]]]

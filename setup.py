@@ -71,7 +71,7 @@ REQUIREMENTS = [
     "torchvision>=0.21",  # the release for torch 2.6; each torchvision pins its own torch
     "numpy>=1.26",  # torch 2.6 was built for NumPy 1.26 and 2
     "Pillow>=9.3",  # the first wheels for Python 3.11
-    "opencv-python>=4.7.0.68",  # the host's demos and our occluders; fastreid's own bound
+    "opencv-python>=4.7.0.72",  # the host's demos and our occluders; fastreid's own bound
     "yacs>=0.1.8",  # the host's config; fastreid's own bound
     "PyYAML>=6.0",  # the host's config reads _BASE_ files with PyYAML
     "faiss-cpu>=1.7.3",  # distances in the host, search and near duplicates here; fastreid's bound
@@ -82,7 +82,7 @@ REQUIREMENTS = [
     "tensorboard>=2.12",  # the host's trainer writes events; fastreid's own bound
     "matplotlib>=3.7",  # the host's visualizer and our figures; wheels for Python 3.11
     "Jinja2>=3.1",  # the report's templates
-    "msgspec>=0.18",  # JSON formats and plans, checked while they are read
+    "msgspec>=0.19",  # JSON formats and plans, checked while they are read; structs.force_setattr
     "filelock>=3.12",  # locks of folders; torch depends on filelock as well
     "tqdm>=4.62",  # progress; the host's demo imports tqdm as well
 ]

@@ -11,6 +11,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from numpy._core import multiarray
 
 from fed_plugin.modeling.checkpoints import read_weights
 
@@ -69,9 +70,8 @@ def test_tensors_and_numbers_that_are_allowed_by_name_are_read(tmp_path, zipped)
     torch.save(content, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(ValueError, match="more than tensors"):
         read_weights(tmp_path / "x.pth")
-    core = (getattr(np, "_core", None) or np.core).multiarray
     named = [
-        (getattr(core, name), f"{package}.multiarray.{name}")
+        (getattr(multiarray, name), f"{package}.multiarray.{name}")
         for package in ("numpy.core", "numpy._core")
         for name in ("scalar", "_reconstruct")
     ]

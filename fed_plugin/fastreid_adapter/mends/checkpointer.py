@@ -138,9 +138,9 @@ def numpy_globals() -> list[Any]:
     These functions build numbers and nothing else. Objects inside an array need other names.
     """
     import numpy as np
+    from numpy._core.multiarray import _reconstruct as reconstruct
+    from numpy._core.multiarray import scalar
 
-    core = getattr(np, "_core", None) or np.core
-    scalar, reconstruct = core.multiarray.scalar, core.multiarray._reconstruct
     known: list[Any] = [np.ndarray, np.dtype]
     for package in ("numpy.core", "numpy._core"):
         known.append((scalar, f"{package}.multiarray.scalar"))

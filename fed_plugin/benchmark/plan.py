@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from msgspec import Meta, Struct
 from fed_plugin.benchmark.cells import Cell
 from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.fastreid_adapter.config_files import find_config, installed_configs
+from fed_plugin.fastreid_adapter.mends.yaml_files import load_yaml
 from fed_plugin.files import convert
 
 RESERVED = ("OUTPUT_DIR", "SEED", "DATASETS.NAMES", "DATASETS.TESTS")
@@ -136,8 +138,9 @@ def read_plan(path: str | Path) -> Plan:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected a plan (docs/benchmark.md)")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _WithoutDuplicates)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        with path.open(encoding="utf-8") as file:
+            content = load_yaml(file, refuses_twins=True)
+    except yaml.YAMLError as error:
         raise ValueError(f"{path}: expected YAML; {' '.join(str(error).split())}") from error
     keys = _convert(str(path), content, _PlanKeys)
     datasets = _datasets(f"{path}: datasets", keys.datasets)
@@ -152,17 +155,6 @@ def read_plan(path: str | Path) -> Plan:
         overrides=_overrides(f"{path}: overrides", keys.overrides),
         out=Path(keys.out or f"logs/benchmark/{path.stem}"),
     )
-
-
-class _WithoutDuplicates(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key!r} stands there twice", problem_mark=node.start_mark
-                )
-        return super().construct_mapping(node, deep)
 
 
 def _datasets(where: str, value: list[Any] | dict[Any, Any]) -> tuple[Dataset, ...]:
@@ -241,9 +233,9 @@ def _flatten(where: str, value: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _refuse_twins(where: str, values: Sequence[Any]) -> None:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{where}: {value!r} stands there twice")
+    for value, count in Counter(map(repr, values)).items():
+        if count > 1:
+            raise ValueError(f"{where}: {value:.60} stands there twice")
 
 
 # From a plan to its cells: configs, dumps and data sets are checked before anything runs.

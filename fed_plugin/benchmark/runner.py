@@ -41,6 +41,7 @@ from fed_plugin.benchmark.training_process import (
     TrainingProgress,
     TrainingWatch,
     last_lines,
+    python_command,
     start_logged,
 )
 from fed_plugin.console import DEBUG, machine_words
@@ -224,8 +225,8 @@ class Running:
 
 def cell_command(cell: Cell, resume: bool) -> list[str]:
     """Return the command that runs a prepared cell."""
-    module = "fed_plugin.benchmark.cells"
-    return [sys.executable, "-m", module, str(cell.folder), *(["--resume"] if resume else [])]
+    words = (str(cell.folder), *(["--resume"] if resume else []))
+    return python_command("fed_plugin.benchmark.cells", *words)
 
 
 def run_cells(

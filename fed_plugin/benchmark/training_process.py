@@ -71,7 +71,7 @@ def train_in_process(config_file: str, overrides: list[str], folder: Path, what:
     """
     folder.mkdir(parents=True, exist_ok=True)
     log, watch = folder / LOG, TrainingWatch(folder)
-    command = [sys.executable, "-m", "fed_plugin", "train", "--config-file", config_file]
+    command = python_command("fed_plugin", "train", "--config-file", config_file)
     with log.open("wb") as output, ProgressLine(what) as progress:
         process = start_logged([*command, *overrides], output)
         try:
@@ -102,6 +102,20 @@ def start_logged(
         env={**os.environ, **path, **(environment or {})},
         **options,
     )
+
+
+def python_command(module: str, *words: str) -> list[str]:
+    """Return the command that runs a module with the flags and the modules of this process.
+
+    ``python -m`` would look into the working directory first, and ``python -I`` ignores
+    ``PYTHONPATH``.
+    """
+    path = [os.path.abspath(entry) for entry in sys.path]
+    program = (
+        f"import sys; sys.path[:] = {path!r}; import runpy; "
+        f"runpy.run_module({module!r}, None, '__main__', True)"
+    )
+    return [sys.executable, *subprocess._args_from_interpreter_flags(), "-c", program, *words]
 
 
 def last_lines(log: Path, count: int = 3) -> list[str]:

@@ -57,11 +57,14 @@ def _with_plain_type_errors(merge: Callable[..., None]) -> Callable[..., None]:
             if mismatch is None:
                 raise
             raise TypeMismatchError(_type_message(*mismatch.groups())) from error
+        except (MemoryError, RecursionError) as error:  # how Python's parser ends
+            raise ValueError("a value is nested too deep; expected a plain value") from error
 
     return merge_with_plain_type_errors
 
 
 def _type_message(expected: str, got: str, example: str, value: str, key: str) -> str:
+    value = value if len(value) <= 80 else f"{value[:80]}..."
     if "CfgNode" in (expected, got):
         kind = "keys below it" if expected == "CfgNode" else f"a value such as {example}"
         return f"{key}: expected {kind}, got {'keys' if got == 'CfgNode' else value}"

@@ -62,6 +62,11 @@ def noise(rng: Generator, height: int, width: int, cell: tuple[int, int]) -> Pix
     return np.asarray(cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
+def _points(corners: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
+    """Return corners (x, y) as OpenCV takes them."""
+    return np.array(corners, dtype=np.int32)
+
+
 def light(image: Pixels, gain: NDArray[np.integer]) -> Pixels:
     """Multiply every pixel by gain / 128.
 
@@ -238,11 +243,9 @@ def draw_billboard(rng: Generator, height: int, width: int) -> Pixels:
     split = int(rng.integers(width // 3, width * 2 // 3))
     scene = street(rng, height, split)
     image[:, :split] = light(scene, np.full((1, 1), 150))
-    hill = np.array(
-        [(0, height), (0, int(rng.integers(height))), (split // 2, int(rng.integers(height))),
-         (split, height)], dtype=np.int32,
-    )  # fmt: skip
-    cv2.fillPoly(image, [hill], pick(rng, PAINTS + _LEAVES), cv2.LINE_AA)
+    left, top = int(rng.integers(height)), int(rng.integers(height))
+    hill = [(0, height), (0, left), (split // 2, top), (split, height)]
+    cv2.fillPoly(image, [_points(hill)], pick(rng, PAINTS + _LEAVES), cv2.LINE_AA)
     sun = int(rng.integers(split)), int(rng.integers(height // 2))
     cv2.circle(image, sun, height // 8, pick(rng, PAINTS), -1, cv2.LINE_AA)
     lettering(rng, image, (height // 8, split + 10, height * 7 // 8, width - 10), ink)
@@ -388,15 +391,13 @@ def _draw_glass(rng: Generator, image: Pixels, corners: list[tuple[int, int]]) -
     height, width = image.shape[:2]
     glass = fill(height, width, shade((70, 84, 96), int(rng.integers(50, 110))))
     start = int(rng.integers(0, width))
-    band = np.array(
-        [(start, 0), (start + 26, 0), (start - 20, height), (start - 46, height)], dtype=np.int32
-    )
-    cv2.fillPoly(glass, [band], shade((150, 170, 186), int(rng.integers(70, 120))))
+    band = [(start, 0), (start + 26, 0), (start - 20, height), (start - 46, height)]
+    cv2.fillPoly(glass, [_points(band)], shade((150, 170, 186), int(rng.integers(70, 120))))
     glass = light(glass, slope(height, 150, 90)[:, None])
-    mask = np.zeros((height, width), dtype=np.uint8)
-    cv2.fillPoly(mask, [np.array(corners, dtype=np.int32)], 255)
+    mask, outline = np.zeros((height, width), dtype=np.uint8), [_points(corners)]
+    cv2.fillPoly(mask, outline, 255)
     image[mask > 0] = glass[mask > 0]
-    cv2.polylines(image, [np.array(corners, dtype=np.int32)], True, (18, 18, 20), 2, cv2.LINE_AA)
+    cv2.polylines(image, outline, True, (18, 18, 20), 2, cv2.LINE_AA)
 
 
 def _draw_side(rng: Generator, image: Pixels, waist: int, paint: Color) -> None:
@@ -404,9 +405,8 @@ def _draw_side(rng: Generator, image: Pixels, waist: int, paint: Color) -> None:
     post = int(rng.integers(width * 3 // 10, width * 7 // 10))
     lean = int(rng.integers(6, 26))
     _draw_glass(rng, image, [(lean, 6), (post - 5, 6), (post - 5, waist), (-2, waist)])
-    _draw_glass(
-        rng, image, [(post + 5, 6), (width - lean, 6), (width + 2, waist), (post + 5, waist)]
-    )
+    rear = [(post + 5, 6), (width - lean, 6), (width + 2, waist), (post + 5, waist)]
+    _draw_glass(rng, image, rear)
     seam = shade(paint, 40)
     cv2.line(image, (post, waist), (post, height - height // 6), seam, 2)
     cv2.line(image, (0, height * 6 // 7), (width, height * 6 // 7), seam, 2)
@@ -425,11 +425,8 @@ def _draw_side(rng: Generator, image: Pixels, waist: int, paint: Color) -> None:
 def _draw_rear(rng: Generator, image: Pixels, waist: int, paint: Color) -> None:
     height, width = image.shape[:2]
     inset = int(rng.integers(8, 24))
-    _draw_glass(
-        rng,
-        image,
-        [(inset + 10, 6), (width - inset - 10, 6), (width - inset, waist), (inset, waist)],
-    )
+    pane = [(inset + 10, 6), (width - inset - 10, 6), (width - inset, waist), (inset, waist)]
+    _draw_glass(rng, image, pane)
     lamp_bottom = waist + height // 4
     for left in (3, width - width // 6):
         right = left + width // 6 - 4
@@ -458,9 +455,8 @@ def draw_box(rng: Generator, height: int, width: int) -> Pixels:
         while left < width:
             wide = int(rng.integers(width // 3, width))
             wide = width - left if width - left - wide < width // 5 else wide
-            image[top : top + tall - 2, left : left + wide - 2] = _draw_carton(
-                rng, tall, min(wide, width - left)
-            )[: tall - 2, : wide - 2]
+            carton = _draw_carton(rng, tall, min(wide, width - left))
+            image[top : top + tall - 2, left : left + wide - 2] = carton[: tall - 2, : wide - 2]
             left += wide
         top += tall
     return image
@@ -496,9 +492,8 @@ def draw_umbrella(rng: Generator, height: int, width: int) -> Pixels:
     reach = int(rng.integers(width * 50 // 100, width * 60 // 100))
     # equal panels of a dome look narrower towards its sides
     turns = [2 * index - panels for index in range(panels + 1)]
-    columns = [
-        width // 2 + reach * turn * (3 * panels**2 - turn**2) // (2 * panels**3) for turn in turns
-    ]
+    offsets = [turn * (3 * panels**2 - turn**2) for turn in turns]
+    columns = [width // 2 + reach * offset // (2 * panels**3) for offset in offsets]
     rows = [rim - abs(column - width // 2) * height // (3 * width) for column in columns]
     for index in range(panels):
         left, right = (columns[index], rows[index]), (columns[index + 1], rows[index + 1])
@@ -506,13 +501,9 @@ def draw_umbrella(rng: Generator, height: int, width: int) -> Pixels:
         away = abs(2 * index - panels + 1 + int(rng.integers(-1, 2)))
         color = shade(second if index % 2 else first, 116 - 70 * away // panels)
         ribs = _bend(tip, (left[0], tip[1] + rim // 5), left)
-        outline = (
-            ribs + _bend(left, middle, right) + _bend(right, (right[0], tip[1] + rim // 5), tip)
-        )
-        cv2.fillPoly(image, [np.array(outline, dtype=np.int32)], color, cv2.LINE_AA)
-        cv2.polylines(
-            image, [np.array(ribs, dtype=np.int32)], False, shade(color, 60), 2, cv2.LINE_AA
-        )
+        rest = _bend(left, middle, right) + _bend(right, (right[0], tip[1] + rim // 5), tip)
+        cv2.fillPoly(image, [_points(ribs + rest)], color, cv2.LINE_AA)
+        cv2.polylines(image, [_points(ribs)], False, shade(color, 60), 2, cv2.LINE_AA)
     return texture(rng, image, (height // 3, width // 5), 26)
 
 
@@ -520,13 +511,10 @@ def _bend(
     start: tuple[int, int], pull: tuple[int, int], end: tuple[int, int]
 ) -> list[tuple[int, int]]:
     """Return nine points of the quadratic curve from ``start`` to ``end``."""
-    return [
-        (
-            (start[0] * (8 - t) ** 2 + 2 * pull[0] * t * (8 - t) + end[0] * t * t) // 64,
-            (start[1] * (8 - t) ** 2 + 2 * pull[1] * t * (8 - t) + end[1] * t * t) // 64,
-        )
-        for t in range(9)
-    ]
+    weights = [((8 - t) ** 2, 2 * t * (8 - t), t * t) for t in range(9)]
+    axes = zip(start, pull, end, strict=True)
+    x, y = ([(a * p + b * q + c * r) // 64 for p, q, r in weights] for a, b, c in axes)
+    return list(zip(x, y, strict=True))
 
 
 def draw_bin(rng: Generator, height: int, width: int) -> Pixels:

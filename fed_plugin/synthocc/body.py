@@ -117,22 +117,10 @@ def skeleton(height: float, breadth: float, pose: Pose) -> Skeleton:
     head_frame = (_turn(pose.look) @ _tilt(pose.nod)).T
     head = neck + trunk[1] * 0.075 * k + head_frame[1] * 0.1 * k + head_frame[2] * 0.02 * k
     arms = [_arm(pose, side, k, neck, trunk, breadth) for side in (1, -1)]
-    return Skeleton(
-        size=k,
-        pelvis=pelvis,
-        neck=neck,
-        head=head,
-        trunk=trunk,
-        hips_frame=hips_frame,
-        head_frame=head_frame,
-        shoulders=(arms[0][0], arms[1][0]),
-        elbows=(arms[0][1], arms[1][1]),
-        wrists=(arms[0][2], arms[1][2]),
-        hips=(pelvis + legs[0][0], pelvis + legs[1][0]),
-        knees=(pelvis + legs[0][1], pelvis + legs[1][1]),
-        ankles=(pelvis + legs[0][2], pelvis + legs[1][2]),
-        toes=(pelvis + legs[0][3], pelvis + legs[1][3]),
-    )
+    shoulders_to_wrists = zip(*arms, strict=True)
+    hips_to_toes = zip(*([pelvis + joint for joint in leg] for leg in legs), strict=True)
+    frames = trunk, hips_frame, head_frame
+    return Skeleton(k, pelvis, neck, head, *frames, *shoulders_to_wrists, *hips_to_toes)
 
 
 def _leg(pose: Pose, side: int, k: float) -> tuple[Array, Array, Array, Array]:
@@ -192,25 +180,15 @@ def view_matrix(yaw: float, pitch: float) -> Array:
         yaw: turn of the person to the viewer's right, radians; 0 faces the viewer.
         pitch: angle by which the camera looks down, radians.
     """
-    c, s = np.cos(pitch), np.sin(pitch)
-    look = np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
-    return look @ _turn(yaw)
+    return _tilt(pitch) @ _turn(yaw)
 
 
 # Half width and half depth of the bare trunk by height above the hips, metres, for girth 1.
 _TRUNK = (
-    (0.57, 0.055, 0.055),
-    (0.545, 0.066, 0.062),
-    (0.525, 0.110, 0.075),
-    (0.50, 0.152, 0.088),
-    (0.46, 0.172, 0.102),
-    (0.38, 0.172, 0.118),
-    (0.28, 0.155, 0.112),
-    (0.18, 0.143, 0.105),
-    (0.08, 0.158, 0.112),
-    (0.0, 0.168, 0.118),
-    (-0.08, 0.165, 0.112),
-)
+    (0.57, 0.055, 0.055), (0.545, 0.066, 0.062), (0.525, 0.110, 0.075), (0.50, 0.152, 0.088),
+    (0.46, 0.172, 0.102), (0.38, 0.172, 0.118), (0.28, 0.155, 0.112), (0.18, 0.143, 0.105),
+    (0.08, 0.158, 0.112), (0.0, 0.168, 0.118), (-0.08, 0.165, 0.112),
+)  # fmt: skip
 
 
 def trunk_rings(
@@ -241,9 +219,8 @@ def trunk_rings(
     k = bones.size
     left = bones.trunk[0] * blend + bones.hips_frame[0] * (1 - blend)
     ahead = bones.trunk[2] * blend + bones.hips_frame[2] * (1 - blend)
-    up = bones.trunk[1] * (1 - np.clip(below * 8, 0, 1)) + np.array([0, 1, 0]) * np.clip(
-        below * 8, 0, 1
-    )
+    upright = np.clip(below * 8, 0, 1)
+    up = bones.trunk[1] * (1 - upright) + np.array([0, 1, 0]) * upright
     centre = bones.pelvis + up * heights[:, None] * k
     side = left * ((wide * belly * broad + ease + spread) * k)[:, None]
     front = ahead * ((deep * belly + ease + spread * 0.8 + step * 0.9) * k)[:, None]
@@ -292,12 +269,8 @@ def head_parts(bones: Skeleton, who: Identity) -> list[Part]:
     frame = bones.head_frame
     face = Face(skin, HAIR_COLOURS[who.hair_colour] if who.beard else None)
     throat = bones.neck - bones.trunk[1] * 0.03
-    neck = tube(
-        [bones.head - frame[1] * 0.03, throat],
-        [(0, 0.054, 0.056), (1, 0.062, 0.062)],
-        bones.trunk[0],
-        8,
-    )
+    knots = [(0, 0.054, 0.056), (1, 0.062, 0.062)]
+    neck = tube([bones.head - frame[1] * 0.03, throat], knots, bones.trunk[0], 8)
     nose = bones.head + (frame[2] * 0.096 - frame[1] * 0.012) * k
     parts = [
         Part(_skull(bones, 1.0), face),
@@ -366,9 +339,8 @@ def _hair(bones: Skeleton, who: Identity) -> list[Part]:
     if who.hair in ("long", "ponytail"):
         thin = who.hair == "ponytail"
         start = bones.head + (up * (0.05 if thin else 0.0) + back * (0.1 if thin else 0.05)) * k
-        middle = (
-            bones.head + (up * (0.03 if thin else -0.12) + back * 0.15 * (1 if thin else 0.6)) * k
-        )
+        bend = up * (0.03 if thin else -0.12) + back * 0.15 * (1 if thin else 0.6)
+        middle = bones.head + bend * k
         end = bones.neck + (-bones.trunk[1] * (0.14 if thin else 0.2) - bones.trunk[2] * 0.135) * k
         width = 0.034 if thin else 0.082
         knots = [(0, width * 0.5, width * 0.4), (0.25, width, width * 0.62)]
@@ -398,9 +370,8 @@ class Strands:
 
     def __call__(self, spots: Spots) -> Array:
         """Return (N, 3) colours of the given places."""
-        strands = 0.5 * np.sin(spots.angle * 17 + 3 * np.sin(spots.u * 7)) + 0.5 * np.sin(
-            spots.angle * 41
-        )
+        strands = 0.5 * np.sin(spots.angle * 17 + 3 * np.sin(spots.u * 7))
+        strands += 0.5 * np.sin(spots.angle * 41)
         return np.asarray(self.colour) * (1 + 0.16 * strands[:, None])
 
 
@@ -412,26 +383,15 @@ def _hat(bones: Skeleton, who: Identity) -> list[Part]:
     colour = COLOURS[who.bag_colour if who.bag != "none" else who.shoe_colour]
     edge = {"cap": 0.3, "beanie": 0.1, "brim": 0.32}[who.hat]
     swell = 1.2 if who.hat == "beanie" else 1.16
-
-    def keep(u: Array, angle: Array) -> Array:
-        return np.cos(u * np.pi) > edge + 0 * angle
-
-    dome = Part(_skull(bones, swell, rise=0.012), Band(colour, who.hat), keep=keep)
+    shape = _skull(bones, swell, rise=0.012)
+    dome = Part(shape, Band(colour, who.hat), keep=lambda u, a: np.cos(u * np.pi) > edge + 0 * a)
     at = bones.head + up * (np.array(edge) * _HIGH * swell + 0.016) * k
     if who.hat == "beanie":
         return [dome, Part(ball(at + up * 0.115 * k, 0.03, 0.028, 0.03), Flat((0.9, 0.9, 0.88)))]
     if who.hat == "cap":
-        peak = tube(
-            [at + ahead * 0.06 * k, at + (ahead * 0.185 - up * 0.015) * k],
-            [
-                (0, 0.08 * k, 0.012),
-                (0.5, 0.072 * k, 0.012),
-                (0.9, 0.05 * k, 0.01),
-                (1, 0.01, 0.004),
-            ],
-            left,
-            12,
-        )
+        path = [at + ahead * 0.06 * k, at + (ahead * 0.185 - up * 0.015) * k]
+        knots = [(0, 0.08 * k, 0.012), (0.5, 0.072 * k, 0.012), (0.9, 0.05 * k, 0.01)]
+        peak = tube(path, [*knots, (1, 0.01, 0.004)], left, 12)
         return [dome, Part(peak, Flat(shaded(colour, 0.8)))]
     turn = np.linspace(0.05, np.pi - 0.05, 9)[:, None]
     disc = Rings(
@@ -480,9 +440,8 @@ def leg_parts(bones: Skeleton, who: Identity) -> list[Part]:
     seat = trunk_rings(bones, who, -0.09, 0.004, hem=-0.03, top=0.12)
     plain = COLOURS[who.lower_colour if who.upper != "dress" else who.upper_colour]
     parts = [Part(seat, Flat(plain) if who.upper == "dress" else replace(cloth, trim=0.0))]
-    for hip, knee, ankle, toe in zip(
-        bones.hips, bones.knees, bones.ankles, bones.toes, strict=True
-    ):
+    joints = zip(bones.hips, bones.knees, bones.ankles, bones.toes, strict=True)
+    for hip, knee, ankle, toe in joints:
         path = [hip + (hip - knee) * 0.1, knee, ankle]
         reach, knots = _trouser(who.lower if who.upper != "dress" else "skirt")
         if reach < 0.9:
@@ -493,9 +452,8 @@ def leg_parts(bones: Skeleton, who: Identity) -> list[Part]:
             bare.append((1, 0.032, 0.038))
             parts.append(Part(limb(path, bare, left, k * girth), Flat(SKIN[who.skin])))
         if reach:
-            parts.append(
-                Part(limb(cut_limb(path, reach), knots, left, k * girth), cloth, folds=1.0)
-            )
+            rings = limb(cut_limb(path, reach), knots, left, k * girth)
+            parts.append(Part(rings, cloth, folds=1.0))
         parts += _shoe(who, bones, knee, ankle, toe)
     if who.lower in ("skirt", "long_skirt") and who.upper != "dress":
         parts.append(skirt(bones, who, cloth, 0.40 if who.lower == "skirt" else 0.72, 0.13))
@@ -528,9 +486,8 @@ def skirt(bones: Skeleton, who: Identity, cloth: Cloth | Flat, length: float, fl
     for below in np.linspace(0.0, length, 7):
         # The skirt is never narrower than the legs inside.
         flared = flare * (below + 0.05) / 0.6
-        legs = (
-            np.interp(below, [0, 0.435, 0.8], [0, thighs, max(shins, thighs)]) + 0.085 * who.girth
-        )
+        legs = np.interp(below, [0, 0.435, 0.8], [0, thighs, max(shins, thighs)])
+        legs += 0.085 * who.girth
         u = (below + 0.1) / (length + 0.1)
         knots.append((u, wide + 0.014 + flared, max(deep + 0.014 + flared, legs + 0.01)))
     rings = tube([top, end], scaled(knots, k), bones.hips_frame[0], 24)
@@ -539,17 +496,13 @@ def skirt(bones: Skeleton, who: Identity, cloth: Cloth | Flat, length: float, fl
 
 def _trouser(kind: str) -> tuple[float, list[Knot]]:
     top = [(0, 0.078, 0.086), (0.15, 0.09, 0.1)]
+    narrow = [(0.3, 0.086, 0.096), (0.55, 0.066, 0.074), (0.75, 0.062, 0.07), (1, 0.052, 0.062)]
+    tight = [(0.3, 0.078, 0.086), (0.53, 0.053, 0.06), (0.7, 0.055, 0.064), (1, 0.034, 0.04)]
     shapes = {
-        "trousers": (
-            0.985,
-            [(0.3, 0.086, 0.096), (0.55, 0.066, 0.074), (0.75, 0.062, 0.07), (1, 0.052, 0.062)],
-        ),
+        "trousers": (0.985, narrow),
         "wide_trousers": (0.99, [(0.3, 0.094, 0.104), (0.6, 0.09, 0.1), (1, 0.1, 0.114)]),
         "shorts": (0.52, [(0.5, 0.095, 0.105), (1, 0.094, 0.104)]),
-        "leggings": (
-            1.0,
-            [(0.3, 0.078, 0.086), (0.53, 0.053, 0.06), (0.7, 0.055, 0.064), (1, 0.034, 0.04)],
-        ),
+        "leggings": (1.0, tight),
     }
     reach, knots = shapes.get(kind, (0.0, []))
     return reach, top + knots

@@ -6,7 +6,7 @@ import numpy as np
 
 from fed_plugin.synthocc.body import Skeleton, arm_parts, skirt, trunk_rings
 from fed_plugin.synthocc.identity import COLOURS, Identity
-from fed_plugin.synthocc.surface import Array, Cloth, Flat, Keep, Part, shaded, slab, tube
+from fed_plugin.synthocc.surface import Cloth, Flat, Keep, Part, shaded, slab, tube
 
 # Lower edge over the hip joints, ease and extra width of the hem, all in metres.
 _CUTS = {
@@ -80,11 +80,7 @@ def _dress_skirt(cloth: Cloth) -> Cloth:
 
 def _opening(who: Identity) -> Keep:
     start, end = (0.2, 0.75) if who.upper != "coat" else (0.25, 0.5)
-
-    def keep(u: Array, angle: Array) -> Array:
-        return np.abs(angle) > start + (end - start) * u
-
-    return keep
+    return lambda u, angle: np.abs(angle) > start + (end - start) * u
 
 
 def _hood(bones: Skeleton, cloth: Cloth) -> list[Part]:
@@ -93,29 +89,20 @@ def _hood(bones: Skeleton, cloth: Cloth) -> list[Part]:
     low = bones.neck - up * 0.12 + back * 0.125
     knots = [(0, 0.03, 0.02), (0.25, 0.105, 0.055), (0.6, 0.115, 0.06), (1, 0.02, 0.02)]
     bag = tube([top, low], knots, left, 16)
-    ring = tube(
-        [bones.neck + up * 0.05, bones.neck - up * 0.05],
-        [(0, 0.07, 0.07), (0.4, 0.098, 0.092), (1, 0.09, 0.085)],
-        left,
-        10,
-    )
+    knots = [(0, 0.07, 0.07), (0.4, 0.098, 0.092), (1, 0.09, 0.085)]
+    ring = tube([bones.neck + up * 0.05, bones.neck - up * 0.05], knots, left, 10)
     inside = Flat(shaded(cloth.base, 0.75))
     return [Part(bag, Flat(shaded(cloth.base, 0.92)), folds=0.8), Part(ring, inside, folds=0.6)]
 
 
 def _collar(bones: Skeleton, cloth: Cloth) -> Part:
-    up = bones.trunk[1]
-
-    def keep(u: Array, angle: Array) -> Array:
-        return np.abs(angle) > 0.45 + 0 * u
-
-    rings = tube(
+    left, up, _ = bones.trunk
+    path, knots = (
         [bones.neck + up * 0.045, bones.neck - up * 0.04],
         [(0, 0.084, 0.082), (1, 0.1, 0.09)],
-        bones.trunk[0],
-        8,
     )
-    return Part(rings, Flat(shaded(cloth.base, 0.85)), keep=keep)
+    rings, paint = tube(path, knots, left, 8), Flat(shaded(cloth.base, 0.85))
+    return Part(rings, paint, keep=lambda u, angle: np.abs(angle) > 0.45 + 0 * u)
 
 
 # Bags: backpacks, messenger bags, handbags and totes, with their straps.
@@ -123,13 +110,10 @@ def _collar(bones: Skeleton, cloth: Cloth) -> Part:
 
 def bag_parts(bones: Skeleton, who: Identity) -> list[Part]:
     """Return the parts of the person's bag, or nothing."""
-    if who.bag == "backpack":
-        return _backpack(bones, who)
-    if who.bag == "messenger":
-        return _messenger(bones, who)
-    if who.bag in ("handbag", "tote"):
-        return _carried(bones, who)
-    return []
+    if who.bag == "none":
+        return []
+    made = {"backpack": _backpack, "messenger": _messenger}.get(who.bag, _carried)
+    return made(bones, who)
 
 
 def carrying_side(who: Identity) -> int | None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from fed_plugin.synthocc.body import Pose, draw_pose, head_parts, leg_parts, skeleton, view_matrix
 from fed_plugin.synthocc.clothes import bag_parts, carrying_side, upper_parts
 from fed_plugin.synthocc.identity import Identity
-from fed_plugin.synthocc.surface import RGB, Array, Part, Rings, Spots, lengths
+from fed_plugin.synthocc.surface import RGB, Array, Part, Rings, Spots, cross, lengths, soft
 
 # The renderer paints surface points into pixels, the nearest last.
 
@@ -186,14 +186,11 @@ def _gather(meshes: Sequence[_Mesh], pixel: Array, point: Array, depth: Array) -
     tables = [np.concatenate([m.rows[:, 3:], m.down, m.place], axis=1) for m in meshes]
     r = np.take(np.ascontiguousarray(np.concatenate(tables).T), row, axis=1)
     side, front, slope, (u, along, wide) = r[0:3], r[3:6], r[6:15], r[15:]
-    cos, sin, dcos, dsin, angle = np.take(
-        np.concatenate([m.turns for m in meshes], axis=1), col, axis=1
-    )
+    turns = np.concatenate([m.turns for m in meshes], axis=1)
+    cos, sin, dcos, dsin, angle = np.take(turns, col, axis=1)
     a = slope[0:3] + slope[3:6] * sin + slope[6:9] * cos
     b = side * dsin + front * dcos
-    normal = np.stack(
-        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], axis=1
-    )
+    normal = np.ascontiguousarray(cross(a.T, b.T))
     # A surface seen from inside (the lining of an open jacket) shows its other face.
     normal *= np.where(normal[:, 2:] < 0, np.float32(-1), np.float32(1))
     normal /= np.sqrt(np.einsum("ij,ij->i", normal, normal))[:, None] + np.float32(1e-20)
@@ -241,17 +238,7 @@ class Placement:
 def draw_figure(
     who: Identity, place: Placement, light: Light, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Draw one person in a random pose.
-
-    Args:
-        who: the person.
-        place: place in the picture.
-        light: the light.
-        rng: source of pose and folds.
-
-    Returns:
-        Colours (H, W, 3) in [0, 1], valid inside the mask, and the mask (H, W) of bool.
-    """
+    """Draw one person in a random pose, from ``rng`` too; the rest is as in :func:`draw_posed`."""
     return draw_posed(who, draw_pose(rng, carrying_side(who)), place, light, rng)
 
 
@@ -268,7 +255,7 @@ def draw_posed(
         rng: source of folds.
 
     Returns:
-        As :func:`draw_figure`.
+        Colours (H, W, 3) in [0, 1], valid inside the mask, and the mask (H, W) of bool.
     """
     parts = figure_parts(who, pose)
     matrix = np.diag([place.stretch, 1.0, 1.0]) @ view_matrix(place.yaw, place.pitch)
@@ -285,12 +272,8 @@ def draw_posed(
 def figure_parts(who: Identity, pose: Pose) -> list[Part]:
     """Return all parts of a person in one pose."""
     bones = skeleton(who.height, who.shoulders, pose)
-    return [
-        *leg_parts(bones, who),
-        *upper_parts(bones, who),
-        *head_parts(bones, who),
-        *bag_parts(bones, who),
-    ]
+    drawn = leg_parts, upper_parts, head_parts, bag_parts
+    return [part for parts in drawn for part in parts(bones, who)]
 
 
 def _shade(
@@ -331,9 +314,7 @@ def _hollows(hits: Hits, place: Placement) -> Array:
     span = max(float(hits.depth.max()) - floor, 1e-6)
     board = np.zeros(place.shape[0] * place.shape[1], dtype=np.uint8)
     board[hits.pixel] = (55 + (hits.depth - floor) * (200 / span)).astype(np.uint8)
-    blurred = Image.fromarray(board.reshape(place.shape)).filter(
-        ImageFilter.GaussianBlur(place.scale * 0.022)
-    )
+    blurred = soft(Image.fromarray(board.reshape(place.shape)), place.scale * 0.022)
     behind = np.asarray(blurred).ravel()[hits.pixel].astype(np.float32) - board[hits.pixel]
     return np.clip(1 - np.clip(behind * (span / 200), 0, None) * 5.0, 0.45, 1)
 

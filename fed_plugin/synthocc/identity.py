@@ -60,38 +60,17 @@ COLOURS: dict[str, RGB] = {
 }
 LEG_COLOURS = ("black", "navy", "grey", "blue", "sand", "olive", "brown", "white", "wine")
 SKIN: tuple[RGB, ...] = (
-    (0.96, 0.80, 0.70),
-    (0.88, 0.68, 0.54),
-    (0.76, 0.55, 0.40),
-    (0.58, 0.39, 0.27),
+    (0.96, 0.80, 0.70), (0.88, 0.68, 0.54), (0.76, 0.55, 0.40), (0.58, 0.39, 0.27),
     (0.40, 0.26, 0.18),
-)
+)  # fmt: skip
 HAIR_COLOURS: tuple[RGB, ...] = (
-    (0.09, 0.07, 0.07),
-    (0.28, 0.17, 0.10),
-    (0.52, 0.33, 0.17),
-    (0.86, 0.70, 0.40),
-    (0.62, 0.25, 0.11),
-    (0.72, 0.72, 0.72),
-)
+    (0.09, 0.07, 0.07), (0.28, 0.17, 0.10), (0.52, 0.33, 0.17), (0.86, 0.70, 0.40),
+    (0.62, 0.25, 0.11), (0.72, 0.72, 0.72),
+)  # fmt: skip
 PATTERNS = (
-    "plain",
-    "hoops",
-    "wide_hoops",
-    "pinstripes",
-    "bars",
-    "checks",
-    "tartan",
-    "dots",
-    "blotches",
-    "top_block",
-    "bottom_block",
-    "half",
-    "diagonal",
-    "chest_band",
-    "zigzag",
-    "diamonds",
-)
+    "plain", "hoops", "wide_hoops", "pinstripes", "bars", "checks", "tartan", "dots", "blotches",
+    "top_block", "bottom_block", "half", "diagonal", "chest_band", "zigzag", "diamonds",
+)  # fmt: skip
 LOGOS = ("none", "disc", "square", "triangle", "ring", "cross", "star", "heart", "bars", "bolt")
 HAIR = ("bald", "short", "bob", "long", "ponytail", "bun", "curly")
 HATS = ("none", "none", "none", "none", "cap", "beanie", "brim")
@@ -136,8 +115,7 @@ class Identity:
 
     def differences(self, other: Identity) -> int:
         """Count the attributes in which two people differ; the three sizes do not count."""
-        mine = (getattr(self, f.name) != getattr(other, f.name) for f in fields(self)[3:])
-        return sum(mine)
+        return sum(getattr(self, f.name) != getattr(other, f.name) for f in fields(self)[3:])
 
 
 def draw_identities(seed: int, group: str, count: int) -> list[Identity]:

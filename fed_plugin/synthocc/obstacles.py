@@ -101,33 +101,16 @@ def car(rng: np.random.Generator) -> Image.Image:
     picture, draw = sheet(width, height)
     paint = any_colour(rng, 0.08, 0.92)
     roof = int(rng.integers(150, 200))
-    body = [
-        (8, 150),
-        (40, 122),
-        (roof, 108),
-        (roof + 60, 22),
-        (roof + 100, 10),
-        (430, 10),
-        (480, 30),
-        (540, 110),
-        (596, 122),
-        (612, 160),
-        (612, 216),
-        (8, 216),
-    ]
-    draw.polygon(body, fill=ink(paint))
-    draw.polygon(
-        [(roof + 18, 108), (roof + 68, 32), (roof + 130, 24), (roof + 130, 108)],
-        fill=ink((0.25, 0.32, 0.38)),
-    )
-    draw.polygon(
-        [(roof + 144, 108), (roof + 144, 24), (424, 24), (468, 40), (512, 108)],
-        fill=ink((0.25, 0.32, 0.38)),
-    )
+    front = [(8, 216), (8, 150), (40, 122), (roof, 108), (roof + 60, 22), (roof + 100, 10)]
+    rear = [(430, 10), (480, 30), (540, 110), (596, 122), (612, 160), (612, 216)]
+    draw.polygon(front + rear, fill=ink(paint))
+    glass, glint = ink((0.25, 0.32, 0.38)), ink((0.5, 0.58, 0.64))
+    first = [(roof + 18, 108), (roof + 68, 32), (roof + 130, 24), (roof + 130, 108)]
+    second = [(roof + 144, 108), (roof + 144, 24), (424, 24), (468, 40), (512, 108)]
+    draw.polygon(first, fill=glass)
+    draw.polygon(second, fill=glass)
     for x in (roof + 60, 400):
-        draw.polygon(
-            [(x + 26, 30), (x + 44, 30), (x + 10, 106), (x - 8, 106)], fill=ink((0.5, 0.58, 0.64))
-        )
+        draw.polygon([(x + 26, 30), (x + 44, 30), (x + 10, 106), (x - 8, 106)], fill=glint)
     draw.rectangle((8, 128, 612, 134), fill=ink(paint, 1.35))
     draw.rectangle((8, 176, 612, 216), fill=ink(paint, 0.62))
     draw.line((roof + 137, 24, roof + 137, 200), fill=ink(paint, 0.55), width=3)
@@ -178,15 +161,12 @@ def umbrella(rng: np.random.Generator) -> Image.Image:
     for left, right in pairwise(ribs):
         middle = (left + right) / 2
         light = 1.1 - 0.55 * abs(middle - 150) / width
-        panel = [
-            (210 + (left - 210) * c, 216 - 190 * np.sqrt(1 - c**2)) for c in np.linspace(0, 1, 9)
-        ]
-        far = [
-            (210 + (right - 210) * c, 216 - 190 * np.sqrt(1 - c**2)) for c in np.linspace(1, 0, 9)
-        ]
-        hem = [
-            (left + (right - left) * c, 216 - 26 * np.sin(np.pi * c)) for c in np.linspace(0, 1, 7)
-        ]
+        panel, far = (
+            [(210 + (x - 210) * c, 216 - 190 * np.sqrt(1 - c**2)) for c in np.linspace(*ends, 9)]
+            for x, ends in ((left, (0, 1)), (right, (1, 0)))
+        )
+        way = np.linspace(0, 1, 7)
+        hem = [(left + (right - left) * c, 216 - 26 * np.sin(np.pi * c)) for c in way]
         tone = other if two and int(left) % 2 else paint
         draw.polygon(panel + hem + far, fill=ink(tone, light))
         draw.line(panel, fill=ink(paint, 0.45), width=2)
@@ -269,15 +249,9 @@ def boxes(rng: np.random.Generator) -> Image.Image:
         left = int(rng.integers(0, 300 - wide))
         card = shaded((0.72, 0.54, 0.34), float(rng.uniform(0.8, 1.15)))
         draw.rectangle((left, y - tall, left + wide, y), fill=ink(card))
-        draw.polygon(
-            [
-                (left + wide * 0.78, y - tall),
-                (left + wide, y - tall),
-                (left + wide, y),
-                (left + wide * 0.78, y),
-            ],
-            fill=ink(card, 0.75),
-        )
+        edge, right = left + wide * 0.78, left + wide
+        side = [(edge, y - tall), (right, y - tall), (right, y), (edge, y)]
+        draw.polygon(side, fill=ink(card, 0.75))
         draw.rectangle((left, y - tall, left + wide, y - tall + 5), fill=ink(card, 1.2))
         draw.rectangle((left + wide * 0.33, y - tall, left + wide * 0.42, y), fill=ink(card, 1.15))
         draw.rectangle((left + 14, y - 44, left + 54, y - 20), fill=(238, 236, 226))
@@ -296,9 +270,8 @@ def fence(rng: np.random.Generator) -> Image.Image:
     x = -int(rng.integers(0, 30))
     while x < 420:
         tone = float(rng.uniform(0.88, 1.08))
-        draw.polygon(
-            [(x, 26), (x + 21, 2), (x + 42, 26), (x + 42, 360), (x, 360)], fill=ink(wood, tone)
-        )
+        plank = [(x, 26), (x + 21, 2), (x + 42, 26), (x + 42, 360), (x, 360)]
+        draw.polygon(plank, fill=ink(wood, tone))
         draw.line((x + 40, 26, x + 40, 360), fill=ink(wood, tone * 0.7), width=4)
         x += 42 + gap
     return picture
@@ -336,15 +309,12 @@ def trolley(rng: np.random.Generator) -> Image.Image:
         paint = any_colour(rng, 0.1, 0.75)
         box = (40, y - tall, 40 + wide, y - 2)
         draw.rounded_rectangle(box, 14, fill=ink(paint))
-        draw.rounded_rectangle(
-            (48, y - tall + 4, 40 + wide - 8, y - tall + 16), 6, fill=ink(paint, 1.3)
-        )
+        rim = (48, y - tall + 4, 40 + wide - 8, y - tall + 16)
+        draw.rounded_rectangle(rim, 6, fill=ink(paint, 1.3))
         for x in range(70, 30 + wide, 40):
             draw.line((x, y - tall + 20, x, y - 10), fill=ink(paint, 0.75), width=4)
-        draw.rectangle(
-            (40 + wide // 2 - 18, y - tall - 4, 40 + wide // 2 + 18, y - tall + 3),
-            fill=(50, 50, 54),
-        )
+        middle = 40 + wide // 2
+        draw.rectangle((middle - 18, y - tall - 4, middle + 18, y - tall + 3), fill=(50, 50, 54))
         y -= tall
     draw.rectangle((30, 292, 296, 304), fill=(150, 152, 158))
     for x in (46, 252):
@@ -460,9 +430,7 @@ def _ways(
     steps = np.linspace(0.02, 1.0, _STEPS)
     if side in ("bottom", "top"):
         # Any part of a wide thing may stand in front; a narrow thing stands near the middle.
-        left = (
-            int((cols - wide) * slack) if wide > cols else int((cols - wide) * (0.2 + 0.6 * slack))
-        )
+        left = int((cols - wide) * (slack if wide > cols else 0.2 + 0.6 * slack))
         into = [int(s * min(high, rows)) for s in steps]
         return [(left, rows - i if side == "bottom" else i - high) for i in into]
     top = rows - high if high <= rows else -int((high - rows) * slack)

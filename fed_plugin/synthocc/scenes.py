@@ -57,23 +57,14 @@ def garage(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> No
         draw.rectangle((x + 40, 0, x + 56, line), fill=ink((0.48, 0.47, 0.45)))
         tone = ink(any_colour(rng, 0.1, 0.8))
         draw.rounded_rectangle((x + 84, line - 66, x + 216, line + 6), 16, fill=tone)
-        draw.polygon(
-            [
-                (x + 104, line - 64),
-                (x + 124, line - 108),
-                (x + 190, line - 108),
-                (x + 206, line - 64),
-            ],
-            fill=ink((0.2, 0.24, 0.28)),
-        )
+        ends = ((104, 64), (124, 108), (190, 108), (206, 64))
+        draw.polygon([(x + a, line - b) for a, b in ends], fill=ink((0.2, 0.24, 0.28)))
         for wheel in (x + 100, x + 176):
             draw.ellipse((wheel, line - 14, wheel + 28, line + 14), fill=(24, 24, 26))
     draw.rectangle((0, line, width, height), fill=ink((0.42, 0.42, 0.43)))
     for x in range(-200, width, 170):
-        draw.polygon(
-            [(x + 120, line + 14), (x + 128, line + 14), (x + 22, height), (x + 6, height)],
-            fill=ink((0.84, 0.84, 0.8)),
-        )
+        mark = [(x + 120, line + 14), (x + 128, line + 14), (x + 22, height), (x + 6, height)]
+        draw.polygon(mark, fill=ink((0.84, 0.84, 0.8)))
 
 
 def street(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
@@ -117,9 +108,8 @@ def park(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None
         tone = ink((0.42, 0.58, 0.28), float(rng.uniform(0.75, 1.2)))
         draw.line((x, y, x + int(rng.integers(-2, 3)), y - 6), fill=tone)
     path = line + int((height - line) * 0.4)
-    draw.polygon(
-        [(0, path), (width, path - 16), (width, height), (0, height)], fill=ink((0.76, 0.69, 0.55))
-    )
+    gravel = [(0, path), (width, path - 16), (width, height), (0, height)]
+    draw.polygon(gravel, fill=ink((0.76, 0.69, 0.55)))
 
 
 def shops(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
@@ -143,10 +133,8 @@ def shops(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> Non
                 draw.rectangle(box, fill=ink(any_colour(rng, 0.15, 0.95)))
         for glint in (0.15, 0.6):
             gx = x + int(wide * glint)
-            draw.polygon(
-                [(gx + 30, 70), (gx + 44, 70), (gx + 4, line - 26), (gx - 10, line - 26)],
-                fill=ink((0.84, 0.9, 0.93)),
-            )
+            strip = [(gx + 30, 70), (gx + 44, 70), (gx + 4, line - 26), (gx - 10, line - 26)]
+            draw.polygon(strip, fill=ink((0.84, 0.9, 0.93)))
         x += wide
     draw.rectangle((0, line - 26, width, line), fill=ink((0.2, 0.2, 0.22)))
     paving(draw, line, rng, (0.66, 0.6, 0.56), 52)

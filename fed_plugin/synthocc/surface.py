@@ -8,7 +8,7 @@ every ellipse is the front of the part.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -80,14 +80,7 @@ class Spots:
 
     def where(self, mask: Array) -> Spots:
         """Return only the points that ``mask`` selects."""
-        return replace(
-            self,
-            u=self.u[mask],
-            angle=self.angle[mask],
-            along=self.along[mask],
-            across=self.across[mask],
-            arc=self.arc[mask],
-        )
+        return Spots(*(values[mask] for values in vars(self).values()))
 
 
 def tube(
@@ -400,12 +393,7 @@ def leaves(
     for i in range(count):
         c, s = np.cos(lean[i]) * half[i, 0], np.sin(lean[i]) * half[i, 0]
         ox, oy = -s * 0.45, c * 0.45
-        points = [
-            (x[i] - c, y[i] - s),
-            (x[i] + ox, y[i] + oy),
-            (x[i] + c, y[i] + s),
-            (x[i] - ox, y[i] - oy),
-        ]
+        points = [(x[i] + a, y[i] + b) for a, b in ((-c, -s), (ox, oy), (c, s), (-ox, -oy))]
         draw.polygon(points, fill=ink(colour, float(light[i])))
 
 
@@ -439,13 +427,9 @@ def paving(
         for x in range(-2 * width, 3 * width, cell):
             if rng.random() < 0.3:
                 near, far = (y + deep - line) / 300 + 1, (y - line) / 300 + 1
-                corners = [
-                    _away(x, far, y),
-                    _away(x + cell, far, y),
-                    _away(x + cell, near, y + deep),
-                    _away(x, near, y + deep),
-                ]
-                draw.polygon(corners, fill=ink(colour, float(rng.uniform(0.9, 1.07))))
+                upper = [_away(x, far, y), _away(x + cell, far, y)]
+                lower = [_away(x + cell, near, y + deep), _away(x, near, y + deep)]
+                draw.polygon(upper + lower, fill=ink(colour, float(rng.uniform(0.9, 1.07))))
         draw.line((0, y, width, y), fill=ink(colour, 0.72))
         y, deep = y + deep, deep * 1.28
     for x in range(-2 * width, 3 * width, cell):

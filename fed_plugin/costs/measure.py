@@ -16,11 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
-from fed_plugin.fastreid_adapter.running_method import RunningMethod
+from fed_plugin.fastreid_adapter.running_method import RunningMethod, tensors_read
 
 # Multiplications of a forward pass, and the tensors of a model that the pass reads.
 #
@@ -56,28 +54,6 @@ def count_macs(function: Callable[[], Any]) -> int:
     with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
         function()
     return counter.get_total_flops() // 2
-
-
-class _Reading(TorchDispatchMode):
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
-        super().__init__()
-        self.known = {id(tensor): tensor for tensor in tensors}
-        self.read: dict[int, Tensor] = {}
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        for value in tree_iter((args, kwargs or {})):
-            if id(value) in self.known:
-                self.read[id(value)] = value
-        return func(*args, **(kwargs or {}))
-
-
-def tensors_read(model: nn.Module, function: Callable[[], Any]) -> list[Tensor]:
-    """Run a function once, and return the parameters and buffers of a model that it reads."""
-    with _Reading([*model.parameters(), *model.buffers()]) as reading:
-        function()
-    return list(reading.read.values())
 
 
 # Time in turns: a slow phase of the machine slows all methods alike.

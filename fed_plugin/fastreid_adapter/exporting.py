@@ -27,8 +27,6 @@ from fastreid.data import build_reid_test_loader
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
 from fed_plugin import __version__
 from fed_plugin.fastreid_adapter.extract import (
@@ -39,6 +37,7 @@ from fed_plugin.fastreid_adapter.extract import (
     load_trained,
 )
 from fed_plugin.fastreid_adapter.meta_arch import FED
+from fed_plugin.fastreid_adapter.running_method import tensors_read
 from fed_plugin.files import write_atomically
 from fed_plugin.retrieval.evaluation import evaluate_dump
 from fed_plugin.retrieval.result import Result
@@ -125,20 +124,6 @@ class DeployedModel(nn.Module):
         return (checked_descriptors(self.model, outputs),)
 
 
-class _Touched(TorchFunctionMode):
-    """Record of the tensors that operations got."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ids: set[int] = set()
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        self.ids.update(id(leaf) for leaf in tree_leaves((args, kwargs)))
-        return func(*args, **(kwargs or {}))
-
-
 @torch.no_grad()
 def without_training_weights(graph: DeployedModel, example: Tensor) -> DeployedModel:
     """Return a copy without the weights that evaluation never touches.
@@ -150,12 +135,11 @@ def without_training_weights(graph: DeployedModel, example: Tensor) -> DeployedM
         example: (B, H, W, 3) uint8, input of one run.
     """
     lean = copy.deepcopy(graph)
-    with _Touched() as touched:
-        lean(example)
+    read = set(map(id, tensors_read(lean, lambda: lean(example))))
     for module in lean.modules():
         for held in (module._parameters, module._buffers):
             for name, tensor in held.items():
-                if id(tensor) not in touched.ids:
+                if id(tensor) not in read:
                     held[name] = None
     return lean.requires_grad_(False)
 

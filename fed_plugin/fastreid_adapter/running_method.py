@@ -5,6 +5,7 @@ Shape shorthand: ``B`` images, ``V`` views, ``D`` numbers of a descriptor.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from fastreid.engine import DefaultTrainer
 from fastreid.engine.train_loop import AMPTrainer, SimpleTrainer
 from fastreid.utils.events import EventStorage
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
 
 from fed_plugin.fastreid_adapter.extract import checked_descriptors
 from fed_plugin.fastreid_adapter.meta_arch import FED
@@ -163,3 +166,25 @@ def _without_files(cfg: Any) -> Any:
     cfg.INPUT.NPO.OCCLUDERS = ""
     cfg.INPUT.NPO.PEOPLE.PROB = 0.0
     return cfg
+
+
+class _Reading(TorchDispatchMode):
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.known = {id(tensor): tensor for tensor in tensors}
+        self.read: dict[int, Tensor] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        for value in tree_iter((args, kwargs or {})):
+            if id(value) in self.known:
+                self.read[id(value)] = value
+        return func(*args, **(kwargs or {}))
+
+
+def tensors_read(model: nn.Module, function: Callable[[], Any]) -> list[Tensor]:
+    """Run a function once, and return the parameters and buffers of a model that it reads."""
+    with _Reading([*model.parameters(), *model.buffers()]) as reading:
+        function()
+    return list(reading.read.values())

@@ -180,18 +180,13 @@ def read_costs(folder: Path) -> Costs:
 
 def _lacking_seeds(tables: list[Table], benchmark: Benchmark) -> list[str]:
     """Return sentences about seeds that other methods have; cells that were begun do not count."""
-    lacking = {}
+    lacking: dict[str, list[int]] = {}
     for table in tables:
-        for row in table.rows:
-            seeds = [
-                seed
-                for seed in row.missing
-                if (table.dataset, row.method, seed) not in benchmark.wanted
-            ]
-            if seeds:
-                lacking[table.dataset, row.method] = seeds
+        absent = [(table.dataset, row.method, seed) for row in table.rows for seed in row.missing]
+        for dataset, method, seed in (cell for cell in absent if cell not in benchmark.wanted):
+            lacking.setdefault(f"{dataset} / {method}", []).append(seed)
     return [
-        f"{dataset} / {method}: seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, which "
-        "other methods have"
-        for (dataset, method), seeds in lacking.items()
+        f"{name}: seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, which other methods "
+        "have"
+        for name, seeds in lacking.items()
     ]

@@ -136,59 +136,62 @@ class Failures:
     why_not: str = ""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Average precision of a query, and the rank of its first right answer, from 1 on."""
+Outcomes = Mapping[str, tuple[float, int]]
+"""Average precision by query, and the rank of the first right answer, from 1 on."""
 
-    precision: float
-    rank: int
+
+class _NoListsError(Exception):
+    """Reason why a table has no ranking lists."""
 
 
 def find_failures(table: Table) -> Failures:
     """Choose queries to look at; dumps and images must exist."""
-    chosen = _choose_cells(table)
-    if not chosen:
-        return Failures(why_not=f"{table.dataset}: no ranking lists, as no cell has a {DUMP}")
+    try:
+        return _failures(table, _choose_cells(table))
+    except _NoListsError as error:
+        return Failures(why_not=f"{table.dataset}: no ranking lists, as {error}")
+
+
+def _failures(table: Table, chosen: Sequence[FinishedCell]) -> Failures:
+    """Choose queries with the lists of the given cells; raise _NoListsError if there are none."""
     dumps = {cell.method: load_dump(cell) for cell in chosen}
     known = {method: dump for method, dump in dumps.items() if dump is not None}
-    if chosen[0].method not in known:
-        return Failures(
-            why_not=f"{table.dataset}: no ranking lists, as {chosen[0].file(DUMP)} cannot be read, "
-            "or is not of these queries"
-        )
-    chosen = [cell for cell in chosen if cell.method in known]
+    best = chosen[0].method
+    if best not in known:
+        raise _NoListsError(f"{chosen[0].file(DUMP)} cannot be read, or is not of these queries")
     images = find_images(table.dataset)
     if isinstance(images, str):
-        return Failures(why_not=f"{table.dataset}: no ranking lists, as {images}")
-    outcomes = {cell.method: _outcomes(cell) for cell in chosen}
-    ours = outcomes[chosen[0].method]
-    worst = sorted(ours, key=lambda name: (ours[name].precision, name))[:WORST]
+        raise _NoListsError(images)
+    outcomes = {cell.method: _outcomes(cell) for cell in chosen if cell.method in known}
+    ours = outcomes[best]
+    worst = sorted(ours, key=lambda name: (ours[name][0], name))[:WORST]
     shared = [name for name in ours if all(name in other for other in outcomes.values())]
-    gaps = {n: float(np.ptp([one[n].precision for one in outcomes.values()])) for n in shared}
+    gaps = {n: float(np.ptp([one[n][0] for one in outcomes.values()])) for n in shared}
     apart = sorted((n for n in gaps if n not in worst and gaps[n]), key=lambda n: (-gaps[n], n))
     try:
         return Failures(
             tuple(_failure(name, known, outcomes, images) for name in worst),
             tuple(_failure(name, known, outcomes, images) for name in apart[:APART]),
-            f"Queries with the lowest average precision (AP) of {chosen[0].method}. Seed "
-            f"{chosen[0].seed} of {' and '.join(known)}.",
+            f"Queries with the lowest average precision (AP) of {best}. Seed {chosen[0].seed} of "
+            f"{' and '.join(known)}.",
         )
     except KeyError as error:
-        return Failures(
-            why_not=f"{table.dataset}: no ranking lists, as {error} of the dumps is not among the "
-            "data set's images"
-        )
+        raise _NoListsError(f"{error} of the dumps is not among the data set's images") from error
 
 
 def _choose_cells(table: Table) -> list[FinishedCell]:
-    """Return the cells of the best method and of the baseline, of one seed, with dumps."""
+    """Return the cells of the best method and of the baseline, of one seed, with dumps.
+
+    Raises:
+        _NoListsError: No cell has a dump.
+    """
     cells = {
         row.method: {cell.seed: cell for cell in row.cells if cell.file(DUMP)} for row in table.rows
     }
     candidates = [row for row in table.rows if cells[row.method] and "mAP" in row.numbers]
     ranked = sorted(candidates, key=lambda row: -row.numbers["mAP"].mean)
     if not ranked:
-        return []
+        raise _NoListsError(f"no cell has a {DUMP}")
     best = next((row.method for row in ranked if row.method != table.baseline), table.baseline)
     base = cells.get(table.baseline, {})
     seed = min(set(cells[best]) & set(base) or cells[best])
@@ -206,28 +209,25 @@ def load_dump(cell: FinishedCell) -> FeatureDump | None:
     return dump if dump and np.isin(cell.result.queries.names, ranked).all() else None
 
 
-def _outcomes(cell: FinishedCell) -> dict[str, Outcome]:
+def _outcomes(cell: FinishedCell) -> Outcomes:
     queries = cell.result.queries
-    values = zip(queries.average_precisions.tolist(), queries.first_hits.tolist(), strict=True)
-    return {
-        name: Outcome(precision, first + 1)
-        for name, (precision, first) in zip(queries.names, values, strict=True)
-    }
+    ranks = (queries.first_hits + 1).tolist()
+    values = zip(queries.average_precisions.tolist(), ranks, strict=True)
+    return dict(zip(queries.names, values, strict=True))
 
 
 def _failure(
     name: str,
     dumps: Mapping[str, FeatureDump],
-    outcomes: Mapping[str, Mapping[str, Outcome]],
+    outcomes: Mapping[str, Outcomes],
     images: Mapping[tuple[str, str], Path],
 ) -> Failure:
     lists = []
     for method, dump in dumps.items():
-        title, outcome = method, outcomes[method].get(name)
-        if outcome is not None:
-            title += (
-                f": AP {100 * outcome.precision:.1f}, first right answer at rank {outcome.rank}"
-            )
+        title = method
+        if name in outcomes[method]:
+            precision, rank = outcomes[method][name]
+            title += f": AP {100 * precision:.1f}, first right answer at rank {rank}"
         lists.append(RankedList(title, _answers(name, dump, images)))
     return Failure(images["query", name], name, tuple(lists))
 

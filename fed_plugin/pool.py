@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 def spread(
-    work: Callable[[Item], Result], items: Sequence[Item], workers: int
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int, *, patient: bool = True
 ) -> Iterator[tuple[Item, Result]]:
     """Yield each item with its result, in any order.
 
@@ -28,6 +28,8 @@ def spread(
         work: function that a process can import.
         items: arguments of ``work``, one per call.
         workers: number of processes; 1 works in this process.
+        patient: whether begun work ends before an error or Ctrl-C is passed on; else the processes
+            end at once.
     """
     left = dict(enumerate(items))
     if workers > 1 and len(items) > 1:
@@ -39,6 +41,10 @@ def spread(
                     for future in as_completed(futures):
                         result = future.result()
                         yield left.pop(futures.pop(future)), result
+                except BaseException:
+                    for process in [] if patient else list((pool._processes or {}).values()):
+                        process.terminate()
+                    raise
                 finally:
                     pool.shutdown(cancel_futures=True)
         except BrokenProcessPool:

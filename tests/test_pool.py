@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +44,57 @@ def test_an_error_of_the_work_is_the_callers():
 
 def test_no_item_is_no_work():
     assert list(pool.spread(doubled, [], 2)) == []
+
+
+PARENT = """
+import os, signal, time
+from fed_plugin.pool import spread
+
+def work(number):
+    if number:
+        time.sleep(100)
+    return os.getpid()
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if __name__ == "__main__":
+    try:
+        for _, worker in spread(work, (0, 1, 2), 2, patient=False):
+            print(worker, flush=True)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+def is_running(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_workers_end_with_their_parent_however_that_ends(tmp_path, how):
+    (tmp_path / "parent.py").write_text(PARENT)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "parent.py")],
+        env={**environment, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        worker = int(parent.stdout.readline())
+        assert is_running(worker)
+        parent.send_signal(how)
+        give_up = time.monotonic() + 60
+        while is_running(worker) and time.monotonic() < give_up:
+            time.sleep(0.1)
+        assert not is_running(worker)
+        said, _ = parent.communicate(timeout=60)
+        assert ("interrupted" in said) == (how == signal.SIGINT)
+    finally:
+        parent.kill()
+        parent.wait()

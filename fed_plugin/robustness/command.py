@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from fed_plugin.benchmark.runner import clock
 from fed_plugin.console import ProgressLine, is_mistake, sentence
 from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.files import check_writable
-from fed_plugin.pool import follow_parent
+from fed_plugin.pool import spread
 from fed_plugin.robustness.curve import RobustnessCurve
 from fed_plugin.robustness.pictures import (
     draw_curves,
@@ -28,6 +27,8 @@ from fed_plugin.robustness.pictures import (
     group_curves,
     robustness_tables,
 )
+from fed_plugin.visualization.canvas import check_kind
+from fed_plugin.visualization.lines import KINDS
 
 if TYPE_CHECKING:
     from fed_plugin.robustness.occlusion import RobustnessSettings
@@ -119,12 +120,10 @@ def _refuse_idle_arguments(args: argparse.Namespace) -> None:
             raise ValueError(f"{name}: not read with {way}; try without")
     if args.jobs < 1:
         raise ValueError(f"--jobs {args.jobs}: expected 1 or more")
-    for word, path, kinds in (
-        ("--figure", args.figure, (".png", ".svg")),
-        ("--sheet", args.sheet, (".png",)),
-    ):
-        if path and Path(path).suffix.lower() not in kinds:
-            raise ValueError(f"{word} {path}: expected a name that ends in {' or '.join(kinds)}")
+    if args.figure:
+        check_kind(args.figure, "--figure", KINDS)
+    if args.sheet:
+        check_kind(args.sheet, "--sheet")
 
 
 def _settings(args: argparse.Namespace) -> RobustnessSettings:
@@ -209,7 +208,6 @@ def measure_benchmark(args: argparse.Namespace, settings: RobustnessSettings) ->
     waiting = [cell for cell in cells if not is_measured(cell, settings)]
     if len(waiting) < len(cells):
         print(f"{len(cells) - len(waiting)} of {len(cells)} cells were measured before")
-    logging.getLogger("fastreid").setLevel(logging.ERROR)
     failures = measure_all(waiting, settings, args.jobs)
     curves = [
         RobustnessCurve.load(cell.folder / CURVE) for cell in cells if cell.name not in failures
@@ -262,11 +260,13 @@ def measure_all(
             with cell_progress(place, len(cells), cell.name) as progress:
                 failures.update(measure_cell(cell, settings, progress))
         return failures
-    with ProgressLine("cells") as line, _workers(jobs) as pool:
-        tasks = {pool.submit(measure_cell, cell, settings): cell for cell in cells}
-        for done, task in enumerate(as_completed(tasks), start=1):
-            failures.update(task.result())
-            line(done, len(cells), tasks[task].name)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    work = partial(measure_cell, settings=settings, threads=threads)
+    with ProgressLine("cells") as line:
+        results = spread(work, cells, jobs, patient=False)
+        for done, (cell, failed) in enumerate(results, start=1):
+            failures.update(failed)
+            line(done, len(cells), cell.name)
     return failures
 
 
@@ -285,12 +285,20 @@ def cell_progress(place: int, count: int, name: str) -> Iterator[Callable[[int, 
 
 
 def measure_cell(
-    cell: ModelCell, settings: RobustnessSettings, progress: Any = None
+    cell: ModelCell, settings: RobustnessSettings, progress: Any = None, threads: int = 0
 ) -> dict[str, str]:
-    """Measure one cell and write its curve; return a user's mistake by name of the cell."""
+    """Measure one cell and write its curve; return a user's mistake by name of the cell.
+
+    ``threads`` is the number of threads in a process of its own; 0 leaves the number as it is.
+    """
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.robustness.covered_search import measure_robustness
 
+    logging.getLogger("fastreid").setLevel(logging.ERROR)
+    if threads and "OMP_NUM_THREADS" not in os.environ:
+        import torch
+
+        torch.set_num_threads(threads)
     try:
         cfg = read_config(str(cell.folder / CONFIG), ["MODEL.WEIGHTS", cell.weights])
         curve = measure_robustness(cfg, cell.dataset, settings, cell.method, progress)
@@ -300,32 +308,3 @@ def measure_cell(
             raise
         return {cell.name: sentence(error)}
     return {}
-
-
-@contextmanager
-def _workers(jobs: int) -> Iterator[Executor]:
-    """Yield processes that share the cores and end at once after an error in this block."""
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    pool = ProcessPoolExecutor(
-        jobs,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin_worker,
-        initargs=(threads,),
-    )
-    try:
-        yield pool
-        pool.shutdown()
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-
-
-def _begin_worker(threads: int) -> None:
-    follow_parent()
-    logging.getLogger("fastreid").setLevel(logging.ERROR)
-    if "OMP_NUM_THREADS" not in os.environ:
-        import torch
-
-        torch.set_num_threads(threads)

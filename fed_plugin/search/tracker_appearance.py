@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from fed_plugin.fastreid_adapter.embedder import Embedder
@@ -38,33 +39,42 @@ class TrackerAppearance:
 
         Args:
             xyxys: (N, 4 or more) left, top, right, bottom in pixels, right and bottom excluded.
-                Parts outside the frame are cut off; further columns are ignored.
+                Parts outside the frame are cut off; further columns are ignored. Of a box without
+                a pixel in the frame, the nearest pixels of the frame are described.
             img: (H, W, 3) uint8 BGR.
 
         Returns:
-            (N, D) float32 of unit length; zeros for a box without a pixel in the frame.
+            (N, D) float32 of unit length. The visibility of a box without a pixel in the frame
+            is 0.
 
         Raises:
-            ValueError: the boxes or the frame have another shape.
+            ValueError: the boxes or the frame have another shape, or a box is not finite; the
+                message names the row.
         """
-        boxes = np.asarray(xyxys, np.float64)
-        if boxes.size == 0:
-            boxes = np.empty((0, 4))
-        if boxes.ndim != 2 or boxes.shape[1] < 4 or not np.isfinite(boxes[:, :4]).all():
-            raise ValueError(f"xyxys: expected (N, 4) finite numbers, got {boxes.shape}")
+        boxes = _finite_boxes(xyxys)
         _check_bgr("img", img)
-        height, width = img.shape[:2]
-        edges = boxes[:, :4].round().clip(0, [width, height, width, height]).astype(int)
-        return self([img[top:bottom, left:right] for left, top, right, bottom in edges])
+        size = np.array([img.shape[1], img.shape[0]])
+        clipped = boxes.reshape(-1, 2, 2).clip(0, size)
+        low, high = clipped.round().swapaxes(0, 1)
+        outside = (low >= high).any(axis=1)
+        low = np.where(low < high, low, np.floor(clipped[:, 0]).clip(0, size - 1)).astype(int)
+        high = np.maximum(low + 1, high).astype(int)
+        (lefts, tops), (rights, bottoms) = low.T, high.T
+        edges = zip(tops, bottoms, lefts, rights, strict=True)
+        descriptors = self([img[top:bottom, left:right] for top, bottom, left, right in edges])
+        if self.visibility is not None:
+            self.visibility[outside] = 0
+        return descriptors
 
     def __call__(self, crops: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Describe crops, for trackers like DeepSORT's and StrongSORT's.
 
         Args:
-            crops: arrays (H, W, 3) uint8 BGR; a crop without pixels gives zeros.
+            crops: arrays (H, W, 3) uint8 BGR.
 
         Returns:
-            (N, D) float32 of unit length.
+            (N, D) float32 of unit length. A crop without pixels has visibility 0 and the
+            descriptor :func:`no_information`.
 
         Raises:
             ValueError: a crop is another array; the message names the crop.
@@ -76,13 +86,46 @@ class TrackerAppearance:
         for i in full:
             _check_bgr(f"crop {i}", crops[i])
         outputs = self.embedder([crops[i][..., ::-1] for i in full])
-        descriptors = np.zeros((len(crops), self.num_dimensions), np.float32)
-        descriptors[full] = outputs.descriptors
+        descriptors = np.tile(no_information(self.num_dimensions), (len(crops), 1))
+        known = outputs.descriptors.any(axis=1)  # a model may answer a crop with zeros
+        rows = np.array(full, int)[known]
+        descriptors[rows] = outputs.descriptors[known]
         self.visibility = None
         if outputs.visibility is not None:
             self.visibility = np.zeros((len(crops), outputs.visibility.shape[1]), np.float32)
-            self.visibility[full] = outputs.visibility
+            self.visibility[rows] = outputs.visibility[known]
         return descriptors
+
+
+def no_information(num_dimensions: int) -> NDArray[np.float32]:
+    """Return the descriptor (D,) of a crop without pixels, always the same one.
+
+    Trackers divide by the length of a descriptor, therefore the descriptor has unit length. Its
+    signs alternate: its similarity to a descriptor of a model is about 0.
+    """
+    signs = 1 - 2 * (np.arange(num_dimensions) % 2)
+    return (signs / np.sqrt(num_dimensions)).astype(np.float32)
+
+
+def _finite_boxes(xyxys: Any) -> NDArray[np.float64]:
+    if isinstance(xyxys, torch.Tensor):
+        xyxys = xyxys.detach().double().cpu().numpy()
+    try:
+        boxes = np.asarray(xyxys, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"xyxys: expected (N, 4) numbers, got others ({error})") from error
+    if boxes.size == 0:
+        boxes = np.empty((0, 4))
+    if boxes.ndim != 2 or boxes.shape[1] < 4:
+        hint = "; try [box]" if boxes.shape[:1] >= (4,) and boxes.ndim == 1 else ""
+        raise ValueError(f"xyxys: expected (N, 4) numbers, got {boxes.shape}{hint}")
+    for row, box in enumerate(boxes[:, :4]):
+        if not np.isfinite(box).all():
+            raise ValueError(
+                f"xyxys: row {row}: expected finite numbers, got {box.tolist()}; try leaving out "
+                "boxes that the tracker lost"
+            )
+    return boxes[:, :4]
 
 
 def _check_bgr(name: str, image: Any) -> None:

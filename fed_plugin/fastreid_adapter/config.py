@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -130,7 +130,12 @@ NAME = text("a registered name", ".")
 NAMES = several(NAME, 0, None, "a tuple of registered names")
 DATASETS = several(NAME, 1, None, "names of data sets, one or more")
 PRESET = whole(0, None, "a whole number, 0 for the number of MODEL.BACKBONE.DEPTH")
-SIZE = several(COUNT, 1, 2, "[height, width], whole numbers of pixels above 0")
+# The host resizes where the first number is above 0; one number is the shorter side.
+SIZE = replace(
+    several(whole(), 1, 2, "[height, width] or [side] in whole pixels above 0; [0]: no resizing"),
+    also=lambda size: size[0] <= 0 or min(size) > 0,
+)
+CROP_SIZE = several(COUNT, 1, 2, "[height, width] or [side], whole numbers of pixels above 0")
 SIDES = several(COUNT, 2, 2, "[height, width] in pixels, 1 or more")
 # A rate of 1 would drop everything and divide by the 0 that is kept.
 RATE = number(0, 0.999, "a share in [0, 1), up to 0.999")
@@ -144,6 +149,7 @@ OPTIMIZER = text(  # the names depend on the version of PyTorch, the page and th
 HOST = object()
 """Default of a row whose key another row, or the host, declares."""
 TRAINING, FED, OWN_BACKBONE = "a training", "META_ARCHITECTURE FED", "build_fed_vit_backbone"
+CROPPED = "INPUT.CROP.ENABLED True"
 
 
 @dataclass(frozen=True)
@@ -309,7 +315,7 @@ KEYS = (
     Key("INPUT.SIZE_TRAIN", HOST, SIZE, "Size of training images."),
     Key("INPUT.SIZE_TEST", HOST, SIZE, "Size of test images."),
     Key("INPUT.CROP.ENABLED", HOST, SWITCH, "Whether training images are cropped."),
-    Key("INPUT.CROP.SIZE", HOST, SIZE, "Size of a crop."),
+    Key("INPUT.CROP.SIZE", HOST, CROP_SIZE, "Size of a crop.", CROPPED),
     Key("MODEL.META_ARCHITECTURE", HOST, NAME, "Method."),
     Key("MODEL.BACKBONE.NAME", HOST, NAME, "Backbone."),
     Key("MODEL.BACKBONE.DEPTH", HOST, text("a name of a size"), "Size of the backbone."),

@@ -22,6 +22,7 @@ from fastreid.utils.registry import Registry
 from torch import Tensor
 
 from fed_plugin.fastreid_adapter.config import (
+    CROPPED,
     FED,
     OWN_BACKBONE,
     OWN_KEYS,
@@ -91,7 +92,8 @@ def is_registered(registry: Registry, name: str) -> bool:
 def _check_agreement(cfg: Any, values: dict[str, Any]) -> None:
     is_fed = values.get("MODEL.META_ARCHITECTURE") == "FED"
     has_vit = values.get("MODEL.BACKBONE.NAME") == OWN_BACKBONE
-    check_keys(values, "", *[FED] * is_fed, *[OWN_BACKBONE] * has_vit)
+    is_cropped = values.get("INPUT.CROP.ENABLED") is True
+    check_keys(values, "", *[CROPPED] * is_cropped, *[FED] * is_fed, *[OWN_BACKBONE] * has_vit)
     placement_rule(cfg)
     _check_extra_transforms(cfg)
     check_p_dukemtmc(cfg)

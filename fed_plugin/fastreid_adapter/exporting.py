@@ -525,7 +525,7 @@ def on_cpu(cfg: Any) -> Any:
 
 def _size(cfg: Any) -> tuple[int, int]:
     sides = [int(side) for side in cfg.INPUT.SIZE_TEST]
-    if len(sides) != 2:
+    if len(sides) != 2 or min(sides) < 1:
         raise ValueError(
             f"INPUT.SIZE_TEST={sides}: expected [height, width], as an exported file takes images "
             "of one size; try INPUT.SIZE_TEST [256,128]"

@@ -63,9 +63,14 @@ def training_people(cfg: Any) -> transforms.PeopleSet:
 
 def _most_shown(
     given: Any, rule: transforms.PlacementRule
-) -> Callable[[tuple[int, int]], tuple[int, int]]:
-    """Return a function from a crop's size to the largest size that the crop is pasted with."""
+) -> Callable[[tuple[int, int]], tuple[int, int]] | None:
+    """Return a function from a crop's size to the largest size that the crop is pasted with.
+
+    The function is None where images keep their own sizes, which may be larger than any crop.
+    """
     sides = given.CROP.SIZE if given.CROP.ENABLED else given.SIZE_TRAIN
+    if not given.CROP.ENABLED and (len(sides) == 1 or sides[0] <= 0):
+        return None
     height, width = int(sides[0]), int(sides[-1])
     return lambda size: rule.most_shown(size, (height, width))
 

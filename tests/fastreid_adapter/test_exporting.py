@@ -322,9 +322,10 @@ def test_a_broken_model_or_size_is_named_and_not_the_format(trained, tmp_path):
     with pytest.raises(ValueError, match=r"weights\.pth: the model's own descriptor .* not finite"):
         exporting.export_model(cfg, "torchscript", tmp_path / "a", {})
     cfg = trained(leaf=BASELINE)
-    cfg.INPUT.SIZE_TEST = [64]
-    with pytest.raises(ValueError, match=r"INPUT\.SIZE_TEST=\[64\]: expected \[height, width\]"):
-        exporting.export_model(cfg, "torchscript", tmp_path / "a", {})
+    for size in ([64], [0, 0]):
+        cfg.INPUT.SIZE_TEST = size
+        with pytest.raises(ValueError, match=r"INPUT\.SIZE_TEST=\[.*\]: expected \[height, width"):
+            exporting.export_model(cfg, "torchscript", tmp_path / "a", {})
     assert not (tmp_path / "a").exists()
 
 

@@ -98,12 +98,9 @@ class Skeleton:
 
 
 def skeleton(height: float, breadth: float, pose: Pose) -> Skeleton:
-    """Place the joints.
+    """Place the joints of a person of ``height`` metres.
 
-    Args:
-        height: height of the person, metres.
-        breadth: factor on the width of the shoulders, around 1.
-        pose: pose of the person.
+    ``breadth`` is a factor on the width of the shoulders, around 1.
     """
     k = height / _REST_HEIGHT
     legs = [_leg(pose, side, k) for side in (1, -1)]
@@ -174,11 +171,9 @@ def _tilt(angle: float) -> Array:
 
 
 def view_matrix(yaw: float, pitch: float) -> Array:
-    """Return the rotation from the person's frame to the camera's.
+    """Return the rotation from the person's frame to the camera's; both angles are in radians.
 
-    Args:
-        yaw: turn of the person to the viewer's right, radians; 0 faces the viewer.
-        pitch: angle by which the camera looks down, radians.
+    ``yaw`` turns the person to the viewer's right, 0 faces the viewer; ``pitch`` looks down.
     """
     return _tilt(pitch) @ _turn(yaw)
 
@@ -194,15 +189,10 @@ _TRUNK = (
 def trunk_rings(
     bones: Skeleton, who: Identity, low: float, ease: float, hem: float = 0.0, top: float = 0.545
 ) -> Rings:
-    """Return the surface of the trunk from the neck to ``low``.
+    """Return the surface of the trunk; all lengths are in metres.
 
-    Args:
-        bones: joints of the pose.
-        who: the person.
-        low: height of the lower edge over the hip joints, metres; negative for coats.
-        ease: thickness of air and cloth, metres.
-        hem: extra half width at the lower edge, metres.
-        top: height of the upper edge over the hip joints, metres.
+    ``top`` and ``low`` are heights of the edges over the hip joints; ``low`` is negative for coats.
+    ``ease`` is the thickness of air and cloth, ``hem`` an extra half width at the lower edge.
     """
     knots = np.array(_TRUNK[::-1])
     heights = np.linspace(top, low, 30)
@@ -228,14 +218,7 @@ def trunk_rings(
 
 
 def arm_parts(bones: Skeleton, who: Identity, sleeve: Cloth | Flat, reach: float) -> list[Part]:
-    """Return arms, hands and sleeves.
-
-    Args:
-        bones: joints of the pose.
-        who: the person.
-        sleeve: cloth of the sleeves.
-        reach: covered share of the arm.
-    """
+    """Return arms, hands and sleeves, which cover the share ``reach`` of each arm."""
     k, girth = bones.size, 0.5 + 0.5 * who.girth
     skin = Flat(SKIN[who.skin])
     parts: list[Part] = []

@@ -184,16 +184,10 @@ def _draw_one(folder: Path, size: str, seed: int, shot: Shot) -> Row | None:
     write_file(folder / shot.split / shot.name, buffer.getvalue())
     if photo.occlusion is None:
         return None
-    shares = visible_shares(photo.person, photo.occlusion.cover.mask)
-    return Row(
-        name=shot.name,
-        pid=shot.pid,
-        camera=shot.camid + 1,
-        kind=photo.occlusion.kind,
-        occluder=photo.occlusion.name,
-        side=photo.occlusion.side,
-        shares=tuple(float(np.round(s, 4)) for s in shares),
-    )
+    cover = photo.occlusion
+    shares = visible_shares(photo.person, cover.cover.mask)
+    rounded = tuple(float(np.round(s, 4)) for s in shares)
+    return Row(shot.name, shot.pid, shot.camid + 1, cover.kind, cover.name, cover.side, rounded)
 
 
 def take(size: str, seed: int, shot: Shot) -> Photograph:
@@ -251,13 +245,7 @@ def write_visibility(folder: Path, rows: Sequence[Row]) -> None:
 
 
 def read_visibility(folder: str | Path) -> dict[str, Row]:
-    """Read ``visibility.csv`` of a drawn folder.
-
-    Args:
-        folder: the result of ``build_synthocc``.
-
-    Returns:
-        A row per file name of a query.
+    """Read ``visibility.csv`` of a drawn folder; return a row per file name of a query.
 
     Raises:
         FileNotFoundError: the folder has no such file.
@@ -283,12 +271,6 @@ def read_visibility(folder: str | Path) -> dict[str, Row]:
 
 
 def _row(line: dict[str, str], shares: Sequence[str]) -> Row:
-    return Row(
-        name=line["name"],
-        pid=int(line["pid"]),
-        camera=int(line["camera"]),
-        kind=line["kind"],
-        occluder=line["occluder"],
-        side=line["side"],
-        shares=tuple(float(line[key] or "nan") for key in shares),
-    )
+    words = {key: line[key] for key in ("name", "kind", "occluder", "side")}
+    seen = tuple(float(line[key] or "nan") for key in shares)
+    return Row(pid=int(line["pid"]), camera=int(line["camera"]), shares=seen, **words)

@@ -112,12 +112,7 @@ class Shot:
 
 
 def plan(size: Size, seed: int) -> list[Shot]:
-    """List every image, in a fixed order.
-
-    Args:
-        size: numbers of identities and images.
-        seed: seed of the cameras that see each person.
-    """
+    """List every image, in a fixed order; the seed decides which cameras see each person."""
     first_test = size.train_ids + 1
     first_extra = first_test + size.test_ids
     wanted = [(TRAIN, first, size.train_images) for first in range(1, first_test)]

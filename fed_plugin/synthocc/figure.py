@@ -56,14 +56,10 @@ def rasterise(
     scale: float,
     origin: tuple[float, float],
 ) -> Hits:
-    """Find the nearest surface point of every pixel.
+    """Find the nearest surface point of every pixel of a picture of ``shape`` (height, width).
 
-    Args:
-        parts: parts to draw.
-        matrix: (3, 3) rotation from the person's frame to the camera's (x right, y up, z near).
-        shape: picture height and width in pixels.
-        scale: pixels per metre.
-        origin: pixel (x, y) of the person's ground point.
+    ``matrix`` (3, 3) rotates the person's frame to the camera's (x right, y up, z near). ``scale``
+    is in pixels per metre; ``origin`` is the pixel (x, y) of the person's ground point.
     """
     meshes = [_mesh(part, matrix, scale) for part in parts]
     points = [_points(p, m, shape, scale, origin) for p, m in zip(parts, meshes, strict=True)]
@@ -245,14 +241,7 @@ def draw_figure(
 def draw_posed(
     who: Identity, pose: Pose, place: Placement, light: Light, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Draw one person in a given pose.
-
-    Args:
-        who: the person.
-        pose: pose of the limbs.
-        place: place in the picture.
-        light: the light.
-        rng: source of folds.
+    """Draw one person in a given pose, with folds from ``rng``.
 
     Returns:
         Colours (H, W, 3) in [0, 1], valid inside the mask, and the mask (H, W) of bool.
@@ -363,14 +352,9 @@ class Camera:
         return Light(lamp / np.linalg.norm(lamp), self.ambient, self.key)
 
     def expose(self, picture: Array, rng: np.random.Generator) -> Array:
-        """Return the picture that this camera records.
+        """Return the (H, W, 3) uint8 that this camera records of a picture (H, W, 3) in [0, 1].
 
-        Args:
-            picture: (H, W, 3) in [0, 1].
-            rng: source of exposure, flicker and noise.
-
-        Returns:
-            (H, W, 3) uint8.
+        Exposure, flicker and noise come from ``rng``.
         """
         light = np.clip(picture, 0, 1) ** 2.2
         gain = np.asarray(self.gain) * rng.normal(1.0, 0.04, 3) * rng.uniform(0.85, 1.15)

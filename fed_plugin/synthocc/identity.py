@@ -119,13 +119,7 @@ class Identity:
 
 
 def draw_identities(seed: int, group: str, count: int) -> list[Identity]:
-    """Draw ``count`` people in families of look-alikes.
-
-    Args:
-        seed: seed of the drawing.
-        group: name of the set of people; different groups have independent families.
-        count: number of people.
-    """
+    """Draw ``count`` people in families of look-alikes; groups have independent families."""
     people: list[Identity] = []
     while len(people) < count:
         rng = stream(seed, "family", group, len(people) // FAMILY_SIZE)

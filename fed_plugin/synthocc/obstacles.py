@@ -361,15 +361,10 @@ class Cover:
 
 
 def visible_shares(person: Array, cover: Array) -> list[float]:
-    """Return the visible share of the person: of the whole person, then per stripe.
+    """Return the visible share of the whole person, then of each stripe from top to bottom.
 
-    Args:
-        person: (H, W) bool, the person's pixels.
-        cover: (H, W) bool, the occluder's pixels.
-
-    Returns:
-        1 + ``STRIPES`` numbers in [0, 1], stripes from top to bottom; NaN for a stripe without a
-        pixel of the person.
+    The pixels of the person and of the cover are (H, W) bool. The 1 + ``STRIPES`` numbers are in
+    [0, 1]; a stripe without a pixel of the person is NaN.
     """
     both = [person, *np.array_split(person, STRIPES)]
     covered = [person & cover, *np.array_split(person & cover, STRIPES)]
@@ -387,16 +382,11 @@ def slide_in(
     rng: np.random.Generator,
     deepest: float = 1.0,
 ) -> Cover:
-    """Move a cut-out into the picture until about ``wanted`` of the person is visible.
+    """Move an RGBA cut-out into the picture until about ``wanted`` of the person is visible.
 
-    Args:
-        cutout: RGBA picture of the occluder.
-        side: side of the cut-out: "bottom", "top", "left" or "right".
-        person: (H, W) bool, the person's pixels.
-        wanted: visible share of the person to reach.
-        rng: source of the place along the side.
-        deepest: share of the picture's width that the middle of a cut-out from the left or right
-            may reach.
+    The cut-out comes from ``side``: "bottom", "top", "left" or "right"; ``rng`` draws its place
+    along this side. The person's pixels are (H, W) bool. ``deepest`` is the share of the picture's
+    width that the middle of a cut-out from the left or right may reach.
     """
     data = np.asarray(cutout)
     solid = data[..., 3] > 127
@@ -520,15 +510,10 @@ def hide_behind_person(
     wanted: float,
     rng: np.random.Generator,
 ) -> Occlusion:
-    """Put another person in front of a person, nearer to the camera and to one side.
+    """Put ``passer`` in front of a person, nearer to the camera and to one side.
 
-    Args:
-        person: (H, W) bool, the person's pixels.
-        passer: person in front.
-        camera: the camera.
-        scale: pixels per metre at the person.
-        wanted: visible share of the person to reach.
-        rng: source of pose, side and distance.
+    The person's pixels are (H, W) bool, at ``scale`` pixels per metre. About ``wanted`` of the
+    person stays visible. Pose, side and distance come from ``rng``.
     """
     rows, cols = person.shape
     nearer = float(rng.uniform(1.04, 1.28))

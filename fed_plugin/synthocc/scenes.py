@@ -189,15 +189,9 @@ SCENES: dict[str, Callable[[ImageDraw.ImageDraw, int, np.random.Generator], None
 
 
 def draw_scene(name: str, floor: float, rng: np.random.Generator) -> Image.Image:
-    """Draw a place.
+    """Draw the place ``name`` of ``SCENES``, an RGB picture of ``SCENE_SIZE``.
 
-    Args:
-        name: key of ``SCENES``.
-        floor: height of the line between wall and floor, a share of the height.
-        rng: source of all random numbers.
-
-    Returns:
-        An RGB picture of ``SCENE_SIZE``.
+    ``floor`` is the height of the line between wall and floor, as a share of the picture's height.
     """
     picture = Image.new("RGB", SCENE_SIZE, (128, 128, 128))
     line = int(SCENE_SIZE[1] * floor)

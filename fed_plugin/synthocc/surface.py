@@ -234,15 +234,9 @@ class Cloth:
 
 
 def pattern_share(pattern: str, spots: Spots, split: float) -> Array:
-    """Return the share of accent colour of each place.
+    """Return the share of accent colour of each of N places, (N,) in [0, 1].
 
-    Args:
-        pattern: one of ``PATTERNS``.
-        spots: N places.
-        split: metres from the top where block patterns change.
-
-    Returns:
-        (N,) in [0, 1].
+    Block patterns change ``split`` metres from the top.
     """
     along, arc = spots.along, spots.arc
     if pattern in ("tartan", "blotches"):

@@ -68,12 +68,7 @@ def _points(corners: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
 
 
 def light(image: Pixels, gain: NDArray[np.integer]) -> Pixels:
-    """Multiply every pixel by gain / 128.
-
-    Args:
-        image: (H, W, 3).
-        gain: broadcasts to (H, W); 128 leaves a pixel as it is.
-    """
+    """Multiply every pixel by gain / 128; the gain broadcasts to (H, W)."""
     scale = np.broadcast_to(gain, image.shape[:2]).astype(np.int32)[..., None]
     return np.clip(image.astype(np.int32) * scale >> 7, 0, 255).astype(np.uint8)
 

@@ -44,10 +44,15 @@ def photograph(
     passer: Identity | None = None,
     occluded: bool = False,
 ) -> Photograph:
-    """Draw one image of a person by the camera ``camid``, from 0.
+    """Draw one image.
 
-    The scenes depend on the seed, all else on ``rng``. In an occluded image ``passer`` is in front,
-    or an object if there is no passer.
+    Args:
+        seed: seed of the whole drawing; the scenes depend on the seed.
+        who: the person.
+        camid: camera, from 0.
+        rng: random stream of the image.
+        passer: person in front; None takes an object as the occluder.
+        occluded: True for an image with an occluder.
     """
     camera = CAMERAS[camid]
     place = _placement(who, camera, rng)

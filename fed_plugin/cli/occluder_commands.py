@@ -110,14 +110,9 @@ _NAMED = 5  # names of crops in a line
 
 @dataclass(frozen=True)
 class Source:
-    """Candidates for a set.
+    """Candidates for a set of at most ``most`` crops, in order of preference.
 
-    Attributes:
-        crops: crops in order of preference.
-        left_out: files without a usable crop.
-        source: origin of the crops.
-        licence: licence of the crops.
-        most: crops that the set may have.
+    ``left_out`` holds files without a usable crop, ``source`` is the origin of the crops.
     """
 
     crops: list[Crop]

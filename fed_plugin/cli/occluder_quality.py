@@ -168,11 +168,9 @@ class LeakReport:
 
 
 def named_split(words: str, split: str) -> tuple[Layout, list[Item]]:
-    """Return the row and the images of a data set that a user named.
+    """Return the row and the images of a data set that a user named, as for ``data check``.
 
-    Args:
-        words: words of the user, as ``data check`` takes them.
-        split: "train" or "query".
+    The split is "train" or "query".
 
     Raises:
         FileNotFoundError: the data set is not there.
@@ -201,11 +199,7 @@ def search_leaks(
 ) -> LeakReport:
     """Search crops inside query images, at native scale, and as whole pictures at any scale.
 
-    Args:
-        crops: crops of a set.
-        dataset: name of the data set.
-        queries: query images, of which no piece may be trained on.
-        progress: called with (images done, images in all).
+    No piece of the queries may be trained on. ``progress`` gets images done and images in all.
     """
     from fed_plugin.transforms.leaks import LeakSearch
     from fed_plugin.transforms.occluders import read_rgb

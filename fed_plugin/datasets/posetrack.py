@@ -62,11 +62,9 @@ class Detection:
 
 
 def listed_detections(posetrack: str, which: str) -> dict[Detection, str]:
-    """Read the detections of a published list, and the split of each.
+    """Read the detections of a published list of PoseTrack21's folder, and the split of each.
 
-    Args:
-        posetrack: folder of PoseTrack21.
-        which: "train" or "val".
+    The list is "train" or "val".
 
     Raises:
         FileNotFoundError: the list or the annotations are missing.
@@ -222,11 +220,8 @@ _QUALITY = 95
 class CutCrops:
     """Numbers of crops and people.
 
-    Attributes:
-        cut: crops written now.
-        there: crops that existed before and stay as they are.
-        splits: crops of train, query and gallery.
-        identities: people of train, query and gallery.
+    ``cut`` crops were written now, ``there`` existed before and stay as they are. ``splits`` counts
+    the crops of train, query and gallery, ``identities`` their people.
     """
 
     cut: int

@@ -56,10 +56,6 @@ Describe = Callable[[NDArray[np.uint8]], Outputs]
 def check_format(name: str, int8: bool = False) -> None:
     """Refuse a format that is not known, or that cannot be written here.
 
-    Args:
-        name: one of ``FORMATS``.
-        int8: whether weights are to become int8.
-
     Raises:
         ValueError: an unknown format, int8 in another format than ONNX, or a missing package.
     """
@@ -128,11 +124,8 @@ class DeployedModel(nn.Module):
 def without_training_weights(graph: DeployedModel, example: Tensor) -> DeployedModel:
     """Return a copy without the weights that evaluation never touches.
 
-    Classifiers, memories and FDM would make a file several times larger.
-
-    Args:
-        graph: not modified.
-        example: (B, H, W, 3) uint8, input of one run.
+    Classifiers, memories and FDM would make a file several times larger. One run on the example
+    (B, H, W, 3) uint8 shows what is touched; ``graph`` is not modified.
     """
     lean = copy.deepcopy(graph)
     read = set(map(id, tensors_read(lean, lambda: lean(example))))
@@ -183,12 +176,7 @@ def model_outputs(model: nn.Module, flip: bool) -> Describe:
 
 
 def differences(file: Describe, model: Describe, size: tuple[int, int]) -> list[Difference]:
-    """Compare a file with the model, in batches of 1, 3 and 8.
-
-    Args:
-        file: runs the file.
-        model: runs the model.
-        size: (H, W).
+    """Compare a file with the model, in batches of 1, 3 and 8 images of ``size`` (H, W).
 
     Raises:
         ValueError: the file has other outputs than the model, or outputs of other shapes.
@@ -256,15 +244,10 @@ def write(
     *,
     int8: bool = False,
 ) -> None:
-    """Write a model.
+    """Write a model, which is on the CPU and in evaluation mode, in one of ``FORMATS``.
 
-    Args:
-        graph: on the CPU and in evaluation mode.
-        example: (B, H, W, 3) uint8 with B > 1; the file takes any B.
-        format: one of ``FORMATS``, see ``check_format``.
-        file: open for writing.
-        about: entries about the file.
-        int8: whether the weights of linear layers become int8; activations become int8 at run time.
+    The example is (B, H, W, 3) uint8 with B > 1; the file takes any B. With ``int8`` the weights of
+    linear layers become int8; activations become int8 at run time.
 
     Raises:
         ValueError: int8 weights for a model without linear layers.
@@ -576,12 +559,8 @@ def rank_both(
 ) -> tuple[Result, Result]:
     """Rank a test set with a model and with its exported file, by cosine distance.
 
-    Args:
-        cfg: config.
-        dataset_name: name in the host's ``DATASET_REGISTRY``.
-        model: description of the test set by the model.
-        file: runs the file, on the images of the host's own loader.
-        progress: called with images done and images in all, after each batch.
+    ``model`` describes the test set by the model. The file runs on the images of the host's own
+    loader; ``progress`` gets images done and images in all, after each batch.
 
     Raises:
         ValueError: a transform of the config leaves images that are not uint8 photos.

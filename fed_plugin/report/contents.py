@@ -111,11 +111,7 @@ class Report:
 
 
 def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
-    """Compute the content of a report.
-
-    Args:
-        benchmark: Content of the folder of a benchmark.
-        baseline: Method for differences; None leaves the choice to each table.
+    """Compute the content of a report; without a baseline, each table chooses its own.
 
     Raises:
         ValueError: No method has the name of the baseline.

@@ -53,8 +53,7 @@ _TITLES = {"total_loss": "total loss", "lr": "learning rate"}
 def cmc(row: Row) -> NDArray[np.float64]:
     """Return (K,) shares of queries, in per cent, with a right answer among the first 1, 2, ... K.
 
-    Args:
-        row: Row with finished cells; the curve is the mean over the cells.
+    The curve is the mean over the finished cells of the row.
     """
     ranks = np.arange(LONGEST_CMC)
     hits = [cell.result.queries.first_hits for cell in row.cells]
@@ -106,8 +105,7 @@ def training_panels(
 ) -> list[Panel]:
     """Draw a panel per quantity: the sum of losses, the learning rate, then the single losses.
 
-    Args:
-        runs: Label, style and logged values (`read_training`) of every training.
+    ``runs`` holds label, style and logged values (`read_training`) of every training.
     """
     names = {name for _, _, logged in runs for name in logged}
     first = [name for name in _TITLES if name in names]
@@ -368,9 +366,7 @@ class Visible:
 def visible_of(table: Table, shares: Mapping[str, tuple[float, ...]]) -> Visible:
     """Summarise the methods of a table by visible share.
 
-    Args:
-        table: Table of a data set.
-        shares: Shares of the person, then of the parts, by name of the query.
+    ``shares`` holds the share of the person, then those of the parts, by name of the query.
 
     Raises:
         ValueError: A query has no share.
@@ -408,17 +404,21 @@ def _mean_and_ends(estimate: Estimate) -> dict[str, float | None]:
 def bins_of(table: Table, shares: Mapping[str, float]) -> list[Bin]:
     """Return the results of a table by visible share, from the least visible range on.
 
-    Args:
-        table: Table of a data set.
-        shares: Share of the person by name of the query.
+    ``shares`` holds the share of the person by name of the query.
 
     Raises:
         ValueError: A query has no share.
     """
     results: dict[tuple[float, float, int], dict[tuple[str, str], Estimate]] = {}
     for row in table.rows:
-        for place, values in _method(row, shares).items():
-            results.setdefault(place, {}).update(values)
+        seeds = [by_visible_share(cell.result.queries, shares) for cell in row.cells]
+        for parts in zip(*seeds, strict=True):
+            held = results.setdefault((parts[0].low, parts[0].high, parts[0].count), {})
+            for metric in METRICS:
+                values = [part.metrics[metric] for part in parts]
+                alone = len(values) == 1
+                mean = values[0] if alone else over_seeds([one.value for one in values])
+                held[row.method, metric] = mean
     return [Bin(*place, values) for place, values in sorted(results.items())]
 
 
@@ -464,18 +464,3 @@ def _estimate(row: Row, shares: Mapping[str, tuple[float, ...]]) -> Estimate | N
 def over_seeds(values: Sequence[float]) -> Estimate:
     """Return the mean of values, one per seed, and their range."""
     return Estimate(float(np.mean(values)), lowest=min(values), highest=max(values))
-
-
-def _method(
-    row: Row, shares: Mapping[str, float]
-) -> dict[tuple[float, float, int], dict[tuple[str, str], Estimate]]:
-    seeds = [by_visible_share(cell.result.queries, shares) for cell in row.cells]
-    return {
-        (parts[0].low, parts[0].high, parts[0].count): {
-            (row.method, metric): parts[0].metrics[metric]
-            if len(parts) == 1
-            else over_seeds([part.metrics[metric].value for part in parts])
-            for metric in METRICS
-        }
-        for parts in zip(*seeds, strict=True)
-    }

@@ -27,11 +27,7 @@ FORMAT = "fed_plugin.report/1"
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write ``report.md``, ``.csv``, ``.json`` and ``.html``; return the paths.
-
-    Args:
-        report: Content of the files.
-        folder: Folder to write to; it is made.
+    """Write ``report.md``, ``.csv``, ``.json`` and ``.html``; make the folder, return the paths.
 
     Raises:
         NotADirectoryError: ``folder`` is a file.

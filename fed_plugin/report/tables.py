@@ -193,12 +193,8 @@ def make_gap(
 ) -> Estimate | None:
     """Compare a method with the baseline, query by query; None where the queries differ.
 
-    Args:
-        row: Results of the method.
-        baseline: Results of the baseline.
-        metric: A metric that is a mean over queries.
-        groups: Unit that the interval draws and the test flips, "query" or "identity".
-        seeds: Results of the method and of the baseline by seed, for seeds that both have.
+    The metric is a mean over queries. The interval draws and the test flips ``groups``, "query" or
+    "identity". ``seeds`` holds results of method and baseline by seed, for seeds that both have.
     """
     ours, theirs = row.per_query(metric), baseline.per_query(metric)
     if ours is None or theirs is None:
@@ -257,10 +253,7 @@ class Table:
 def make_tables(benchmark: Benchmark, dataset: str, baseline: str | None) -> list[Table]:
     """Return the tables of a data set, one per protocol.
 
-    Args:
-        benchmark: Content of the folder.
-        dataset: Name of the data set.
-        baseline: Chosen method for differences; a table without this method chooses its own.
+    A table without the ``baseline``, the method for differences, chooses its own.
     """
     cells = {id(cell.result): cell for cell in benchmark.cells if cell.dataset == dataset}
     results = {(cell.method, cell.seed): cell.result for cell in cells.values()}

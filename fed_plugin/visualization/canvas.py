@@ -93,15 +93,10 @@ def printable(text: str) -> str:
 
 
 def check_kind(path: str | Path, flag: str = "", kinds: Sequence[str] = KINDS) -> Path:
-    """Return the path of a picture.
-
-    Args:
-        path: File to write.
-        flag: Flag of the command line that gave the path.
-        kinds: Endings of file names that the caller can write.
+    """Return the path of a picture; ``flag`` of the command line gave the path.
 
     Raises:
-        ValueError: The file name has another ending.
+        ValueError: The file name ends in none of ``kinds``.
     """
     target = Path(path)
     if target.suffix.lower() not in kinds:
@@ -132,12 +127,10 @@ def save_figure(figure: Any, path: str | Path, title: str, kinds: Sequence[str] 
 
 
 def as_svg(figure: Any, label: str, salt: str = "fed_plugin") -> str:
-    """Return a figure as an SVG element for a page; its words stay text.
+    """Return a figure of matplotlib as an SVG element for a page; its words stay text.
 
-    Args:
-        figure: A figure of matplotlib.
-        label: Words for a screen reader; empty for a picture that repeats words beside it.
-        salt: Text that makes ids differ from those of other figures of the page.
+    A screen reader reads the label; it is empty for a picture that repeats words beside it. The
+    salt makes ids differ from those of other figures of the page.
     """
     svg = printable(_print_svg(figure, {"svg.fonttype": "none", "svg.hashsalt": salt}))
     opening, _, content = svg[svg.index("<svg") :].partition(">")
@@ -225,17 +218,10 @@ class Canvas:
     def with_rows(
         cls, title: str, explanation: str, width: int, height: int, captions: Sequence[str]
     ) -> tuple[Canvas, list[int]]:
-        """Return a sheet with a heading, a line above every row and a caption below each line.
+        """Return a sheet with a line above every row and a caption below each line.
 
-        Args:
-            title: Heading of the sheet.
-            explanation: Words below the heading.
-            width: Columns of the PNG.
-            height: Rows of the PNG for one row of the sheet.
-            captions: One caption per row of the sheet.
-
-        Returns:
-            The sheet, and the upper end of every row.
+        ``width`` is that of the sheet and ``height`` that of a row, in pixels. The second value
+        holds the upper end of every row.
         """
         heading = Heading.fit(title, explanation, width)
         sheet = cls(heading.height + 20 + len(captions) * height, width)
@@ -378,9 +364,6 @@ def draw_cells(
         title: Heading of the sheet.
         explanation: Words below the heading.
         titles: One line above every item; empty for none.
-
-    Returns:
-        The path.
     """
     parts = len(shares[0][0]) if shares[0] else 1
     height, width = pictures[0][0].shape[:2]
@@ -455,10 +438,7 @@ def check_images(
 ) -> NDArray[np.uint8]:
     """Return ``images`` as an array, if it has the given shape and is uint8.
 
-    Args:
-        name: Name of the argument, for the message.
-        images: Value of the argument.
-        shape: One entry per axis; a letter for any length above 0, a number for this length.
+    A letter of the shape stands for any length above 0; the message calls the argument ``name``.
 
     Raises:
         ValueError: The shape or the type differs.

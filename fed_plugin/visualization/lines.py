@@ -124,9 +124,7 @@ _WIDTH, _HEIGHT = 360, 250
 def panel_svg(panel: Panel, salt: str = "panel") -> str:
     """Return one panel as an SVG element without a legend, in colours of the page.
 
-    Args:
-        panel: What to draw.
-        salt: Text that makes ids differ from those of other elements of the page.
+    The salt makes ids differ from those of other elements of the page.
     """
     from matplotlib.figure import Figure
 

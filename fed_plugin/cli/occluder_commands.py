@@ -33,12 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_check(commands)
     preview = commands.add_parser("preview", help="draw a contact sheet of a set")
     preview.set_defaults(work=run_preview)
-    preview.add_argument("folder", metavar="DIR")
-    preview.add_argument("--out", default="occluders.png", metavar="FILE", help=".png or .html")
-    preview.add_argument(
-        "--most", type=int, default=200, metavar="N", help="crops shown; default: %(default)s"
-    )
-    preview.add_argument("--seed", type=int, default=0, help="of the pasted examples")
+    add = preview.add_argument
+    add("folder", metavar="DIR")
+    add("--out", default="occluders.png", metavar="FILE", help=".png or .html")
+    add("--most", type=int, default=200, metavar="N", help="crops shown; default: %(default)s")
+    add("--seed", type=int, default=0, help="of the pasted examples")
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -66,13 +65,12 @@ def _add_build(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "licence and withdrawal bind the crops",
     )
     source.add_argument("--drawn", type=int, metavar="N", help="draw N obstacles; no download")
-    build.add_argument("--out", required=True, metavar="DIR", help="an empty folder, or a new one")
-    build.add_argument("--licence", metavar="TEXT", help="licence of the crops, for the manifest")
-    build.add_argument("--source", metavar="TEXT", help="source of the crops, for the manifest")
-    build.add_argument(
-        "--count", type=int, metavar="N", help="crops at most; default: all, 200 if mined"
-    )
-    build.add_argument("--seed", type=int, default=0, help="of mining, drawing and the report")
+    add = build.add_argument
+    add("--out", required=True, metavar="DIR", help="an empty folder, or a new one")
+    add("--licence", metavar="TEXT", help="licence of the crops, for the manifest")
+    add("--source", metavar="TEXT", help="source of the crops, for the manifest")
+    add("--count", type=int, metavar="N", help="crops at most; default: all, 200 if mined")
+    add("--seed", type=int, default=0, help="of mining, drawing and the report")
     _add_report(build, "leave out crops that occur in")
 
 
@@ -90,15 +88,10 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _add_report(parser: argparse.ArgumentParser, leaks: str) -> None:
-    parser.add_argument(
-        "--leaks-in", metavar="NAME|PATH", help=f"{leaks} the query images of this data set"
-    )
-    parser.add_argument(
-        "--image-size", type=int, nargs=2, default=(256, 128), metavar=("H", "W"), help="256 128"
-    )
-    parser.add_argument(
-        "--draws", type=int, default=2000, metavar="N", help="placements of the report; 2000"
-    )
+    add, size = parser.add_argument, (256, 128)
+    add("--leaks-in", metavar="NAME|PATH", help=f"{leaks} the query images of this data set")
+    add("--image-size", type=int, nargs=2, default=size, metavar=("H", "W"), help="256 128")
+    add("--draws", type=int, default=2000, metavar="N", help="placements of the report; 2000")
 
 
 # The source of the crops of a new set: a folder, a training set, or a program.

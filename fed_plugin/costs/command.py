@@ -27,25 +27,20 @@ QUIET = {"KINETO_LOG_LEVEL": "99", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("plan", metavar="PLAN.yml", help="a benchmark's plan (docs/benchmark.md)")
-    parser.add_argument("--rounds", type=int, default=10, help="timed steps of each; default: 10")
-    parser.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="of the plan")
-    parser.add_argument(
+    add = parser.add_argument
+    add("plan", metavar="PLAN.yml", help="a benchmark's plan (docs/benchmark.md)")
+    add("--rounds", type=int, default=10, help="timed steps of each; default: 10")
+    add("--only", nargs="+", default=[], metavar="METHOD", help="of the plan")
+    add(
         "--baseline",
         metavar="METHOD",
         help="divisor of the times; default: the first method with 'baseline' in its name, else "
         "the first",
     )
-    parser.add_argument("--dataset", help="of the plan, for its identities; default: the first")
-    parser.add_argument(
-        "--batch", type=int, help="images of a step; default: the batches of each config"
-    )
-    parser.add_argument(
-        "--identities",
-        type=int,
-        help="number of training identities; default: of the data set",
-    )
-    parser.add_argument("--out", help=f"file; default: {FILE} in the plan's folder")
+    add("--dataset", help="of the plan, for its identities; default: the first")
+    add("--batch", type=int, help="images of a step; default: the batches of each config")
+    add("--identities", type=int, help="number of training identities; default: of the data set")
+    add("--out", help=f"file; default: {FILE} in the plan's folder")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -291,13 +286,6 @@ COLUMNS: list[Column[CostRow]] = [
     Column("descriptor", "descriptor bytes", lambda row: row.descriptor_bytes),
 ]
 """Columns of the table; ``time`` is a ratio to the baseline's time."""
-
-HEADER = tuple(column.title for column in COLUMNS)
-
-
-def costs_lines(costs: Costs) -> list[list[str]]:
-    """Return the cells of the table as texts, in the order of ``HEADER``."""
-    return [[column.text(row) for column in COLUMNS] for row in costs.rows]
 
 
 def notes(costs: Costs) -> str:

@@ -7,12 +7,9 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from msgspec import to_builtins
 
 from fed_plugin import __version__
-from fed_plugin.costs.command import FILE, costs_lines, load_costs, notes
+from fed_plugin.costs.command import FILE, Costs, load_costs
 from fed_plugin.report import grids
 from fed_plugin.report.curves import Robustness, Visible, read_robustness, styles_of, visible_of
 from fed_plugin.report.failures import Failures, find_failures, visible_shares
@@ -20,23 +17,6 @@ from fed_plugin.report.grids import Grid
 from fed_plugin.report.tables import Benchmark, Table, make_tables
 
 TRY_ROBUSTNESS = "`fed-plugin robustness --benchmark OUT` measures them"
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Costs of the methods of a benchmark.
-
-    Attributes:
-        lines: One line per method, under the header of ``costs_table``; empty without costs.
-        notes: Lines below the table.
-        content: Content of ``costs.json``.
-        why_not: A sentence if there are no costs.
-    """
-
-    lines: tuple[tuple[str, ...], ...] = ()
-    notes: str = ""
-    content: Mapping[str, Any] | None = None
-    why_not: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +68,7 @@ class Report:
     Attributes:
         benchmark: The benchmark that the report is about.
         tables: In the order of the plan; several per data set if protocols differ.
-        costs: Costs of the methods.
+        costs: Costs of the methods; None where not known.
         missing: Sentences about absent parts.
         written: Time when the report was made, in UTC.
         written_by: Version of the plugin and the machine that made the report.
@@ -96,7 +76,7 @@ class Report:
 
     benchmark: Benchmark
     tables: tuple[TableReport, ...]
-    costs: Costs
+    costs: Costs | None
     missing: tuple[str, ...]
     written: datetime.datetime
     written_by: str
@@ -128,12 +108,12 @@ def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
         tables, absent = _dataset(benchmark, dataset, baseline)
         reports += tables
         missing += absent
-    costs = read_costs(benchmark.folder)
+    costs, why_not = read_costs(benchmark.folder)
     return Report(
         benchmark,
         tuple(reports),
         costs,
-        (*missing, *filter(None, [costs.why_not])),
+        (*missing, *filter(None, [why_not])),
         datetime.datetime.now(datetime.UTC),
         f"fed_plugin {__version__}, Python {platform.python_version()} on {platform.machine()}",
     )
@@ -162,16 +142,15 @@ def _dataset(
     return [TableReport(*one, styles) for one in parts], missing
 
 
-def read_costs(folder: Path) -> Costs:
-    """Read the costs in the folder of a benchmark."""
+def read_costs(folder: Path) -> tuple[Costs | None, str]:
+    """Read the costs in the folder of a benchmark; return a sentence too if there are none."""
     path = folder / FILE
     if not path.is_file():
-        return Costs(why_not=f"costs: no {FILE}; `fed-plugin costs` measures them")
+        return None, f"costs: no {FILE}; `fed-plugin costs` measures them"
     try:
-        costs = load_costs(path)
-        return Costs(tuple(map(tuple, costs_lines(costs))), notes(costs), to_builtins(costs))
+        return load_costs(path), ""
     except (OSError, ValueError) as error:
-        return Costs(why_not=f"costs: {FILE} cannot be read ({error!s:.200})")
+        return None, f"costs: {FILE} cannot be read ({error!s:.200})"
 
 
 def _lacking_seeds(tables: list[Table], benchmark: Benchmark) -> list[str]:

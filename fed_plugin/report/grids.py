@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from fed_plugin.costs.command import HEADER
+from fed_plugin.costs.command import COLUMNS as COST_COLUMNS
+from fed_plugin.costs.command import Costs, notes
 from fed_plugin.report.curves import ROBUSTNESS_COLUMNS, Robustness, Visible
 from fed_plugin.report.tables import (
     COLUMNS,
@@ -221,6 +222,6 @@ def settings(cells: Sequence[FinishedCell]) -> Grid | None:
     )
 
 
-def costs(lines: Sequence[Sequence[str]], notes: str) -> Grid | None:
-    """Return the costs of the methods; None if there are none."""
-    return _texts("What methods cost", HEADER, lines, *notes.splitlines())
+def costs(costs: Costs) -> Grid:
+    """Return the costs of the methods."""
+    return Grid("What methods cost", COST_COLUMNS, costs.rows, notes(costs).splitlines())

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from msgspec import to_builtins
 from tabulate import tabulate
 
 from fed_plugin.files import check_writable, write_file
@@ -119,7 +120,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "written": report.written.isoformat(timespec="seconds"),
         "written_by": report.written_by,
         "missing": list(report.missing),
-        "costs": report.costs.content,
+        "costs": to_builtins(report.costs),
         "tables": [
             {
                 "dataset": one.table.dataset,

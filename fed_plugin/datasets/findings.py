@@ -251,14 +251,7 @@ def list_hash(paths: Iterable[str]) -> str:
 def count_split(
     listing: SplitScan, facts: Mapping[str, Facts], layout: Layout, *, has_cameras: bool
 ) -> SplitCounts:
-    """Count one split.
-
-    Args:
-        listing: listing of the split.
-        facts: facts of every listed image.
-        layout: row of the data set.
-        has_cameras: whether the data contain the cameras of their images.
-    """
+    """Count one split; ``has_cameras`` tells whether the data contain the cameras of images."""
     published = layout.published.get(listing.split)
     width, height = median_size(listing.paths, facts)
     return SplitCounts(
@@ -275,12 +268,9 @@ def count_split(
 
 
 def count_findings(rows: Sequence[SplitCounts], cameras: int, layout: Layout) -> list[Finding]:
-    """Return the differences from the counts of a complete copy.
+    """Return the differences of all splits from the counts of a complete copy.
 
-    Args:
-        rows: counts of all splits.
-        cameras: cameras of all splits together; 0 where the data contain none.
-        layout: row of the data set.
+    ``cameras`` counts those of all splits together; 0 where the data contain none.
     """
     findings = []
     for row in rows:

@@ -60,12 +60,9 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Crop:
-    """One obstacle.
+    """One obstacle; its name is a part of its file name, its origin is for the manifest.
 
-    Attributes:
-        name: name of the crop; a part of the crop's file name.
-        pixels: (h, w, 3) RGB or (h, w, 4) RGBA, uint8.
-        origin: source of the crop, for the manifest.
+    The pixels are (h, w, 3) RGB or (h, w, 4) RGBA, uint8.
     """
 
     name: str
@@ -199,15 +196,10 @@ _OPAQUE = 255
 def read_crops(
     folder: str | Path, progress: Progress = no_progress
 ) -> tuple[list[Crop], list[LeftOut]]:
-    """Decode every image of a folder, in name order; name every file that is no crop.
+    """Decode every image of a folder, in name order; return the files that are no usable crops too.
 
-    Args:
-        folder: folder of crops, without its subfolders; hidden files and a ``manifest.json`` are
-            no crops.
-        progress: called with (files done, files in all).
-
-    Returns:
-        The crops, and the files that are no usable crops.
+    Subfolders are not read; hidden files and a ``manifest.json`` are no crops. ``progress`` gets
+    files done and files in all.
 
     Raises:
         FileNotFoundError: the folder does not exist, or is a file.
@@ -323,11 +315,8 @@ def alike(left: Sequence[Look], right: Sequence[Look] | None = None) -> list[tup
     """List the pairs of pictures that show the same thing, by their indices.
 
     The perceptual hash ignores colour and shape; therefore these have to agree, too. A picture
-    without contrast resembles no other.
-
-    Args:
-        left: pictures.
-        right: other pictures; None finds pairs within ``left``, the lower index first.
+    without contrast resembles no other. Without ``right``, the pairs are within ``left``, the lower
+    index first.
     """
     others = left if right is None else right
     hashes = None if right is None else [look.hash for look in right]
@@ -494,11 +483,9 @@ class SetCheck:
 
 
 def check_set(folder: str | Path, progress: Progress = no_progress) -> SetCheck:
-    """Read every file of an occluder set and compare the files with the manifest.
+    """Read every file of a set, or of any folder of crops; compare the files with the manifest.
 
-    Args:
-        folder: a set, or any folder of crops.
-        progress: called with (files done, files in all).
+    ``progress`` gets files done and files in all.
 
     Raises:
         FileNotFoundError: the folder does not exist, or is a file.

@@ -127,10 +127,8 @@ def software_versions() -> dict[str, str]:
 def checkout_commit(package_file: str) -> str | None:
     """Return the commit of a package's checkout, with ``-dirty`` for a changed one.
 
-    The result is None for an installed package, and if git is missing or does not answer.
-
-    Args:
-        package_file: the ``__init__.py`` of a package at the top of its repository.
+    The file is the ``__init__.py`` of a package at the top of its repository. The result is None
+    for an installed package, and if git is missing or does not answer.
     """
     root = Path(package_file).resolve().parents[1]
     if not (root / ".git").exists():
@@ -192,10 +190,6 @@ def evaluated_epoch(cfg: Any, model: Any) -> EvaluatedEpoch:
 
     Within a training, the evaluated epoch is the epoch that just ended. Outside a training, the
     checkpoint ``MODEL.WEIGHTS`` has the epoch, if the model holds the weights of the checkpoint.
-
-    Args:
-        cfg: host config.
-        model: model under evaluation.
     """
     try:
         index = getattr(get_event_storage(), "epoch", None)  # set by the trainer, counted from 0
@@ -268,13 +262,7 @@ _ATTRIBUTE = "_fed_test_set"  # of a loader
 
 
 def card_path(cfg: Any, dataset_name: str, label: str) -> Path:
-    """Return the path of an evaluation's card.
-
-    Args:
-        cfg: host config.
-        dataset_name: name in the host's ``DATASET_REGISTRY``.
-        label: label of the ``EvaluatedEpoch``.
-    """
+    """Return the path of an evaluation's card; the label is that of the ``EvaluatedEpoch``."""
     return Path(cfg.OUTPUT_DIR, FOLDER, "_".join(filter(None, (dataset_name, label))) + ".json")
 
 

@@ -88,12 +88,9 @@ _CHUNK = 64  # indices drawn between two exchanges of the random states
 
 @dataclass(frozen=True)
 class CurrentItem:
-    """Image whose transforms run.
+    """Image whose transforms run, with identity and camera as the data set lists them.
 
-    Args:
-        path: Path of the file.
-        pid: Identity as the data set lists it: a string in training, an int in tests.
-        camid: Camera as the data set lists it.
+    Both are strings in training, ints in tests.
     """
 
     path: str

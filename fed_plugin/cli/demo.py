@@ -10,7 +10,7 @@ import re
 import shlex
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,62 +36,40 @@ if TYPE_CHECKING:  # fast-reid reads FASTREID_DATASETS when imported: `run` sets
 # The table: results of a described test set.
 
 
-@dataclass(frozen=True)
-class Row:
-    """Results of one method and seed: percentages, millions of parameters, seconds.
+Row = dict[str, Any]
+"""Results of one method and seed: percentages, millions of parameters, seconds.
 
-    ``visibility`` is the correlation of the predicted with the true visible share over all parts of
-    all queries; None for a method without predicted visibility.
-    """
+``visibility`` is the correlation of the predicted with the true visible share over all parts of all
+queries; None for a method without predicted visibility.
+"""
 
-    method: str
-    seed: int
-    rank1: float
-    rank1_low: float
-    rank1_high: float
-    rank5: float
-    rank10: float
-    mAP: float  # noqa: N815 - the field's spelling
-    mINP: float  # noqa: N815
-    visibility: float | None
-    parameters: float
-    seconds: float
-
-
+RANK1 = ("rank1", "rank1_low", "rank1_high")
 COLUMNS: list[Column[Row]] = [
-    Column("method", "method", lambda row: row.method),
-    Column("seed", "seed", lambda row: row.seed),
-    Column(
-        "rank1", "Rank-1 [95 %]", lambda row: Estimate(row.rank1, row.rank1_low, row.rank1_high)
-    ),
-    Column("rank5", "Rank-5", lambda row: row.rank5),
-    Column("rank10", "Rank-10", lambda row: row.rank10),
-    Column("mAP", "mAP", lambda row: row.mAP),
-    Column("mINP", "mINP", lambda row: row.mINP),
-    Column("visibility", "vis. r", lambda row: row.visibility, ".2f"),
-    Column("parameters", "M", lambda row: row.parameters, ".2f"),
-    Column("seconds", "s", lambda row: row.seconds, ".0f"),
+    Column("method", "method", itemgetter("method")),
+    Column("seed", "seed", itemgetter("seed")),
+    Column("rank1", "Rank-1 [95 %]", lambda row: Estimate(*map(row.get, RANK1))),
+    Column("rank5", "Rank-5", itemgetter("rank5")),
+    Column("rank10", "Rank-10", itemgetter("rank10")),
+    Column("mAP", "mAP", itemgetter("mAP")),
+    Column("mINP", "mINP", itemgetter("mINP")),
+    Column("visibility", "vis. r", itemgetter("visibility"), ".2f"),
+    Column("parameters", "M", itemgetter("parameters"), ".2f"),
+    Column("seconds", "s", itemgetter("seconds"), ".0f"),
 ]
 
 
 def make_row(method: str, seed: int, description: Description, seconds: float) -> Row:
     """Rank a described test set and summarise the ranking."""
     ranking = rank_description(description)
-    rank1 = bootstrap_interval(100.0 * (ranking.first_hits == 0))
-    return Row(
-        method=method,
-        seed=seed,
-        rank1=100 * ranking.rank1,
-        rank1_low=rank1.low,
-        rank1_high=rank1.high,
-        rank5=100 * ranking.rank5,
-        rank10=100 * ranking.rank10,
-        mAP=100 * ranking.mAP,
-        mINP=100 * ranking.mINP,
-        visibility=_visibility_correlation(description),
-        parameters=description.num_parameters / 1e6,
-        seconds=seconds,
-    )
+    interval = bootstrap_interval(100.0 * (ranking.first_hits == 0))
+    return {
+        **{"method": method, "seed": seed, "rank1": 100 * ranking.rank1},
+        **{"rank1_low": interval.low, "rank1_high": interval.high},
+        **{name: 100 * getattr(ranking, name) for name in ("rank5", "rank10", "mAP", "mINP")},
+        "visibility": _visibility_correlation(description),
+        "parameters": description.num_parameters / 1e6,
+        "seconds": seconds,
+    }
 
 
 def _visibility_correlation(description: Description) -> float | None:
@@ -121,7 +99,7 @@ def report(rows: list[Row], path: Path, context: dict[str, Any]) -> None:
     print(as_text(COLUMNS, rows))
     print("intervals: bootstrap over queries; vis. r: correlation of predicted and true visibility")
     print("M: million parameters; s: seconds of training\n")
-    write_json(path, {**context, "rows": [asdict(row) for row in rows]})
+    write_json(path, {**context, "rows": rows})
     print(f"numbers: {path}")
 
 
@@ -135,26 +113,20 @@ INTERRUPTED = "`demo --reuse` does not repeat finished trainings"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``demo``."""
-    parser.add_argument(
-        "--out", default="demo_output", help="folder to write; default: demo_output"
-    )
-    parser.add_argument("--size", default="small", help="size of SynthOcc: tiny, small or medium")
-    parser.add_argument(
-        "--seeds", type=int, nargs="+", default=[0], help="seeds; one training per seed and method"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--out", default="demo_output", help="folder to write; default: demo_output")
+    add("--size", default="small", help="size of SynthOcc: tiny, small or medium")
+    add("--seeds", type=int, nargs="+", default=[0], help="seeds; one training per seed and method")
+    add(
         "--methods",
         nargs="+",
         choices=sorted(METHODS),
         default=["ViT baseline", "FED"],
         help="default: the ViT baseline and FED",
     )
-    parser.add_argument(
-        "--reuse", action="store_true", help="do not repeat finished trainings of --out"
-    )
-    parser.add_argument(
-        "opts", nargs=argparse.REMAINDER, help="config overrides for every training: KEY VALUE ..."
-    )
+    add("--reuse", action="store_true", help="do not repeat finished trainings of --out")
+    words = "config overrides for every training: KEY VALUE ..."
+    add("opts", nargs=argparse.REMAINDER, help=words)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -236,10 +208,10 @@ def _check_against_the_stock_evaluator(row: Row, folder: Path) -> None:
         for first in ("Dataset", DATASET)
     )
     stock = {name.strip(): value for name, value in zip(names, values, strict=True)}
-    for name, ours in (("Rank-1", row.rank1), ("mAP", row.mAP)):
+    for name, ours in (("Rank-1", row["rank1"]), ("mAP", row["mAP"])):
         if abs(float(stock[name]) - ours) > 0.1:
             raise RuntimeError(
-                f"{row.method}: expected {name} {stock[name].strip()} as fast-reid's evaluator, "
+                f"{row['method']}: expected {name} {stock[name].strip()} as fast-reid's evaluator, "
                 f"got {ours:.2f}; try the log in {folder}"
             )
 

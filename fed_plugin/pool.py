@@ -1,4 +1,4 @@
-"""Work in several processes that never outlive the process that started them."""
+"""Work in several processes: a pool that never outlives its parent, and ranks of a launcher."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from typing import TypeVar
 
 logger = logging.getLogger(__name__)
@@ -65,3 +66,67 @@ def _end_after_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+_LAUNCHERS = {  # variables that hold the rank of a process and the number of processes
+    "torchrun": ("RANK", "WORLD_SIZE"),
+    "srun": ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),  # sbatch alone sets no number of a step
+    "mpirun": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    "mpiexec": ("PMI_RANK", "PMI_SIZE"),
+}
+
+
+@dataclass(frozen=True)
+class StartedRank:
+    """One of several processes that a launcher such as torchrun started with the same command.
+
+    Attributes:
+        launcher: name of the launcher.
+        rank: number of this process among the ``ranks`` processes of all machines.
+    """
+
+    launcher: str
+    rank: int
+    ranks: int
+
+    def __str__(self) -> str:
+        name = _LAUNCHERS[self.launcher][1]
+        return f"{self.launcher} started {self.ranks} processes ({name}={self.ranks})"
+
+    def place(self) -> tuple[int, int, int]:
+        """Return the place on this machine, the processes of each machine, and the machine.
+
+        Raises:
+            ValueError: the environment is none that ranks can meet by, as torchrun's is.
+        """
+        hint = f"try --num-gpus, or torchrun --nproc-per-node {self.ranks} -m fed_plugin train"
+        missing = [x for x in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(x)]
+        if self.launcher != "torchrun" or missing:
+            wanted = " and ".join(missing or ("RANK", "WORLD_SIZE"))
+            raise ValueError(f"{self}: expected {wanted}, as torchrun sets them; {hint}")
+        local = _number("LOCAL_RANK", 0)
+        alone = self.ranks if local == self.rank and "LOCAL_RANK" in os.environ else 1
+        size = _number("LOCAL_WORLD_SIZE", alone)
+        machine, rest = divmod(self.rank - local, size) if size else (0, 1)
+        if rest or self.ranks % size or local >= size or self.rank >= self.ranks:
+            raise ValueError(
+                f"{self}: expected as many processes on each machine, got rank {self.rank}, "
+                f"LOCAL_RANK {local} and LOCAL_WORLD_SIZE {size}; {hint}"
+            )
+        return local, size, machine
+
+
+def started_rank() -> StartedRank | None:
+    """Return which of several processes of a launcher this is; None for a process alone."""
+    for launcher, (rank, ranks) in _LAUNCHERS.items():
+        if rank in os.environ and ranks in os.environ:
+            started = StartedRank(launcher, _number(rank, 0), _number(ranks, 1))
+            return started if started.ranks > 1 else None
+    return None
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal():
+        raise ValueError(f"{name}={text!r}: expected a whole number, as torchrun sets; try unset")
+    return int(text)

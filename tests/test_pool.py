@@ -98,3 +98,55 @@ def test_workers_end_with_their_parent_however_that_ends(tmp_path, how):
     finally:
         parent.kill()
         parent.wait()
+
+
+RANK = {"RANK": "3", "WORLD_SIZE": "4", "MASTER_ADDR": "host", "MASTER_PORT": "1"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "place"),
+    [
+        ({**RANK, "LOCAL_RANK": "3"}, (3, 4, 0)),
+        ({**RANK, "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}, (1, 2, 1)),
+        (RANK, (0, 1, 3)),  # one process of each machine, as Kubernetes starts them
+        ({**RANK, "SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"}, (0, 1, 3)),
+    ],
+)
+def test_a_process_of_torchrun_knows_its_place(monkeypatch, variables, place):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert pool.started_rank().place() == place
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"WORLD_SIZE": "8"},
+        {"RANK": "0", "WORLD_SIZE": "1"},
+        {"SLURM_PROCID": "0", "SLURM_NTASKS": "8"},  # a batch script, outside of srun
+        {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"},
+    ],
+)
+def test_a_process_alone_is_no_rank(monkeypatch, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert pool.started_rank() is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({**RANK, "LOCAL_RANK": "1"}, "got rank 3, LOCAL_RANK 1"),
+        ({**RANK, "RANK": "4", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}, "got rank 4"),
+        ({**RANK, "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "0"}, "LOCAL_WORLD_SIZE 0"),
+        ({**RANK, "LOCAL_RANK": "-1"}, "LOCAL_RANK='-1': expected a whole number"),
+        ({**RANK, "WORLD_SIZE": "four"}, "WORLD_SIZE='four': expected a whole number"),
+        ({**RANK, "MASTER_ADDR": ""}, "expected MASTER_ADDR, as torchrun"),
+    ],
+)
+def test_an_environment_that_places_no_rank_is_refused(monkeypatch, variables, message):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=message):
+        pool.started_rank().place()

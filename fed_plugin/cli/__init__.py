@@ -19,6 +19,7 @@ from typing import Any
 import projects_registry  # noqa: F401 - arms the mends, also where the .pth line is not installed
 from fed_plugin import __version__
 from fed_plugin.console import one_sentence_for_mistakes
+from fed_plugin.pool import started_rank
 
 
 @dataclass(frozen=True)
@@ -138,9 +139,12 @@ def main(argv: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["train"]:  # fast-reid's own parser reads its flags
-        module = import_module(f"fed_plugin.{TRAIN.module}")
-        with one_sentence_for_mistakes(TRAIN.interrupted) as outcome:
-            module.train(words[1:])
+        with one_sentence_for_mistakes() as outcome:
+            _check_processes("train", any(word.startswith("--num-m") for word in words))
+        if not outcome.status:
+            module = import_module(f"fed_plugin.{TRAIN.module}")
+            with one_sentence_for_mistakes(TRAIN.interrupted) as outcome:
+                module.train(words[1:])
         return outcome.status
     parser = argparse.ArgumentParser(
         prog="fed-plugin",
@@ -150,9 +154,24 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"fed_plugin {__version__}")
     _add_commands(parser, words)
     args = parser.parse_args(words)
-    with one_sentence_for_mistakes(args.command.interrupted) as outcome:
-        outcome.status = args.command.run()(args) or 0
+    with one_sentence_for_mistakes() as outcome:
+        _check_processes(next(name for name in COMMANDS if COMMANDS[name] is args.command))
+    if not outcome.status:
+        with one_sentence_for_mistakes(args.command.interrupted) as outcome:
+            outcome.status = args.command.run()(args) or 0
     return outcome.status
+
+
+def _check_processes(command: str, flags_describe_machines: bool = False) -> None:
+    """Refuse a command that torchrun, srun or mpirun started several times, but for a training."""
+    started = started_rank()
+    if started is not None and command != "train":
+        raise ValueError(
+            f"{command}: {started}, and all would write the same files; expected one process, try "
+            f"{command} without {started.launcher}"
+        )
+    if started is not None and not flags_describe_machines:
+        started.place()
 
 
 def _add_commands(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:

@@ -161,3 +161,29 @@ def test_an_unreadable_image_in_a_worker_is_named_and_ends_the_run(
     broken.write_bytes(b"not a picture")
     words = ["--config-file", "synthocc_vit_tiny", *TINY, "OUTPUT_DIR", str(tmp_path / "run")]
     assert_one_sentence(run_train(*words, root=folder), f"cannot read image {broken}", tmp_path)
+
+
+SRUN = {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"}
+TORCHRUN = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "h", "MASTER_PORT": "1"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "words", "message"),
+    [
+        (SRUN, ["train", "--config-file", "x"], "try --num-gpus, or torchrun --nproc-per-node 2"),
+        (SRUN, ["data", "check"], "error: data check: srun started 2 processes"),
+        (
+            TORCHRUN,
+            ["dump", "--config-file", "x", "--weights", "untrained", "-o", "x"],
+            "dump: tor",
+        ),
+        (TORCHRUN, ["benchmark", "plan.yml"], "expected one process, try benchmark without torchr"),
+    ],
+)
+def test_a_command_that_a_launcher_started_twice_is_refused_at_once(
+    monkeypatch, capsys, variables, words, message
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(words) == 1
+    assert message in capsys.readouterr().err

@@ -17,6 +17,7 @@ from fed_plugin.fastreid_adapter.mends.mending import (
     mend,
     mentions,
 )
+from fed_plugin.pool import started_rank
 
 logger = logging.getLogger("fastreid.compat")
 
@@ -72,6 +73,35 @@ def launch_works_without_cuda(module: ModuleType) -> bool:
     return True
 
 
+@mend("torchrun starts lone trainings", after="fastreid.engine.launch")
+def launch_takes_the_environment_of_torchrun(module: ModuleType) -> bool:
+    """Let each process that torchrun started become one rank, in place of a training of its own.
+
+    ``--num-machines`` says that the flags describe all machines: the environment is not read.
+    """
+
+    def join(call: Call) -> Iterator[None]:
+        started, machines = started_rank(), call.argument("num_machines", 1)
+        if started is None or machines > 1:
+            yield
+            return
+        gpus = call.argument("num_gpus_per_machine")
+        if gpus > 1:
+            raise ValueError(
+                f"--num-gpus {gpus}: {started}, and each would start {gpus} more; try --num-gpus "
+                f"without {started.launcher}"
+            )
+        local_rank, size, machine = started.place()
+        main, args = call.argument("main_func"), call.argument("args", ())
+        rank = (local_rank, main, started.ranks, size, machine, "env://", args)
+        call.args, call.kwargs = (module._distributed_worker, 1), {"args": rank}
+        yield
+        if call.error is None and module.dist.is_initialized():
+            module.dist.destroy_process_group()
+
+    return not mentions(module.launch, "WORLD_SIZE") and add_step(module, "launch", join)
+
+
 @mend("DistributedDataParallel refuses models on the CPU", after="fastreid.engine.defaults")
 def ddp_takes_cpu_models(module: ModuleType) -> bool:
     """Drop ``device_ids`` for models on the CPU, where PyTorch raises an error for them.
@@ -124,12 +154,15 @@ def default_setup_honours_the_seed(module: ModuleType) -> bool:
     """
 
     def seed(call: Call) -> Iterator[None]:
-        cfg = call.argument("cfg")
+        first, stock = call.argument("cfg").get("SEED", -1), module.seed_all_rng
+        if first < 0:
+            yield
+            return
+        first += module.comm.get_rank()
+        module.seed_all_rng = lambda: stock(first)  # without a seed, the stock one draws another
         yield
-        first = cfg.get("SEED", -1)
-        if call.error is None and first >= 0:
-            first += module.comm.get_rank()
-            module.seed_all_rng(first)
+        module.seed_all_rng = stock
+        if call.error is None:
             logger.info("Random numbers of this rank start from SEED + rank = %d", first)
 
     known = mentions(module.default_setup, "SEED")

@@ -68,11 +68,11 @@ def start(tmp_path, market, tiny_options):
     environment["FASTREID_DATASETS"] = str(market)
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
 
-    def run(ranks, url, **overrides):
+    def run(ranks, url, launcher=(), variables=None, **overrides):
         options = tiny_options(OUTPUT_DIR=str(tmp_path / "run"), **overrides)
         return subprocess.Popen(
-            [sys.executable, str(script), str(ranks), url, *options],
-            env=environment,
+            [sys.executable, *launcher, str(script), str(ranks), url, *options],
+            env=environment | (variables or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -102,6 +102,19 @@ def test_two_ranks_train_and_evaluate_one_model_over_gloo(start):
         assert f"of 2 local {rank} of 2 threads {threads} moved 62 " in found[rank]
     assert found[0].split("sum ")[1].split()[0] == found[1].split("sum ")[1].split()[0]
     assert "Rank-1" in found[0]
+
+
+def test_processes_of_torchrun_are_ranks_of_one_training(start):
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    launched = reports(start(2, "auto", **{"DATALOADER.NUM_WORKERS": 1, "SEED": 3}))
+    found = reports(start(1, "auto", torchrun, **{"DATALOADER.NUM_WORKERS": 1, "SEED": 3}))
+    weights = [
+        one[rank].split("sum ")[1].split()[0] for one in (found, launched) for rank in (0, 1)
+    ]
+    assert len(set(weights)) == 1
+    assert [found[rank].split()[:6] for rank in (0, 1)] == [
+        ["of", "2", "local", str(rank), "of", "2"] for rank in (0, 1)
+    ]
 
 
 def test_two_machines_of_one_rank_meet_at_the_dist_url(tmp_path):
@@ -157,6 +170,31 @@ class TestGuards:
         seen = []
         module.launch(seen.append, 1, args=("x",))
         assert seen == ["x"]
+
+    @pytest.mark.parametrize(
+        ("variables", "flags", "message"),
+        [
+            (
+                {"RANK": "0", "WORLD_SIZE": "2", "MASTER_PORT": "1"},
+                (1,),
+                "expected MASTER_ADDR, as",
+            ),
+            ({"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"}, (1,), "srun started 2 processes"),
+            ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "3"}, (1,), "mpirun started 3"),
+            ({"RANK": "0", "WORLD_SIZE": "2"}, (2,), "try --num-gpus without torchrun"),
+        ],
+    )
+    def test_lone_trainings_of_a_launcher_are_refused(
+        self, stock, monkeypatch, variables, flags, message
+    ):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        module = stock("fastreid.engine.launch")
+        assert launch.launch_takes_the_environment_of_torchrun(module)
+        with pytest.raises(ValueError, match=message):
+            module.launch(pytest.fail, *flags, args=("x",))
+        monkeypatch.setattr(module.mp, "spawn", lambda *args, **kwargs: None)
+        module.launch(pytest.fail, 1, 2, 0, "tcp://host:1")  # the flags describe all machines
 
     def test_with_cuda_the_stock_worker_stays(self, stock, monkeypatch):
         module = stock("fastreid.engine.launch")

@@ -304,6 +304,22 @@ def _which_host() -> list[str]:
     return [f"{HOST} of {where}, not of {', '.join(unused)}"] if unused else []
 
 
+def _unused_clone() -> str | None:
+    """Return the folder of a clone whose script runs while this process uses another host."""
+    own = getattr(sys.modules.get(HOST), "__file__", None)
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not own or not script or os.path.dirname(script) == os.path.dirname(sys.executable):
+        return None
+    folder = os.path.dirname(os.path.realpath(script))
+    while not os.path.isfile(os.path.join(folder, HOST, "__init__.py")):
+        if folder == os.path.dirname(folder):
+            return None
+        folder = os.path.dirname(folder)
+    installed = os.path.basename(folder) in ("site-packages", "dist-packages")
+    used = os.path.samefile(os.path.join(folder, HOST), os.path.dirname(own))
+    return None if installed or used else folder
+
+
 def _one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
@@ -372,6 +388,10 @@ def _announce_with_the_log(module: Any) -> None:
             load_all()
             _state.announced = reached
             _logger.info(report())
+            if clone := _unused_clone():
+                used = os.path.dirname(sys.modules[HOST].__file__ or "")
+                text = "The script lies in %s, and runs %s of %s, not its own; try PYTHONPATH=%s"
+                _logger.warning(text, clone, HOST, used, clone)
         return logger
 
     module.setup_logger = setup_logger

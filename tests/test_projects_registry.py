@@ -423,6 +423,31 @@ def test_a_run_with_a_log_file_says_the_report_once(says, tmp_path):
     assert log.read_text() == "Projects: FED, Other\nApplied later: late_mend\n"
 
 
+@pytest.mark.parametrize(
+    ("script", "warned"),
+    [
+        ("clone/tools/train_net.py", True),
+        ("clone/projects/FastRetri/train_net.py", True),
+        ("train_net.py", False),  # beside the host that is used
+        ("clone/venv/lib/site-packages/fed_plugin/__main__.py", False),
+    ],
+)
+def test_a_script_of_a_clone_that_runs_another_host_is_a_warning(tmp_path, script, warned):
+    _write(tmp_path, WORLD)
+    _write(tmp_path, {f"clone/{name}": WORLD[name] for name in WORLD if "fastreid/" in name})
+    _write(tmp_path, {"clone/venv/lib/site-packages/fastreid/__init__.py": ""})
+    log = tmp_path / "log.txt"
+    text = f"import projects_registry\nfrom fastreid.utils.logger import *\nsetup_logger('{log}')"
+    _write(tmp_path, {script: text})
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("FASTREID_", "PYTHONPATH"))}
+    env["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{ROOT}"
+    subprocess.run([sys.executable, "-S", str(tmp_path / script)], env=env, check=True, timeout=60)
+    lines = log.read_text().splitlines()
+    clone = tmp_path / "clone"
+    expected = f"The script lies in {clone}, and runs fastreid of {tmp_path / 'fastreid'}, not"
+    assert [line.startswith(expected) for line in lines[1:]] == [True] * warned
+
+
 def test_two_threads_that_import_the_host_at_once_get_each_project_once(says):
     script = """
         import importlib, threading

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS, TokenViT
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("fastreid.fed_plugin.weights")  # what the log of a training shows
 
 SAFETENSORS = ".safetensors"
 
@@ -101,18 +101,14 @@ def load_pretrained(vit: TokenViT, path: str, source_grid: tuple[int, int] = (0,
         FileNotFoundError: no file at ``path``.
         ValueError: the file is no checkpoint, a name is missing or unknown, or a shape is wrong.
     """
-    weights = {
-        name: value
-        for name, value in _read_state_dict(path).items()
-        if not name.startswith(UNUSED_PREFIXES)
-    }
+    content = _read_state_dict(path)
+    weights = {name: content[name] for name in content if not name.startswith(UNUSED_PREFIXES)}
     if "pos_embed" in weights:
         weights["pos_embed"] = resize_position_embedding(
             weights["pos_embed"], vit.grid, source_grid, path
         )
     _check_fit(weights, vit.state_dict(), path)
-    vit.load_state_dict(weights)
-    logger.info("Loaded %d pretrained tensors from %s", len(weights), path)
+    vit.load_state_dict({**content, **weights}, strict=False)  # returns the names that are unused
 
 
 def resize_position_embedding(

@@ -276,3 +276,42 @@ def load_pretrained(path: Any, map_location: Any = None, **_: Any) -> dict[str, 
     if not isinstance(content, dict):
         raise ValueError(f"{where}: holds a {type(content).__name__}, expected a state dict")
     return content
+
+
+@mend("Pretrained weights do not say what was loaded", after="fastreid.modeling.backbones.build")
+def pretrained_weights_are_counted(module: ModuleType) -> bool:
+    """Log how many tensors of the file a backbone took; warn where it took none."""
+
+    def count(call: Call) -> Iterator[None]:
+        from torch.nn import Module
+
+        backbone, stock = call.cfg.MODEL.BACKBONE, Module.load_state_dict
+        if not backbone.PRETRAIN:
+            yield
+            return
+        loads: list[tuple[int, Any]] = []
+
+        def load_state_dict(self: Any, state_dict: Any, *args: Any, **kwargs: Any) -> Any:
+            loads.append((len(state_dict), stock(self, state_dict, *args, **kwargs)))
+            return loads[-1][1]
+
+        Module.load_state_dict = load_state_dict  # type: ignore[method-assign]
+        yield
+        Module.load_state_dict = stock  # type: ignore[method-assign]
+        for tensors, names in loads:
+            missing = [name for name in names.missing_keys if "num_batches" not in name]
+            loaded = tensors - len(names.unexpected_keys)
+            logger.log(
+                logging.INFO if loaded else logging.WARNING,
+                "Pretrained weights of %s: %d of %d tensors loaded%s%s",
+                *(backbone.PRETRAIN_PATH or "a download", loaded, tensors),
+                _some("left out", names.unexpected_keys),
+                _some("of the backbone stay random", missing),
+            )
+
+    return add_step(module, "build_backbone", count)
+
+
+def _some(what: str, names: list[str]) -> str:
+    more = ", ..." if len(names) > 3 else ""
+    return f"; {len(names)} {what} ({', '.join(names[:3])}{more})" if names else ""

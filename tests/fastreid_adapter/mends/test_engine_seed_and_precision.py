@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 
 import numpy as np
@@ -53,6 +54,16 @@ class TestSeed:
         assert seen[0] == seen[1]
         assert not set(seen[0]) & set(seen[2])
         assert "SEED + rank = 3" in log.text
+
+    def test_no_random_seed_is_drawn_beside_a_seed(
+        self, defaults, seeded_cfg, arguments, monkeypatch
+    ):
+        logger, lines = logging.getLogger("fastreid.utils.env"), []
+        monkeypatch.setattr(logger, "info", lines.append)
+        defaults.default_setup(seeded_cfg(3), arguments)
+        assert lines == []
+        defaults.default_setup(seeded_cfg(-1), arguments)
+        assert "Using a generated random seed" in lines[0]
 
     def test_ranks_draw_differently(self, defaults, seeded_cfg, arguments, monkeypatch):
         defaults.default_setup(seeded_cfg(3), arguments)

@@ -167,29 +167,18 @@ class RobustnessCurve(StoredAsJson):
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file."""
         rows = self.per_query
+        values = {
+            kind: {name: values.tolist() for name, values in metrics.items()}
+            for kind, metrics in rows.values.items()
+        }
+        shares = list(rows.visible_shares)
         return {
-            "format": FORMAT,
-            "method": self.method,
-            "dataset": self.dataset,
-            "queries": self.queries,
-            "count": len(rows.names),
-            "seed": self.seed,
-            "occluders": dict(self.occluders),
-            "settings": dict(self.settings),
-            "whole": _as_json(self.whole),
-            "area": _as_json(self.area),
-            "levels": [
-                {**vars(level), "metrics": _as_json(level.metrics)} for level in self.levels
-            ],
-            "per_query": {
-                "names": list(rows.names),
-                "visible_shares": list(rows.visible_shares),
-                "values": {
-                    kind: {name: values.tolist() for name, values in metrics.items()}
-                    for kind, metrics in rows.values.items()
-                },
-            },
-            "card": dict(self.card),
+            **{"format": FORMAT, "count": len(rows.names)},
+            **{name: getattr(self, name) for name in ("method", "dataset", "queries", "seed")},
+            **{name: dict(getattr(self, name)) for name in ("occluders", "settings", "card")},
+            **{name: _as_json(getattr(self, name)) for name in ("whole", "area")},
+            "levels": [{**vars(one), "metrics": _as_json(one.metrics)} for one in self.levels],
+            "per_query": {"names": list(rows.names), "visible_shares": shares, "values": values},
         }
 
     @classmethod

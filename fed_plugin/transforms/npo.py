@@ -219,12 +219,8 @@ def _occluder_patch(occluders: OccluderSet, placement: Placement) -> Tensor:
 def with_alpha(colors: Tensor, alpha: Tensor) -> Tensor:
     """Join colours and alpha such that a resize mixes no hidden colour into a visible one.
 
-    Args:
-        colors: (3, h, w) uint8.
-        alpha: (h, w) uint8, 255 = opaque.
-
-    Returns:
-        (4, h, w) uint8, colours multiplied by alpha, then alpha.
+    The colours (3, h, w) and the alpha (h, w), 255 = opaque, are uint8. The result (4, h, w) uint8
+    holds colours multiplied by alpha, then alpha.
     """
     pixels = cv2.cvtColor(colors.permute(1, 2, 0).numpy(), cv2.COLOR_RGB2RGBA)
     cv2.insertChannel(alpha.numpy(), pixels, 3)

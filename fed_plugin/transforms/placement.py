@@ -38,13 +38,8 @@ class ColorJitter:
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Apply the factors in order; round and clip to 8 bits after each.
 
-        Within one grey level per operation of torchvision's ``ColorJitter`` on PIL images.
-
-        Args:
-            image: (H, W, 3) uint8 RGB; not modified.
-
-        Returns:
-            (H, W, 3) uint8 RGB.
+        Image and result are (H, W, 3) uint8 RGB; the image is not modified. The result is within
+        one grey level per operation of torchvision's ``ColorJitter`` on PIL images.
         """
         for name in self.order:
             factor = getattr(self, name)

@@ -100,12 +100,7 @@ class PlacementRule:
         return self.placement == "reference" and self.count == (1, 1) and not self.people
 
     def most_shown(self, size: tuple[int, int], image: tuple[int, int]) -> tuple[int, int]:
-        """Return the most rows and columns of a pasted obstacle.
-
-        Args:
-            size: (height, width) of the obstacle.
-            image: (height, width) of the images.
-        """
+        """Return the most rows and columns of a pasted obstacle; both sizes are (height, width)."""
         height, width = image
         if self.placement == "free":
             height, width = (

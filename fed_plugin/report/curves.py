@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fed_plugin.report.failures import load_dump
 from fed_plugin.report.tables import Row, Table
-from fed_plugin.retrieval.card_files import worded
+from fed_plugin.retrieval.card_files import words_apart
 from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.intervals import bootstrap_interval
 from fed_plugin.retrieval.protocol_card import ProtocolCard, protocol_differences
@@ -312,10 +312,9 @@ def _refuse_other_protocol(curve: RobustnessCurve, reference: RobustnessCurve) -
     check_comparable(curve, reference)
     if not (curve.card and reference.card):
         return
-    cards = (ProtocolCard.from_json(one.card) for one in (curve, reference))
-    for one in protocol_differences(*cards):
-        a, b = worded(one.field, one.a), worded(one.field, one.b)
-        raise ValueError(f"{one.field} is {a}, not {b}")
+    cards = (ProtocolCard.from_json(one.card) for one in (reference, curve))
+    for sentence in words_apart(protocol_differences(*cards)):
+        raise ValueError(sentence)
 
 
 # Results by visible share of the query, for data sets with a side file.

@@ -15,7 +15,7 @@ from fed_plugin.benchmark.cells import FAILED, RESULT, Failure, read_record
 from fed_plugin.benchmark.runner import clock
 from fed_plugin.benchmark.summary import RESULTS, ResultRow, Results
 from fed_plugin.files import decode
-from fed_plugin.retrieval.card_files import group_by_protocol, worded
+from fed_plugin.retrieval.card_files import group_by_protocol, worded, words_apart
 from fed_plugin.retrieval.estimates import Estimate
 from fed_plugin.retrieval.evaluation import MethodRow, drawn_together, method_rows
 from fed_plugin.retrieval.intervals import paired_bootstrap, sign_flip_test
@@ -275,10 +275,7 @@ def make_tables(benchmark: Benchmark, dataset: str, baseline: str | None) -> lis
         against = next((row for row in group.rows if row.method == first), None)
         groups = groups_of(group.rows)
         made = [_row(row, against, groups, cells, missing[row.method]) for row in group.rows]
-        apart = tuple(
-            f"{one.field} is {worded(one.field, one.b)}, not {worded(one.field, one.a)}"
-            for one in group.differences
-        )
+        apart = tuple(words_apart(group.differences))
         tables.append(Table(dataset, apart, first, tuple(made), groups == "identity"))
     return tables
 

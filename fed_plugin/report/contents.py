@@ -23,12 +23,8 @@ TRY_ROBUSTNESS = "`fed-plugin robustness --benchmark OUT` measures them"
 class TableReport:
     """Everything about one table: the methods of a data set with one protocol.
 
-    Attributes:
-        table: The numbers.
-        failures: Queries to look at.
-        robustness: Curves of covered queries.
-        visible: Results by visible share; empty where the data set has no visible shares.
-        styles: Style of every method in the figures of the data set.
+    ``visible`` is empty where the data set has no visible shares; ``styles`` holds the style of
+    every method in the figures of the data set.
     """
 
     table: Table
@@ -63,15 +59,11 @@ class TableReport:
 
 @dataclass(frozen=True)
 class Report:
-    """Content of a report.
+    """Content of a report about a benchmark, with sentences about missing parts.
 
-    Attributes:
-        benchmark: The benchmark that the report is about.
-        tables: In the order of the plan; several per data set if protocols differ.
-        costs: Costs of the methods; None where not known.
-        missing: Sentences about absent parts.
-        written: Time when the report was made, in UTC.
-        written_by: Version of the plugin and the machine that made the report.
+    Tables are in the order of the plan, several per data set if protocols differ. Costs are None
+    where not known. The report was ``written`` at a time in UTC, by a version of the plugin on a
+    machine.
     """
 
     benchmark: Benchmark

@@ -179,14 +179,10 @@ ROBUSTNESS_COLUMNS = tuple(f"{what}, {name}" for what in ("whole", "area") for n
 
 @dataclass(frozen=True)
 class RobustnessRow:
-    """Robustness curve of a method.
+    """Robustness curve of a method, the mean over its seeds, query by query.
 
-    Attributes:
-        method: Name of the method.
-        seeds: Seeds of the curve.
-        curve: Mean over the seeds, query by query.
-        numbers: Estimates by column, with intervals over queries.
-        gaps: Points above the baseline by column; empty for the baseline.
+    By column, ``numbers`` are estimates with intervals over queries; ``gaps`` are points above the
+    baseline, empty for the baseline.
     """
 
     method: str
@@ -198,12 +194,7 @@ class RobustnessRow:
 
 @dataclass(frozen=True)
 class Robustness:
-    """Robustness of the methods of a table.
-
-    Attributes:
-        rows: Methods with comparable curves.
-        left_out: Sentences about other curves.
-    """
+    """Robustness of the methods of a table with comparable curves; sentences about other curves."""
 
     rows: tuple[RobustnessRow, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -322,14 +313,10 @@ def _refuse_other_protocol(curve: RobustnessCurve, reference: RobustnessCurve) -
 
 @dataclass(frozen=True)
 class Bin:
-    """The queries of a range of visible shares.
+    """The ``count`` queries of a range of visible shares, from ``low`` to ``high``.
 
-    Attributes:
-        low: Lower end of the range.
-        high: Upper end of the range.
-        count: Number of queries in the range.
-        values: Estimate by method and metric, with the interval over these queries for one seed,
-            with the range over seeds for more.
+    Estimates by method and metric have the interval over these queries for one seed, and the range
+    over seeds for more.
     """
 
     low: float

@@ -67,12 +67,9 @@ _QUALITY = 80
 
 @dataclass(frozen=True)
 class Answer:
-    """One gallery image of a ranking list.
+    """One gallery image of a ranking list; a ``right`` image shows the query's person.
 
-    Attributes:
-        path: The image file.
-        right: Whether the image shows the query's person.
-        score: Similarity or distance, as text.
+    The score is a similarity or a distance, as text.
     """
 
     path: Path
@@ -106,13 +103,7 @@ def data_uri(path: Path) -> str | None:
 
 @dataclass(frozen=True)
 class Failure:
-    """A query and its ranking lists.
-
-    Attributes:
-        query: Image of the query.
-        caption: Name of the query.
-        lists: One list per method.
-    """
+    """Image of a query, its name as the caption, and one ranking list per method."""
 
     query: Path
     caption: str
@@ -121,13 +112,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Failures:
-    """Failures of the methods of a table.
+    """Failures of the methods of a table, with sentences about methods and seed.
 
-    Attributes:
-        worst: Queries with the lowest precision of the best method.
-        apart: Queries on which the best method and the baseline differ most.
-        words: Sentences about methods and seed.
-        why_not: A sentence if there are no ranking lists.
+    The best method has the lowest precision on the ``worst`` queries. It differs most from the
+    baseline on the queries ``apart``. ``why_not`` is a sentence if there are no ranking lists.
     """
 
     worst: tuple[Failure, ...] = ()

@@ -70,15 +70,11 @@ class FinishedCell:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Content of the folder of a benchmark.
+    """Content of the folder of a benchmark, with the name of its plan.
 
-    Attributes:
-        folder: The folder.
-        plan: Name of the plan.
-        written: Time when the results were joined, in UTC.
-        cells: Finished cells in the order of the plan.
-        unfinished: One sentence for each cell that failed or did not end.
-        wanted: (data set, method, seed) of cells that have a folder or a result.
+    The results were joined at ``written``, in UTC. ``cells`` are finished and in the order of the
+    plan; ``unfinished`` has one sentence for each cell that failed or did not end; ``wanted`` holds
+    (data set, method, seed) of cells that have a folder or a result.
     """
 
     folder: Path
@@ -227,14 +223,11 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True)
 class Table:
-    """Rows with one protocol.
+    """Rows with one protocol on a data set, in the order of the plan.
 
-    Attributes:
-        dataset: Name of the data set.
-        apart: One sentence per field that differs from the first table of the data set.
-        baseline: Method for differences.
-        rows: Rows in the order of the plan.
-        by_people: Whether intervals draw identities instead of single queries.
+    ``apart`` has one sentence per field that differs from the first table of the data set.
+    ``baseline`` is the method for differences; ``by_people`` tells whether intervals draw
+    identities instead of single queries.
     """
 
     dataset: str

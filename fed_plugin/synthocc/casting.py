@@ -51,17 +51,10 @@ SPLITS = (TRAIN, QUERY, GALLERY)
 
 @dataclass(frozen=True)
 class Size:
-    """Numbers of identities and images of a size.
+    """Numbers of identities, of images of each identity, and of cameras.
 
-    Args:
-        train_ids: identities of the training set.
-        train_images: images of each training identity.
-        test_ids: identities with queries.
-        queries: occluded query images of each identity with queries.
-        gallery: whole gallery images of each identity with queries.
-        extra_ids: identities in the gallery alone.
-        extra_images: images of each identity in the gallery alone.
-        cameras: number of cameras.
+    Each of ``test_ids`` has occluded ``queries`` and whole ``gallery`` images; ``extra_ids`` are in
+    the gallery alone.
     """
 
     train_ids: int

@@ -197,12 +197,9 @@ def _gather(meshes: Sequence[_Mesh], pixel: Array, point: Array, depth: Array) -
 
 @dataclass(frozen=True)
 class Light:
-    """Light on a figure.
+    """Light on a figure: the share from everywhere, and the strength of the directed ``key``.
 
-    Args:
-        direction: (3,) unit vector towards the lamp or sun, in the camera's frame.
-        ambient: share of the light from everywhere.
-        key: strength of the directed light.
+    ``direction`` (3,) is a unit vector towards the lamp or sun, in the camera's frame.
     """
 
     direction: Array

@@ -465,11 +465,7 @@ _ASIDE = 0.27
 class Occlusion:
     """Occluder at its place, with the words of visibility.csv.
 
-    Args:
-        cover: occluder at its place.
-        kind: "object" or "person".
-        name: key of ``THINGS``, or "person".
-        side: side of the occluder.
+    The kind is "object" or "person", the name a key of ``THINGS`` or "person".
     """
 
     cover: Cover

@@ -348,14 +348,9 @@ Arrays = tuple[NDArray[np.float32], ...]
 
 
 class ExportedFile:
-    """File that :func:`export_model` wrote, open to be run on the CPU.
+    """File that :func:`export_model` wrote in one of ``FORMATS``, open to be run on the CPU.
 
-    Args:
-        path: of the file.
-        format: one of ``FORMATS``.
-
-    Attributes:
-        about: entries about the file.
+    ``about`` holds the entries about the file.
 
     Raises:
         FileNotFoundError: no such file.
@@ -379,13 +374,9 @@ class ExportedFile:
             raise ValueError(f"{path}: expected a file that `export` wrote, got another file")
 
     def __call__(self, images: NDArray[np.uint8]) -> Outputs:
-        """Describe photos.
+        """Describe photos (B, H, W, 3) uint8 RGB of the size that ``about`` names.
 
-        Args:
-            images: (B, H, W, 3) uint8 RGB of the size that ``about`` names.
-
-        Returns:
-            Arrays by the names of the outputs.
+        The result has an array by the name of each output.
         """
         names = self.about[OUTPUTS].split(",")
         return dict(zip(names, self._run(images), strict=True))
@@ -425,14 +416,10 @@ def _open_torch(path: str, format: str) -> tuple[Callable[[Any], Arrays], dict[s
 
 @dataclass(frozen=True)
 class Exported:
-    """Written file, with its differences from the model.
+    """Written file with the entries about it, and its differences from the model.
 
-    Attributes:
-        path: of the file.
-        about: entries about the file.
-        shapes: shapes of the outputs, without the batch.
-        float32: differences of the file before any quantisation.
-        int8: differences of the quantised file, which have no limit; None without int8.
+    ``shapes`` of the outputs are without the batch. ``float32`` holds differences before any
+    quantisation. Those of the quantised file have no limit; they are None without int8.
     """
 
     path: Path

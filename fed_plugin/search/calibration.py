@@ -270,13 +270,7 @@ def _rates(
 
 
 def draw_trial(tried: dict[str, Any], path: str, name: str) -> Path:
-    """Draw the record of :func:`fit_and_try`.
-
-    Args:
-        tried: the record.
-        path: path of the picture, ``.png`` or ``.svg``.
-        name: name of the checkpoint.
-    """
+    """Draw the record of :func:`fit_and_try` as PNG or SVG; ``name`` is the checkpoint's."""
     from fed_plugin.visualization.lines import Curve, Panel, training_figure
 
     ends = (0.0, 100.0)

@@ -391,17 +391,30 @@ def _wrong(file: str, line: int, expected: str, got: str) -> ValueError:
 _CAMERA = re.compile(r"(?P<pid>.+?)_c(?P<camera>[0-9]+)(?=s[0-9]|[^0-9A-Za-z]|$)", re.IGNORECASE)
 _NAME_EXAMPLE = MARKET_NAMES.example
 
+_CAMERA_FOLDER = re.compile(r"c[0-9]+|cam(era)?([-_ ]\w+|[0-9]+)", re.IGNORECASE)
+
 _NESTED = "a folder per identity"
+_TWO_LEVELS = (
+    "a folder per camera with a folder per identity inside",
+    "a folder per identity with a folder per camera inside",
+)
 _FLAT = "images named <identity>_..."
 
 
 @dataclass
 class _Part:
-    """Images below one folder, with the identity of each."""
+    """Images below one folder, with the identity of each, and the cameras that folders name."""
 
     form: str = ""
+    cameras: dict[str, str] = field(default_factory=dict)
     images: list[tuple[str, str]] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
+
+    def take(self, folder: str, scan: FolderScan, identity: str) -> None:
+        """Add the images of an identity's folder; an empty folder is passed over."""
+        self.images += [(image, identity) for image in scan.images]
+        empty = [] if scan.images else [os.path.join(folder, "")]
+        self.passed_over += scan.passed_over or empty
 
 
 def read_folder(root: str) -> OwnFiles:
@@ -416,15 +429,15 @@ def read_folder(root: str) -> OwnFiles:
         OSError: a folder cannot be listed.
     """
     splits = _splits_on_top(root)
-    parts: dict[str | None, _Part] = {s: _read_part(folder) for s, folder in splits.items()}
+    roots: dict[str | None, str] = {**splits} or {None: root}
+    level = _camera_level(roots.values())
+    parts = {s: _read_part(path, level) for s, path in roots.items()}
     passed_over = []
-    if parts:
+    if splits:
         beside = scan_folder(root)
         passed_over += _outside(beside.images + beside.passed_over, splits.values())
-    else:
-        parts = {None: _read_part(root)}
     records = [
-        Record(path, canonical(identity), split=split)
+        Record(path, canonical(identity), part.cameras.get(path), split)
         for split, part in parts.items()
         for path, identity in part.images
     ]
@@ -467,8 +480,40 @@ def _splits_on_top(root: str) -> dict[str, str]:
         raise ValueError(f"{short(root)}: {error}") from None
 
 
-def _read_part(folder: str) -> _Part:
+def _camera_level(roots: Iterable[str]) -> int | None:
+    """Return which of two levels of folders are cameras: 0 the upper, 1 the lower, None neither.
+
+    Images lie below two levels only. Names such as cam1 are cameras; other names are if they recur
+    in the lower level, as the same cameras see several people.
+    """
+    upper = [path for root in roots for path in _folders(root)]
+    lower = [inner for path in upper for inner in _folders(path)]
+    names = [os.path.basename(path) for path in lower]
+    if len(upper) < 2 or any(scan_folder(path, strict=False).images for path in upper):
+        return None
+    if all(map(_CAMERA_FOLDER.fullmatch, names)) or 2 * len(set(names)) <= len(names):
+        above = all(_CAMERA_FOLDER.fullmatch(os.path.basename(path)) for path in upper)
+        return 0 if above and not all(map(_CAMERA_FOLDER.fullmatch, names)) else 1
+    return None
+
+
+def _read_two_levels(folder: str, camera_level: int) -> _Part:
+    here = scan_folder(folder)
+    part = _Part(_TWO_LEVELS[camera_level])
+    inner = [path for upper in _folders(folder) for path in _folders(upper)]
+    part.passed_over = here.images + _outside(here.passed_over, inner)
+    for path in inner:
+        names = os.path.basename(os.path.dirname(path)), os.path.basename(path)
+        scan = scan_folder(path)
+        part.take(path, scan, names[1 - camera_level])
+        part.cameras |= dict.fromkeys(scan.images, canonical(names[camera_level]))
+    return part
+
+
+def _read_part(folder: str, camera_level: int | None = None) -> _Part:
     """Read one folder by its subfolders or by its names: the form with more images."""
+    if camera_level is not None:
+        return _read_two_levels(folder, camera_level)
     here = scan_folder(folder)
     below = {path: scan_folder(path) for path in _folders(folder)}
     flat = _by_names(here)
@@ -476,10 +521,7 @@ def _read_part(folder: str) -> _Part:
         return flat
     part = _Part(_NESTED, passed_over=here.images + _outside(here.passed_over, below))
     for path, scan in below.items():
-        part.images += [(image, os.path.basename(path)) for image in scan.images]
-        part.passed_over += scan.passed_over
-        if not scan.images and not scan.passed_over:
-            part.passed_over.append(os.path.join(path, ""))
+        part.take(path, scan, os.path.basename(path))
     return part
 
 
@@ -514,6 +556,9 @@ def _outside(paths: list[str], folders: Iterable[str]) -> list[str]:
 
 def _with_cameras(records: list[Record]) -> tuple[list[Record], str]:
     """Read cameras from the names if all names have one; return a sentence about them, too."""
+    if all(record.camera is not None for record in records):
+        names = sorted({record.camera for record in records if record.camera})
+        return records, f"Cameras: {len(names)}, a folder each ({first_names(names)})."
     stems = [_stem(record.path) for record in records]
     matches = [_CAMERA.match(stem) for stem in stems]
     cameras = [canonical(match["camera"]) for match in matches if match]

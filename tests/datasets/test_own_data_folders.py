@@ -176,3 +176,58 @@ def test_names_that_differ_in_zeros_alone_are_one_identity_and_a_sentence_says_s
     records = found("1/a.jpg", "001/b.jpg", "2/a.jpg")
     assert {who for who, _, _ in records.values()} == {"1", "2"}
     assert "One identity, spelled differently: 001 = 1." in said(tmp_path)
+
+
+PEOPLE = ("anna", "0002", "ben")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "cameras"),
+    [
+        ("{person}/{camera}/{number}.jpg", ("cam1", "cam2")),
+        ("{person}/{camera}/{number}.jpg", ("1", "2")),
+        ("{person}/{camera}/{number}.jpg", ("north gate", "hall")),
+        ("{camera}/{person}/{number}.jpg", ("cam1", "Camera_hall")),
+        ("train/{person}/{camera}/{number}_c9s1.jpg", ("c1", "c2")),
+    ],
+)
+def test_folders_of_people_and_cameras_are_both_read(found, tmp_path, pattern, cameras):
+    beside = ["test/zoe/c1/1.jpg", "test/zoe/c2/1.jpg"] if pattern.startswith("train") else []
+    names = [
+        pattern.format(person=person, camera=camera, number=number)
+        for person in PEOPLE
+        for camera in cameras
+        for number in (1, 2)
+    ]
+    records = found(*names, *beside)
+    assert len(records) == len(names) + len(beside)
+    assert {who for who, _, _ in records.values()} == {"anna", "2", "ben", *["zoe"] * bool(beside)}
+    assert {camera for _, camera, _ in records.values()} == set(cameras)
+    assert f"Cameras: 2, a folder each ({', '.join(sorted(cameras))})" in said(tmp_path)
+    assert "with a folder per" in said(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["batch1/anna/1.jpg", "batch1/ben/1.jpg", "batch2/carl/1.jpg"],  # people, not cameras
+        ["data/c1/1.jpg", "data/c2/1.jpg"],
+        ["anna/cam1/more/1.jpg", "ben/cam1/more/1.jpg"],
+    ],
+)
+def test_other_folders_of_folders_are_refused(found, paths):
+    with pytest.raises(ValueError, match="got deeper ones"):
+        found(*paths)
+
+
+def test_folders_inside_a_persons_folder_of_images_are_no_cameras(found, tmp_path):
+    names = [f"{who}/{where}1.jpg" for who in PEOPLE for where in ("", "masks/")]
+    assert {camera for _, camera, _ in found(*names).values()} == {None}
+    assert len(passed_over(tmp_path)) == len(PEOPLE)
+
+
+def test_an_empty_camera_is_passed_over_by_name(found, tmp_path):
+    found("anna/cam1/1.jpg", "ben/cam1/1.jpg", "ben/cam1/note.txt")
+    (tmp_path / "anna" / "cam2").mkdir()
+    (tmp_path / "carl").mkdir()
+    assert passed_over(tmp_path) == ["anna/cam2", "ben/cam1/note.txt", "carl"]

@@ -166,15 +166,10 @@ def _read_json(path: str) -> Any:
 
 
 def select_crops(folder: str, split: str, images: list[str]) -> tuple[list[str], list[str]]:
-    """Divide the crops of a folder by the published list.
+    """Return the crops of a split by the published list, and the crops of no split.
 
-    Args:
-        folder: ``.../PoseTrack21/occluded_posetrack_reid/images/train`` or ``.../val``.
-        split: "train", "query" or "gallery".
-        images: paths of the crops in the folder.
-
-    Returns:
-        The crops of ``split``, and the crops of no split.
+    The folder is ``.../PoseTrack21/occluded_posetrack_reid/images/train`` or ``.../val``, with the
+    crops ``images``. The split is "train", "query" or "gallery".
 
     Raises:
         FileNotFoundError: a list, an annotation or a listed crop is missing.

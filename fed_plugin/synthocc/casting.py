@@ -85,15 +85,10 @@ SIZES: dict[str, Size] = {
 
 @dataclass(frozen=True)
 class Shot:
-    """Image to draw.
+    """Image of a split to draw, by identity (from 1) and camera (from 0), with its file name.
 
-    Args:
-        split: one of ``SPLITS``.
-        pid: identity, from 1.
-        camid: camera, from 0.
-        index: number among the identity's images of the split.
-        cover: "" for a whole person, "object" or "person" for an occluder.
-        name: file name.
+    ``index`` is the number among the identity's images of the split. ``cover`` is "" for a whole
+    person, "object" or "person" for an occluder.
     """
 
     split: str

@@ -107,16 +107,13 @@ def check_kind(path: str | Path, flag: str = "", kinds: Sequence[str] = KINDS) -
 
 
 def save_figure(figure: Any, path: str | Path, title: str, kinds: Sequence[str] = KINDS) -> Path:
-    """Write a figure of matplotlib atomically; make its folder.
+    """Write a figure of matplotlib, with size and dpi, atomically; make its folder.
 
-    Args:
-        figure: A figure with size and dpi.
-        path: File to write; the ending of its name chooses the format.
-        title: Title of an HTML page, also for screen readers.
-        kinds: Endings of file names that the caller accepts.
+    The ending of the file name chooses the format. The title is that of an HTML page, also for
+    screen readers.
 
     Raises:
-        ValueError: The file name has another ending.
+        ValueError: The file name ends in none of ``kinds``.
     """
     target = check_kind(path, kinds=kinds)
     render = {".png": _as_png, ".svg": _as_svg_file}.get(target.suffix.lower())

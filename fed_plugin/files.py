@@ -413,11 +413,26 @@ def decode(source: str | os.PathLike[str] | bytes, kind: type[Kind] | Any, calle
     where = "" if isinstance(source, bytes) else f"{source}: "
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     try:
-        return convert(msgspec.json.decode(data), kind)
+        content = msgspec.json.decode(data)
+        if _MANY_DIGITS.search(data):
+            _refuse_huge_numbers(content)
+        return convert(content, kind)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         no_json = isinstance(error, msgspec.DecodeError | UnicodeDecodeError | RecursionError)
         reason = f"no JSON ({error})" if no_json else error
         raise ValueError(f"{where}not {called}: {reason}") from error
+
+
+_MANY_DIGITS = re.compile(rb"\d{19}")
+
+
+def _refuse_huge_numbers(content: Any) -> None:
+    """Refuse whole numbers that no array holds."""
+    if isinstance(content, int) and abs(content) >= 1 << 63:
+        raise ValueError(f"a whole number of {len(str(content))} digits; expected at most 18")
+    below = content.values() if isinstance(content, dict) else content
+    for entry in below if isinstance(content, list | dict) else ():
+        _refuse_huge_numbers(entry)
 
 
 def convert(content: Any, kind: type[Kind]) -> Kind:

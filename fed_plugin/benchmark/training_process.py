@@ -53,9 +53,10 @@ class TrainingWatch:
                 epochs, iterations = LENGTH.findall(self.log.read_text(errors="replace"))[-1]
                 self.total = int(epochs) * int(iterations)
             line = json.loads(self.metrics.read_text().splitlines()[-1])
-            loss = line.get("total_loss", float("nan"))
-            self.last = TrainingProgress(line["iteration"] + 1, self.total, loss)
-        except (OSError, IndexError, KeyError, TypeError, ValueError, RecursionError):
+            done, loss = int(line["iteration"]) + 1, float(line.get("total_loss", "nan"))
+            if self.total:
+                self.last = TrainingProgress(min(done, self.total), self.total, loss)
+        except (OSError, LookupError, TypeError, ArithmeticError, ValueError, RecursionError):
             pass  # no file yet, or half a line
         return self.last
 

@@ -166,7 +166,7 @@ def read_manifest(folder: str | Path) -> Manifest | None:
         )
     try:
         entries = msgspec.convert(values.pop("crops", None), tuple[Entry, ...])
-    except msgspec.ValidationError as error:
+    except ValueError as error:  # of msgspec, and of names that are no Unicode
         raise ValueError(f"{path}: its list of crops is damaged ({error})") from error
     for entry in entries:
         if Path(entry.file).name != entry.file:

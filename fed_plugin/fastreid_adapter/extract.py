@@ -24,7 +24,12 @@ from torch import Tensor, nn
 
 from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.meta_arch import FED, EvaluationOutputs
-from fed_plugin.fastreid_adapter.run_cards import describe_evaluation, epoch_of_checkpoint
+from fed_plugin.fastreid_adapter.run_cards import (
+    LEARNT,
+    describe_evaluation,
+    epoch_of_checkpoint,
+    names_weights,
+)
 from fed_plugin.retrieval.feature_dump import FeatureDump, unique_names
 from fed_plugin.retrieval.protocol_card import OFF
 
@@ -42,47 +47,19 @@ class _FileInMemory(io.BytesIO):
         return self._path
 
 
-class FittingCheckpointer(Checkpointer):
-    """Checkpointer that refuses a file without the weights that evaluation needs.
-
-    The host only logs weights that do not fit.
-
-    Args:
-        model: model to fill.
-        num_classes: rows of the model's classifiers, which evaluation does not need.
+class HashingCheckpointer(Checkpointer):
+    """Checkpointer that keeps the hash of the file that it reads.
 
     Attributes:
         sha256: hash of the last file, None before any.
     """
 
-    def __init__(self, model: nn.Module, num_classes: int) -> None:
-        super().__init__(model)
-        self.num_classes = num_classes
-        self.path = ""
-        self.sha256: str | None = None
+    sha256: str | None = None
 
     def _load_file(self, f: str) -> Any:
-        self.path = f
         content = _FileInMemory(f)  # one read serves the hash and the weights
         self.sha256 = hashlib.sha256(content.getbuffer()).hexdigest()
         return super()._load_file(content)
-
-    def _log_incompatible_keys(self, incompatible: Any) -> None:
-        if isinstance(self.model, FED):
-            return  # FED has its own check, in load_state_dict
-        shapes = [name for name, *_ in incompatible.incorrect_shapes]
-        random = [name for name in (*incompatible.missing_keys, *shapes) if self._is_needed(name)]
-        if random:
-            raise ValueError(
-                f"MODEL.WEIGHTS={self.path}: not a checkpoint of this config's model: "
-                f"{len(set(random))} of its weights are missing or have another shape, first "
-                f"{random[0]!r}; expected a file that this config trained"
-            )
-
-    def _is_needed(self, name: str) -> bool:
-        shape = self.model.state_dict()[name].shape
-        classifier = len(shape) == 2 and shape[0] == self.num_classes
-        return not (classifier or name.endswith("num_batches_tracked"))
 
 
 @dataclass(frozen=True)
@@ -106,8 +83,8 @@ def load_trained(cfg: Any) -> TrainedModel:
     """Build the model of a config for evaluation and read ``MODEL.WEIGHTS`` once.
 
     Args:
-        cfg: config; empty ``MODEL.WEIGHTS`` leaves random weights, drawn from ``SEED`` if ``SEED``
-            is 0 or more.
+        cfg: config; ``MODEL.WEIGHTS`` empty or "untrained" leaves random weights, drawn from
+            ``SEED`` if ``SEED`` is 0 or more.
 
     Raises:
         ValueError: the checkpoint is of another model.
@@ -119,9 +96,9 @@ def load_trained(cfg: Any) -> TrainedModel:
         torch.manual_seed(cfg.SEED)
     model = DefaultPredictor(unloaded).model
     path = cfg.MODEL.WEIGHTS
-    if not path:
+    if not names_weights(path):
         return TrainedModel(model)
-    checkpointer = FittingCheckpointer(model, cfg.MODEL.HEADS.NUM_CLASSES)
+    checkpointer = HashingCheckpointer(model)
     where = epoch_of_checkpoint(path, checkpointer.load(path))
     return TrainedModel(model, where.epoch, where.choice, checkpointer.sha256)
 
@@ -316,10 +293,11 @@ def fields_of_training(cfg: Any, trained: TrainedModel) -> dict[str, Any]:
         trained: model of the config.
     """
     weights = cfg.MODEL.WEIGHTS
-    seed = seed_of_training(weights) if weights else cfg.get("SEED", -1)
     known = {"epoch": trained.epoch, "epoch_choice": trained.epoch_choice}
-    if not weights:
-        known = {"epoch": 0, **dict.fromkeys(("training_sets", "supervision", "combineall"))}
+    if names_weights(weights):
+        seed = seed_of_training(weights)
+    else:
+        seed, known = cfg.get("SEED", -1), {"epoch": 0, **dict.fromkeys(LEARNT)}
     return {"seed": None if seed is None or seed < 0 else seed, **known}
 
 

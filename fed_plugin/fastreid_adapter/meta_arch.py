@@ -23,6 +23,7 @@ from fed_plugin.fastreid_adapter.config_checks import check_config, check_target
 from fed_plugin.fastreid_adapter.memory_init import training_centroids
 from fed_plugin.fastreid_adapter.ranks import gather_across_ranks
 from fed_plugin.modeling import HeadOutputs, visibility_target
+from fed_plugin.modeling.checkpoints import misfit
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 
@@ -234,7 +235,7 @@ class FED(nn.Module):
             ValueError: as :func:`check_loaded`.
         """
         result = super().load_state_dict(state_dict, strict=strict, **kwargs)
-        check_loaded(result, self.heads.estimates_visibility)
+        check_loaded(self, result)
         return result
 
 
@@ -273,35 +274,27 @@ def log_step(outputs: HeadOutputs, targets: Tensor, visibility_target: Tensor) -
     storage.put_scalars(**dict(zip(scalars, values, strict=True)))
 
 
-TRAINING_ONLY = ("heads.memories.", "heads.fdm.", "heads.diffused_bottleneck.")
-
-
-def check_loaded(result: Any, estimates_visibility: bool) -> None:
+def check_loaded(model: FED, result: Any) -> None:
     """Refuse weights of another model, which the host would only log.
 
     Args:
+        model: model that was loaded.
         result: result of ``load_state_dict``, with the names of missing and unexpected weights.
-        estimates_visibility: whether the model has an OEM.
 
     Raises:
-        ValueError: weights that evaluation needs are missing, or weights of an OEM are left out.
+        ValueError: weights that evaluation needs are missing, or the file holds weights of another
+            model, such as a deeper one or one with an OEM.
     """
-    missing = [
-        name
-        for name in result.missing_keys
-        if not name.startswith(TRAINING_ONLY) and "_classifier." not in name
-    ]
-    if missing:
-        raise ValueError(
-            f"MODEL.WEIGHTS: not a checkpoint of this FED model: {len(missing)} of its weights "
-            f"are missing or have another shape, first {missing[0]!r}; expected a file that "
-            "this config trained, or one made by `fed-plugin convert`"
-        )
-    if not estimates_visibility and any(
-        name.startswith("heads.oem.") for name in result.unexpected_keys
-    ):
+    left_out = [name for name in result.unexpected_keys if name.startswith("heads.oem.")]
+    if left_out and not model.heads.estimates_visibility:
         raise ValueError(
             "MODEL.WEIGHTS: the checkpoint was trained with an OEM that MODEL.FED.OEM.ENABLED "
             "False leaves out, so its descriptors would be others; try MODEL.FED.OEM.ENABLED "
             "True"
+        )
+    why = misfit(model, result.missing_keys, result.unexpected_keys)
+    if why:
+        raise ValueError(
+            f"MODEL.WEIGHTS: not a checkpoint of this FED model: {why}; expected a file that "
+            "this config trained, or one made by `fed-plugin convert`"
         )

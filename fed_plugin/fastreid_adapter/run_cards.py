@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib.metadata
 import logging
+import numbers
 import os
 import platform
 import subprocess
@@ -25,6 +26,7 @@ from fastreid.utils.checkpoint import Checkpointer
 from fastreid.utils.events import get_event_storage
 
 import fed_plugin
+from fed_plugin.fastreid_adapter.mends.checkpointer import UNTRAINED
 from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 from fed_plugin.retrieval.card_files import write_card
 from fed_plugin.retrieval.protocol_card import (
@@ -170,6 +172,15 @@ def _host_version() -> str:
 _CHOICES = {"model_final": LAST, "model_best": BEST_ON_TEST}  # names of the host's checkpoints
 
 
+LEARNT = ("training_sets", "supervision", "combineall")
+"""Fields of a card about what the weights were trained on."""
+
+
+def names_weights(path: str) -> bool:
+    """Return whether ``MODEL.WEIGHTS`` is the path of weights, and no word for random ones."""
+    return path not in ("", UNTRAINED)
+
+
 class EvaluatedEpoch(NamedTuple):
     """Epoch of the weights of an evaluated model.
 
@@ -178,11 +189,13 @@ class EvaluatedEpoch(NamedTuple):
         choice: ``"last"``, ``"best on test"`` or None, as on a protocol card.
         label: distinguishes the evaluations of a run: the epoch, or the name of the checkpoint;
             empty if both are not known.
+        trained: whether there was a training; False for weights that are drawn.
     """
 
     epoch: int | None = None
     choice: str | None = None
     label: str = ""
+    trained: bool = True
 
 
 def evaluated_epoch(cfg: Any, model: Any) -> EvaluatedEpoch:
@@ -202,8 +215,8 @@ def evaluated_epoch(cfg: Any, model: Any) -> EvaluatedEpoch:
 
 
 def _of_weights(path: str, model: Any) -> EvaluatedEpoch:
-    if not path:
-        return EvaluatedEpoch()
+    if not names_weights(path):
+        return EvaluatedEpoch(0, trained=False) if path else EvaluatedEpoch()
     try:
         content = Checkpointer(torch.nn.Module())._load_file(path)
     except (OSError, ValueError) as error:
@@ -217,7 +230,8 @@ def epoch_of_checkpoint(path: str, content: Mapping[str, Any]) -> EvaluatedEpoch
     """Return the epoch of a checkpoint from its content and its name."""
     index = content.get("epoch")
     stem = os.path.splitext(os.path.basename(path))[0]
-    return EvaluatedEpoch(None if index is None else int(index) + 1, _CHOICES.get(stem), stem)
+    known = isinstance(index, numbers.Integral) and -1 <= index < 1 << 31
+    return EvaluatedEpoch(int(index) + 1 if known else None, _CHOICES.get(stem), stem)
 
 
 @torch.no_grad()
@@ -302,6 +316,7 @@ def _leave_card(test_set: _TestSet, call: Mapping[str, Any]) -> None:
             call["evaluator"],
             call["data_loader"].dataset.img_items,
             flip=bool(call.get("flip_test", False)),
+            **({} if where.trained else dict.fromkeys(LEARNT)),
             epoch=where.epoch,
             epoch_choice=where.choice,
         )

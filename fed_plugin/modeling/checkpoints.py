@@ -11,12 +11,12 @@ import math
 import os
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS, TokenViT
 
@@ -83,6 +83,63 @@ def _reason(error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError) and "eights only load failed" in text:
         return "it holds more than tensors, which would have to be executed"
     return text.splitlines()[0] if text else type(error).__name__
+
+
+# Whether weights are those of a model, as ``load_state_dict`` alone does not tell.
+
+_TRAINING_ONLY = re.compile(
+    r"(^|[._])(classifiers?|memory|memories|queue|fdm|diffused_bottleneck|centers?|criterion|"
+    r"teachers?|loss|losses)\.|(^|\.)(num_batches_tracked|pixel_mean|pixel_std)$"
+)
+_CLASSIFIER = re.compile(r"(^|[._])heads?\.weight$")
+_HEAD = re.compile(r"(^|[._])heads?\.")
+
+
+def misfit(
+    model: nn.Module,
+    missing: Iterable[str],
+    unexpected: Iterable[str],
+    misshapen: Iterable[str] = (),
+    *,
+    begins_training: bool = False,
+) -> str:
+    """Return why weights are not those of a model; empty if they are.
+
+    Weights that a training alone needs may be missing, left over or of another shape: classifiers,
+    memories, queues, the FDM, the teachers of a distillation; and the pixel statistics, which old
+    checkpoints hold. A model that a training begins with may lack anything, as the training makes
+    the rest, and may take over the backbone of a model with another head.
+
+    Args:
+        model: model that was loaded.
+        missing: weights of the model that the checkpoint lacks.
+        unexpected: weights of the checkpoint that the model lacks.
+        misshapen: weights whose shapes differ.
+        begins_training: whether the weights are the begin of a training.
+    """
+    may_go = _HEAD if begins_training else _CLASSIFIER
+    extra = [n for n in unexpected if not _TRAINING_ONLY.search(n) and not may_go.search(n)]
+    lost = [] if begins_training else [*missing]
+    lost += [n for n in misshapen if not (begins_training and _HEAD.search(n))]
+    rows = {getattr(module, "num_classes", None) for module in model.modules()}
+    shapes = {name: value.shape for name, value in model.state_dict().items()}
+    lost = [
+        n
+        for n in dict.fromkeys(lost)
+        if not _TRAINING_ONLY.search(n)
+        and not (_CLASSIFIER.search(n) and len(shapes[n]) == 2 and shapes[n][0] in rows)
+    ]
+    problems = []
+    if lost:
+        problems.append(
+            f"{len(lost)} of its weights are missing or have another shape, first {lost[0]!r}"
+        )
+    if extra:
+        problems.append(
+            f"{len(extra)} weights of the file have no place in it, first {extra[0]!r}, as those "
+            "of a deeper model or of other parts"
+        )
+    return "; ".join(problems)
 
 
 # ImageNet weights with timm's names.

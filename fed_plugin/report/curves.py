@@ -155,14 +155,15 @@ def read_training(path: Path) -> dict[str, list[tuple[float, float]]]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
-            iteration = entry["iteration"] + 1
-        except (ValueError, KeyError, TypeError, RecursionError):
+            iteration = int(entry["iteration"]) + 1
+            numbers = {
+                name: float(v) for name, v in entry.items() if name == "lr" or "loss" in name
+            }
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
-        for name, value in entry.items():
-            if not (name == "lr" or "loss" in name) or not isinstance(value, (int, float)):
-                continue
+        for name, value in numbers.items():
             if math.isfinite(value):
-                logged.setdefault(name, {})[iteration] = float(value)
+                logged.setdefault(name, {})[iteration] = value
     return {name: sorted(values.items()) for name, values in logged.items()}
 
 

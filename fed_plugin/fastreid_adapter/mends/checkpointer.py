@@ -173,6 +173,7 @@ def wrong_checkpoint_is_named(module: ModuleType) -> bool:
 
     def name(call: Call) -> Iterator[None]:
         path = call.argument("f")
+        call.args[0].read_from = str(path)
         yield
         error = call.error
         cut_short = isinstance(error, OSError) and error.errno == errno.EINVAL
@@ -188,7 +189,10 @@ def wrong_checkpoint_is_named(module: ModuleType) -> bool:
     return add_step(module.Checkpointer, "_load_file", name)
 
 
-_UNREADABLE = (pickle.UnpicklingError, EOFError, RuntimeError, ValueError)
+_UNREADABLE = (
+    *(pickle.UnpicklingError, EOFError, RuntimeError, ValueError, TypeError, LookupError),
+    *(AttributeError, ArithmeticError),
+)
 
 
 def _check_content(content: Any, path: str) -> None:
@@ -213,6 +217,76 @@ def _is_state_dict(content: Any) -> bool:
         isinstance(name, str) and isinstance(value, (torch.Tensor, np.ndarray))
         for name, value in content.items()
     )
+
+
+@mend("Weights of another model are only logged", after="fastreid.utils.checkpoint")
+def weights_fit_the_model(module: ModuleType) -> bool:
+    """Let ``Checkpointer`` refuse weights of another model, which the host writes into the log."""
+
+    def begin(call: Call) -> Iterator[None]:
+        checkpointer = call.args[0]
+        resumes = call.argument("resume", True) and checkpointer.has_checkpoint()
+        checkpointer.begins_training = not resumes
+        yield
+        checkpointer.begins_training = False
+
+    def fit(call: Call) -> Iterator[None]:
+        from fed_plugin.modeling.checkpoints import misfit
+
+        checkpointer = call.args[0]
+        path = getattr(checkpointer, "read_from", "a checkpoint")
+        begins = getattr(checkpointer, "begins_training", False)
+        yield
+        if call.error is None and call.result is not None:
+            found = call.result
+            why = misfit(
+                checkpointer.model,
+                found.missing_keys,
+                found.unexpected_keys,
+                [name for name, *_ in found.incorrect_shapes],
+                begins_training=begins,
+            )
+            if why:
+                call.error = ValueError(
+                    f"MODEL.WEIGHTS={path}: not a checkpoint of this config's model: {why}; "
+                    "expected a file that this config trained"
+                )
+            elif found.missing_keys and begins:
+                names = len(found.missing_keys), found.missing_keys[0]
+                logger.warning("MODEL.WEIGHTS=%s: lacks %d weights, first %s", path, *names)
+        elif isinstance(call.error, _UNREADABLE):
+            why = " ".join((str(call.error) or type(call.error).__name__).split())
+            call.error = ValueError(f"{why:.800} (of {path})")
+
+    add_step(module.Checkpointer, "resume_or_load", begin)
+    return add_step(module.Checkpointer, "_load_model", fit)
+
+
+UNTRAINED = "untrained"
+"""Word in the place of a path of weights: random ones are wanted."""
+
+
+@mend("An evaluation without weights ranks random ones", after="fastreid.engine.defaults")
+def evaluation_names_its_weights(module: ModuleType) -> bool:
+    """Refuse ``--eval-only`` without ``MODEL.WEIGHTS``; the word "untrained" takes random ones."""
+
+    def refuse(call: Call) -> Iterator[None]:
+        path = call.cfg.MODEL.WEIGHTS
+        known = path == UNTRAINED or "://" in path or os.path.isfile(path)
+        if getattr(call.argument("args"), "eval_only", False) and not known:
+            raise ValueError(
+                f"MODEL.WEIGHTS={path!r}: expected the file of a checkpoint for --eval-only; "
+                f"try MODEL.WEIGHTS {UNTRAINED} for random weights"
+            )
+        yield
+
+    def load_nothing(call: Call) -> Iterator[None]:
+        if call.argument("path") == UNTRAINED:
+            call.args, call.kwargs = (call.args[0], ""), {}
+        yield
+
+    add_step(module.Checkpointer, "load", load_nothing)
+    return add_step(module, "default_setup", refuse)
 
 
 @mend(

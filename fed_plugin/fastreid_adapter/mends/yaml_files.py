@@ -17,9 +17,8 @@ from fed_plugin.fastreid_adapter.mends.mending import Overlay, mend
 MOST_VALUES = 20_000
 MOST_LETTERS = 1_000_000
 MOST_FLOORS = 50
-MOST_DIGITS = 100
+MOST_DIGITS = {"tag:yaml.org,2002:int": 19, "tag:yaml.org,2002:float": 100}
 MOST_BASES = 20
-_TEXT = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:binary")
 
 
 class BoundedLoader(yaml.SafeLoader):
@@ -53,8 +52,8 @@ class BoundedLoader(yaml.SafeLoader):
             raise self._refusal(f"more than {MOST_FLOORS} values in each other", event)
         node = super().compose_node(parent, index)
         self._floors -= 1
-        if len(text) > MOST_DIGITS and node.tag not in _TEXT:
-            raise self._refusal(f"a value of {len(text)} digits; try quotes for a text", event)
+        if len(text) > MOST_DIGITS.get(node.tag, MOST_LETTERS):
+            raise self._refusal(f"a number of {len(text)} digits; try quotes for a text", event)
         self._sizes[id(node)] = self._values - before
         return node
 

@@ -92,7 +92,7 @@ def _end_of_lines_before(first: int, content: bytes) -> int:
 def _iteration(line: bytes) -> float:
     try:
         return float(json.loads(line)["iteration"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return math.inf
 
 

@@ -50,9 +50,10 @@ def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
         call.function, call.args, call.kwargs = checkpointer.load, (path,), {}
         yield
         del checkpointer._load_file
-        if isinstance(call.error, ValueError):
+        if isinstance(call.error, _UNREADABLE):
+            why = str(call.error) or type(call.error).__name__
             call.error = ValueError(
-                f"{path}: not of a run with this config: {call.error}; try the config it was "
+                f"{path}: not of a run with this config: {why}; try the config it was "
                 "written with, another OUTPUT_DIR, or no --resume to start again"
             )
 
@@ -61,6 +62,9 @@ def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
 
 def _newest_whole(checkpointer: Any) -> tuple[str, Any]:
     """Return path and content of the newest whole checkpoint, and log the broken ones."""
+    from fed_plugin.fastreid_adapter.resuming.checkpoint_file import odd_value
+
+    stateful = {k: v for k, v in checkpointer.checkpointables.items() if k != "run_state"}
     try:
         newest = checkpointer.get_checkpoint_file()
     except UnicodeDecodeError:  # the name of the newest is no text
@@ -72,7 +76,10 @@ def _newest_whole(checkpointer: Any) -> tuple[str, Any]:
         try:
             why = damage(path)
             if not why:
-                return path, checkpointer._load_file(path)
+                content = checkpointer._load_file(path)
+                why = odd_value(content, stateful)
+            if not why:
+                return path, content
         except (OSError, ValueError, RuntimeError) as error:
             why = str(error)
         reasons.append(" ".join(why.split()))
@@ -101,9 +108,11 @@ def damage(path: str) -> str:
         return "" if old else "not whole, or no checkpoint"
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                return "it is compressed, which no checkpoint is"
             bad = archive.testzip()
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        return str(error)
+    except Exception as error:  # zipfile raises a dozen kinds on noise
+        return str(error) or type(error).__name__
     return f"{bad} in it is damaged" if bad else ""
 
 

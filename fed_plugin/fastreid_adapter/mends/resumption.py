@@ -33,8 +33,20 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
         yield
         checkpointer.resumed = call.result
 
+    def keep_config(call: Call) -> Iterator[None]:
+        from fastreid.utils import comm
+
+        from fed_plugin.fastreid_adapter.resuming.run_state import note_earlier_config
+
+        args = call.argument("args")
+        if call.cfg.OUTPUT_DIR and comm.is_main_process():
+            starts = not getattr(args, "eval_only", False)
+            note_earlier_config(call.cfg, starts and getattr(args, "resume", False))
+        yield
+
     if mentions(module.DefaultTrainer.__init__, "run_state"):
         return False
+    add_step(module, "default_setup", keep_config)
     add_step(module.Checkpointer, "resume_or_load", note)
     add_step(module.DefaultTrainer, "resume_or_load", load)
     return add_step(module.DefaultTrainer, "__init__", hold)

@@ -12,24 +12,31 @@ import json
 import logging
 import math
 import os
+import re
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import CellType
 from typing import Any
 
 import torch
+import yaml
+from fastreid.config import get_cfg
 from fastreid.engine.hooks import PeriodicWriter
 from fastreid.utils import comm
 from fastreid.utils.checkpoint import PeriodicCheckpointer
 
 from fed_plugin.fastreid_adapter.mends.mending import Call
+from fed_plugin.fastreid_adapter.mends.yaml_files import load_yaml
 from fed_plugin.fastreid_adapter.seeding import (
     SeededSampler,
     restore_streams,
+    restored_stream_states,
     saved_streams,
     seed_streams,
 )
+from fed_plugin.files import write_file
 
 # How long layers have been frozen (``SOLVER.FREEZE_ITERS``): the host counts in a closure.
 #
@@ -120,8 +127,10 @@ def check_all_ranks_resume(path: str) -> None:
 
 
 def fuse_as_configured(optimizer: Any, configured: list[Any]) -> None:
-    """Let a loaded optimizer fuse its steps as this config asks, not as the run of the file did."""
+    """Set the switches of a loaded optimizer as this config asks, not as the run of the file did."""
+    switches = {k: v for k, v in optimizer.defaults.items() if isinstance(v, bool)}
     for group, fused in zip(optimizer.param_groups, configured, strict=False):
+        group.update(switches)
         if "fused" in group or fused is not None:
             group["fused"] = fused
 
@@ -132,16 +141,23 @@ def check_optimizer(optimizer: Any, path: str) -> None:
     Raises:
         ValueError: The next step would fail with an error that names neither file nor key.
     """
-    why = ""
+    why, kinds = "", (torch.Tensor, int, float)
+    moments = {"step", "exp_avg", "exp_avg_sq"} if "betas" in optimizer.defaults else set()
     for group in optimizer.param_groups:
         missing = sorted(optimizer.defaults.keys() - group.keys())
         if missing:
             why = f"its optimizer has no {missing[0]}, which {type(optimizer).__name__} needs"
         for weights in group["params"]:
-            for name, value in optimizer.state.get(weights, {}).items():
+            state = dict(optimizer.state.get(weights, {}))
+            for name, value in state.items():
                 is_per_weight = torch.is_tensor(value) and value.ndim > 0
                 if is_per_weight and value.shape != weights.shape:
                     why = f"its {name} is of {value.numel()} weights, here are {weights.numel()}"
+                good = torch.is_tensor(value) if "exp_avg" in name else isinstance(value, kinds)
+                if not good and name != "momentum_buffer":  # None before the first gradient
+                    why = f"its {name} is {value!r:.60}, expected numbers"
+            lacks = sorted(moments - state.keys()) if state else []
+            why = f"its optimizer has no {lacks[0]} of some weights" if lacks else why
     if why:
         raise ValueError(
             f"{path}: not of a run with this config: {why}; expected SOLVER.OPT, the model and its "
@@ -168,6 +184,79 @@ def warn_of_another_cosine(configured: int | None, scheduler: Any) -> None:
         )
 
 
+# Keys that a resumed run may not change, and keys that it may: the folder's ``config.yaml`` tells.
+
+CONFIG = "config.yaml"
+_OTHER_MODEL = re.compile(r"MODEL\.|SOLVER\.(OPT|SCHED)$|DATASETS\.(NAMES|COMBINEALL)$")
+_SAME_MODEL = re.compile(
+    r"MODEL\.(DEVICE|WEIGHTS|HEADS\.NUM_CLASSES|BACKBONE\.PRETRAIN(_PATH)?|FED\.PRECISION|"
+    r"FED\.MEMORY\.INIT|FED\.VIT\.(RECOMPUTE|PRETRAIN_GRID))$"
+)
+"""Keys of the model that change no weight and no state; the count of the identities is checked."""
+_SAME_NUMBERS = re.compile(
+    r"(OUTPUT_DIR|DATALOADER\.NUM_WORKERS|SOLVER\.CHECKPOINT_(PERIOD|ITERS)|MODEL\.WEIGHTS|"
+    r"MODEL\.BACKBONE\.PRETRAIN(_PATH)?)$"
+)
+_earlier: dict[str, str] = {}
+"""Text of the ``config.yaml`` of an earlier run, by folder: the host writes over the file."""
+Changes = dict[str, tuple[Any, Any]]
+
+
+def note_earlier_config(cfg: Any, resumes: bool = False) -> None:
+    """Keep the config of the run in ``OUTPUT_DIR`` before the host writes this one.
+
+    Raises:
+        ValueError: ``resumes`` is set, and the run was of another model.
+    """
+    folder = os.path.realpath(cfg.OUTPUT_DIR)
+    _earlier.pop(folder, None)
+    if os.path.isfile(os.path.join(folder, "last_checkpoint")):
+        with suppress(OSError, ValueError):
+            _earlier[folder] = Path(folder, CONFIG).read_text(encoding="utf-8")
+    if resumes:
+        _refuse_another_model(cfg, changed_keys(cfg))
+
+
+def changed_keys(cfg: Any) -> Changes:
+    """Return old and new value of each key in which a config differs from the earlier run's."""
+    text = _earlier.get(os.path.realpath(cfg.OUTPUT_DIR))
+    if text is None:
+        return {}
+    default = _flat(load_yaml(get_cfg().dump()))
+    now = {**default, **_flat(load_yaml(cfg.dump()))}
+    try:
+        was = {**default, **_flat(load_yaml(text))}
+    except (yaml.YAMLError, AttributeError):
+        return {CONFIG: ("a file that cannot be read", "this config")}
+    changes = {key: (was.get(key), now.get(key)) for key in sorted(was.keys() | now.keys())}
+    count = "MODEL.HEADS.NUM_CLASSES"  # 0 until the trainer has counted
+    return {k: v for k, v in changes.items() if v[0] != v[1] and not (k == count and 0 in v)}
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        below = _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {}
+        flat.update(below or {f"{prefix}{key}": value})
+    return flat
+
+
+def _listed(changes: Changes) -> str:
+    return ", ".join(f"{key}: {old!r:.60} -> {new!r:.60}" for key, (old, new) in changes.items())
+
+
+def _refuse_another_model(cfg: Any, changes: Changes) -> None:
+    others = {
+        k: v for k, v in changes.items() if _OTHER_MODEL.match(k) and not _SAME_MODEL.match(k)
+    }
+    if others:
+        raise ValueError(
+            f"--resume: the run in OUTPUT_DIR={cfg.OUTPUT_DIR} is of another model "
+            f"({_listed(others)}); expected these keys as they were; try them, another OUTPUT_DIR, "
+            "or MODEL.WEIGHTS without --resume to load the weights alone"
+        )
+
+
 def take_over(call: Call) -> Iterator[None]:
     """Load the whole run when ``DefaultTrainer.resume_or_load`` resumes (a step).
 
@@ -176,26 +265,43 @@ def take_over(call: Call) -> Iterator[None]:
     """
     trainer, resume = call.args[0], call.argument("resume", True)
     fused = [group.get("fused") for group in trainer.optimizer.param_groups]
+    folder = os.path.realpath(trainer.cfg.OUTPUT_DIR)
+    changes = changed_keys(trainer.cfg) if resume else {}
+    text = _earlier.pop(folder, None)
     yield
-    if call.error is not None:
-        return
-    checkpointer = trainer.checkpointer
-    path = getattr(checkpointer, "resumed_from", "")
-    if resume:
-        check_all_ranks_resume(path)
-    if not checkpointer.has_checkpoint():
-        return
-    if resume:
-        check_optimizer(trainer.optimizer, path)
-        fuse_as_configured(trainer.optimizer, fused)
-        if hasattr(trainer, "run_state"):  # not where a subclass builds itself otherwise
-            trainer.run_state.resume(checkpointer.resumed)
-    else:
-        compat_logger.warning(
-            "OUTPUT_DIR=%s holds an earlier run; until this one has written a checkpoint, "
-            "`--resume` goes on with that one; try another OUTPUT_DIR if it is still wanted",
-            trainer.cfg.OUTPUT_DIR,
-        )
+    try:
+        if call.error is not None:
+            raise call.error
+        if resume:
+            check_all_ranks_resume(getattr(trainer.checkpointer, "resumed_from", ""))
+        if resume and trainer.checkpointer.has_checkpoint():
+            _take_over(trainer, fused, changes)
+        elif trainer.checkpointer.has_checkpoint():
+            compat_logger.warning(
+                "OUTPUT_DIR=%s holds an earlier run; until this one has written a checkpoint, "
+                "`--resume` goes on with that one; try another OUTPUT_DIR if it is still wanted",
+                trainer.cfg.OUTPUT_DIR,
+            )
+    except ValueError as error:
+        if resume and text is not None and comm.is_main_process():
+            write_file(os.path.join(folder, CONFIG), text)
+        listed = f"; {CONFIG} differs in {_listed(changes)}" if changes else ""
+        call.error = ValueError(str(error) + listed) if listed else error
+
+
+def _take_over(trainer: Any, fused: list[Any], changes: Changes) -> None:
+    path = getattr(trainer.checkpointer, "resumed_from", "")
+    check_optimizer(trainer.optimizer, path)
+    _refuse_another_model(trainer.cfg, changes)
+    fuse_as_configured(trainer.optimizer, fused)
+    if changes:
+        logger.warning("--resume: %s differs in %s", CONFIG, _listed(changes))
+    if hasattr(trainer, "run_state"):  # not where a subclass builds itself otherwise
+        trainer.run_state.changes = {k: v for k, v in changes.items() if not _SAME_NUMBERS.match(k)}
+        try:
+            trainer.run_state.resume(trainer.checkpointer.resumed)
+        except (TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            raise ValueError(f"{path}: its run_state cannot be used ({error})") from error
 
 
 KEY = "run_state"
@@ -213,6 +319,8 @@ class RunState:
     def __init__(self, trainer: Any) -> None:
         self._trainer = weakref.proxy(trainer)
         self._loaded: dict[str, Any] | None = None
+        self.changes: Changes = {}
+        """Keys that this run changed and that change its numbers."""
         self._cosine_epochs = cosine_epochs(trainer.scheduler)
         self.done = 0
         """Number of iterations that the weights have been trained."""
@@ -233,8 +341,25 @@ class RunState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Keep a state until the run goes on; the host calls this method when it resumes."""
-        self._loaded = state
+        """Keep a state until the run goes on; the host calls this method when it resumes.
+
+        Raises:
+            ValueError: A part is of another kind.
+        """
+        try:
+            counts = {name: int(state[name]) for name in ("done", "seed", *_LAYOUT)}
+            if max(map(abs, counts.values())) >= 1 << 62:
+                raise ValueError(f"counts are {counts}")
+            for name, kind in (("best_metric", float), ("frozen_steps", int)):
+                kind(state.get(name) or 0)
+            if state["metric"]:
+                name, value, iteration = state["metric"]
+                state = {**state, "metric": (str(name), float(value), int(iteration))}
+            with restored_stream_states():
+                restore_streams(state["random"])
+        except Exception as error:  # PyTorch's and NumPy's generators raise several kinds
+            raise ValueError(f"its {KEY} is damaged ({type(error).__name__}: {error})") from error
+        self._loaded = {**state, **counts}
 
     def resume(self, checkpoint: dict[str, Any]) -> None:
         """Restore what does not wait for the first step, after the host has loaded a checkpoint."""
@@ -295,6 +420,8 @@ class RunState:
             how = "images as if the run had never stopped, random numbers of the model drawn anew"
         elif same:
             how = "images and random numbers as if the run had never stopped"
+        if same and self.changes:
+            how = f"other keys than before the stop: {', '.join(self.changes)}"
         logger.info("Going on behind %d iterations of %d; %s", first, trainer.max_iter, how)
 
     def _skip_images(self, position: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -156,14 +157,12 @@ def read_training(path: Path) -> dict[str, list[tuple[float, float]]]:
         try:
             entry = json.loads(line)
             iteration = int(entry["iteration"]) + 1
-            numbers = {
-                name: float(v) for name, v in entry.items() if name == "lr" or "loss" in name
-            }
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
-        for name, value in numbers.items():
-            if math.isfinite(value):
-                logged.setdefault(name, {})[iteration] = value
+        for name, value in entry.items():
+            with suppress(TypeError, OverflowError):
+                if (name == "lr" or "loss" in name) and math.isfinite(value):
+                    logged.setdefault(name, {})[iteration] = float(value)
     return {name: sorted(values.items()) for name, values in logged.items()}
 
 

@@ -62,7 +62,7 @@ def resume_passes_over_a_broken_checkpoint(module: ModuleType) -> bool:
 
 def _newest_whole(checkpointer: Any) -> tuple[str, Any]:
     """Return path and content of the newest whole checkpoint, and log the broken ones."""
-    from fed_plugin.fastreid_adapter.resuming.checkpoint_file import odd_value
+    from fed_plugin.fastreid_adapter.resuming.run_state import odd_value
 
     stateful = {k: v for k, v in checkpointer.checkpointables.items() if k != "run_state"}
     try:

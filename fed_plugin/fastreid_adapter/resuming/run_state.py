@@ -16,6 +16,7 @@ import re
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
+from numbers import Integral, Real
 from pathlib import Path
 from types import CellType
 from typing import Any
@@ -127,12 +128,58 @@ def check_all_ranks_resume(path: str) -> None:
 
 
 def fuse_as_configured(optimizer: Any, configured: list[Any]) -> None:
-    """Set the switches of a loaded optimizer as this config asks, not as the run of the file did."""
+    """Set the switches of a loaded optimizer as this config asks, not as its file does."""
     switches = {k: v for k, v in optimizer.defaults.items() if isinstance(v, bool)}
     for group, fused in zip(optimizer.param_groups, configured, strict=False):
         group.update(switches)
         if "fused" in group or fused is not None:
             group["fused"] = fused
+
+
+# Parts of a checkpoint that no run can go on from.
+
+_LARGEST = 1 << 53  # a larger number is no count, and no rate
+
+
+def odd_value(content: dict[str, Any], checkpointables: dict[str, Any]) -> str:
+    """Return what in a checkpoint no run can go on from; empty if nothing is wrong.
+
+    Args:
+        content: the whole checkpoint.
+        checkpointables: optimizer and schedules by their key in the checkpoint; their own state
+            shows of which kind each value has to be.
+    """
+    epoch, metric = content.get("epoch", -1), content.get("metric", -1)
+    if not isinstance(epoch, Integral) or not -1 <= epoch < _LARGEST:
+        return f"its epoch is {epoch!r:.60}, expected a whole number"
+    if not (isinstance(metric, Real) or (torch.is_tensor(metric) and metric.numel() == 1)):
+        return f"its metric is {metric!r:.60}, expected a number"
+    for key, holder in checkpointables.items():
+        if key in content and (why := _unlike(content[key], holder.state_dict(), key)):
+            return f"its {why}"
+    return ""
+
+
+def _unlike(value: Any, example: Any, where: str) -> str:
+    """Return which part of a value is of another kind than the same part of an example."""
+    if isinstance(example, dict):
+        if not isinstance(value, dict):
+            return f"{where} is {value!r:.60}, expected a table"
+        below = [
+            (value[key], one, f"{where}.{key}") for key, one in example.items() if key in value
+        ]
+    elif isinstance(example, (list, tuple)):
+        pair = isinstance(example, tuple)  # such as betas; a list may have any length
+        if not isinstance(value, (list, tuple)) or (pair and len(value) != len(example)):
+            return f"{where} is {value!r:.60}, expected a list such as {example!r:.60}"
+        below = [(one, example[0], f"{where}[{i}]") for i, one in enumerate(value) if example]
+    elif isinstance(example, Real):
+        good = value is None and isinstance(example, bool)  # a switch that nobody set
+        good = good or (isinstance(value, Real) and abs(value) < _LARGEST)  # no NaN, either
+        return "" if good else f"{where} is {value!r:.60}, expected a number such as {example}"
+    else:
+        below = []
+    return next(filter(None, (_unlike(*one) for one in below)), "")
 
 
 def check_optimizer(optimizer: Any, path: str) -> None:

@@ -203,6 +203,7 @@ def read_arrays(
             content = np.load(file, allow_pickle=False)
             if isinstance(content, np.ndarray):
                 raise ValueError("it holds one bare array; try np.savez")
+            refuse_bomb(content.zip)
             _check_count(file, len(content.files))
             return {name: _array(name, content) for name in content.files}
     except Exception as error:  # zipfile, zlib and NumPy's parsers raise a dozen kinds on noise
@@ -211,6 +212,17 @@ def read_arrays(
             f"{path}: not {called} that can be read ({why}); expected an .npz of plain "
             f"arrays, whole and without pickled objects; try {remedy}"
         ) from error
+
+
+def refuse_bomb(archive: Any) -> None:
+    """Refuse a small ``zipfile.ZipFile`` that becomes large when it is unpacked.
+
+    Raises:
+        ValueError: the content is over a hundred times as large as the file, and large.
+    """
+    large = sum(entry.file_size for entry in archive.infolist())
+    if large > max(100 * archive.fp.seek(0, os.SEEK_END), 256 << 20):
+        raise ValueError(f"it would take {large >> 20} MB of memory, as a decompression bomb does")
 
 
 def _check_count(file: BinaryIO, listed: int) -> None:

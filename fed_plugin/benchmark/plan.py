@@ -122,7 +122,7 @@ def _name(where: str, value: Any) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ValueError(
             f"{where}: expected letters, digits and any of '_ .,+=()-', because a folder gets this "
-            f"name, got {value!r}; try putting a number in quotes"
+            f"name, got {value!r:.60}; try putting a number in quotes"
         )
     return value
 
@@ -158,10 +158,10 @@ def read_plan(path: str | Path) -> Plan:
 
 
 def _datasets(where: str, value: list[Any] | dict[Any, Any]) -> tuple[Dataset, ...]:
-    _refuse_twins(where, list(value))
+    listed = [_name(where, name) for name in value]
+    _refuse_twins(where, listed)
     datasets = []
-    for name, content in (dict.fromkeys(value) if isinstance(value, list) else value).items():
-        _name(where, name)
+    for name, content in (dict.fromkeys(listed) if isinstance(value, list) else value).items():
         keys = _convert(f"{where}.{name}", content or {}, _DatasetKeys)
         names = keys.train if isinstance(keys.train, list) else [keys.train or name]
         train = tuple(_name(f"{where}.{name}.train", one) for one in names)

@@ -207,8 +207,8 @@ class FactsCache:
                 marks = ",".join("?" * len(keys))
                 question = f"SELECT path, stamp, facts FROM {_TABLE} WHERE path IN ({marks})"
                 for key, stamp, line in connection.execute(question, list(keys)):
-                    path = keys[bytes(key)]
-                    facts = _facts(line) if stamp == _text(stamps[path]) else None
+                    path = keys.get(key, "")
+                    facts = _facts(line) if path and stamp == _text(stamps[path]) else None
                     if facts is not None and (facts.decoded or not decoded):
                         known[path] = facts
         except (sqlite3.Error, OSError) as error:

@@ -161,7 +161,7 @@ def open_source(path: str | os.PathLike[str]) -> Iterator[Mapping[Place, Origina
         )
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except Exception as error:  # zipfile raises a dozen kinds on noise
         raise ValueError(
             f"{printable(path)}: expected a folder or a ZIP archive, got another file, or a "
             f"damaged one ({error})"
@@ -188,7 +188,7 @@ def _in_archive(path: str, archive: zipfile.ZipFile) -> dict[Place, Original]:
     """List the images of an archive; no entry is unpacked to the path that the archive gives."""
     copies: dict[str, dict[Place, zipfile.ZipInfo]] = {}
     for entry in archive.infolist():
-        root, folder, name = ["", *entry.filename.rsplit("/", 2)][-3:]
+        root, folder, name = ["", "", *entry.filename.rsplit("/", 2)][-3:]
         if folder not in _FOLDERS or not name or root.startswith("__MACOSX"):
             continue
         twin = copies.setdefault(root, {}).setdefault((folder, name), entry)
@@ -212,9 +212,9 @@ def _unpack(path: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> byte
         raise ValueError(f"{where}: expected an image, got {entry.file_size:,} bytes")
     try:
         return archive.read(entry)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+    except Exception as error:  # zlib, LZMA and bzip2 have kinds of their own
         raise ValueError(
-            f"{where}: cannot be read ({error}); try getting a sound archive, or unpacking it "
+            f"{where}: cannot be read ({error!s:.200}); try getting a sound archive, or unpacking it "
             "yourself"
         ) from error
 

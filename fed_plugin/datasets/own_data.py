@@ -263,7 +263,7 @@ def _separator(file: str, text: str) -> str:
     first = text.split("\n", 1)[0].strip()
     raise _wrong(
         *(file, 1, f"a header with the columns path and pid, such as {_CSV_EXAMPLE}"),
-        f"{first!r}; try adding that line on top",
+        f"{first!r:.120}; try adding that line on top",
     )
 
 

@@ -11,6 +11,7 @@ import math
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fed_plugin.files import refuse_bomb
 from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS, TokenViT
 
 logger = logging.getLogger("fastreid.fed_plugin.weights")  # what the log of a training shows
@@ -49,6 +51,11 @@ def read_weights(path: str | os.PathLike[str] | io.BytesIO, numbers: Any = ()) -
     try:
         if str(path).endswith(SAFETENSORS):
             return _read_safetensors(path)
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                refuse_bomb(archive)
+        if isinstance(path, io.IOBase):
+            path.seek(0)
         with torch.serialization.safe_globals(list(numbers)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, IsADirectoryError, PermissionError):

@@ -214,8 +214,8 @@ def _unpack(path: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> byte
         return archive.read(entry)
     except Exception as error:  # zlib, LZMA and bzip2 have kinds of their own
         raise ValueError(
-            f"{where}: cannot be read ({error!s:.200}); try getting a sound archive, or unpacking it "
-            "yourself"
+            f"{where}: cannot be read ({error!s:.200}); try getting a sound archive, or unpacking "
+            "it yourself"
         ) from error
 
 

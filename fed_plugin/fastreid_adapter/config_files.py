@@ -114,8 +114,18 @@ def read_config(config_file: str, overrides: list[Any]) -> Any:
         raise ValueError(f"overrides: {error}") from error
     except AssertionError as error:  # how yacs refuses a key
         raise KeyError(f"overrides: {error}") from error
+    _refuse_nothing(cfg, get_cfg())
     check_config(cfg)
     return cfg
+
+
+def _refuse_nothing(cfg: Any, defaults: Any, prefix: str = "") -> None:
+    """Refuse null in the place of a value, which yacs lets pass for every key."""
+    for key, default in defaults.items():
+        if isinstance(default, dict):
+            _refuse_nothing(cfg[key], default, f"{prefix}{key}.")
+        elif cfg[key] is None and default is not None:
+            raise ValueError(f"{prefix}{key}=None: expected a value such as {default!r}")
 
 
 def find_config(path: str) -> str:

@@ -22,6 +22,28 @@ ODD = (
 _MARK = "\0here\0"
 
 
+def _laughs(first: str, line: Callable[[list[str]], str], steps: int = 12) -> str:
+    lines = [f"a0: &a0 {first}"]
+    lines += [f"a{i}: &a{i} " + line([f"*a{i - 1}"] * 9) for i in range(1, steps)]
+    return "\n".join(lines) + "\n"
+
+
+def _mapping(pattern: str) -> Callable[[list[str]], str]:
+    return lambda names: (
+        "{" + ", ".join(pattern.format(name, i) for i, name in enumerate(names)) + "}"
+    )
+
+
+BOMBS = {
+    "lists": _laughs("[x, x]", lambda names: f"[{', '.join(names)}]"),
+    "maps": _laughs("{x: 1}", _mapping("k{1}: {0}")),
+    "merge keys": _laughs("{x: 1, y: 2}", lambda names: f"{{<<: [{', '.join(names)}]}}"),
+    "keys": _laughs("[x]", _mapping("? [{0}, {1}]")),
+    "a long text": f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 5000)}]\n",
+}
+"""YAML in which aliases repeat what aliases repeat."""
+
+
 def damaged(content: bytes, count: int = 60, seed: int = 0) -> Iterator[bytes]:
     """Yield bytes that are cut short, flipped, zeroed, doubled, or emptied."""
     draw = random.Random(seed)

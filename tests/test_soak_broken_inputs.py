@@ -13,6 +13,7 @@ SAMPLE = 33
 
 @pytest.fixture
 def cases(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER.parent))
     monkeypatch.syspath_prepend(str(FOLDER))
     from corpus import all_cases
 

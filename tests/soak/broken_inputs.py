@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1]))  # fuzzing.py
 from corpus import Case, all_cases
 from corpus.forks import import_everything, run_forked
 from corpus.material import make_material

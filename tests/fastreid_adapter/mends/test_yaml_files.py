@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
+
+sys.path.append(str(Path(__file__).parents[2]))
+from fuzzing import BOMBS
 
 from fed_plugin.benchmark.plan import read_plan
 from fed_plugin.cli import main
 from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.mends.yaml_files import load_yaml
 
-
-def laughs(first, line, steps=12):
-    lines = [f"a0: &a0 {first}"]
-    lines += [f"a{i}: &a{i} " + line([f"*a{i - 1}"] * 9) for i in range(1, steps)]
-    return "\n".join(lines) + "\n"
-
-
-BOMBS = {
-    "lists": laughs("[x, x]", lambda a: f"[{', '.join(a)}]"),
-    "maps": laughs(
-        "{x: 1}", lambda a: "{" + ", ".join(f"k{i}: {x}" for i, x in enumerate(a)) + "}"
-    ),
-    "merge keys": laughs("{x: 1, y: 2}", lambda a: f"{{<<: [{', '.join(a)}]}}"),
-    "keys": laughs(
-        "[x]", lambda a: "{" + ", ".join(f"? [{x}, {i}]" for i, x in enumerate(a)) + "}"
-    ),
-    "a long text": f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 5000)}]\n",
+MORE = {
+    **BOMBS,
     "depth of brackets": "[" * 100_000,
     "depth of dashes": "- " * 100_000 + "x",
     "depth of keys": "? " * 50_000 + "x",
@@ -65,7 +55,7 @@ def bad(tmp_path, monkeypatch):
     return write
 
 
-@pytest.mark.parametrize("content", BOMBS.values(), ids=BOMBS)
+@pytest.mark.parametrize("content", MORE.values(), ids=MORE)
 def test_a_bomb_is_one_short_sentence_for_plans_configs_and_bases(bad, content):
     bad("_BASE_: bad.yml\n", "child.yml")
     name = bad(content)
@@ -90,7 +80,7 @@ def test_the_host_s_own_reader_is_bounded_too(bad):
     with pytest.raises(yaml.YAMLError, match="more than 20000 values"):
         get_cfg().merge_from_file(bad(BOMBS["lists"]))
     with pytest.raises(yaml.YAMLError, match="part of itself"):
-        CfgNode.load_yaml_with_base(bad(BOMBS["a list of itself"]))
+        CfgNode.load_yaml_with_base(bad(MORE["a list of itself"]))
 
 
 def test_bases_on_each_other_and_pipes_are_refused_at_once(bad):

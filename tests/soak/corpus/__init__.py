@@ -11,6 +11,7 @@ def all_cases() -> list[Case]:
         benchmark_sets,
         checkpoints,
         dumps,
+        flips,
         folders,
         images,
         occluders,
@@ -22,5 +23,5 @@ def all_cases() -> list[Case]:
     )
 
     modules = (images, folders, tables, benchmark_sets, occluders, yaml_files, yaml_values)
-    modules = (*modules, checkpoints, dumps, results, planted)
+    modules = (*modules, checkpoints, dumps, results, flips, planted)
     return [case for module in modules for case in module.make_cases()]

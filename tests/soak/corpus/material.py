@@ -17,6 +17,7 @@ CHECKPOINT = "whole.pth"
 DUMP, OTHER_DUMP = "whole.npz", "other.npz"
 RESULT = "result.json"
 OCCLUDERS = "occluders"
+INDEX = "gallery.npz"
 BENCHMARK = "bench"
 QUERY = f"{PEOPLE}/query/0101_c1s1_000000_00.jpg"
 TRAIN = f"{PEOPLE}/train/0001_c1s1_000000_00.jpg"
@@ -55,6 +56,8 @@ def make_material(folder: Path) -> None:
     for name, method in ((DUMP, "A"), (OTHER_DUMP, "B")):
         words = ("--weights", CHECKPOINT if name == DUMP else "untrained", "-o", name)
         _command(folder, "dump", "--config-file", CONFIG, *words, "--method", method)
+    words = ("--config-file", CONFIG, "--weights", CHECKPOINT, "--device", "cpu")
+    _command(folder, "index", f"{PEOPLE}/gallery", "-o", INDEX, *words)
     _command(folder, "evaluate", DUMP, "--json", RESULT)
     words = ("--drawn", "4", "--out", OCCLUDERS, "--draws", "50")
     _command(folder, "data", "occluders", "build", *words)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+
+from fuzzing import BOMBS
 
 from corpus.cases import EITHER, REFUSED, Case, both, nothing, write
 from corpus.material import CONFIG, DUMP
@@ -65,20 +66,12 @@ def _files() -> dict[str, bytes | str]:
         "UTF-16 without a mark": "SEED: 1\n".encode("utf-16-le"),
         "an image": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
         "deeply nested": "[" * 5000,
-        "a billion laughs": _laughs(),
+        **{f"aliases of {what}": content for what, content in BOMBS.items()},
         "an unknown tag": "SEED: !nobody 1\n",
         "keys that are lists": "? [a, b]\n: 1\n",
         "keys that are numbers": "1: 2\n",
         "a wrong date": "SEED: 2024-13-45\n",
     }
-
-
-def _laughs() -> str:
-    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
-    names = "abcdefghi"
-    for before, name in pairwise(names):
-        lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]")
-    return "\n".join(lines) + "\n"
 
 
 def _configs() -> dict[str, str]:

@@ -112,17 +112,14 @@ def misfit(
 ) -> str:
     """Return why weights are not those of a model; empty if they are.
 
-    Weights that a training alone needs may be missing, left over or of another shape: classifiers,
-    memories, queues, the FDM, the teachers of a distillation; and the pixel statistics, which old
-    checkpoints hold. A model that a training begins with may lack anything, as the training makes
-    the rest, and may take over the backbone of a model with another head.
+    Weights that a training alone needs do not count, nor pixel statistics, which old files hold.
 
     Args:
         model: model that was loaded.
         missing: weights of the model that the checkpoint lacks.
         unexpected: weights of the checkpoint that the model lacks.
         misshapen: weights whose shapes differ.
-        begins_training: whether the weights are the begin of a training.
+        begins_training: whether a training begins with the weights, perhaps under another head.
     """
     may_go = _HEAD if begins_training else _CLASSIFIER
     extra = [n for n in unexpected if not _TRAINING_ONLY.search(n) and not may_go.search(n)]

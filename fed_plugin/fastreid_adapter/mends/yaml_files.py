@@ -1,7 +1,6 @@
-"""The one reader of YAML, and the mend that has the host read its configs with this reader.
+"""The one reader of YAML, of plans and of the host's configs.
 
-A few lines of YAML can stand for billions of values: an alias repeats what its anchor holds. The
-reader counts values as often as aliases repeat them, and stops before it builds any of them.
+A few lines can stand for billions of values: an alias repeats what its anchor holds.
 """
 
 from __future__ import annotations
@@ -22,13 +21,7 @@ MOST_BASES = 20
 
 
 class BoundedLoader(yaml.SafeLoader):
-    """Safe loader of a text that stands for a bounded number of values.
-
-    Args:
-        text: YAML.
-        name: name of the text in messages.
-        refuses_twins: whether a key that stands twice is an error.
-    """
+    """Safe loader that counts values, as often as aliases repeat them, before it builds any."""
 
     def __init__(self, text: str, name: str, refuses_twins: bool) -> None:
         super().__init__(text)

@@ -258,8 +258,8 @@ def note_earlier_config(cfg: Any, resumes: bool = False) -> None:
     folder = os.path.realpath(cfg.OUTPUT_DIR)
     _earlier.pop(folder, None)
     if os.path.isfile(os.path.join(folder, "last_checkpoint")):
-        with suppress(OSError, ValueError):
-            _earlier[folder] = Path(folder, CONFIG).read_text(encoding="utf-8")
+        with suppress(OSError):
+            _earlier[folder] = Path(folder, CONFIG).read_text(encoding="utf-8", errors="replace")
     if resumes:
         _refuse_another_model(cfg, changed_keys(cfg))
 
@@ -293,10 +293,9 @@ def _listed(changes: Changes) -> str:
 
 
 def _refuse_another_model(cfg: Any, changes: Changes) -> None:
-    others = {
-        k: v for k, v in changes.items() if _OTHER_MODEL.match(k) and not _SAME_MODEL.match(k)
-    }
-    if others:
+    others = {k: v for k, v in changes.items() if _OTHER_MODEL.match(k)}
+    others = {k: v for k, v in others.items() if v[1] is not None and not _SAME_MODEL.match(k)}
+    if others:  # a key that nobody declares any more decides nothing
         raise ValueError(
             f"--resume: the run in OUTPUT_DIR={cfg.OUTPUT_DIR} is of another model "
             f"({_listed(others)}); expected these keys as they were; try them, another OUTPUT_DIR, "

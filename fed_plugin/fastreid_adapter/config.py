@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -418,6 +418,37 @@ def table_values(cfg: Any) -> dict[str, Any]:
     return values
 
 
+class SeveralFaults(ValueError):
+    """Mistakes that are reported together.
+
+    Args:
+        faults: the mistakes, two or more.
+    """
+
+    def __init__(self, faults: Sequence[Exception]) -> None:
+        sentences = [str(one.args[0] if isinstance(one, KeyError) else one) for one in faults]
+        super().__init__(f"{len(faults)} faults:" + "".join(f"\n  - {one}" for one in sentences))
+        self.faults = list(faults)
+
+
+def faults_of(check: Callable[..., object], *args: Any) -> list[Exception]:
+    """Call a check; return its mistakes in place of raising them."""
+    try:
+        check(*args)
+    except SeveralFaults as error:
+        return error.faults
+    except (ValueError, OSError, KeyError) as error:
+        return [error]
+    return []
+
+
+def report_faults(faults: Sequence[Exception]) -> None:
+    """Raise the only mistake as it is, or several mistakes as one; equal ones count once."""
+    different = list({str(fault): fault for fault in faults}.values())
+    if different:
+        raise different[0] if len(different) == 1 else SeveralFaults(different)
+
+
 def check_keys(values: Mapping[str, Any], *readers: str) -> None:
     """Refuse values that their keys do not take; keys that a config lacks are passed over.
 
@@ -426,11 +457,15 @@ def check_keys(values: Mapping[str, Any], *readers: str) -> None:
         readers: which rows are checked, by ``Key.only_for``.
 
     Raises:
-        ValueError: one sentence with the key, its value, what was expected and what to try.
+        ValueError: for each wrong key one sentence with its value, what was expected and what to
+            try.
     """
+    faults: dict[str, Exception] = {}
     for key in KEYS:
         if key.only_for in readers and key.path in values:
-            check_value(key, values[key.path])
+            for fault in faults_of(check_value, key, values[key.path]):
+                faults.setdefault(key.path, fault)
+    report_faults(list(faults.values()))
 
 
 def check_value(key: Key, value: Any) -> None:

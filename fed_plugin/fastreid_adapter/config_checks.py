@@ -28,7 +28,9 @@ from fed_plugin.fastreid_adapter.config import (
     OWN_KEYS,
     TRAINING,
     check_keys,
+    faults_of,
     naming_keys,
+    report_faults,
     table_values,
 )
 from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
@@ -63,20 +65,23 @@ def check_config(cfg: Any, *, training: bool = False) -> None:
         training: whether to check what only a training needs, too.
 
     Raises:
-        ValueError: one sentence with the key, its value and what was expected.
+        ValueError: one sentence with the key, its value and what was expected; of several mistakes
+            a list.
         FileNotFoundError: a training names weights or a folder of occluders that are not there.
     """
     values = table_values(cfg)
     content = repr([value for path, value in values.items() if path not in _PRETRAINED])
+    faults: list[Exception] = []
     if content not in _checked:
-        _check_agreement(cfg, values)
-        _checked.append(content)
-    _check_identities(cfg)  # their number is no key of the table: the host's trainer counts them
+        faults += _agreement_faults(cfg, values)
+        _checked.extend([content] * (not faults))
+    faults += _identity_faults(cfg)  # no key of the table: the host's trainer counts identities
     content = f"a training of {comm.get_world_size()} ranks: {values}"
     if training and content not in _checked:
-        check_keys(values, TRAINING)
-        _check_training(cfg)
-        _checked.append(content)
+        of_training = [*faults_of(check_keys, values, TRAINING), *_training_faults(cfg)]
+        _checked.extend([content] * (not of_training))
+        faults += of_training
+    report_faults(faults)
 
 
 def check_training(cfg: Any) -> None:
@@ -89,24 +94,27 @@ def is_registered(registry: Registry, name: str) -> bool:
     return name in registry._obj_map
 
 
-def _check_agreement(cfg: Any, values: dict[str, Any]) -> None:
+def _agreement_faults(cfg: Any, values: dict[str, Any]) -> list[Exception]:
+    """Return what contradicts; raise what no key takes, as nothing is right on top of that."""
     is_fed = values.get("MODEL.META_ARCHITECTURE") == "FED"
     has_vit = values.get("MODEL.BACKBONE.NAME") == OWN_BACKBONE
     is_cropped = values.get("INPUT.CROP.ENABLED") is True
     check_keys(values, "", *[CROPPED] * is_cropped, *[FED] * is_fed, *[OWN_BACKBONE] * has_vit)
-    placement_rule(cfg)
-    _check_extra_transforms(cfg)
-    check_p_dukemtmc(cfg)
-    if is_fed:
-        _check_modules(cfg)
+    faults = [
+        *faults_of(placement_rule, cfg),
+        *_transform_faults(cfg),
+        *faults_of(check_p_dukemtmc, cfg),
+    ]
+    model: list[Exception] = list(_module_faults(cfg)) if is_fed else []
     if has_vit:
-        _check_vit(cfg)
-    if is_fed:
-        _check_parts(cfg)
+        model += _vit_faults(cfg)
+    if is_fed and not model:
+        model += _part_faults(cfg)
+    return faults + model
 
 
-def _refuse(key: str, value: Any, expected: str) -> None:
-    raise ValueError(f"{key}={value!r}: expected {expected}")
+def _fault(key: str, value: Any, expected: str) -> ValueError:
+    return ValueError(f"{key}={value!r}: expected {expected}")
 
 
 # INPUT.NPO and INPUT.EXTRA_TRANSFORMS.
@@ -138,14 +146,14 @@ def placement_rule(cfg: Any) -> PlacementRule:
         )
 
 
-def _check_extra_transforms(cfg: Any) -> None:
+def _transform_faults(cfg: Any) -> Iterator[Exception]:
     key, names = "INPUT.EXTRA_TRANSFORMS", tuple(cfg.INPUT.EXTRA_TRANSFORMS)
     for name in names:
         if not is_registered(TRANSFORM_REGISTRY, name):
             known = ", ".join(sorted(TRANSFORM_REGISTRY._obj_map))
-            raise ValueError(f"{key}={names!r}: {name!r} is not registered; expected {known}")
+            yield ValueError(f"{key}={names!r}: {name!r} is not registered; expected {known}")
     if cfg.INPUT.NPO.VIEWS == 2 and names.count(NPO_NAME) > 1:
-        raise ValueError(
+        yield ValueError(
             f"{key}={names!r}: expected {NPO_NAME} once, as {NPO_NAME} makes two views of one; try "
             "INPUT.NPO.COUNT for more occluders"
         )
@@ -215,35 +223,35 @@ def token_dim(cfg: Any) -> int:
     return vit_size(cfg).embed_dim if backbone.NAME == OWN_BACKBONE else backbone.FEAT_DIM
 
 
-def _check_vit(cfg: Any) -> None:
+def _vit_faults(cfg: Any) -> Iterator[Exception]:
     size, backbone, crop = vit_size(cfg), cfg.MODEL.BACKBONE, cfg.INPUT.CROP
     trained, tested = list(cfg.INPUT.SIZE_TRAIN), list(cfg.INPUT.SIZE_TEST)
     if size.embed_dim % size.num_heads:
-        _refuse(
+        yield _fault(
             "MODEL.FED.VIT.NUM_HEADS",
             size.num_heads,
             f"a divisor of {size.embed_dim}, the width that MODEL.FED.VIT.EMBED_DIM or "
             "MODEL.BACKBONE.DEPTH sets",
         )
     if cfg.MODEL.FED.VIT.OUTPUT == "cls" and backbone.FEAT_DIM != size.embed_dim:
-        _refuse(
+        yield _fault(
             "MODEL.BACKBONE.FEAT_DIM",
             backbone.FEAT_DIM,
             f"{size.embed_dim}, the width of the ViT that MODEL.BACKBONE.DEPTH and "
             "MODEL.FED.VIT.EMBED_DIM describe",
         )
     if trained != tested:
-        raise ValueError(
+        yield ValueError(
             f"INPUT.SIZE_TRAIN={trained} and INPUT.SIZE_TEST={tested}: expected the same size, as "
             "the position embedding of a ViT fits one size"
         )
     if crop.ENABLED and list(crop.SIZE) != trained:
-        raise ValueError(
+        yield ValueError(
             f"INPUT.CROP.SIZE={list(crop.SIZE)}: expected {trained}, INPUT.SIZE_TRAIN, as the "
             "position embedding of a ViT fits one size"
         )
     if min(trained) < size.patch_size:
-        _refuse(
+        yield _fault(
             "MODEL.FED.VIT.PATCH_SIZE",
             size.patch_size,
             f"{min(trained)} or fewer pixels, as the images of INPUT.SIZE_TRAIN are {trained}",
@@ -253,47 +261,50 @@ def _check_vit(cfg: Any) -> None:
 # FED on top of a backbone.
 
 
-def _check_modules(cfg: Any) -> None:
-    """Refuse modules that nobody registered, and a backbone without tokens."""
+def _module_faults(cfg: Any) -> Iterator[Exception]:
+    """Yield modules that nobody registered, and a backbone without tokens."""
     fed = cfg.MODEL.FED
     for module in ("OEM", "FDM"):
         name = fed[module].NAME
         if fed[module].ENABLED and not is_registered(REID_HEADS_REGISTRY, name):
-            _refuse(f"MODEL.FED.{module}.NAME", name, "a name in REID_HEADS_REGISTRY")
+            yield _fault(f"MODEL.FED.{module}.NAME", name, "a name in REID_HEADS_REGISTRY")
     name = cfg.MODEL.BACKBONE.NAME
     if not is_registered(BACKBONE_REGISTRY, name) or _is_stock(BACKBONE_REGISTRY, name):
-        _refuse("MODEL.BACKBONE.NAME", name, f"{OWN_BACKBONE!r}, or another that yields tokens")
+        yield _fault(
+            "MODEL.BACKBONE.NAME", name, f"{OWN_BACKBONE!r}, or another that yields tokens"
+        )
 
 
-def _check_identities(cfg: Any) -> None:
+def _identity_faults(cfg: Any) -> Iterator[Exception]:
     fdm, num_classes = cfg.MODEL.FED.FDM, cfg.MODEL.HEADS.NUM_CLASSES
     if cfg.MODEL.META_ARCHITECTURE != "FED" or not fdm.ENABLED:
         return
     if num_classes and fdm.NUM_NEIGHBORS >= num_classes:
-        _refuse(
+        yield _fault(
             "MODEL.FED.FDM.NUM_NEIGHBORS",
             fdm.NUM_NEIGHBORS,
-            f"fewer than the {num_classes} training identities",
+            f"fewer than the {num_classes} training identities; try "
+            + (f"{num_classes - 1}" if num_classes > 1 else "MODEL.FED.FDM.ENABLED False"),
         )
 
 
-def _check_parts(cfg: Any) -> None:
-    """Refuse parts, OEM and heads that do not share out the tokens evenly."""
+def _part_faults(cfg: Any) -> Iterator[Exception]:
+    """Yield parts, OEM and heads that do not share out the tokens evenly."""
     fed, channels = cfg.MODEL.FED, token_dim(cfg)
     height, stride = cfg.INPUT.SIZE_TRAIN[0], cfg.MODEL.BACKBONE.STRIDE_SIZE[0]
     if cfg.MODEL.BACKBONE.NAME == OWN_BACKBONE:  # another backbone knows its own grid
         rows = (height - vit_size(cfg).patch_size) // stride + 1
         if rows % fed.NUM_PARTS:
-            _refuse(
+            yield _fault(
                 "MODEL.FED.NUM_PARTS",
                 fed.NUM_PARTS,
                 f"a divisor of the {rows} rows of the token grid (INPUT.SIZE_TRAIN {height} pixels "
                 f"high, MODEL.BACKBONE.STRIDE_SIZE {stride})",
             )
     if fed.OEM.ENABLED and channels % REDUCTION:
-        _refuse("MODEL.FED.VIT.EMBED_DIM", channels, f"a multiple of {REDUCTION}")
+        yield _fault("MODEL.FED.VIT.EMBED_DIM", channels, f"a multiple of {REDUCTION}")
     if fed.FDM.ENABLED and fed.NUM_PARTS * channels % fed.FDM.NUM_HEADS:
-        _refuse(
+        yield _fault(
             "MODEL.FED.FDM.NUM_HEADS",
             fed.FDM.NUM_HEADS,
             f"a divisor of the {fed.NUM_PARTS * channels} channels of {fed.NUM_PARTS} parts",
@@ -330,26 +341,28 @@ def check_targets(targets: Tensor, num_classes: int) -> bool:
 # therefore the check comes before the trainer.
 
 
-def _check_training(cfg: Any) -> None:
+def _training_faults(cfg: Any) -> Iterator[Exception]:
     npo, method, backbone = cfg.INPUT.NPO, cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.BACKBONE
     images, ranks = cfg.SOLVER.IMS_PER_BATCH, comm.get_world_size()
     extra = tuple(cfg.INPUT.EXTRA_TRANSFORMS)
     if method == "FED" and images // ranks < 2:
-        raise ValueError(
+        yield ValueError(
             f"SOLVER.IMS_PER_BATCH={images}: expected 2 or more for each of {ranks} processes, as "
             f"FED normalises over a batch; try {2 * ranks}"
         )
     if method == "FED" and not extra:
-        raise ValueError(
+        yield ValueError(
             "INPUT.EXTRA_TRANSFORMS=(): expected a transform that makes the two views of FED; try "
             f"('{NPO_NAME}',)"
         )
     if NPO_NAME in extra and npo.VIEWS == 2 and _is_stock(META_ARCH_REGISTRY, method):
-        _refuse("INPUT.NPO.VIEWS", 2, f"1 for META_ARCHITECTURE {method}, which takes one view")
+        yield _fault(
+            "INPUT.NPO.VIEWS", 2, f"1 for META_ARCHITECTURE {method}, which takes one view"
+        )
     if NPO_NAME in extra and npo.OCCLUDERS:
-        occluder_files(npo.OCCLUDERS, "INPUT.NPO.OCCLUDERS")
+        yield from faults_of(occluder_files, npo.OCCLUDERS, "INPUT.NPO.OCCLUDERS")
     if backbone.NAME == OWN_BACKBONE and backbone.PRETRAIN:
-        check_pretrained_path(cfg)
+        yield from faults_of(check_pretrained_path, cfg)
 
 
 def check_pretrained_path(cfg: Any) -> None:

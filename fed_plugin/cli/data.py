@@ -13,7 +13,7 @@ from fed_plugin.console import ProgressLine
 
 if TYPE_CHECKING:
     from fed_plugin.datasets import Layout
-    from fed_plugin.datasets.check import Report
+    from fed_plugin.datasets.check import Report, Target
 
 # ``data check``: the content of a data set, and its faults.
 
@@ -22,6 +22,7 @@ CHECK_INTERRUPTED = "what was read is remembered for the next check, but for --n
 _SHOWN = 3  # files of a finding
 _HASH = 12  # characters of a hash in the table
 _CONFIG = "market1501_vit_base"  # for data sets without a config of their own
+_OWN_CONFIG = "synthocc_vit_tiny"  # for own images: it needs no pretrained weights
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -155,31 +156,48 @@ def how_to_train(report: Report) -> list[str]:
 
     target = report.target
     if target.name in LAYOUTS:
-        return _train_on_benchmark(LAYOUTS[target.name], *os.path.split(target.folder))
+        return _train_on_benchmark(LAYOUTS[target.name], target)
     there = {row.split for row in report.splits if row.images}
     trains, tests = "train" in there, {"query", "gallery"} <= there
-    own = "'(\"FolderReID\",)'"
-    words = ["DATASETS.NAMES", own] * trains + ["DATASETS.TESTS", own] * tests
-    words += ["DATASETS.FOLDER_REID.ROOT", shlex.quote(os.path.abspath(target.folder))]
-    lines = [" ".join(["fed-plugin train --config-file", _CONFIG, *words])]
+    folder = os.path.abspath(target.folder)
+    own, root = '("FolderReID",)', ["DATASETS.FOLDER_REID.ROOT", folder]
+    words = ["DATASETS.NAMES", own] * trains + ["DATASETS.TESTS", own] * tests + root
+    if trains:
+        name = os.path.splitext(os.path.basename(folder))[0]
+        words += [*_fitting(_OWN_CONFIG, words, target), "OUTPUT_DIR", f"logs/{name}"]
+    lines = [shlex.join(["fed-plugin", "train", "--config-file", _OWN_CONFIG, *words])]
     if not (trains and tests):
         missing = "test on" if trains else "train on"
         lines.append(f"(nothing here to {missing}: the config's own sets have to be there)")
+    lines.append(f"(with a GPU and ImageNet weights: --config-file {_CONFIG})")
     return lines
 
 
-def _train_on_benchmark(layout: Layout, root: str, folder: str) -> list[str]:
+def _fitting(config: str, words: list[str], target: Target) -> list[str]:
+    """Return the keys and values that a config needs beside ``words`` to train on a small set."""
+    from fed_plugin.fastreid_adapter.training import keys_that_fit
+
+    images = [item for part in target.list_files() if part.split == "train" for item in part.items]
+    keys = keys_that_fit(config, words, images) if images else {}
+    return [str(word) for pair in keys.items() for word in pair]
+
+
+def _train_on_benchmark(layout: Layout, target: Target) -> list[str]:
+    root, folder = os.path.split(target.folder)
     lines = []
     known = layout.folders[:1] if layout.checked_only else layout.folders
     if folder not in known:
         link = os.path.join(root, layout.folders[0])
         lines.append(f"ln -s {shlex.quote(folder)} {shlex.quote(link)}")
-    name = f"'(\"{layout.name}\",)'"
+    name = f'("{layout.name}",)'
     words = [] if layout.config else ["DATASETS.TESTS", name]
     if words and "train" in layout.splits:
         words = ["DATASETS.NAMES", name, *words]
+    config = layout.config or _CONFIG
+    if "train" in layout.splits:
+        words += _fitting(config, words, target)
     command = f"FASTREID_DATASETS={shlex.quote(os.path.abspath(root))} fed-plugin train"
-    lines.append(" ".join([f"{command} --config-file", layout.config or _CONFIG, *words]))
+    lines.append(f"{command} {shlex.join(['--config-file', config, *words])}")
     if "train" not in layout.splits:
         lines.append(f"(it has no training images: Market1501 has to lie in {root}, too)")
     return lines

@@ -88,7 +88,8 @@ def answer_findings(listings: Sequence[SplitScan], distractor_pids: Sequence[int
     train, query, gallery = (by_split.get(split) for split in ("train", "query", "gallery"))
     findings = []
     if train and train.items and len({pid for _, pid, _ in train.items}) == 1:
-        what = "train: one identity only, so that nothing can be learned"
+        what = "train: one identity only, so that nothing can be learned; try more people, or for "
+        what += "own data another DATASETS.FOLDER_REID.SPLIT_SEED"
         findings.append(Finding("error", "identities", what))
     if query and gallery:
         findings += _unanswered(query, gallery)

@@ -418,7 +418,7 @@ def table_values(cfg: Any) -> dict[str, Any]:
     return values
 
 
-class SeveralFaults(ValueError):
+class SeveralFaultsError(ValueError):
     """Mistakes that are reported together.
 
     Args:
@@ -435,7 +435,7 @@ def faults_of(check: Callable[..., object], *args: Any) -> list[Exception]:
     """Call a check; return its mistakes in place of raising them."""
     try:
         check(*args)
-    except SeveralFaults as error:
+    except SeveralFaultsError as error:
         return error.faults
     except (ValueError, OSError, KeyError) as error:
         return [error]
@@ -446,7 +446,7 @@ def report_faults(faults: Sequence[Exception]) -> None:
     """Raise the only mistake as it is, or several mistakes as one; equal ones count once."""
     different = list({str(fault): fault for fault in faults}.values())
     if different:
-        raise different[0] if len(different) == 1 else SeveralFaults(different)
+        raise different[0] if len(different) == 1 else SeveralFaultsError(different)
 
 
 def check_keys(values: Mapping[str, Any], *readers: str) -> None:

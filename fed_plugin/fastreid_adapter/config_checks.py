@@ -69,19 +69,28 @@ def check_config(cfg: Any, *, training: bool = False) -> None:
             a list.
         FileNotFoundError: a training names weights or a folder of occluders that are not there.
     """
+    report_faults(config_faults(cfg, training=training))
+
+
+def config_faults(cfg: Any, *, training: bool = False) -> list[Exception]:
+    """Return what :func:`check_config` refuses.
+
+    Raises:
+        ValueError: values that their keys do not take, as nothing is right on top of these.
+    """
     values = table_values(cfg)
     content = repr([value for path, value in values.items() if path not in _PRETRAINED])
     faults: list[Exception] = []
     if content not in _checked:
         faults += _agreement_faults(cfg, values)
         _checked.extend([content] * (not faults))
-    faults += _identity_faults(cfg)  # no key of the table: the host's trainer counts identities
+    faults += identity_faults(cfg)  # no key of the table: the host's trainer counts identities
     content = f"a training of {comm.get_world_size()} ranks: {values}"
     if training and content not in _checked:
         of_training = [*faults_of(check_keys, values, TRAINING), *_training_faults(cfg)]
         _checked.extend([content] * (not of_training))
         faults += of_training
-    report_faults(faults)
+    return faults
 
 
 def check_training(cfg: Any) -> None:
@@ -95,7 +104,6 @@ def is_registered(registry: Registry, name: str) -> bool:
 
 
 def _agreement_faults(cfg: Any, values: dict[str, Any]) -> list[Exception]:
-    """Return what contradicts; raise what no key takes, as nothing is right on top of that."""
     is_fed = values.get("MODEL.META_ARCHITECTURE") == "FED"
     has_vit = values.get("MODEL.BACKBONE.NAME") == OWN_BACKBONE
     is_cropped = values.get("INPUT.CROP.ENABLED") is True
@@ -231,7 +239,7 @@ def _vit_faults(cfg: Any) -> Iterator[Exception]:
             "MODEL.FED.VIT.NUM_HEADS",
             size.num_heads,
             f"a divisor of {size.embed_dim}, the width that MODEL.FED.VIT.EMBED_DIM or "
-            "MODEL.BACKBONE.DEPTH sets",
+            f"MODEL.BACKBONE.DEPTH sets; try {_divisor(size.embed_dim, size.num_heads)}",
         )
     if cfg.MODEL.FED.VIT.OUTPUT == "cls" and backbone.FEAT_DIM != size.embed_dim:
         yield _fault(
@@ -275,7 +283,8 @@ def _module_faults(cfg: Any) -> Iterator[Exception]:
         )
 
 
-def _identity_faults(cfg: Any) -> Iterator[Exception]:
+def identity_faults(cfg: Any) -> Iterator[Exception]:
+    """Yield the refusal of more neighbours than there are other identities."""
     fdm, num_classes = cfg.MODEL.FED.FDM, cfg.MODEL.HEADS.NUM_CLASSES
     if cfg.MODEL.META_ARCHITECTURE != "FED" or not fdm.ENABLED:
         return
@@ -283,8 +292,7 @@ def _identity_faults(cfg: Any) -> Iterator[Exception]:
         yield _fault(
             "MODEL.FED.FDM.NUM_NEIGHBORS",
             fdm.NUM_NEIGHBORS,
-            f"fewer than the {num_classes} training identities; try "
-            + (f"{num_classes - 1}" if num_classes > 1 else "MODEL.FED.FDM.ENABLED False"),
+            f"fewer than the {num_classes} training identities",
         )
 
 
@@ -299,7 +307,7 @@ def _part_faults(cfg: Any) -> Iterator[Exception]:
                 "MODEL.FED.NUM_PARTS",
                 fed.NUM_PARTS,
                 f"a divisor of the {rows} rows of the token grid (INPUT.SIZE_TRAIN {height} pixels "
-                f"high, MODEL.BACKBONE.STRIDE_SIZE {stride})",
+                f"high, MODEL.BACKBONE.STRIDE_SIZE {stride}); try {_divisor(rows, fed.NUM_PARTS)}",
             )
     if fed.OEM.ENABLED and channels % REDUCTION:
         yield _fault("MODEL.FED.VIT.EMBED_DIM", channels, f"a multiple of {REDUCTION}")
@@ -307,8 +315,14 @@ def _part_faults(cfg: Any) -> Iterator[Exception]:
         yield _fault(
             "MODEL.FED.FDM.NUM_HEADS",
             fed.FDM.NUM_HEADS,
-            f"a divisor of the {fed.NUM_PARTS * channels} channels of {fed.NUM_PARTS} parts",
+            f"a divisor of the {fed.NUM_PARTS * channels} channels of {fed.NUM_PARTS} parts; try "
+            f"{_divisor(fed.NUM_PARTS * channels, fed.FDM.NUM_HEADS)}",
         )
+
+
+def _divisor(number: int, most: int) -> int:
+    """Return the largest divisor of a number that is not above ``most``; 1 for a number below 1."""
+    return next((n for n in range(min(number, most), 1, -1) if number % n == 0), 1)
 
 
 def _is_stock(registry: Registry, name: str) -> bool:

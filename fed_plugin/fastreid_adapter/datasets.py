@@ -9,6 +9,7 @@ from __future__ import annotations
 import filecmp
 import logging
 import os
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -20,11 +21,8 @@ from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.own_data import OwnData, read_own_data
 from fed_plugin.datasets.own_split import SplitRule
 from fed_plugin.datasets.splits import MARKET_NAMES, Item, Layout, list_split
-from fed_plugin.fastreid_adapter.config_checks import (
-    check_config,
-    check_p_dukemtmc,
-    p_dukemtmc_protocol,
-)
+from fed_plugin.fastreid_adapter.config import check_keys, table_values
+from fed_plugin.fastreid_adapter.config_checks import check_p_dukemtmc, p_dukemtmc_protocol
 from fed_plugin.fastreid_adapter.loaders import current_config
 
 TrainItem = tuple[str, str, str]
@@ -218,7 +216,7 @@ class FolderReID(FolderDataset):
     ) -> None:
         cfg = current_config()
         if cfg is not None:
-            check_config(cfg)
+            check_keys(table_values(cfg), "")
         keys = cfg.DATASETS.FOLDER_REID if cfg is not None else {}
         self.dataset_name = keys.get("NAME", NAME)
         self.path = keys.get("ROOT", "") or os.path.join(root, self.dataset_name)
@@ -234,7 +232,8 @@ class FolderReID(FolderDataset):
         """Images that were read, with an explanation."""
         own = read_own_data(self.path, self.rule)
         if own.explanation not in _explained:
-            _explained.add(own.explanation)
+            if logger.hasHandlers():  # before a run's log is set up, nobody reads the explanation
+                _explained.add(own.explanation)
             level = logging.WARNING if own.warnings else logging.INFO
             logger.log(level, "%s\n  %s", self.dataset_name, "\n  ".join(own.explanation))
         return own
@@ -254,6 +253,14 @@ class FolderReID(FolderDataset):
         images = {item[0]: item for item in self.own.train + self.own.query + self.own.gallery}
         people = [item for item in images.values() if item[1] not in self.own.distractor_pids]
         return self._prefixed(people, self.dataset_name)
+
+    def other_division(self) -> tuple[int, list[TrainItem]] | None:
+        """Return the first seed that leaves two or more people for training, and their images."""
+        for seed in range(20):
+            own = read_own_data(self.path, replace(self.rule, seed=seed))
+            if len({item[1] for item in own.train}) > 1:
+                return seed, self._prefixed(own.train, self.dataset_name)
+        return None
 
 
 register_unless_taken(FolderReID)

@@ -7,29 +7,72 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 import logging
+import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from fastreid.config import get_cfg
-from fastreid.data import build
+from fastreid.data import build, data_utils
 from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.engine import DefaultTrainer, default_argument_parser, default_setup, launch
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
+from fastreid.utils import comm
 from fastreid.utils.checkpoint import Checkpointer
 from torch.optim import Optimizer
 
-from fed_plugin.fastreid_adapter.config_checks import check_config, check_training, is_registered
-from fed_plugin.fastreid_adapter.config_files import read_config
+from fed_plugin.fastreid_adapter.config import faults_of, report_faults
+from fed_plugin.fastreid_adapter.config_checks import (
+    check_config,
+    check_training,
+    config_faults,
+    identity_faults,
+    is_registered,
+)
+from fed_plugin.fastreid_adapter.config_files import find_config, read_config
 from fed_plugin.fastreid_adapter.loaders import as_current
+from fed_plugin.fastreid_adapter.mends.loading import (
+    check_balanced_identity_sampler,
+    check_naive_identity_sampler,
+    check_set_reweight_sampler,
+)
 from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
+from fed_plugin.fastreid_adapter.mends.optimizer import check_schedule
 
 logger = logging.getLogger("fastreid.fed_plugin.training")
 
-# Mistakes that a training would meet only at its first evaluation are refused before it begins.
+# Mistakes of a config and of its data are refused together, before a training begins.
+
+SECONDS = 3.0
+"""Longest time to look for broken images before a training; ``data check`` reads all."""
+
+Images: TypeAlias = "dict[str, list[Any]]"
+"""Listed images of the data sets by key: ``"NAMES"`` for training, ``"TESTS"``."""
+
+
+def check_before_training(cfg: Any) -> None:
+    """Refuse a training with all mistakes of its config and of its data, and what to try.
+
+    Raises:
+        ValueError: as ``check_config`` and :func:`check_datasets`; the config does not fit the
+            training images; or images cannot be read.
+        FileNotFoundError: see ``check_config``; or a set of this project is missing.
+    """
+    faults = config_faults(cfg, training=True)
+    of_data, images = _list_all(cfg, training=True)
+    broken = _unreadable([item[0] for items in images.values() for item in items])
+    readable = [item for item in images["NAMES"] if item[0] not in broken]
+    sentences, _ = fit_to_images(cfg, readable)
+    if broken:
+        more = f"; and {len(broken) - 20} more" if len(broken) > 20 else ""
+        what = f"images that cannot be read: {'; '.join(list(broken.values())[:20])}{more}"
+        sentences.append(f"{what}; try moving them out of the data")
+    misfits = [ValueError(sentence) for sentence in sentences]
+    report_faults([*faults, *of_data, *misfits])
 
 
 def check_datasets(cfg: Any, *, training: bool = False) -> None:
@@ -37,7 +80,7 @@ def check_datasets(cfg: Any, *, training: bool = False) -> None:
 
     Args:
         cfg: Config of the host.
-        training: Whether to list the training sets, too; a training lists them at once.
+        training: Whether to list the training sets, too.
 
     Raises:
         ValueError: See ``check_config``. Or ``DATASETS.NAMES`` is empty, a name in
@@ -46,26 +89,149 @@ def check_datasets(cfg: Any, *, training: bool = False) -> None:
         FileNotFoundError: A set of this project is missing.
     """
     check_config(cfg)
+    report_faults(_list_all(cfg, training)[0])
+
+
+def _list_all(cfg: Any, training: bool) -> tuple[list[Exception], Images]:
+    """List data sets; return the mistakes, and the images of sets without one."""
+    faults: list[Exception] = []
+    images: Images = {"NAMES": [], "TESTS": []}
     if not cfg.DATASETS.NAMES:
-        raise ValueError("DATASETS.NAMES=(): expected a data set to train on; try SynthOcc")
-    for key in ("NAMES", "TESTS"):
+        text = "DATASETS.NAMES=(): expected a data set to train on; try SynthOcc"
+        faults.append(ValueError(text))
+    for key, found in images.items():
         for name in cfg.DATASETS[key]:
-            _check_name(f"DATASETS.{key}", name)
-    if training:
-        _list("NAMES", ("train",), cfg)
-    _list("TESTS", ("query", "gallery"), cfg)
+            wrong = faults_of(_check_name, f"DATASETS.{key}", name)
+            if not wrong and (training or key == "TESTS"):
+                wrong = faults_of(_list, key, name, cfg, found)
+            faults += wrong
+    return faults, images
 
 
-def _list(key: str, splits: tuple[str, ...], cfg: Any) -> None:
-    for name in cfg.DATASETS[key]:
+def _list(key: str, name: str, cfg: Any, found: list[Any]) -> None:
+    trains = key == "NAMES"
+    options = {"combineall": cfg.DATASETS.COMBINEALL} if trains else {}
+    splits = ("train",) if trains else ("query", "gallery")
+    try:
+        with as_current(cfg):
+            dataset = DATASET_REGISTRY.get(name)(root=build._root, **options)
+            listed = {split: getattr(dataset, split) for split in splits}
+    except (RuntimeError, AssertionError) as error:  # the host's own data sets
+        raise ValueError(f"DATASETS.{key}: {name}: {error}") from error
+    empty = [split for split, items in listed.items() if not items]
+    if empty:
+        raise ValueError(f"DATASETS.{key}: {name}: no {' and no '.join(empty)} images")
+    found += [item for items in listed.values() for item in items]
+
+
+def _unreadable(paths: list[str]) -> dict[str, str]:
+    """Return why images cannot be read, by path, of those that the time suffices for."""
+    stop, reasons = time.monotonic() + SECONDS, {}
+    for path in dict.fromkeys(paths) if comm.is_main_process() else ():
         try:
-            with as_current(cfg):
-                dataset = DATASET_REGISTRY.get(name)(root=build._root)
-                empty = [split for split in splits if not getattr(dataset, split)]
-        except (RuntimeError, AssertionError) as error:  # the host's own data sets
-            raise ValueError(f"DATASETS.{key}: {name}: {error}") from error
-        if empty:
-            raise ValueError(f"DATASETS.{key}: {name}: no {' and no '.join(empty)} images")
+            data_utils.read_image(path)
+        except Exception as error:
+            reasons[path] = str(error)
+        if time.monotonic() > stop:
+            break
+    return reasons
+
+
+def keys_that_fit(config: str, overrides: list[Any], items: list[Any]) -> dict[str, Any]:
+    """Return the keys that an installed config needs, beside overrides, to train on images."""
+    return fit_to_images(read_config(find_config(config), overrides, checked=False), items)[1]
+
+
+_SAMPLER_CHECKS = {
+    "NaiveIdentitySampler": check_naive_identity_sampler,
+    "BalancedIdentitySampler": check_balanced_identity_sampler,
+    "SetReWeightSampler": check_set_reweight_sampler,
+}
+
+
+def fit_to_images(cfg: Any, items: list[Any]) -> tuple[list[str], dict[str, Any]]:
+    """Return what in a config does not fit the training images, and the keys that would.
+
+    Args:
+        cfg: Config of the host, which is not changed.
+        items: (path, pid, camid) of the training images; nothing is said without any.
+    """
+    cfg = cfg.clone()
+    cfg.defrost()
+    sentences, keys = [], {}
+
+    def suggest(problem: str, more: dict[str, Any]) -> None:
+        words = [str(word) for pair in more.items() for word in pair]
+        cfg.merge_from_list([word for pair in more.items() for word in pair])
+        keys.update(more)
+        start = problem.partition("; try ")[0]
+        sentences.append(f"{start}; try {' '.join(words) or 'more training images'}")
+
+    if not items:
+        return sentences, keys
+    if len({item[1] for item in items}) == 1 and cfg.DATASETS.NAMES == ("FolderReID",):
+        with as_current(cfg):
+            division = DATASET_REGISTRY.get("FolderReID")(build._root).other_division()
+        problem = (
+            f"DATASETS.FOLDER_REID.SPLIT_SEED={cfg.DATASETS.FOLDER_REID.SPLIT_SEED}: leaves 1 "
+        )
+        if division:
+            seed, items = division
+            suggest(f"{problem}identity to train on", {"DATASETS.FOLDER_REID.SPLIT_SEED": seed})
+    identities = len({item[1] for item in items})
+    if 0 < cfg.MODEL.HEADS.NUM_CLASSES < identities:
+        problem = f"MODEL.HEADS.NUM_CLASSES={cfg.MODEL.HEADS.NUM_CLASSES}: the data have "
+        suggest(f"{problem}{identities} training identities", {"MODEL.HEADS.NUM_CLASSES": 0})
+    counted = cfg.clone()
+    counted.MODEL.HEADS.NUM_CLASSES = cfg.MODEL.HEADS.NUM_CLASSES or identities
+    for fault in identity_faults(counted):
+        fewer = {"MODEL.FED.FDM.NUM_NEIGHBORS": counted.MODEL.HEADS.NUM_CLASSES - 1}
+        suggest(str(fault), fewer if identities > 1 else {"MODEL.FED.FDM.ENABLED": False})
+    if cfg.TEST.EVAL_PERIOD < 1:
+        problem = f"TEST.EVAL_PERIOD={cfg.TEST.EVAL_PERIOD}: expected epochs, 1 or more"
+        suggest(problem, {"TEST.EVAL_PERIOD": cfg.SOLVER.MAX_EPOCH})
+    images, instances = cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_INSTANCE
+    if problem := _why_no_batch(cfg, items, images, instances):
+        suggest(problem, _batch_that_fits(cfg, items))
+    per_epoch = len(items) // cfg.SOLVER.IMS_PER_BATCH
+    for fault in faults_of(check_schedule, cfg, per_epoch) if per_epoch else ():
+        epochs = cfg.SOLVER.MAX_EPOCH // 5
+        most = {"WARMUP_ITERS": epochs * per_epoch, "DELAY_EPOCHS": epochs}
+        lower = {f"SOLVER.{key}": n for key, n in most.items() if cfg.SOLVER[key] > n}
+        suggest(str(fault), lower)
+    return sentences, keys
+
+
+def _why_no_batch(cfg: Any, items: list[Any], images: int, instances: int) -> str:
+    """Return why the sampler fills no batch of so many images; an empty string if it does."""
+    check = _SAMPLER_CHECKS.get(cfg.DATALOADER.SAMPLER_TRAIN)
+    share, weights = images // comm.get_world_size(), cfg.DATALOADER.SET_WEIGHT
+    arguments = (items, share, instances, weights)
+    if check is not None and (faults := faults_of(check, *arguments)):
+        return str(faults[0])
+    if images > len(items):
+        return f"SOLVER.IMS_PER_BATCH={images}: expected at most the {len(items)} training images"
+    return ""
+
+
+def _batch_that_fits(cfg: Any, items: list[Any]) -> dict[str, Any]:
+    """Return the batch nearest to the config's that its sampler fills, of 2 people if it can."""
+    old = {
+        "SOLVER.IMS_PER_BATCH": cfg.SOLVER.IMS_PER_BATCH,
+        "DATALOADER.NUM_INSTANCE": cfg.DATALOADER.NUM_INSTANCE,
+    }
+    wanted, instances = old.values()
+    ranks = comm.get_world_size()
+    batches = range(2 * ranks, min(len(items), max(wanted, 64)) + 1, ranks)
+    nearest = sorted(batches, key=lambda images: abs(images - wanted))
+    each_of = sorted(range(1, max(instances, 4) + 1), key=lambda each: abs(each - instances))
+    for people, least in ((2, 2), (1, 1)):
+        for each, images in itertools.product(each_of, nearest):
+            enough = each >= least and images >= ranks * people * each
+            if enough and not _why_no_batch(cfg, items, images, each):
+                new = dict(zip(old, (images, each), strict=True))
+                return {key: value for key, value in new.items() if value != old[key]}
+    return {}
 
 
 def _check_name(key: str, name: str) -> None:
@@ -98,13 +264,13 @@ def launch_ranks(main: Callable[[Namespace], Any], args: Namespace) -> None:
 
 def train_or_evaluate(args: Namespace) -> Any:
     """Train in one rank, or evaluate with ``--eval-only``; return the results."""
-    cfg = read_config(args.config_file, args.opts)
+    cfg = read_config(args.config_file, args.opts, checked=args.eval_only)
     cfg.freeze()
-    (check_config if args.eval_only else check_training)(cfg)
+    if not args.eval_only:
+        check_before_training(cfg)
     default_setup(cfg, args)
     if args.eval_only:
         return _evaluate(cfg)
-    check_datasets(cfg)
     trainer = DefaultTrainer(cfg)
     length = "Training %d epochs x %d iterations"  # benchmark.training_process reads this line
     logger.info(length, trainer.max_epoch, trainer.iters_per_epoch)

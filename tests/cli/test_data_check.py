@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -173,6 +174,28 @@ def test_own_data_without_queries_get_a_line_that_does_not_test_on_them(tmp_path
     printed = capsys.readouterr().out
     assert "DATASETS.NAMES" in printed and "DATASETS.TESTS" not in printed
     assert "(nothing here to test on: the config's own sets have to be there)" in printed
+
+
+@pytest.mark.parametrize("folder", ["own", "my own's"])
+def test_the_line_for_own_images_trains_as_it_is_printed(
+    tmp_path, folder, run_python, capsys, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    for person in range(6):
+        for camera in (1, 2):
+            path = tmp_path / folder / f"p{person}" / f"cam{camera}" / "1.png"
+            path.parent.mkdir(parents=True)
+            pixels = rng.integers(0, 256, (16, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).resize((48, 96)).save(path)
+    assert main(["data", "check", str(tmp_path / folder), "--no-cache", "--workers", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "a folder per identity with a folder per camera inside" in printed
+    (line,) = [line for line in printed.splitlines() if line.startswith("    fed-plugin train")]
+    words = shlex.split(line)[1:]
+    monkeypatch.chdir(tmp_path)
+    done = run_python("-m", "fed_plugin", *words, root=tmp_path, timeout=150)
+    assert "Total training time" in done.stdout
+    assert (tmp_path / "logs" / folder / "model_final.pth").is_file()
 
 
 def test_a_second_copy_under_another_spelling_is_named(tmp_path, capsys):

@@ -21,16 +21,11 @@ Result = TypeVar("Result")
 def spread(
     work: Callable[[Item], Result], items: Sequence[Item], workers: int, *, patient: bool = True
 ) -> Iterator[tuple[Item, Result]]:
-    """Yield each item with its result, in any order.
+    """Yield each item with its result, in any order, from a function that a process can import.
 
-    joblib is no replacement: its processes still run after their parent was killed.
-
-    Args:
-        work: function that a process can import.
-        items: arguments of ``work``, one per call.
-        workers: number of processes; 1 works in this process.
-        patient: whether begun work ends before an error or Ctrl-C is passed on; else the processes
-            end at once.
+    joblib is no replacement: its processes still run after their parent was killed. One worker is
+    this process. If ``patient``, begun work ends before an error or Ctrl-C is passed on; else at
+    once.
     """
     left = dict(enumerate(items))
     if workers > 1 and len(items) > 1:
@@ -78,12 +73,7 @@ _LAUNCHERS = {  # variables that hold the rank of a process and the number of pr
 
 @dataclass(frozen=True)
 class StartedRank:
-    """One of several processes that a launcher such as torchrun started with the same command.
-
-    Attributes:
-        launcher: name of the launcher.
-        rank: number of this process among the ``ranks`` processes of all machines.
-    """
+    """One of ``ranks`` processes that a launcher such as torchrun started with one command."""
 
     launcher: str
     rank: int

@@ -42,15 +42,11 @@ _NEAR = 0.2  # share of the published images by which a copy in another folder m
 
 @dataclass(frozen=True)
 class Target:
-    """One data set to check.
+    """One data set to check, in its folder or in the table of own data.
 
-    Attributes:
-        layout: row of the data set; for own data a row without published counts.
-        folder: folder of the data set, or the table of own data.
-        variant: sentences about the spelling and the places of the splits.
-        list_files: lists the files of each split, whatever is wrong with the files.
-        has_cameras: whether the data contain the cameras of their images.
-        remarks: findings that need no file.
+    ``layout`` of own data has no published counts. ``variant`` says in sentences how the splits
+    are spelled and placed. ``list_files`` lists the files of each split, whatever is wrong with
+    the files. ``remarks`` are findings that need no file.
     """
 
     layout: Layout
@@ -69,11 +65,8 @@ class Target:
 def find_targets(words: str | None, data_root: str) -> list[Target]:
     """Find the data sets that a command's words mean.
 
-    Args:
-        words: a registered name; the path of a data set's folder, of a folder that holds data
-            sets, of own images or of a table of own images; None takes every data set below
-            ``data_root``.
-        data_root: folder that holds the data sets; ``FASTREID_DATASETS`` names it.
+    The words are a registered name; the path of a data set's folder, of a folder that holds data
+    sets, of own images or of their table; None takes every data set below ``data_root``.
 
     Raises:
         FileNotFoundError: No data set is there.
@@ -223,15 +216,10 @@ def _nothing_known(root: str) -> str:
 
 @dataclass(frozen=True)
 class Report:
-    """Result of a check.
+    """Result of a check: a row per split, and the findings, the most serious first.
 
-    Attributes:
-        target: the checked data set.
-        splits: one row per split.
-        findings: the most serious first.
-        images: number of different files.
-        inspected: number of files that this check read; an earlier check read the others.
-        decoded: whether every pixel was decoded.
+    Of ``images`` different files, this check read ``inspected``; an earlier check read the others.
+    ``decoded`` tells whether every pixel was decoded.
     """
 
     target: Target
@@ -269,15 +257,8 @@ def check(
 ) -> Report:
     """Check a data set; a fault of the data set is a finding, not an exception.
 
-    Nothing is written into the data set's folders.
-
-    Args:
-        target: data set from :func:`find_targets`.
-        decode: whether to decode every image; without it, the check trusts the headers and does
-            not search for look-alikes.
-        workers: number of processes that read; None takes one per processor.
-        cache: facts of earlier checks.
-        progress: called with (files read, files to read).
+    Nothing is written into the data set's folders. Without ``decode`` the check trusts the headers
+    and does not search for look-alikes. ``progress`` gets (files read, files to read).
     """
     listings = target.list_files()
     layout, paths = target.layout, [path for listing in listings for path in listing.paths]

@@ -19,13 +19,10 @@ SEVERITIES = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """One fact about a data set that its user should know.
+    """One fact about a data set that its user should know, of one of ``SEVERITIES``.
 
-    Attributes:
-        severity: one of ``SEVERITIES``.
-        kind: short name for programs, such as ``"unreadable"``.
-        sentence: text for people.
-        files: the files of the finding, one tuple per file, or two files of a pair per tuple.
+    ``kind`` is a short name for programs, such as ``"unreadable"``; ``files`` holds one tuple for
+    each file, or for each pair of files.
     """
 
     severity: str
@@ -78,12 +75,7 @@ def _is_picture(path: str) -> bool:
 
 
 def answer_findings(listings: Sequence[SplitScan], distractor_pids: Sequence[int]) -> list[Finding]:
-    """Return the faults that stop training or evaluation, or make their numbers wrong.
-
-    Args:
-        listings: at most one per split.
-        distractor_pids: identities of the gallery that are nobody's.
-    """
+    """Return what cannot be learned or answered in at most one listing per split."""
     by_split = {listing.split: listing for listing in listings}
     train, query, gallery = (by_split.get(split) for split in ("train", "query", "gallery"))
     findings = []
@@ -156,12 +148,7 @@ _KINDS = {  # severity and consequence
 
 
 def content_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) -> list[Finding]:
-    """Return the images that cannot be read, or differ from the others.
-
-    Args:
-        listings: listings of the splits.
-        facts: facts of every listed image.
-    """
+    """Return the images that cannot be read, or differ from the others, by the facts of all."""
     findings = []
     for listing in listings:
         bad = [path for path in listing.paths if facts[path].problem]
@@ -214,18 +201,10 @@ def _sizes(split: str, paths: list[str], facts: Mapping[str, Facts]) -> list[Fin
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """One row of the table.
+    """Row of the table: a split's images, identities (no distractors), cameras and median size.
 
-    Attributes:
-        split: ``"train"``, ``"query"`` or ``"gallery"``.
-        images: number of images that training or evaluation reads.
-        identities: number of identities, without distractors.
-        cameras: number of cameras; 0 where the data contain none.
-        published_images: published number of images; None where nothing is published.
-        published_identities: published number of identities; None where nothing is published.
-        list_sha256: hash of the file list; see :func:`list_hash`.
-        width: median width in pixels; 0 where unknown.
-        height: median height in pixels; 0 where unknown.
+    Cameras and sizes are 0 where unknown, published numbers None. For the hash see
+    :func:`list_hash`.
     """
 
     split: str
@@ -313,12 +292,7 @@ Pairs = tuple[tuple[str, ...], ...]
 
 
 def leak_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) -> list[Finding]:
-    """Return the pictures that stand in the data set more than once.
-
-    Args:
-        listings: at most one per split.
-        facts: facts of every listed image.
-    """
+    """Return the pictures that stand in the data set more than once; one listing per split."""
     sound = {
         listing.split: [item for item in listing.items if not facts[item[0]].problem]
         for listing in listings

@@ -28,12 +28,10 @@ from fed_plugin.transforms.placement_rule import PLACEMENTS
 
 @dataclass(frozen=True)
 class Kind:
-    """Values that a key takes, whatever the other keys hold.
+    """Values that a key takes, whatever the other keys hold, and the end of "expected ...".
 
-    Attributes:
-        expected: end of the sentence "expected ...".
-        schema: the JSON Schema of the values; ``fits`` reads the words that occur in this file.
-        also: a further condition that no schema can hold.
+    :func:`fits` reads the words of the JSON Schema; ``also`` is a condition that no schema can
+    hold.
     """
 
     expected: str
@@ -154,14 +152,9 @@ CROPPED = "INPUT.CROP.ENABLED True"
 
 @dataclass(frozen=True)
 class Key:
-    """One row of the table of keys.
+    """One row of the table of keys: path with dots, default (or ``HOST``), values and meaning.
 
-    Attributes:
-        path: name with its dots.
-        default: value of a stock config, or ``HOST``.
-        takes: values that the key takes.
-        words: meaning, unit and the reference's value.
-        only_for: reader without which the row is not checked; empty for a row of every run.
+    ``only_for`` names the reader without which the row is not checked; empty for every run.
     """
 
     path: str
@@ -419,11 +412,7 @@ def table_values(cfg: Any) -> dict[str, Any]:
 
 
 class SeveralFaultsError(ValueError):
-    """Mistakes that are reported together.
-
-    Args:
-        faults: the mistakes, two or more.
-    """
+    """Mistakes that are reported together."""
 
     def __init__(self, faults: Sequence[Exception]) -> None:
         sentences = [str(one.args[0] if isinstance(one, KeyError) else one) for one in faults]
@@ -450,11 +439,7 @@ def report_faults(faults: Sequence[Exception]) -> None:
 
 
 def check_keys(values: Mapping[str, Any], *readers: str) -> None:
-    """Refuse values that their keys do not take; keys that a config lacks are passed over.
-
-    Args:
-        values: values of a config by path.
-        readers: which rows are checked, by ``Key.only_for``.
+    """Refuse values by path that the rows of some readers do not take (see ``Key.only_for``).
 
     Raises:
         ValueError: for each wrong key one sentence with its value, what was expected and what to

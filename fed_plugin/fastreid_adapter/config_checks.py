@@ -175,13 +175,11 @@ P_DUKEMTMC = "P_DukeMTMC"
 def check_p_dukemtmc(cfg: Any, tested: bool = False) -> None:
     """Refuse a config that names one protocol of P-DukeMTMC-reID and follows the other.
 
-    Args:
-        cfg: a host config.
-        tested: whether the set is tested on, also where DATASETS.TESTS does not name the set.
+    ``tested`` says that the set is tested on, also where DATASETS.TESTS does not name the set.
 
     Raises:
-        ValueError: the key is "supervised" and the tested set is not trained on; or the key is
-            "transfer" and the set is trained on.
+        ValueError: the key is "supervised" and a tested set is not trained on, or "transfer" and
+            it is.
     """
     key, protocol = "DATASETS.P_DUKEMTMC.PROTOCOL", cfg.DATASETS.P_DUKEMTMC.PROTOCOL
     names, tested = tuple(cfg.DATASETS.NAMES), tested or P_DUKEMTMC in cfg.DATASETS.TESTS

@@ -187,19 +187,13 @@ class FolderReID(FolderDataset):
     """Own images as a dataset, with the place and the division that ``DATASETS.FOLDER_REID`` sets.
 
     :func:`fed_plugin.datasets.own_data.read_own_data` reads the folders; a process logs the
-    explanation once. Training identities begin with the key ``NAME``. With ``combineall`` a person
-    in training and in testing stays one identity.
-
-    Args:
-        root: folder that holds ``NAME/``, if the key ``ROOT`` is empty; the host passes
-            ``FASTREID_DATASETS``.
-        mode: split behind ``data``, as for the benchmarks.
-        combineall: whether to train on queries and gallery, too.
-        **kwargs: further arguments of the host's ``ImageDataset``.
+    explanation once. ``NAME/`` lies below ``root`` if the key ``ROOT`` is empty. Training
+    identities begin with the key ``NAME``; with ``combineall`` a person in training and testing is
+    one identity.
 
     Raises:
-        ValueError: a key's value is wrong; or, at the first use of a split, the data cannot be read
-            or the split has no image.
+        ValueError: a key's value is wrong; or, at the first use of a split, the data cannot be
+            read or the split has no image.
         FileNotFoundError: at the first use of a split, there is no such folder.
     """
 

@@ -126,10 +126,8 @@ def count_identities(cfg: Any) -> int:
 class TrainingImages:
     """Images as a model gets them, before the model normalises them.
 
-    Attributes:
-        views: (N, V, 3, H, W) in [0, 255] on the CPU; of two views the holistic one is the first.
-        targets: (N,) class indices, on the CPU.
-        paths: Paths of the N files.
+    Views are (N, V, 3, H, W) in [0, 255], of two views the holistic first; targets (N,). Both lie
+    on the CPU.
     """
 
     views: Tensor
@@ -141,10 +139,6 @@ def first_training_images(cfg: Any, count: int) -> TrainingImages:
     """Take the first images that a training run of this config would take.
 
     With ``SEED`` 0 or more every call returns the same images and augmentations.
-
-    Args:
-        cfg: Config of the host.
-        count: Number N of images, at least 1.
 
     Raises:
         ValueError: ``count`` is below 1, or an extra transform returns neither one view nor two.

@@ -13,7 +13,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from fastreid.config import get_cfg
@@ -50,16 +50,13 @@ logger = logging.getLogger("fastreid.fed_plugin.training")
 SECONDS = 3.0
 """Longest time to look for broken images before a training; ``data check`` reads all."""
 
-Images: TypeAlias = "dict[str, list[Any]]"
-"""Listed images of the data sets by key: ``"NAMES"`` for training, ``"TESTS"``."""
-
 
 def check_before_training(cfg: Any) -> None:
     """Refuse a training with all mistakes of its config and of its data, and what to try.
 
     Raises:
-        ValueError: as ``check_config`` and :func:`check_datasets`; the config does not fit the
-            training images; or images cannot be read.
+        ValueError: as ``check_config`` and :func:`check_datasets`; or images do not fit, or are
+            broken.
         FileNotFoundError: see ``check_config``; or a set of this project is missing.
     """
     faults = config_faults(cfg, training=True)
@@ -76,26 +73,21 @@ def check_before_training(cfg: Any) -> None:
 
 
 def check_datasets(cfg: Any, *, training: bool = False) -> None:
-    """Refuse names that nobody registered, and list the test sets.
-
-    Args:
-        cfg: Config of the host.
-        training: Whether to list the training sets, too.
+    """Refuse names that nobody registered, and list the test sets; for training all sets.
 
     Raises:
-        ValueError: See ``check_config``. Or ``DATASETS.NAMES`` is empty, a name in
-            ``DATASETS.NAMES`` or ``DATASETS.TESTS`` is unknown, or a set has no images or cannot
-            be listed.
+        ValueError: See ``check_config``. Or a name is unknown, none is given to train on, or a set
+            has no images or cannot be listed.
         FileNotFoundError: A set of this project is missing.
     """
     check_config(cfg)
     report_faults(_list_all(cfg, training)[0])
 
 
-def _list_all(cfg: Any, training: bool) -> tuple[list[Exception], Images]:
-    """List data sets; return the mistakes, and the images of sets without one."""
+def _list_all(cfg: Any, training: bool) -> tuple[list[Exception], dict[str, list[Any]]]:
+    """List data sets; return the mistakes, and the images of the sets without one by key."""
     faults: list[Exception] = []
-    images: Images = {"NAMES": [], "TESTS": []}
+    images: dict[str, list[Any]] = {"NAMES": [], "TESTS": []}
     if not cfg.DATASETS.NAMES:
         text = "DATASETS.NAMES=(): expected a data set to train on; try SynthOcc"
         faults.append(ValueError(text))
@@ -150,11 +142,9 @@ _SAMPLER_CHECKS = {
 
 
 def fit_to_images(cfg: Any, items: list[Any]) -> tuple[list[str], dict[str, Any]]:
-    """Return what in a config does not fit the training images, and the keys that would.
+    """Return what in a config does not fit the (path, pid, camid) of its training images.
 
-    Args:
-        cfg: Config of the host, which is not changed.
-        items: (path, pid, camid) of the training images; nothing is said without any.
+    The second part are the keys that would fit. Nothing is said of no images.
     """
     cfg = cfg.clone()
     cfg.defrost()
@@ -298,12 +288,9 @@ SCORED_WITHOUT = {
 
 @dataclass(frozen=True)
 class ResolvedConfig:
-    """Config with every key resolved.
+    """Config with every key resolved, as YAML that the host reads.
 
-    Attributes:
-        text: The whole config, as YAML that the host reads.
-        settings: Values that differ from the host's defaults, and the data sets and seed, by dotted
-            key; values are those of JSON.
+    ``settings`` are JSON's values of the keys that differ from the host's, data sets and seed.
     """
 
     text: str
@@ -313,12 +300,7 @@ class ResolvedConfig:
 def resolve_config(
     config_file: str, overrides: dict[str, Any], trained: bool = False
 ) -> ResolvedConfig:
-    """Read a config, set keys in the config, and check the config without reading data.
-
-    Args:
-        config_file: Path of the config.
-        overrides: Values by key.
-        trained: Whether the needs of a training are checked, too.
+    """Read a config with values by key on top, and check it, also for a training; read no data.
 
     Raises:
         ValueError: The file, a key or a value is wrong; the config asks for another scoring than

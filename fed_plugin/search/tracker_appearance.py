@@ -19,11 +19,7 @@ from fed_plugin.fastreid_adapter.embedder import Embedder
 
 
 class TrackerAppearance:
-    """Descriptors of the persons in a frame, for a tracker.
-
-    Args:
-        embedder: embedder of any config. The batch size of the embedder is the number of persons
-            that are described at once.
+    """Descriptors of the persons in a frame, for a tracker, by an embedder of any config.
 
     Attributes:
         visibility: (N, P) of the persons in the last call; None for a model without visibility.
@@ -39,17 +35,15 @@ class TrackerAppearance:
 
         Args:
             xyxys: (N, 4 or more) left, top, right, bottom in pixels, right and bottom excluded.
-                Parts outside the frame are cut off; further columns are ignored. Of a box without
-                a pixel in the frame, the nearest pixels of the frame are described.
+                Parts outside the frame are cut off; further columns are ignored.
             img: (H, W, 3) uint8 BGR.
 
         Returns:
-            (N, D) float32 of unit length. The visibility of a box without a pixel in the frame
-            is 0.
+            (N, D) float32 of unit length. Of a box without a pixel in the frame, the nearest
+            pixels are described, with visibility 0.
 
         Raises:
-            ValueError: the boxes or the frame have another shape, or a box is not finite; the
-                message names the row.
+            ValueError: other shapes, or a box that is not finite; the message names the row.
         """
         boxes = _finite_boxes(xyxys)
         _check_bgr("img", img)
@@ -67,10 +61,7 @@ class TrackerAppearance:
         return descriptors
 
     def __call__(self, crops: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Describe crops, for trackers like DeepSORT's and StrongSORT's.
-
-        Args:
-            crops: arrays (H, W, 3) uint8 BGR.
+        """Describe crops (H, W, 3) uint8 BGR, for trackers like DeepSORT's and StrongSORT's.
 
         Returns:
             (N, D) float32 of unit length. A crop without pixels has visibility 0 and the

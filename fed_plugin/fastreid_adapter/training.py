@@ -42,6 +42,7 @@ from fed_plugin.fastreid_adapter.mends.loading import (
 )
 from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 from fed_plugin.fastreid_adapter.mends.optimizer import check_schedule
+from fed_plugin.fastreid_adapter.mends.yaml_files import flatten
 
 logger = logging.getLogger("fastreid.fed_plugin.training")
 
@@ -312,7 +313,7 @@ def resolve_config(
             check_training(cfg)
     except (KeyError, ValueError, AssertionError, OSError) as error:
         raise ValueError(_message(error, config_file, overrides)) from error
-    flat = _flatten(cfg)
+    flat = flatten(cfg)
     for key, expected in SCORED_WITHOUT.items():
         if flat.get(key, expected) != expected:
             raise ValueError(
@@ -324,7 +325,7 @@ def resolve_config(
             f"{config_file}: MODEL.META_ARCHITECTURE={cfg.MODEL.META_ARCHITECTURE!r}: not "
             "registered; a plugin that has it must be installed"
         )
-    defaults = _flatten(get_cfg())
+    defaults = flatten(get_cfg())
     settings = {
         key: value
         for key, value in sorted(flat.items())
@@ -355,20 +356,6 @@ def _message(error: Exception, config_file: str, overrides: dict[str, Any]) -> s
         return text
     where = "overrides" if text.partition("=")[0] in overrides else config_file
     return f"{where}: {text}"
-
-
-def _flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, dict):
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = _plain(value)
-    return flat
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 # ``SOLVER.FUSED``: an optimizer that reads weights, gradients and momenta once.

@@ -96,6 +96,21 @@ def load_yaml(source: Any, *, refuses_twins: bool = False) -> Any:
         raise yaml.YAMLError(str(error) or type(error).__name__) from error
 
 
+def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the values of a config by dotted key; tuples become lists, as in JSON and YAML."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = _plain(value)
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
 @mend("A config can stand for more than memory holds", after="fastreid.config.config")
 def configs_are_bounded(module: ModuleType) -> bool:
     """Read configs, and what stands under ``_BASE_``, with `load_yaml` and from plain files."""
@@ -107,11 +122,11 @@ def configs_are_bounded(module: ModuleType) -> bool:
         name = str(filename)
         place = name if "://" in name else os.path.realpath(os.path.expanduser(name))
         if os.path.exists(place) and not os.path.isfile(place):
-            raise OSError(f"{name}: expected a file, got a folder, a pipe or a device")
+            raise OSError(f"expected a file, got a folder, a pipe or a device, {name}")
         if place in opened or len(opened) == MOST_BASES:
             raise ValueError(
-                f"{name}: {len(opened)} files stand on each other with _BASE_; expected "
-                f"{MOST_BASES} or fewer, none of them twice"
+                f"{len(opened)} files stand on each other with _BASE_, the next is {name}; "
+                f"expected {MOST_BASES} or fewer, none of them twice"
             )
         opened.append(place)
         try:

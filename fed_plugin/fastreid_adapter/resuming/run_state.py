@@ -29,7 +29,7 @@ from fastreid.utils import comm
 from fastreid.utils.checkpoint import PeriodicCheckpointer
 
 from fed_plugin.fastreid_adapter.mends.mending import Call
-from fed_plugin.fastreid_adapter.mends.yaml_files import load_yaml
+from fed_plugin.fastreid_adapter.mends.yaml_files import flatten, load_yaml
 from fed_plugin.fastreid_adapter.seeding import (
     SeededSampler,
     restore_streams,
@@ -269,23 +269,14 @@ def changed_keys(cfg: Any) -> Changes:
     text = _earlier.get(os.path.realpath(cfg.OUTPUT_DIR))
     if text is None:
         return {}
-    default = _flat(load_yaml(get_cfg().dump()))
-    now = {**default, **_flat(load_yaml(cfg.dump()))}
+    default, now = flatten(get_cfg()), flatten(cfg)
     try:
-        was = {**default, **_flat(load_yaml(text))}
+        was = {**default, **flatten(load_yaml(text))}
     except (yaml.YAMLError, AttributeError):
         return {CONFIG: ("a file that cannot be read", "this config")}
     changes = {key: (was.get(key), now.get(key)) for key in sorted(was.keys() | now.keys())}
     count = "MODEL.HEADS.NUM_CLASSES"  # 0 until the trainer has counted
     return {k: v for k, v in changes.items() if v[0] != v[1] and not (k == count and 0 in v)}
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        below = _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {}
-        flat.update(below or {f"{prefix}{key}": value})
-    return flat
 
 
 def _listed(changes: Changes) -> str:

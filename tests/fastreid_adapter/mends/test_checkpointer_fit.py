@@ -124,7 +124,7 @@ def deeper(request, tmp_path, saved):
         leaf = "synthocc_vit_tiny_baseline"
         words = [item for pair in BASELINE.items() for item in pair]
         words += ["MODEL.BACKBONE.NAME", "build_resnet_backbone", "MODEL.BACKBONE.NORM", "BN"]
-        words += ["MODEL.HEADS.POOL_LAYER", "GlobalAvgPool"]
+        words += ["MODEL.HEADS.POOL_LAYER", "GlobalAvgPool", "MODEL.HEADS.NUM_CLASSES", 0]
     from fed_plugin.fastreid_adapter.config_files import find_config, read_config
 
     config = tmp_path / "config.yml"

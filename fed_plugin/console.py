@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import logging
 import os
 import platform
@@ -57,7 +56,8 @@ def is_mistake(error: BaseException) -> bool:
         return True
     if type(error).__name__ != "ProcessRaisedException":  # torch's, no child of RuntimeError
         return isinstance(error, MISTAKES)
-    kind = getattr(builtins, _last_line(str(error).strip()).partition(":")[0], None)
+    module, _, name = _last_line(str(error).strip()).partition(":")[0].rpartition(".")
+    kind = getattr(sys.modules.get(module or "builtins"), name, None)
     return isinstance(kind, type) and issubclass(kind, MISTAKES)
 
 

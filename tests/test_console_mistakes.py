@@ -25,6 +25,16 @@ def test_a_mistake_in_a_spawned_rank_is_one_sentence(capsys):
     assert error.startswith("error: nope: not there; try another\n")
 
 
+def test_several_mistakes_in_a_spawned_rank_are_a_list(capsys):
+    from fed_plugin.fastreid_adapter.config import SeveralFaultsError
+
+    name = f"{SeveralFaultsError.__module__}.{SeveralFaultsError.__name__}"
+    with one_sentence_for_mistakes() as outcome:
+        raise raised_in_a_rank(f"{name}: {SeveralFaultsError([ValueError('a'), KeyError('b')])}")
+    error = capsys.readouterr().err
+    assert outcome.status == 1 and error.startswith("error: 2 faults:\n  - a\n  - b\n")
+
+
 def test_a_bug_in_a_spawned_rank_keeps_its_traceback():
     with pytest.raises(ProcessRaisedException), one_sentence_for_mistakes():
         raise raised_in_a_rank("TypeError: unsupported operand")

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fed_plugin"
 TESTS = ROOT / "tests"
 
-BOTTOM = {"files", "console", "pool"}
+BOTTOM = {"files", "console", "photos", "pool"}
 LIBRARIES = {
     "modeling": set(),
     "transforms": set(),
@@ -44,6 +44,7 @@ THIRD_PARTY = {
     "retrieval": {"numpy", "torch", "faiss", "scipy", "msgspec", "tabulate"},
     "visualization": {"numpy", "cv2", "matplotlib"},
     "files": {"numpy", "filelock", "msgspec"},
+    "photos": {"numpy", "PIL"},
     "console": {"torch", "tqdm"},  # torch inside a function: it names the GPU
 }
 SMALL_AND_USED_ONCE = {

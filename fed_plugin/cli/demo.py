@@ -23,6 +23,7 @@ from fed_plugin.cli.show import to_pictures
 from fed_plugin.console import ProgressLine
 from fed_plugin.files import write_json
 from fed_plugin.modeling import visibility_target
+from fed_plugin.photos import read_rgb
 from fed_plugin.retrieval import RankingResult, bootstrap_interval, cosine_distance, rank
 from fed_plugin.retrieval.estimates import Column, Estimate, as_text
 from fed_plugin.retrieval.ranking import first_ranked
@@ -315,6 +316,5 @@ def _lists(description: Description, queries: NDArray[np.int64]) -> RankingLists
 
 
 def _read(path: str) -> NDArray[np.uint8]:
-    with Image.open(path) as image:
-        height, width = TILE
-        return np.asarray(image.convert("RGB").resize((width, height)))
+    height, width = TILE
+    return np.asarray(Image.fromarray(read_rgb(path)).resize((width, height)))

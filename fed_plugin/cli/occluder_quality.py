@@ -201,8 +201,8 @@ def search_leaks(
 
     No piece of the queries may be trained on. ``progress`` gets images done and images in all.
     """
+    from fed_plugin.photos import read_rgb
     from fed_plugin.transforms.leaks import LeakSearch
-    from fed_plugin.transforms.occluders import read_rgb
 
     search = LeakSearch([crop.pixels for crop in crops])
     leaks: dict[int, str] = {}

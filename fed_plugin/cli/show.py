@@ -48,7 +48,7 @@ def _photo(path: str | Path, size: tuple[int, int] = SIZE) -> NDArray[Any]:
     """Return a photo as (*size, 3) uint8 RGB."""
     import cv2
 
-    from fed_plugin.transforms.occluders import read_rgb
+    from fed_plugin.photos import read_rgb
 
     return cv2.resize(read_rgb(path), size[::-1], interpolation=cv2.INTER_AREA)
 

@@ -12,6 +12,7 @@ from statistics import median
 from fed_plugin.datasets.fingerprints import NEAR, NEAR_COLORS, color_distance, near_pairs
 from fed_plugin.datasets.image_facts import Facts
 from fed_plugin.datasets.splits import Item, Layout, SplitScan
+from fed_plugin.photos import SUFFIXES as IMAGE_SUFFIXES
 
 SEVERITIES = ("error", "warning", "note")
 """An error makes numbers wrong or stops training; a warning may do so; a note does not."""
@@ -41,10 +42,7 @@ def _about(
 
 # The lists of files.
 
-_PICTURES = (  # suffixes of files that may be meant as images, those of list_images included
-    *(".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".heic", ".avif"),
-    *(".jp2", ".jfif", ".ppm", ".pgm", ".jpe", ".npy"),
-)
+_PICTURES = (*IMAGE_SUFFIXES, ".heic", ".jpe", ".npy")  # of files that may be meant as images
 
 
 def listing_findings(listings: Sequence[SplitScan]) -> list[Finding]:
@@ -139,7 +137,10 @@ FAR = 8.0
 
 _KINDS = {  # severity and consequence
     "several frames": ("warning", "hold several frames, of which the first alone is read"),
-    "16-bit": ("note", "have 16 bits per channel, read with 8"),
+    "16-bit": (
+        "note",
+        "have more than 8 bits, scaled to 8 by the range of their values",
+    ),
     "palette": ("note", "have a palette, read as RGB"),
     "CMYK": ("note", "are CMYK, read as RGB"),
     "transparent": ("note", "have transparency, read as if they lay on mid grey"),

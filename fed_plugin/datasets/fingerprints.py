@@ -6,14 +6,15 @@ differ in a few of 64 bits: they are re-encoded, resized, or frames of one secon
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Sequence
 from os import PathLike
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
+
+from fed_plugin.photos import opaque, open_photo
 
 BITS = 64
 NEAR = 4
@@ -24,7 +25,6 @@ NEAR_COLORS = 10.0
 _SIDE = 32  # of the grey picture that is transformed
 _FIELDS = 4  # mean colours per row and per column
 _CHUNK = 1 << 20  # bytes read at once
-_MID_GREY = 128
 _FLAT = 1.0  # grey levels: a lower standard deviation is noise of the encoder
 
 
@@ -53,9 +53,9 @@ def perceptual_hash(image: Image.Image | str | PathLike[str]) -> int:
         Exception: any error of PIL's decoders for a broken file.
     """
     if not isinstance(image, Image.Image):
-        with Image.open(image) as opened:
+        with open_photo(image) as opened:
             return perceptual_hash(opened)
-    grey = _opaque(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    grey = opaque(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     levels = np.asarray(grey, dtype=np.float64)  # (32, 32)
     if levels.std() < _FLAT:
         return 0
@@ -73,7 +73,7 @@ def mean_colors(image: Image.Image) -> bytes:
     Returns:
         48 bytes, RGB, row by row from the top; upright, transparency laid on mid grey.
     """
-    return _opaque(image).convert("RGB").resize((_FIELDS, _FIELDS), Image.Resampling.BOX).tobytes()
+    return opaque(image).convert("RGB").resize((_FIELDS, _FIELDS), Image.Resampling.BOX).tobytes()
 
 
 def color_distance(first: bytes, second: bytes) -> float:
@@ -118,21 +118,6 @@ def near_pairs(
 
 def _as_bytes(hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return hashes.view(np.uint8).reshape(-1, BITS // 8)
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    """Return an image of any mode with 8 bits, upright and on mid grey."""
-    with contextlib.suppress(Exception):  # an image with broken EXIF data stays as it is
-        image = ImageOps.exif_transpose(image)
-    if image.mode[0] in "IF":  # 16 or 32 bits, or floats, which PIL clips instead of scaling
-        levels = np.asarray(image, dtype=np.float64)
-        levels = (levels - levels.min()) / max(float(np.ptp(levels)), 1e-9)
-        return Image.fromarray((levels * 255).astype(np.uint8))
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, (_MID_GREY, _MID_GREY, _MID_GREY, 255))
-        image = Image.alpha_composite(ground, image)
-    return image
 
 
 def _cosines(rows: int) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 import sqlite3
-import stat
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,27 +13,12 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    UnidentifiedImageError,
-    WebPImagePlugin,
-)
+from PIL import Image, UnidentifiedImageError
 
 from fed_plugin.datasets.fingerprints import content_hash, mean_colors, perceptual_hash
+from fed_plugin.photos import FORMATS, open_photo, open_regular
 from fed_plugin.pool import spread
 
-# Formats of photos of people, whatever the suffix. All other formats are refused: some of PIL's
-# readers start other programs.
-_READERS = (
-    *(JpegImagePlugin.JpegImageFile, PngImagePlugin.PngImageFile, TiffImagePlugin.TiffImageFile),
-    *(BmpImagePlugin.BmpImageFile, GifImagePlugin.GifImageFile, WebPImagePlugin.WebPImageFile),
-)
-_FORMATS = tuple(reader.format for reader in _READERS if reader.format in Image.OPEN)
 _MAX_BYTES = 256 << 20  # a file beyond is hashed, not decoded
 
 
@@ -84,15 +68,12 @@ def inspect(path: str, *, decode: bool = True) -> Facts:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings of metadata that nothing here reads
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            with open_photo(io.BytesIO(data)) as image:
                 size, kinds = image.size, _kinds(image)
                 look, colors = _decode(image) if decode else (None, "")
         problem = "cut off: its end is missing" if decode and _lacks_end(data) else ""
     except UnidentifiedImageError:
-        problem = f"no image in {', '.join(_FORMATS)}"
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        problem = f"over {Image.MAX_IMAGE_PIXELS} pixels, which PIL takes for a bomb"
+        problem = f"no image in {', '.join(FORMATS)}"
     except Exception as error:  # every decoder raises its own kinds
         problem = f"{error or type(error).__name__}"
     return Facts(sha256, look, colors, *size, kinds, problem, decode)
@@ -100,15 +81,8 @@ def inspect(path: str, *, decode: bool = True) -> Facts:
 
 def _read(path: str) -> bytes | None:
     """Return the bytes of a regular file; None for a file that is too large."""
-    status = os.stat(path)
-    if stat.S_ISDIR(status.st_mode):
-        raise OSError("a folder")
-    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        raise OSError("no regular file")
-    if status.st_size > _MAX_BYTES:
-        return None
-    with open(path, "rb") as file:
-        return file.read()
+    with open_regular(path) as file:
+        return file.read() if os.fstat(file.fileno()).st_size <= _MAX_BYTES else None
 
 
 def _reason(path: str, error: OSError) -> str:
@@ -119,7 +93,7 @@ def _reason(path: str, error: OSError) -> str:
 
 def _kinds(image: Image.Image) -> tuple[str, ...]:
     """Name the unusual properties of an image that is not decoded yet."""
-    sixteen = image.mode.startswith("I") or any("16" in str(tile[3]) for tile in image.tile)
+    sixteen = image.mode[0] in "IF" or any("16" in str(tile[3]) for tile in image.tile)
     return tuple(
         kind
         for kind, present in (
@@ -152,7 +126,7 @@ def _lacks_end(data: bytes) -> bool:
 Stamp = tuple[int, int, int, int]
 """Size, mtime_ns, ctime_ns and inode of a file: a file with another stamp is another file."""
 
-_TABLE = "facts_2"  # another number whenever Facts or the functions that fill them change
+_TABLE = "facts_3"  # another number whenever Facts or the functions that fill them change
 _AT_ONCE = 500  # paths of one question
 _WAIT = 5.0  # seconds for another check that is writing
 

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
+from fed_plugin.photos import SUFFIXES as IMAGE_SUFFIXES
+
 _CLUTTER = ("thumbs.db", "desktop.ini", ".ds_store")  # files that file managers make
 _NAMED = 3  # files that a log line names
 

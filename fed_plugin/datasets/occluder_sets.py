@@ -22,7 +22,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from fed_plugin.datasets.fingerprints import (
     NEAR,
@@ -34,6 +34,7 @@ from fed_plugin.datasets.fingerprints import (
     perceptual_hash,
 )
 from fed_plugin.datasets.listing import IMAGE_SUFFIXES, printable, visible_entries
+from fed_plugin.photos import open_photo, with_transparency
 
 Pixels = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
@@ -179,18 +180,11 @@ def read_manifest(folder: str | Path) -> Manifest | None:
 
 # Reading: image files of any kind become crops; all other files are left out by name.
 
-KINDS = (*IMAGE_SUFFIXES, ".gif", ".webp", ".ppm", ".pgm", ".tga", ".jp2")
-"""Suffixes of crops in a folder, in upper or lower case."""
-
 MIN_SIDE = 8
 """Pixels of a side, at least: a smaller crop is a smear when it covers half an image."""
 
 MAX_ELONGATION = 16.0
 """Longer over shorter side, at most: a longer crop is a line, and squeezed out of recognition."""
-
-_LARGEST = 50_000_000  # pixels
-_FORMATS = {"JPEG", "MPO", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "TGA", "JPEG2000"}
-_OPAQUE = 255
 
 
 def read_crops(
@@ -230,8 +224,8 @@ def read_crop(path: Path) -> Crop | LeftOut:
     name = printable(path.name)
     if path.is_dir():
         return LeftOut(name, "not an image", "a folder: only the files beside it are read")
-    if not path.name.lower().endswith(KINDS):
-        return LeftOut(name, "not an image", f"expected one of {' '.join(KINDS)}")
+    if not path.name.lower().endswith(IMAGE_SUFFIXES):
+        return LeftOut(name, "not an image", f"expected one of {' '.join(IMAGE_SUFFIXES)}")
     if path.exists() and not path.is_file():
         return LeftOut(name, "not an image", "neither a file nor a folder")
     try:
@@ -249,30 +243,10 @@ def read_crop(path: Path) -> Crop | LeftOut:
 
 def _decode(path: Path) -> tuple[Pixels, str]:
     """Return RGB or, where any pixel is not opaque, RGBA; and a note for the reader."""
-    with Image.open(path) as opened:
-        if opened.format not in _FORMATS:
-            raise ValueError(f"holds {opened.format}, which is no picture of pixels")
-        if opened.width * opened.height > _LARGEST:
-            raise ValueError(f"{opened.width} x {opened.height} pixels; at most {_LARGEST}")
+    with open_photo(path) as opened:
         frames = int(getattr(opened, "n_frames", 1))
-        image: Image.Image = ImageOps.exif_transpose(opened)
-        # some readers of animations keep a palette's transparency in the file's information alone
-        transparent = "A" in image.getbands() or "transparency" in image.info
-        pixels = np.array(_to_eight_bits(image).convert("RGBA" if transparent else "RGB"))
-    if transparent and (pixels[..., 3] == _OPAQUE).all():
-        pixels = np.ascontiguousarray(pixels[..., :3])
+        pixels = with_transparency(opened)
     return pixels, f" (first of {frames} pictures)" if frames > 1 else ""
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        levels: NDArray[Any] = np.asarray(image) // 257
-    elif image.mode == "F":
-        values = np.nan_to_num(np.asarray(image))
-        levels = (values - values.min()) / max(float(np.ptp(values)), 1e-9) * 255
-    else:
-        return image
-    return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
 
 
 def _why_unfit(pixels: Pixels) -> str:
@@ -460,9 +434,6 @@ def _write_crop(folder: Path, index: int, crop: Crop) -> Entry:
 
 # Checking: a set against its manifest, or any folder of crops.
 
-USED_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-"""Suffixes that ``INPUT.NPO.OCCLUDERS`` reads of a folder."""
-
 
 @dataclass(frozen=True)
 class SetCheck:
@@ -497,8 +468,8 @@ def check_set(folder: str | Path, progress: Progress = no_progress) -> SetCheck:
     there = set()
     for path in _files_of(folder, progress):
         there.add(path.name)
-        if path.is_dir() or path.suffix.lower() not in USED_SUFFIXES:
-            reason = f"training passes it over: it reads {' '.join(USED_SUFFIXES)}"
+        if path.is_dir() or path.suffix.lower() not in IMAGE_SUFFIXES:
+            reason = f"training passes it over: it reads {' '.join(IMAGE_SUFFIXES)}"
             check.warnings.append(LeftOut(printable(path.name), "not used", reason))
         else:
             _check_file(path, hashes, check)

@@ -29,6 +29,7 @@ from typing import Any
 from PIL import Image
 
 from fed_plugin.datasets.listing import printable
+from fed_plugin.photos import read_rgb
 
 LISTS = "occluded_posetrack_reid"
 CROPS = f"{LISTS}/images"
@@ -277,9 +278,8 @@ def _cut_frame(path: str, detections: list[Detection], target: str) -> None:
             f"{path}: expected a frame of PoseTrack21, got no such file; try unpacking its images"
         )
     try:
-        with Image.open(path) as opened:
-            frame = opened.convert("RGB")
-    except (OSError, SyntaxError) as error:
+        frame = Image.fromarray(read_rgb(path))
+    except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(
             f"{path}: cannot be decoded ({error}); try unpacking the frame again"
         ) from error

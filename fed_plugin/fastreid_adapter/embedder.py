@@ -26,7 +26,7 @@ from torch import Tensor
 
 from fed_plugin.fastreid_adapter.config_files import find_config, read_config
 from fed_plugin.fastreid_adapter.extract import describe_images, load_trained
-from fed_plugin.transforms.occluders import pixels_of
+from fed_plugin.photos import pixels_of
 
 PRECISIONS = ("fp32", "bf16")
 

@@ -316,7 +316,7 @@ def _photo(path: Path) -> NDArray[np.uint8]:
     """Read a photo for the picture; a photo that cannot be read is grey."""
     import cv2
 
-    from fed_plugin.transforms.occluders import read_rgb
+    from fed_plugin.photos import read_rgb
 
     height, width = _PHOTO_SIZE
     try:

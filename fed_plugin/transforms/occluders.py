@@ -14,69 +14,12 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-# Image files to RGB pixels: palettes, transparency, 16 bits, CMYK and EXIF rotation included.
+from fed_plugin.photos import MID_GREY, SUFFIXES, pixels_of, read_rgb, read_rgba  # noqa: F401
 
-DECODED_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
-MID_GREY = (128, 128, 128)
 _TINY = 1e-9  # rounding error of a whole number of pixels after a division
-
-
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Decode one image file.
-
-    Args:
-        path: a file that PIL can decode.
-
-    Returns:
-        (H, W, 3) uint8 RGB; transparent pixels lie on mid grey.
-
-    Raises:
-        Exception: any error of the decoder for a broken file.
-    """
-    with Image.open(path) as opened:
-        return pixels_of(opened)
-
-
-def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
-    """Return the pixels (H, W, 3) uint8 RGB of an image of any mode, as :func:`read_rgb` does."""
-    image = _rgb_or_rgba(image)
-    if image.mode == "RGBA":
-        background = Image.new("RGBA", image.size, (*MID_GREY, 255))
-        image = Image.alpha_composite(background, image).convert("RGB")
-    return np.array(image, dtype=np.uint8)
-
-
-def read_rgba(path: Path) -> NDArray[np.uint8]:
-    """Decode one image file with transparency.
-
-    Args:
-        path: a file that PIL can decode.
-
-    Returns:
-        (H, W, 4) uint8 RGBA, 255 = opaque and colours not multiplied by alpha, wholly transparent
-        pixels mid grey; (H, W, 3) uint8 RGB where nothing is transparent.
-
-    Raises:
-        Exception: any error of the decoder for a broken file.
-    """
-    with Image.open(path) as opened:
-        pixels: NDArray[np.uint8] = np.array(_rgb_or_rgba(opened), dtype=np.uint8)
-    if pixels.shape[2] == 3 or pixels[..., 3].min() == 255:
-        return pixels[..., :3]
-    pixels[pixels[..., 3] == 0, :3] = MID_GREY
-    return pixels
-
-
-def _rgb_or_rgba(image: Image.Image) -> Image.Image:
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        # PIL clips instead of scaling when it narrows 16 bits
-        image = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
-    transparent = "A" in image.getbands() or "transparency" in image.info
-    return image.convert("RGBA" if transparent else "RGB")
 
 
 def shrink_to_side(image: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
@@ -146,7 +89,7 @@ class OccluderSet:
         alpha: bool = False,
         most_shown: Callable[[tuple[int, int]], tuple[int, int]] | None = None,
     ) -> OccluderSet:
-        """Decode every ``*.jpg``, ``*.jpeg``, ``*.png`` and ``*.bmp`` of a folder, in name order.
+        """Decode every photo of a folder, in name order.
 
         Palettes, grey levels, 16 bits and CMYK become RGB, EXIF rotation is applied. Hidden files
         and sub-folders are passed over.
@@ -238,9 +181,7 @@ def occluder_files(path: str | Path, key: str = "path") -> list[Path]:
         (
             file
             for file in folder.iterdir()
-            if file.suffix.lower() in DECODED_SUFFIXES
-            and not file.name.startswith(".")
-            and file.is_file()
+            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
         ),
         key=lambda file: file.name,
     )

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fed_plugin.transforms.occluders import read_rgb, shrink_to_side
+from fed_plugin.photos import read_rgb
+from fed_plugin.transforms.occluders import shrink_to_side
 from fed_plugin.transforms.placement import PersonPlacement
 
 _KEPT = 32  # decoded images per process

@@ -232,7 +232,7 @@ def odd_files(tmp_path, texture):
     save("cmyk.jpg", picture.convert("CMYK"))
     levels = np.linspace(0, 65535, 40 * 60).reshape(40, 60).astype(np.uint16)
     save("sixteen.png", Image.fromarray(levels))
-    save("float.tif", Image.fromarray(levels.astype(np.float32) / 7))
+    save("float.tif", Image.fromarray(levels.astype(np.float32) / 65535))
     grey = picture.convert("L")
     save("animated.gif", grey, save_all=True, append_images=[grey.rotate(90)])
     cut_out = picture.convert("RGBA")

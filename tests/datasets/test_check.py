@@ -306,13 +306,13 @@ def test_passed_over_files_are_named_pictures_apart(duke, report_of, picture):
     (duke / QUERY / "readme.txt").write_text("")
     (duke / QUERY / "Thumbs.db").write_text("")
     (duke / QUERY / "empty").mkdir()
-    picture("new").save(duke / QUERY / "0005_c3_f0000060.webp")
+    (duke / QUERY / "0005_c3_f0000060.heic").write_bytes(b"")
     (duke / TRAIN / "deeper").mkdir()
     picture("new").save(duke / TRAIN / "deeper" / "0001_c3_f0000061.jpg")
     found = {f.severity: f for f in report_of(duke).findings}
     assert sorted(names(found["warning"])) == [
         ("0001_c3_f0000061.jpg",),
-        ("0005_c3_f0000060.webp",),
+        ("0005_c3_f0000060.heic",),
     ]
     assert [os.path.relpath(path, duke) for (path,) in found["note"].files] == [
         "query/Thumbs.db",

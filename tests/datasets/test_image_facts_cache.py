@@ -123,7 +123,7 @@ def test_a_line_that_is_no_facts_is_forgotten(cache, image):
     cache.keep([(image, stamp_of(image), FACTS)])
     cache.close()
     with sqlite3.connect(cache.file) as connection:
-        connection.execute("UPDATE facts_2 SET facts = 'x'")
+        connection.execute("UPDATE facts_3 SET facts = 'x'")
     connection.close()
     assert known(cache, image) == {} and cache.warnings == []
 

@@ -57,12 +57,12 @@ def test_what_file_managers_leave_is_passed_over_without_a_line(tmp_path, draw_t
 
 def test_other_files_are_passed_over_with_one_warning(tmp_path, draw_tree, caplog):
     draw_tree(tmp_path, "a.jpg")
-    (tmp_path / "b.webp").write_bytes(b"")
+    (tmp_path / "b.heic").write_bytes(b"")
     (tmp_path / "readme.txt").write_bytes(b"")
     with caplog.at_level(logging.WARNING):
         assert base_names(list_images(str(tmp_path))) == ["a.jpg"]
     assert len(caplog.records) == 1
-    assert "passed over 2 that are no images" in caplog.text and "b.webp" in caplog.text
+    assert "passed over 2 that are no images" in caplog.text and "b.heic" in caplog.text
 
 
 def test_subfolders_are_listed_only_where_the_layout_nests(tmp_path, draw_tree):
@@ -81,7 +81,7 @@ def test_a_converted_or_flattened_copy_beside_the_original_is_refused(tmp_path, 
 
 def test_a_scan_names_every_file_that_is_no_image(tmp_path, draw_tree):
     images = ["b.jpg", "001/a.jpg"]
-    others = ["a.txt", ".b.jpg", "Thumbs.db", "001/c.webp", "001/deep/d.jpg", ".git/e.jpg", "f"]
+    others = ["a.txt", ".b.jpg", "Thumbs.db", "001/c.heic", "001/deep/d.jpg", ".git/e.jpg", "f"]
     draw_tree(tmp_path, *images)
     for other in others:
         (tmp_path / other).parent.mkdir(parents=True, exist_ok=True)

@@ -150,11 +150,11 @@ def test_files_that_are_passed_over_are_named_in_the_hosts_log(tmp_path, root, c
     os.symlink(f"{root}/Occluded_Duke/query", tmp_path / "Occluded_Duke" / "query")
     gallery = tmp_path / "Occluded_Duke" / "bounding_box_test"
     shutil.copytree(f"{root}/Occluded_Duke/bounding_box_test", gallery)
-    (gallery / "0007_c1_f0000001.webp").write_bytes(b"")
+    (gallery / "0007_c1_f0000001.heic").write_bytes(b"")
     with caplog.at_level(logging.WARNING, logger="fastreid"):
         build("Occluded_Duke", str(tmp_path)).show_test()
     (record,) = (record for record in caplog.records if "passed over 1" in record.getMessage())
-    assert record.name.startswith("fastreid.") and "0007_c1_f0000001.webp" in record.getMessage()
+    assert record.name.startswith("fastreid.") and "0007_c1_f0000001.heic" in record.getMessage()
 
 
 def test_two_training_sets_never_share_an_identity(root):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
 import sys
@@ -27,27 +26,27 @@ from fed_plugin.fastreid_adapter.mends.mending import (
 def images_are_read_as_rgb(module: ModuleType) -> bool:
     """Let ``read_image`` return mode RGB for every file, with the same bits where it did already.
 
-    16 bits are scaled to 8, transparent pixels lie on mid grey, and of several frames the first is
-    taken.
+    ``fed_plugin.photos`` says what a photo is, and how other pixels become RGB.
     """
 
     def read_rgb_image(file_name: str, format: Any = None) -> Any:
-        from PIL import Image, ImageOps
+        from PIL import Image
 
+        from fed_plugin.photos import read_rgb
+
+        if "://" not in str(file_name):
+            return Image.fromarray(read_rgb(file_name))
         with module.PathManager.open(file_name, "rb") as file:
-            image = Image.open(file)
-            if image.mode in ("RGB", "L") and "transparency" not in image.info:
-                with contextlib.suppress(Exception):  # broken EXIF data spoil no image: as stock
-                    image = ImageOps.exif_transpose(image)
-                return image.convert("RGB")
-            from fed_plugin.transforms.occluders import read_rgb
-
-            file.seek(0)
             return Image.fromarray(read_rgb(file))
 
     def as_rgb(call: Call) -> Iterator[None]:
+        from fed_plugin.photos import open_photo
+
         if call.argument("format") is None:
             call.function = read_rgb_image
+        elif "://" not in str(call.argument("file_name")):
+            with open_photo(call.argument("file_name")):  # refuses what is no photo
+                pass
         yield
 
     reads_palettes = _reads_palettes(module.read_image)

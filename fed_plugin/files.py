@@ -155,6 +155,13 @@ def check_apart(path: str | os.PathLike[str], read: Iterable[str | os.PathLike[s
         )
 
 
+def below(folder: str | os.PathLike[str], name: str) -> Path | None:
+    """Return the path of a name in a folder; None if the name, or a link in it, leads elsewhere."""
+    root = Path(folder).resolve()
+    path = (root / name).resolve()
+    return path if path != root and path.is_relative_to(root) else None
+
+
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Refuse a path that no file can be written to, before the work that makes the content.
 
@@ -298,6 +305,7 @@ class FolderLock:
         remedy: what to try instead, for the message.
         label: what messages call the folder; None takes its path.
         patience: seconds that children of a dead holder get to end.
+        wait: seconds to wait for a living holder.
     """
 
     def __init__(
@@ -309,11 +317,12 @@ class FolderLock:
         remedy: str = "waiting for it, or another folder",
         label: str | None = None,
         patience: float = 15.0,
+        wait: float = 0.0,
     ) -> None:
         self.path = Path(folder, name)
         self._note = Path(folder, f"{name}.holder")  # old filelocks empty the lock file
         self.label = label or str(folder)
-        self.work, self.remedy, self.patience = work, remedy, patience
+        self.work, self.remedy, self.patience, self.wait = work, remedy, patience, wait
         self._lock: Any = None
 
     def __enter__(self) -> FolderLock:
@@ -325,7 +334,7 @@ class FolderLock:
         """
         import filelock
 
-        lock, give_up = filelock.FileLock(self.path), None
+        lock, start = filelock.FileLock(self.path), time.monotonic()
         while True:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -334,8 +343,7 @@ class FolderLock:
             except filelock.Timeout:
                 process, host = self._holder()
                 dead = host == _host() and process.isdigit() and not _is_running(int(process))
-                give_up = give_up or time.monotonic() + self.patience
-                if not dead or time.monotonic() >= give_up:
+                if time.monotonic() - start >= (self.patience if dead else self.wait):
                     raise self._refusal(process, host) from None
                 time.sleep(0.1)
             except (OSError, NotImplementedError) as error:

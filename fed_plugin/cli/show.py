@@ -69,7 +69,9 @@ def add_ranking_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``show ranking``."""
     parser.add_argument("dump", metavar="DUMP.npz", help="a file that `dump` wrote")
     parser.add_argument(
-        "--folder", required=True, metavar="DIR", help="folder that holds the images of the dump"
+        "--folder",
+        metavar="DIR",
+        help="folder that holds the images of the dump; default: where they were dumped",
     )
     parser.add_argument("--queries", type=int, default=6, metavar="N", help="default: 6")
     parser.add_argument("--top", type=int, default=6, metavar="K", help="default: 6")
@@ -83,8 +85,9 @@ def run_ranking(args: argparse.Namespace) -> None:
     """Rank the gallery of a dump, choose queries, draw their first answers.
 
     Raises:
-        FileNotFoundError: The dump does not exist, or an image is not below ``--folder``.
-        ValueError: ``--out`` has another ending, or a number is below 1.
+        FileNotFoundError: The dump does not exist, or an image is not there.
+        ValueError: ``--out`` has another ending, a number is below 1, or a
+            file name is ambiguous.
     """
     from fed_plugin.retrieval.feature_dump import FeatureDump
     from fed_plugin.visualization import Answers, match_sheet
@@ -93,7 +96,7 @@ def run_ranking(args: argparse.Namespace) -> None:
     if args.queries < 1 or args.top < 1:
         raise ValueError("--queries and --top: expected 1 or more")
     dump = FeatureDump.load(args.dump)
-    photo = _photos_of(dump, Path(args.folder))
+    photo = _photos_of(dump, args.folder)
     chosen, rows, right = _first_answers(dump, args)
     scores, contributions = _scores(dump, chosen, rows)
     answers = Answers(
@@ -154,24 +157,58 @@ def _scores(
     )
 
 
-def _photos_of(dump: FeatureDump, folder: Path) -> Callable[[int], NDArray[np.uint8]]:
-    if not folder.is_dir():
+def _photos_of(dump: FeatureDump, folder: str | None) -> Callable[[int], NDArray[np.uint8]]:
+    """Return a function that reads the photo of a row, from ``--folder`` or where the dump says."""
+    from fed_plugin.datasets.listing import photos_below
+    from fed_plugin.files import below
+
+    recorded = dump.about.get("folders")
+    recorded = recorded if isinstance(recorded, dict) else {}
+    if folder is not None and not Path(folder).is_dir():
         raise FileNotFoundError(f"--folder {folder}: no such folder; expected the data set's")
-    files: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        files.setdefault(path.name, []).append(path)
+    if folder is None and not recorded:
+        raise ValueError("--folder: expected the folder of the data set, as the dump names none")
+    files = photos_below(folder).images if folder is not None else []
 
     def photo(row: int) -> NDArray[np.uint8]:
         name, split = str(dump.names[row]), str(dump.split[row])
-        paths = [x for x in files.get(Path(name).name, []) if x.as_posix().endswith(name)]
-        if not paths:
-            raise FileNotFoundError(
-                f"{name}: not below --folder {folder}; expected the data set that was dumped"
-            )
-        # both splits may hold the same file name: prefer the folder that has the split's name
-        return _photo(min(paths, key=lambda path: split not in path.parent.name))
+        if folder is None:
+            path = below(str(recorded.get(split, "")), name) if recorded.get(split) else None
+            if path is None or not path.is_file():
+                raise FileNotFoundError(
+                    f"{name}: not below {recorded.get(split)}, the folder that the dump names; try "
+                    "--folder DIR with the data set"
+                )
+            return _photo(path)
+        return _photo(_only_one(name, split, files, folder, str(recorded.get(split, ""))))
 
     return photo
+
+
+def _only_one(name: str, split: str, files: list[str], folder: str, recorded: str) -> str:
+    """Return the file of a name in a split.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: there are several, and neither the dump nor a folder's name says which.
+    """
+    fitting = [path for path in files if Path(path).as_posix().endswith(f"/{name}")]
+    if not fitting:
+        raise FileNotFoundError(
+            f"{name}: not below --folder {folder}; expected the data set that was dumped"
+        )
+    parents = {path: Path(path).parent.name for path in fitting}
+    own = [path for path in fitting if recorded and parents[path] == Path(recorded).name]
+    own = own or [path for path in fitting if split in parents[path]]
+    other = "gallery" if split == "query" else "query"
+    own = own or [path for path in fitting if other not in parents[path]]
+    if len(own or fitting) > 1:
+        first, second = (own or fitting)[:2]
+        raise ValueError(
+            f"{name}: stands several times below --folder {folder}: {first} and {second}; expected "
+            "one file of that name, try a folder that holds the dumped data set alone"
+        )
+    return (own or fitting)[0]
 
 
 # ``show augment``: a contact sheet of the images that a config's training pipeline yields.

@@ -71,15 +71,45 @@ def scan_folder(folder: str, *, nested: bool = False, strict: bool = True) -> Fo
     return scan
 
 
+def photos_below(folder: str) -> FolderScan:
+    """List the photos below a folder, in folders of any depth, without opening them.
+
+    Hidden files and folders are left out. Links to files are followed, links to folders are not.
+
+    Args:
+        folder: an existing folder.
+    """
+    scan = FolderScan()
+    todo = [folder]
+    while todo:
+        for entry in _readable_entries(todo.pop(), scan):
+            if is_hidden(entry.name):
+                continue
+            if not is_folder(entry):
+                _sort_in(entry, scan)
+            elif entry.is_symlink():
+                scan.passed_over.append(os.path.join(entry.path, ""))
+            else:
+                todo.append(entry.path)
+    scan.images.sort()
+    scan.passed_over.sort()
+    return scan
+
+
+def named_files(paths: list[str], folder: str) -> str:
+    """Name the first of some files, relative to a folder, and count the others."""
+    named = ", ".join(printable(os.path.relpath(path, folder)) for path in paths[:_NAMED])
+    return named + (f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else "")
+
+
 def warn_of_passed_over(folder: str, passed_over: list[str], log: logging.Logger) -> None:
     """Warn of files below ``folder`` that are passed over; files of file managers do not count."""
     others = [path for path in passed_over if not _is_clutter(os.path.basename(path))]
     if others:
-        named = ", ".join(printable(os.path.relpath(path, folder)) for path in others[:_NAMED])
         log.warning(
-            "%s: passed over %d that are no images to read (%s): %s%s",
-            *(printable(folder), len(others), " ".join(IMAGE_SUFFIXES), named),
-            f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "",
+            "%s: passed over %d that are no images to read (%s): %s",
+            *(printable(folder), len(others), " ".join(IMAGE_SUFFIXES)),
+            named_files(others, folder),
         )
 
 

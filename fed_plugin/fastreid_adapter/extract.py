@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,9 +281,22 @@ def dump_test_set(
             "distance": card.distance,
             "million_parameters": description.num_parameters / 1e6,
             **about,
+            "folders": _folders(description),
             "card": card.to_json(),
         }
     )
+
+
+def _folders(description: Description) -> dict[str, str]:
+    """Return the folder that the names of a dump are relative to, by split; none for several."""
+    count, folders = description.num_query, {}
+    for split, part in (("query", slice(0, count)), ("gallery", slice(count, None))):
+        paths = [os.path.abspath(path) for path in description.paths[part]]
+        names = unique_names(paths)
+        roots = {path[: -len(name) - 1] for path, name in zip(paths, names, strict=True)}
+        if len(roots) == 1:
+            folders[split] = roots.pop()
+    return folders
 
 
 def fields_of_training(cfg: Any, trained: TrainedModel) -> dict[str, Any]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fed_plugin.files import check_apart, check_writable
+from fed_plugin.files import FolderLock, check_apart, check_writable
 
 if TYPE_CHECKING:
+    from fed_plugin.datasets.listing import FolderScan
     from fed_plugin.search.gallery_index import GalleryIndex
 
 INTERRUPTED = "the index is as it was before"
+_WAIT = 600.0  # seconds: a large index takes long to write
 _WARN_ABOVE, _WARN_MORE = 2, 0.01
 """A warning follows if added photos lose more than twice the gallery's loss plus one percent."""
 
@@ -44,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--remove", nargs="+", metavar="NAME", help="remove photos; nothing is described"
     )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="end with status 1 if anything in GALLERY is not in the index: a photo that cannot be "
+        "read, a folder, a file of another kind",
+    )
     parser.add_argument("--force", action="store_true", help="write over an existing FILE.npz")
 
 
@@ -60,7 +69,8 @@ def run(args: argparse.Namespace) -> None:
     if args.remove:
         _remove(args)
         return
-    photos = _photos_of(args.gallery)
+    scan = _photos_of(args.gallery)
+    photos = [Path(path) for path in scan.images]
     index, embedder = (_opened if args.add else _begun)(args, photos)
     names = _names(photos, Path(index.about["folder"]))
     known = set(index.names)
@@ -69,23 +79,52 @@ def run(args: argparse.Namespace) -> None:
         from fed_plugin.search.gallery_index import check_enough
 
         check_enough(len(new), index.stored.width)
-    left_out = _describe_into(index, embedder, new)
-    if args.compressed:
-        print(
-            f"compressed: {index.compress():.2%} of the 50 most similar of 100 photos are found, "
-            "or others as similar to 0.0001"
-        )
-    index.save(args.out)
+    outputs, good = _described(embedder, new)
+    with _alone(args.out):
+        if args.add:  # as it is now: others may have written while the photos were described
+            index = _opened_again(args, embedder)
+        known = set(index.names)
+        good = [i for i in good if new[i][0] not in known]
+        _append(index, new, outputs, good)
+        if args.compressed:
+            print(
+                f"compressed: {index.compress():.2%} of the 50 most similar of 100 photos are "
+                "found, or others as similar to 0.0001"
+            )
+        index.save(args.out)
+    there = len(photos) - len(new)
     print(
-        f"{args.out}: {len(new) - left_out} photos described, {len(index)} in the index, "
+        f"{args.out}: {len(good)} photos described, {len(index)} in the index, "
         f"{Path(args.out).stat().st_size / 1e6:.1f} MB"
-        + (
-            f"; {len(photos) - len(new)} were in the index already"
-            if len(new) < len(photos)
-            else ""
-        )
-        + (f"; {left_out} could not be read" if left_out else "")
+        + (f"; {there} were in the index already" if there else "")
     )
+    _say_what_is_lacking(args, scan, len(outputs.failures))
+
+
+def _alone(out: str) -> FolderLock:
+    """Return the lock under which an index is read, changed and written."""
+    folder, name = os.path.split(os.path.abspath(out))
+    return FolderLock(
+        folder, f".{name}.lock", work=f"is writing {name}", label=out, wait=_WAIT, patience=_WAIT
+    )
+
+
+def _say_what_is_lacking(args: argparse.Namespace, scan: FolderScan, broken: int) -> None:
+    """Count and name what the folder holds and the index does not.
+
+    Raises:
+        ValueError: there is such, and ``--strict`` is given.
+    """
+    from fed_plugin.datasets.listing import named_files
+
+    lacking = [f"{broken} could not be read"] if broken else []
+    if scan.passed_over:
+        named = named_files(scan.passed_over, args.gallery)
+        lacking.append(f"{len(scan.passed_over)} files or folders passed over ({named})")
+    if lacking and args.strict:
+        raise ValueError(f"--strict: not in the index: {'; '.join(lacking)}")
+    if lacking:
+        print(f"not in the index: {'; '.join(lacking)}")
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
@@ -119,20 +158,29 @@ def _check_arguments(args: argparse.Namespace) -> None:
 def _remove(args: argparse.Namespace) -> None:
     from fed_plugin.search.search import load_gallery
 
-    index = load_gallery(args.out)
-    before = len(index)
-    index.remove(args.remove)
-    index.save(args.out)
+    with _alone(args.out):
+        index = load_gallery(args.out)
+        before = len(index)
+        index.remove(args.remove)
+        index.save(args.out)
     print(f"{args.out}: {before - len(index)} photos removed, {len(index)} left")
 
 
-def _photos_of(gallery: str) -> list[Path]:
-    from fed_plugin.datasets.listing import IMAGE_SUFFIXES
+def _photos_of(gallery: str) -> FolderScan:
+    from fed_plugin.datasets.listing import IMAGE_SUFFIXES, photos_below
 
-    photos = [x for x in Path(gallery).rglob("*") if x.suffix.lower() in IMAGE_SUFFIXES]
-    if not photos:
+    scan = photos_below(gallery)
+    if not scan.images:
         raise ValueError(f"{gallery}: no photo in it; expected files {', '.join(IMAGE_SUFFIXES)}")
-    return sorted(photos)
+    return scan
+
+
+def _opened_again(args: argparse.Namespace, embedder: Any) -> GalleryIndex:
+    from fed_plugin.search.search import load_gallery
+
+    index = load_gallery(args.out)
+    index.check_model(embedder.model_identity)
+    return index
 
 
 def _opened(args: argparse.Namespace, photos: list[Path]) -> tuple[GalleryIndex, Any]:
@@ -172,8 +220,8 @@ def _names(photos: list[Path], folder: Path) -> list[str]:
     return names
 
 
-def _describe_into(index: GalleryIndex, embedder: Any, photos: list[tuple[str, Path]]) -> int:
-    """Add photos to the index; print those that cannot be read, and return their number."""
+def _described(embedder: Any, photos: list[tuple[str, Path]]) -> tuple[Any, list[int]]:
+    """Describe photos; print those that cannot be read, and return the numbers of the others."""
     from fed_plugin.console import ProgressLine
 
     with ProgressLine("describing") as progress:
@@ -182,7 +230,13 @@ def _describe_into(index: GalleryIndex, embedder: Any, photos: list[tuple[str, P
         print(f"left out: {reason}", file=sys.stderr)
     if outputs.failures and len(outputs.failures) == len(photos):
         raise ValueError(f"none of {len(photos)} photos can be read; nothing was written")
-    good = [i for i in range(len(photos)) if i not in outputs.failures]
+    return outputs, [i for i in range(len(photos)) if i not in outputs.failures]
+
+
+def _append(
+    index: GalleryIndex, photos: list[tuple[str, Path]], outputs: Any, good: list[int]
+) -> None:
+    """Add described photos to the index; warn if a compressed one suits them badly."""
     visibility = None if outputs.visibility is None else outputs.visibility[good]
     lost = index.add([photos[i][0] for i in good], outputs.descriptors[good], visibility)
     usual = getattr(index.stored, "lost", 0.0)
@@ -193,4 +247,3 @@ def _describe_into(index: GalleryIndex, embedder: Any, photos: list[tuple[str, P
             "these and will be found less well; try making the index anew from all photos",
             file=sys.stderr,
         )
-    return len(outputs.failures)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.files import check_apart, check_writable, write_json
+from fed_plugin.files import below, check_apart, check_writable, write_json
 from fed_plugin.search import MATCHINGS
 
 if TYPE_CHECKING:
@@ -30,7 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "similarity is no proof that two photos show one person (docs/model_card.md)."
     )
     parser.add_argument("index", metavar="INDEX", help="a file that `index` wrote")
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="photo of one person")
+    parser.add_argument(
+        "photos", nargs="+", metavar="PHOTO", help="photo of one person, or a folder of photos"
+    )
+    parser.add_argument(
+        "--skip-errors", action="store_true", help="go on without the photos that cannot be read"
+    )
     parser.add_argument("--top", type=int, default=10, metavar="K", help="default: 10")
     parser.add_argument(
         "--matching",
@@ -82,9 +89,11 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--matching visibility: the index's model estimates none; try cosine")
     if args.min_visibility and not index.num_parts:
         raise ValueError("--min-visibility: the index's model estimates no visibility")
+    args.photos = _readable(_expanded(args.photos), args.skip_errors)
     embedder = embedder_of(index, args.weights, args.device)
     curve = _calibration(args, embedder)
-    outputs = embedder(args.photos)
+    outputs = embedder(args.photos, skip_errors=args.skip_errors)
+    args.photos, outputs = _described_photos(args.photos, outputs)
     weights = outputs.visibility if args.matching == "visibility" else None
     scores, rows = index.search(outputs.descriptors, args.top, weights)
     matches = [
@@ -107,6 +116,73 @@ def run(args: argparse.Namespace) -> None:
             print(_draw_matches(args, index, outputs, scores, rows, answered))
         else:
             print(f"--picture: no photo has an answer, so {args.picture} is not drawn")
+
+
+def _expanded(photos: list[str]) -> list[str]:
+    """Put the photos of a folder in the place of the folder.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: a folder holds no photo.
+    """
+    from fed_plugin.datasets.listing import IMAGE_SUFFIXES, named_files, photos_below
+
+    found = []
+    for photo in photos:
+        if not os.path.isdir(photo):
+            if not os.path.lexists(photo):
+                raise FileNotFoundError(f"{photo}: no such file; expected a photo of one person")
+            found.append(photo)
+            continue
+        scan = photos_below(photo)
+        if not scan.images:
+            raise ValueError(f"{photo}: no photo in it; expected files {', '.join(IMAGE_SUFFIXES)}")
+        if scan.passed_over:
+            named = named_files(scan.passed_over, photo)
+            print(f"{photo}: {len(scan.passed_over)} passed over ({named})", file=sys.stderr)
+        found += scan.images
+    return found
+
+
+def _readable(photos: list[str], skip_errors: bool) -> list[str]:
+    """Refuse files that are no photos by their first bytes, or leave them out by name.
+
+    Raises:
+        ValueError: a file is no photo, or none of them is.
+    """
+    from fed_plugin.photos import open_photo
+
+    good, bad = [], []
+    for photo in photos:
+        try:
+            with open_photo(photo):
+                good.append(photo)
+        except (OSError, ValueError, SyntaxError) as error:
+            bad.append(f"{photo}: {getattr(error, 'strerror', None) or error}")
+    if bad and (not skip_errors or not good):
+        raise ValueError(
+            f"{len(bad)} of {len(photos)} photos cannot be read, first {bad[0]}; expected photos, "
+            "try --skip-errors to search with the others"
+        )
+    for reason in bad:
+        print(f"left out: {reason}", file=sys.stderr)
+    return good
+
+
+def _described_photos(photos: list[str], outputs: Any) -> tuple[list[str], Any]:
+    """Leave out the photos that broke while they were decoded, by name."""
+    if not outputs.failures:
+        return photos, outputs
+    for reason in outputs.failures.values():
+        print(f"left out: {reason}", file=sys.stderr)
+    good = [i for i in range(len(photos)) if i not in outputs.failures]
+    if not good:
+        raise ValueError(f"none of {len(photos)} photos can be read; expected photos of persons")
+    visibility = None if outputs.visibility is None else outputs.visibility[good]
+    kept = replace(
+        outputs, descriptors=outputs.descriptors[good], visibility=visibility, failures={}
+    )
+    return [photos[i] for i in good], kept
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
@@ -275,6 +351,7 @@ def _draw_matches(
     answered: list[int],
 ) -> Path:
     """Draw the ``answered`` queries with their answers and what each part adds."""
+    from fed_plugin.datasets.listing import printable
     from fed_plugin.retrieval.distances import part_contributions, visible_contributions
     from fed_plugin.visualization import Answers, match_sheet
 
@@ -282,7 +359,13 @@ def _draw_matches(
     descriptors, photos = outputs.descriptors[answered], [args.photos[i] for i in answered]
     visible = None if outputs.visibility is None else outputs.visibility[answered]
     folder = Path(index.about.get("folder", ""))
-    images = np.stack([[_photo(folder / index.names[row]) for row in of] for of in rows])
+    inside = {row: below(folder, index.names[row]) for row in rows.ravel().tolist()}
+    if outside := [row for row, path in inside.items() if path is None]:
+        print(
+            f"--picture: {len(outside)} answers are grey, as their names lead out of {folder}, "
+            f"first {printable(index.names[outside[0]])}"
+        )
+    images = np.stack([[_photo(inside[row]) for row in of] for of in rows.tolist()])
     visibility = contributions = None
     if index.num_parts:
         visibility = index.visibility[rows]
@@ -312,14 +395,16 @@ def _label(path: str) -> str:
     return os.fsencode(Path(path).name).decode("utf-8", "replace")
 
 
-def _photo(path: Path) -> NDArray[np.uint8]:
+def _photo(path: Path | None) -> NDArray[np.uint8]:
     """Read a photo for the picture; a photo that cannot be read is grey."""
     import cv2
 
     from fed_plugin.photos import read_rgb
 
     height, width = _PHOTO_SIZE
+    grey = np.full((height, width, 3), 217, np.uint8)
     try:
-        return cv2.resize(read_rgb(path), (width, height), interpolation=cv2.INTER_AREA)
+        pixels = grey if path is None else read_rgb(path)
+        return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     except Exception:  # decoders raise many kinds; the table has the name of the photo
-        return np.full((height, width, 3), 217, np.uint8)
+        return grey

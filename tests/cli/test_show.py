@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -55,6 +56,27 @@ def test_a_ranking_of_queries_with_unequal_numbers_of_answers(synthocc_root, tmp
     words = ["show", "ranking", str(tmp_path / "few.npz"), "--folder", str(files[0].parent)]
     assert main([*words, "--top", "9", "--out", out]) == 0
     assert "2 queries, " in capsys.readouterr().out and cv2.imread(out) is not None
+
+
+def test_photos_are_those_that_were_dumped_and_an_ambiguous_name_is_refused(
+    dump, synthocc_root, tmp_path, capsys
+):
+    path, out = dump(), str(tmp_path / "ranking.png")
+    assert main(["show", "ranking", path, "--queries", "1", "--top", "1", "--out", out]) == 0
+    right = cv2.imread(out)
+    copy = tmp_path / "data"
+    shutil.copytree(synthocc_root / "SynthOcc", copy)
+    (tmp_path / "data" / "attic").mkdir()
+    for file in copy.glob("bounding_box_test/*.jpg"):
+        cv2.imwrite(str(copy / "attic" / file.name), np.zeros((96, 48, 3), np.uint8))
+    words = ["show", "ranking", path, "--queries", "1", "--top", "1", "--out", out]
+    assert main([*words, "--folder", str(copy)]) == 0  # the dump names bounding_box_test
+    assert (cv2.imread(out) == right).all()
+    (copy / "bounding_box_test").rename(copy / "gallery_a")
+    (copy / "attic").rename(copy / "gallery_b")
+    assert main([*words, "--folder", str(copy)]) == 1
+    said = capsys.readouterr().err
+    assert "stands several times below --folder" in said and "gallery_a" in said
 
 
 def test_a_rankings_mistakes(dump, tmp_path, capsys):

@@ -15,6 +15,7 @@ import pytest
 import torch
 from fastreid.engine import DefaultTrainer
 from fastreid.utils.checkpoint import Checkpointer
+from PIL import Image
 
 from fed_plugin.cli import main
 from fed_plugin.search.gallery_index import CompressedDescriptors, GalleryIndex
@@ -196,7 +197,118 @@ def test_broken_photos_are_left_out_and_named(gallery, words, tmp_path, capsys):
     assert "broken.jpg" in printed.err and "1 could not be read" in printed.out
     assert "broken.jpg" not in names_in(out) and len(names_in(out)) == 12
     assert main(["search", out, str(gallery / "broken.jpg")]) == 1
-    assert "photo 0" in capsys.readouterr().err
+    assert "broken.jpg" in capsys.readouterr().err
+    assert main(["index", str(gallery), "-o", out, "--force", "--strict", *words()]) == 1
+    assert "--strict: not in the index: 1 could not be read" in capsys.readouterr().err
+    assert len(names_in(out)) == 12
+
+
+def test_every_suffix_is_indexed_and_what_is_passed_over_is_named(gallery, words, tmp_path, capsys):
+    photo = next(gallery.rglob("*.jpg"))
+    for suffix in (".webp", ".jfif", ".tiff", ".PNG"):
+        with Image.open(photo) as image:
+            image.save(gallery / f"x{suffix}", "JPEG" if suffix == ".jfif" else None)
+    (gallery / "notes.txt").write_text("")
+    os.mkfifo(gallery / "pipe.jpg")
+    out = str(tmp_path / "g.npz")
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    assert len(names_in(out)) == 16
+    printed = capsys.readouterr().out
+    assert "not in the index: 2 files or folders passed over (notes.txt, pipe.jpg)" in printed
+
+
+def test_a_folder_that_cannot_be_read_is_named(gallery, words, tmp_path, capsys, monkeypatch):
+    stock = os.scandir
+
+    def scandir(folder):
+        if os.path.basename(folder) == "two":
+            raise PermissionError(13, "Permission denied", folder)
+        return stock(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    out = str(tmp_path / "g.npz")
+    assert main(["index", str(gallery), "-o", out, "--strict", *words()]) == 1
+    assert "passed over (two)" in capsys.readouterr().err.replace("two/", "two")
+
+
+def test_folders_are_queries_and_one_broken_photo_does_not_cost_the_others(
+    gallery, words, tmp_path, capsys, monkeypatch
+):
+    out = str(tmp_path / "g.npz")
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    assert main(["search", out, str(gallery / "one"), "--top", "1"]) == 0
+    assert capsys.readouterr().out.count(".jpg  1") == 6
+    (gallery / "one" / "text.jpg").write_text("no photo")
+    whole = next((gallery / "two").glob("*.jpg")).read_bytes()
+    (gallery / "one" / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    asked = ["search", out, str(gallery / "one"), "--top", "1", "--json", str(tmp_path / "a.json")]
+    with monkeypatch.context() as patch:
+        patch.setattr("fed_plugin.search.search.embedder_of", None)  # refused before the model
+        assert main(asked) == 1
+    assert "text.jpg" in capsys.readouterr().err
+    assert main([*asked, "--skip-errors"]) == 0
+    left_out = capsys.readouterr().err
+    assert "text.jpg" in left_out and "half.jpg" in left_out
+    assert len(json.loads((tmp_path / "a.json").read_text())["photos"]) == 6
+    (tmp_path / "empty").mkdir()
+    assert main(["search", out, str(tmp_path / "empty")]) == 1
+    assert main(["search", out, str(tmp_path / "gone.jpg")]) == 1
+
+
+def test_a_picture_stays_below_the_folder_of_the_index(gallery, words, tmp_path, capsys):
+    out, secret = str(tmp_path / "g.npz"), tmp_path / "secret.jpg"
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    Image.new("RGB", (48, 96), (255, 0, 255)).save(secret)
+    (gallery / "link.jpg").symlink_to(secret)
+    names = np.array(names_in(out))
+    for name in ("../secret.jpg", str(secret), "link.jpg"):
+        content = dict(np.load(out))
+        np.savez(tmp_path / "bad.npz", **{**content, "names": np.array([name, *names[1:]])})
+        photo, sheet = str(gallery / names[0]), str(tmp_path / "sheet.png")
+        words_ = ["search", str(tmp_path / "bad.npz"), photo, "--top", "1", "--picture", sheet]
+        assert main(words_) == 0
+        assert "1 answers are grey, as their names lead out of" in capsys.readouterr().out
+        assert not (cv2.imread(sheet) == [255, 0, 255]).all(axis=2).any()
+
+
+CHANGE = """
+import sys, time
+from fed_plugin.search import index
+stock = index._described
+def slow(*args):
+    done = stock(*args)
+    print("described", flush=True)
+    sys.stdin.readline()
+    return done
+index._described = slow
+from fed_plugin.cli import main
+raise SystemExit(main(sys.argv[1:]))
+"""
+
+
+def test_two_that_add_and_one_that_removes_lose_nothing(gallery, words, tmp_path):
+    out = str(tmp_path / "g.npz")
+    assert main(["index", str(gallery / "one"), "-o", out, *words()]) == 0
+    removed = names_in(out)[0]
+    photos = sorted((gallery / "two").glob("*.jpg"))
+    running = []
+    for half in (photos[:3], photos[3:]):
+        folder = gallery / "one" / half[0].stem
+        folder.mkdir()
+        for photo in half:
+            shutil.move(photo, folder)
+        words_ = [sys.executable, "-c", CHANGE, "index", str(folder), "-o", out, "--add"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        running.append(subprocess.Popen(words_, **pipes))
+    for process in running:  # both have read the index and described their photos
+        while process.stdout.readline() != "described\n":
+            assert process.poll() is None
+    assert main(["index", "-o", out, "--remove", removed]) == 0
+    for process in running:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.wait(120) for process in running] == [0, 0]
+    assert len(names_in(out)) == 5 + 6 and removed not in names_in(out)
 
 
 def test_another_model_is_refused(gallery, words, tmp_path, capsys):
@@ -291,7 +403,7 @@ def test_an_index_that_says_too_little_of_its_model_is_refused(gallery, words, t
     index = GalleryIndex.load(out)
     index.about["config"] += "\nNO_KEY: 1\n"
     index.save(other)
-    assert main(["search", other, "x.jpg"]) == 1
+    assert main(["search", other, str(next(gallery.rglob("*.jpg")))]) == 1
     error = capsys.readouterr().err
     assert "the index's config: " in error and "NO_KEY" in error
 

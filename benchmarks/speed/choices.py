@@ -20,7 +20,7 @@ from interleaved import compared, in_turns, print_table, write_row
 from steps import THREADS, device, fed, named, wait
 from torch import Tensor
 
-from fed_plugin.modeling.vit import attend_in_two_products
+from fed_plugin.modeling.fdm import attend_in_two_products
 
 TARGET = "below 1 where it is chosen: SOLVER.FUSED, attention in fp32 (in bf16 on a CPU it is not)"
 FLOOR = (

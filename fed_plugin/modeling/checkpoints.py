@@ -20,9 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fed_plugin.files import refuse_bomb
-from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS, TokenViT
+from fed_plugin.modeling.vit import TokenViT
 
 logger = logging.getLogger("fastreid.fed_plugin.weights")  # what the log of a training shows
+
+NUM_PREFIX_TOKENS = 1  # the cls token
 
 SAFETENSORS = ".safetensors"
 

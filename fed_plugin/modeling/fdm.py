@@ -10,11 +10,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fed_plugin.modeling.vit import attend, check_choice
+from fed_plugin.modeling.backbones import check_choice
 
 SCALES = ("part", "head")
 HEAD_LAYOUTS = ("reference", "per_sample")
 FFN_EXPANSION = 4
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, *, dropout: float = 0.0, scale: float | None = None
+) -> Tensor:
+    """Attend, ``softmax(scale q k^T) v``, with ``H`` heads of ``E`` channels and ``S, T`` tokens.
+
+    Args:
+        q: (B, H, S, E).
+        k: (B, H, T, E).
+        v: (B, H, T, E).
+        dropout: probability that an attention weight is dropped.
+        scale: factor of the products, ``E ** -0.5`` if it is None.
+
+    Returns:
+        (B, H, S, E), with gradients to all three.
+    """
+    # In bf16 on a CPU the fused kernel of PyTorch 2.14 takes four times as long, backward included
+    # (129 tokens, AVX-512 with bf16). In fp32 the kernel takes a tenth less to a third more, by
+    # machine, and keeps no weights (benchmarks/speed/choices.py).
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+        return attend_in_two_products(q, k, v, dropout=dropout, scale=scale)
+    return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
+
+
+def attend_in_two_products(
+    q: Tensor, k: Tensor, v: Tensor, *, dropout: float = 0.0, scale: float | None = None
+) -> Tensor:
+    """Return what :func:`attend` returns without the fused kernel; the (S, T) weights are kept."""
+    factor = q.shape[-1] ** -0.5 if scale is None else scale
+    weights = (q * factor @ k.transpose(-2, -1)).softmax(dim=-1)  # (B, H, S, T)
+    return F.dropout(weights, dropout) @ v if dropout else weights @ v
 
 
 class NeighborAttention(nn.Module):

@@ -1,4 +1,4 @@
-"""The head that wires FED together: tokens in, descriptor or losses out.
+"""The head that wires FED together: features in, descriptor or losses out.
 
 Shape shorthand: ``V = 2`` views (holistic first), ``B`` images, ``P`` parts, ``C`` channels,
 ``D = P*C``, ``L`` patch tokens, ``M`` identities.
@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fed_plugin.modeling import losses
+from fed_plugin.modeling.backbones import Features, as_features, check_choice
 from fed_plugin.modeling.fdm import FeatureDiffusionModule
 from fed_plugin.modeling.memory import IdentityMemory, cosines, nearest_others
 from fed_plugin.modeling.oem import NothingErased, OcclusionErasingModule
-from fed_plugin.modeling.parts import pool_parts
-from fed_plugin.modeling.vit import NUM_PREFIX_TOKENS, check_choice
+from fed_plugin.modeling.parts import POOLINGS, pool_rows
 
 
 class Classifier(nn.Module):
@@ -73,9 +73,12 @@ class FEDHead(nn.Module):
             views come at once, on an axis before the batch's. None diffuses nothing and has no
             losses of diffused features.
         num_parts: stripes P.
-        embed_dim: channels C of a token.
+        embed_dim: channels C of a cell of the grid.
         num_classes: training identities M; 0 builds a head for evaluation only.
-        global_token: ``"first_patch"`` or ``"cls"``, the token of the global classifier.
+        vector_dim: channels C' of the backbone's vector; 0 for C.
+        pooling: ``"whole_rows"`` or ``"adaptive"``, see ``pool_rows``.
+        global_token: what the global classifier sees: ``"first_patch"``, the first cell, or
+            ``"cls"``, the backbone's vector.
         erasure: whether parts are scaled by their visibility ``"before_norm"`` or ``"after_norm"``.
         visibility_weight: weight of both visibility losses.
         share_bn: whether diffused features use the BatchNorm of the erased ones.
@@ -96,6 +99,8 @@ class FEDHead(nn.Module):
         num_parts: int,
         embed_dim: int,
         num_classes: int,
+        vector_dim: int = 0,
+        pooling: str = "whole_rows",
         global_token: str = "first_patch",
         erasure: str = "before_norm",
         visibility_weight: float = 1.0,
@@ -107,6 +112,7 @@ class FEDHead(nn.Module):
         super().__init__()
         check_choice("global_token", global_token, GLOBAL_TOKENS)
         check_choice("erasure", erasure, ERASURES)
+        check_choice("pooling", pooling, POOLINGS)
         if fdm is not None and num_classes and fdm.num_neighbors >= num_classes:
             raise ValueError(
                 f"num_neighbors={fdm.num_neighbors}: expected fewer neighbours than "
@@ -114,6 +120,7 @@ class FEDHead(nn.Module):
             )
         dim = num_parts * embed_dim
         self.num_parts = num_parts
+        self.pooling = pooling
         self.global_token = global_token
         self.erasure = erasure
         self.visibility_weight = visibility_weight
@@ -127,7 +134,8 @@ class FEDHead(nn.Module):
         self.diffused_bottleneck = None if share_bn or fdm is None else _batch_norm(dim)
         self.erased_classifier = Classifier(dim, num_classes)
         self.diffused_classifier = None if fdm is None else Classifier(dim, num_classes)
-        self.global_classifier = Classifier(embed_dim, num_classes)
+        from_vector = global_token == "cls" and vector_dim
+        self.global_classifier = Classifier(from_vector or embed_dim, num_classes)
         erased = IdentityMemory(num_classes, dim, memory_momentum)
         # NOTE(reference): one tensor is both memories, the paper's Figure 2 draws two;
         # share_memory=False separates them.
@@ -137,23 +145,24 @@ class FEDHead(nn.Module):
                 erased if share_memory else IdentityMemory(num_classes, dim, memory_momentum)
             )
 
-    def part_features(self, tokens: Tensor) -> Tensor:
-        """Pool tokens (B, 1 + L, C) to ``f`` (B, P, C)."""
-        return pool_parts(tokens[:, NUM_PREFIX_TOKENS:], self.num_parts)
+    def part_features(self, features: Features | Tensor) -> Tensor:
+        """Pool features to ``f`` (B, P, C)."""
+        return pool_rows(as_features(features).grid, self.num_parts, self.pooling)
 
-    def global_features(self, tokens: Tensor) -> Tensor:
-        """Pick ``g`` (B, C) from tokens (B, 1 + L, C)."""
+    def global_features(self, features: Features | Tensor) -> Tensor:
+        """Pick ``g`` (B, C or C') from features."""
+        grid, vector = as_features(features)
         # NOTE(reference): takes patch token 0, an off-by-one, therefore the cls token has no direct
         # loss; global_token="cls" repairs this.
-        return tokens[:, NUM_PREFIX_TOKENS if self.global_token == "first_patch" else 0]
+        return grid[:, 0, 0] if self.global_token == "first_patch" else vector
 
-    def memory_features(self, tokens: Tensor) -> Tensor:
+    def memory_features(self, features: Features | Tensor) -> Tensor:
         """Return the first content of a memory: ``[BN_1(f_1)..BN_P(f_P)]`` (B, D), not erased."""
-        return self.bottleneck(self.part_features(tokens).flatten(1))
+        return self.bottleneck(self.part_features(features).flatten(1))
 
-    def erase(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def erase(self, features: Features | Tensor) -> tuple[Tensor, Tensor]:
         """Return ``visibility`` (B, P) and the descriptor ``z`` (B, D) of one view."""
-        return self.erase_parts(self.part_features(tokens))
+        return self.erase_parts(self.part_features(features))
 
     def erase_parts(self, parts: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``visibility`` (B, P) and the descriptor ``z`` (B, D) of parts (B, P, C)."""
@@ -165,21 +174,24 @@ class FEDHead(nn.Module):
         # negative mean in the descriptor; with erasure="after_norm" the part leaves nothing.
         return visibility, self.bottleneck(erased.flatten(1))
 
-    def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor | HeadOutputs:
+    def forward(
+        self, features: Features | Tensor, targets: Tensor | None = None
+    ) -> Tensor | HeadOutputs:
         """Describe images, or compute the outputs that the losses need.
 
         Args:
-            tokens: (B, 1 + L, C) in evaluation; (V*B, 1 + L, C) in training, all holistic views
-                before all occluded ones.
+            features: of B images in evaluation; of V*B in training, all holistic views before all
+                occluded ones. ``Features``, or what ``as_features`` takes.
             targets: (B,) int64 in [0, M), in training.
 
         Returns:
             ``z`` (B, D) in evaluation, ``HeadOutputs`` in training. The memories are only read.
         """
         if not self.training:
-            return self.erase(tokens)[1]
+            return self.erase(features)[1]
         assert targets is not None
-        views = tokens.chunk(NUM_VIEWS)
+        both = as_features(features)
+        views = [Features(*view) for view in zip(*(x.chunk(NUM_VIEWS) for x in both), strict=True)]
         # BatchNorm sees the views one after the other: z_h, z_o, then u_h, u_o.
         visibility, erased = map(torch.stack, zip(*map(self.erase, views), strict=True))
         slots = self.memory("erased").normalized()  # (M, D)

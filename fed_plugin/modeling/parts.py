@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+POOLINGS = ("whole_rows", "adaptive")
+
+
 def pool_parts(patch_tokens: Tensor, num_parts: int) -> Tensor:
     """Average patch tokens over horizontal stripes of equal height.
 
@@ -27,6 +30,33 @@ def pool_parts(patch_tokens: Tensor, num_parts: int) -> Tensor:
     if L % num_parts:
         raise ValueError(f"num_parts={num_parts}: expected a divisor of the {L} patch tokens")
     return patch_tokens.reshape(B, num_parts, L // num_parts, C).mean(dim=2)
+
+
+def pool_rows(grid: Tensor, num_parts: int, pooling: str = "whole_rows") -> Tensor:
+    """Average the cells of a grid over horizontal stripes.
+
+    Args:
+        grid: (B, rows, columns, C).
+        num_parts: number of stripes P, from top to bottom.
+        pooling: ``"whole_rows"`` for stripes of equally many rows; ``"adaptive"`` for stripes of
+            equal height whatever the rows: a row that two stripes share counts in both.
+
+    Returns:
+        (B, P, C).
+
+    Raises:
+        ValueError: P does not divide the rows, for whole rows; or there are fewer rows than P.
+    """
+    rows = grid.shape[1]
+    if pooling == "adaptive" and rows >= num_parts:
+        map_ = grid.permute(0, 3, 1, 2)
+        return F.adaptive_avg_pool2d(map_, (num_parts, 1)).squeeze(3).transpose(1, 2)
+    if rows % num_parts:
+        raise ValueError(
+            f"num_parts={num_parts}: expected a divisor of the {rows} rows of the grid "
+            f"({rows} x {grid.shape[2]})"
+        )
+    return pool_parts(grid.flatten(1, 2), num_parts)
 
 
 class PartLinear(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fed_plugin.modeling.vit import attend, attend_in_two_products
+from fed_plugin.modeling.fdm import attend, attend_in_two_products
 
 
 def random_heads(dtype=torch.float32):

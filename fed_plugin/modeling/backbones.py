@@ -1,0 +1,299 @@
+"""Backbones that carry FED: any model of timm, and the ViT of the reference.
+
+FED asks a backbone for :class:`Features` and for the attributes of :class:`FeatureBackbone`; a
+module of another project that has both carries FED as well.
+
+Shape shorthand: ``B`` images, ``C`` channels, ``L = rows * columns`` cells of the feature grid in
+reading order, ``H, W`` image height and width in pixels.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, cast
+
+import timm
+import torch
+from torch import Tensor, nn
+
+
+class Features(NamedTuple):
+    """What a backbone returns."""
+
+    grid: Tensor
+    """(B, rows, columns, C), the image's cells in reading order."""
+    vector: Tensor
+    """(B, C'), one feature of the whole image."""
+
+
+def check_choice(argument: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a value that is none of some words.
+
+    Raises:
+        ValueError: the message begins with the argument.
+    """
+    if value not in allowed:
+        raise ValueError(f"{argument}={value!r}: expected one of {', '.join(allowed)}")
+
+
+def as_features(encoded: Features | Tensor) -> Features:
+    """Return what any backbone made as :class:`Features`.
+
+    Args:
+        encoded: features; a map (B, C, rows, columns), whose mean is the vector; or tokens
+            (B, 1 + L, C), the vector first, as one column of L rows.
+
+    Raises:
+        ValueError: something else.
+    """
+    if isinstance(encoded, Features):
+        return encoded
+    if encoded.ndim == 4:
+        grid = encoded.permute(0, 2, 3, 1)
+        return Features(grid, grid.mean(dim=(1, 2)))
+    if encoded.ndim != 3:
+        raise ValueError(
+            f"features of shape {tuple(encoded.shape)}: expected tokens (B, 1 + L, C), a map "
+            "(B, C, rows, columns) or Features"
+        )
+    return Features(encoded[:, 1:, None], encoded[:, 0])
+
+
+class FeatureBackbone(Protocol):
+    """What FED reads from a backbone."""
+
+    grid: tuple[int, int]
+    """(rows, columns) for images of the size that the backbone was built for."""
+    channels: int
+    """C of the grid."""
+    vector_channels: int
+    """C' of the vector."""
+    prefix_tokens: tuple[str, ...]
+    """Meaning of each token that stands before the grid, such as ``("cls",)``; empty for maps."""
+    pixel_mean: tuple[float, ...]
+    """Mean of the images that the weights were trained with, in [0, 255]."""
+    pixel_std: tuple[float, ...]
+    """Divisor, in [0, 255]."""
+
+    def __call__(self, images: Tensor) -> Features: ...
+
+
+WANTED_STRIDE = 16
+"""Pixels of a cell, for families that can choose it."""
+OUTPUTS = ("features", "vector", "map")
+
+
+class TimmBackbone(nn.Module):
+    """Model of timm, by name.
+
+    A model that makes tokens gives its patch tokens as the grid, and as the vector its cls token,
+    its attention pool, or the mean of the patch tokens, as the model pools itself. A model that
+    makes a map gives the map and its mean.
+
+    Args:
+        name: name of a model of timm, such as ``"tf_efficientnet_lite0"``.
+        img_size: ``(H, W)`` of the images in pixels.
+        stride: pixels between two cells, ``(vertical, horizontal)``. A ViT takes any, patches
+            overlap where the stride is below the patch. Maps take 8, 16 or 32, where the family can
+            choose. None takes the patch of a ViT, and 16 for maps where the family can choose.
+        output: ``"features"``; ``"vector"`` for (B, C', 1, 1) or ``"map"`` for (B, C, rows,
+            columns), the shapes that fast-reid's ``EmbeddingHead`` pools.
+        drop_path: stochastic depth of the last layer.
+        drop: dropout after the position embedding and in every layer of a ViT.
+        attn_drop: dropout of attention weights.
+        recompute: whether the backward pass computes activations again instead of keeping them.
+
+    Raises:
+        ValueError: timm has no such model; the model takes no images of this size, no such stride,
+            or none of a rate above 0.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        img_size: tuple[int, int],
+        stride: tuple[int, int] | None = None,
+        *,
+        output: str = "features",
+        drop_path: float = 0.0,
+        drop: float = 0.0,
+        attn_drop: float = 0.0,
+        recompute: bool = False,
+    ) -> None:
+        super().__init__()
+        check_choice("output", output, OUTPUTS)
+        self.name, self.img_size, self.output = name, img_size, output
+        self.model = _create(name, img_size, stride, drop_path, drop, attn_drop)
+        if recompute:
+            self.model.set_grad_checkpointing(True)
+        self.prefix_tokens = prefix_tokens(self.model)
+        constants = self.model.pretrained_cfg
+        self.pixel_mean = tuple(255 * value for value in constants["mean"])
+        self.pixel_std = tuple(255 * value for value in constants["std"])
+        features = self._measured()
+        self.grid = (features.grid.shape[1], features.grid.shape[2])
+        self.channels, self.vector_channels = features.grid.shape[3], features.vector.shape[1]
+        if stride is not None and not self.prefix_tokens:
+            self._check_stride(stride)
+
+    @torch.no_grad()
+    def _measured(self) -> Features:
+        """Describe one grey image, in evaluation mode: BatchNorm learns nothing from it."""
+        trains = self.training
+        self.eval()
+        try:
+            return self.features(torch.zeros(1, 3, *self.img_size))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"{self.name} takes no images of {self.img_size} (height, width): "
+                f"{str(error).splitlines()[0]}"
+            ) from error
+        finally:
+            self.train(trains)
+
+    def _check_stride(self, stride: tuple[int, int]) -> None:
+        cells = tuple(-(-pixels // step) for pixels, step in zip(self.img_size, stride, strict=True))
+        if cells != self.grid and _patch_of(self.model) is None:
+            own = tuple(
+                round(pixels / count) for pixels, count in zip(self.img_size, self.grid, strict=True)
+            )
+            raise ValueError(f"stride={stride}: {self.name} has cells of {own} pixels; try {own}")
+
+    def features(self, images: Tensor) -> Features:
+        """Encode normalised images (B, 3, H, W)."""
+        choose_attention(self.model, images)
+        encoded = self.model.forward_features(images)
+        if encoded.ndim == 4:
+            if getattr(self.model, "output_fmt", "NCHW") != "NHWC":
+                encoded = encoded.permute(0, 2, 3, 1)
+            return Features(encoded, encoded.mean(dim=(1, 2)))
+        cells = encoded[:, len(self.prefix_tokens) :]
+        return Features(cells.unflatten(1, self._token_grid(cells.shape[1])), self._vector(encoded))
+
+    def _token_grid(self, count: int) -> tuple[int, int]:
+        """Return (rows, columns) of ``count`` patch tokens."""
+        known = getattr(getattr(self.model, "patch_embed", None), "grid_size", None)
+        rows = known[0] if known else round((count * self.img_size[0] / self.img_size[1]) ** 0.5)
+        if count % rows:
+            raise ValueError(f"{count} patch tokens make no grid of the shape of the images")
+        return int(rows), count // int(rows)
+
+    def _vector(self, tokens: Tensor) -> Tensor:
+        if "cls" in self.prefix_tokens:
+            return tokens[:, self.prefix_tokens.index("cls")]
+        pool = getattr(self.model, "attn_pool", None)
+        return pool(tokens) if pool is not None else tokens.mean(dim=1)
+
+    def forward(self, images: Tensor) -> Features | Tensor:
+        """Encode normalised images (B, 3, H, W).
+
+        Returns:
+            :class:`Features`, or the tensor that ``output`` names.
+        """
+        features = self.features(images)
+        if self.output == "map":
+            return features.grid.permute(0, 3, 1, 2)
+        return features if self.output == "features" else features.vector[:, :, None, None]
+
+
+def _create(
+    name: str,
+    img_size: tuple[int, int],
+    stride: tuple[int, int] | None,
+    drop_path: float,
+    drop: float,
+    attn_drop: float,
+) -> nn.Module:
+    """Create a model with the arguments that its class takes."""
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name.partition('.')[0].split('_')[0]}*")[:5]
+        raise ValueError(
+            f"timm has no model {name!r}; expected one of timm.list_models(), try "
+            f"{', '.join(near) or 'another name'}"
+        )
+    with torch.device("meta"):
+        sketch = timm.create_model(name, num_classes=0)
+    taken = {
+        argument
+        for kind in type(sketch).__mro__
+        for argument in inspect.signature(kind.__init__).parameters
+    }
+    rates = {"drop_path_rate": drop_path, "attn_drop_rate": attn_drop}
+    rates |= {"pos_drop_rate": drop, "proj_drop_rate": drop}
+    arguments: dict[str, Any] = {key: rate for key, rate in rates.items() if key in taken}
+    patch = _patch_of(sketch)
+    if patch is None:
+        if "img_size" in taken:
+            arguments["img_size"] = img_size
+        if "output_stride" in taken:
+            arguments["output_stride"] = stride[0] if stride else WANTED_STRIDE
+        return _created(name, arguments, required=stride is not None)
+    step = stride or patch
+    if any(t > p for t, p in zip(step, patch, strict=True)):
+        raise ValueError(
+            f"stride={stride}: patches of {patch} pixels would leave gaps; expected {patch} or "
+            "less, None for the patch itself"
+        )
+    arguments["img_size"] = size_of_grid(img_size, patch, step)
+    model = timm.create_model(name, num_classes=0, **arguments)
+    model.patch_embed.proj.stride = tuple(step)
+    model.patch_embed.img_size = img_size
+    return cast(nn.Module, model)
+
+
+def _patch_of(model: nn.Module) -> tuple[int, int] | None:
+    """Return the patch of a plain ViT in pixels, None for other models."""
+    embed = getattr(model, "patch_embed", None)
+    is_plain = hasattr(model, "num_prefix_tokens") and isinstance(
+        getattr(embed, "proj", None), nn.Conv2d
+    )
+    return tuple(embed.patch_size) if is_plain and embed is not None else None
+
+
+def _created(name: str, arguments: dict[str, Any], required: bool) -> Any:
+    """Create a model; without a wanted stride where the family has no such, unless required."""
+    try:
+        return timm.create_model(name, num_classes=0, **arguments)
+    except (AssertionError, NotImplementedError) as error:
+        stride = arguments.pop("output_stride", None)
+        if stride is None:
+            raise
+        if required:
+            raise ValueError(
+                f"{name} has no output stride of {stride}; expected 32, or another model"
+            ) from error
+    return timm.create_model(name, num_classes=0, **arguments)
+
+
+def size_of_grid(
+    img_size: tuple[int, int], patch: Sequence[int], stride: Sequence[int]
+) -> tuple[int, int]:
+    """Return the image size that has as many patches without overlap as ``img_size`` has with it.
+
+    timm derives the position embedding from image size and patch size alone.
+    """
+    if min(img_size[0] - patch[0], img_size[1] - patch[1]) < 0:
+        raise ValueError(f"img_size={img_size} is smaller than a patch {tuple(patch)}")
+    rows, columns = ((s - p) // t + 1 for s, p, t in zip(img_size, patch, stride, strict=True))
+    return rows * patch[0], columns * patch[1]
+
+
+def prefix_tokens(model: nn.Module) -> tuple[str, ...]:
+    """Name the tokens of a timm model that stand before the patch tokens."""
+    count = int(getattr(model, "num_prefix_tokens", 0))
+    named = [name for name in ("cls", "dist") if getattr(model, f"{name}_token", None) is not None]
+    return (*named, *["register"] * (count - len(named)))[:count]
+
+
+def choose_attention(model: nn.Module, images: Tensor) -> None:
+    """Turn the fused attention off where it is slow.
+
+    In bf16 on a CPU the fused kernel of PyTorch 2.14 takes four times as long, backward included
+    (129 tokens, AVX-512 with bf16). In fp32 the kernel takes a tenth less to a third more, by
+    machine, and keeps no weights (benchmarks/speed/choices.py).
+    """
+    bf16 = images.is_cpu and torch.is_autocast_enabled("cpu")
+    for module in model.modules():
+        if hasattr(module, "fused_attn"):
+            module.fused_attn = not bf16

@@ -17,7 +17,7 @@ from fed_plugin.modeling.backbones import Features, as_features, check_choice
 from fed_plugin.modeling.fdm import FeatureDiffusionModule
 from fed_plugin.modeling.memory import IdentityMemory, cosines, nearest_others
 from fed_plugin.modeling.oem import NothingErased, OcclusionErasingModule
-from fed_plugin.modeling.parts import POOLINGS, pool_rows
+from fed_plugin.modeling.parts import ROWS, pool_rows
 
 
 class Classifier(nn.Module):
@@ -76,7 +76,7 @@ class FEDHead(nn.Module):
         embed_dim: channels C of a cell of the grid.
         num_classes: training identities M; 0 builds a head for evaluation only.
         vector_dim: channels C' of the backbone's vector; 0 for C.
-        pooling: ``"whole_rows"`` or ``"adaptive"``, see ``pool_rows``.
+        rows: ``"whole"`` or ``"adaptive"``, see ``pool_rows``.
         global_token: what the global classifier sees: ``"first_patch"``, the first cell, or
             ``"cls"``, the backbone's vector.
         erasure: whether parts are scaled by their visibility ``"before_norm"`` or ``"after_norm"``.
@@ -100,7 +100,7 @@ class FEDHead(nn.Module):
         embed_dim: int,
         num_classes: int,
         vector_dim: int = 0,
-        pooling: str = "whole_rows",
+        rows: str = "whole",
         global_token: str = "first_patch",
         erasure: str = "before_norm",
         visibility_weight: float = 1.0,
@@ -112,7 +112,7 @@ class FEDHead(nn.Module):
         super().__init__()
         check_choice("global_token", global_token, GLOBAL_TOKENS)
         check_choice("erasure", erasure, ERASURES)
-        check_choice("pooling", pooling, POOLINGS)
+        check_choice("rows", rows, ROWS)
         if fdm is not None and num_classes and fdm.num_neighbors >= num_classes:
             raise ValueError(
                 f"num_neighbors={fdm.num_neighbors}: expected fewer neighbours than "
@@ -120,7 +120,7 @@ class FEDHead(nn.Module):
             )
         dim = num_parts * embed_dim
         self.num_parts = num_parts
-        self.pooling = pooling
+        self.rows = rows
         self.global_token = global_token
         self.erasure = erasure
         self.visibility_weight = visibility_weight
@@ -147,7 +147,7 @@ class FEDHead(nn.Module):
 
     def part_features(self, features: Features | Tensor) -> Tensor:
         """Pool features to ``f`` (B, P, C)."""
-        return pool_rows(as_features(features).grid, self.num_parts, self.pooling)
+        return pool_rows(as_features(features).grid, self.num_parts, self.rows)
 
     def global_features(self, features: Features | Tensor) -> Tensor:
         """Pick ``g`` (B, C or C') from features."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-POOLINGS = ("whole_rows", "adaptive")
+ROWS = ("whole", "adaptive")
 
 
 def pool_parts(patch_tokens: Tensor, num_parts: int) -> Tensor:
@@ -32,31 +32,34 @@ def pool_parts(patch_tokens: Tensor, num_parts: int) -> Tensor:
     return patch_tokens.reshape(B, num_parts, L // num_parts, C).mean(dim=2)
 
 
-def pool_rows(grid: Tensor, num_parts: int, pooling: str = "whole_rows") -> Tensor:
-    """Average the cells of a grid over horizontal stripes.
+def pool_rows(grid: Tensor, num_parts: int, rows: str = "whole") -> Tensor:
+    """Average the cells of a grid over horizontal stripes of equal height.
 
     Args:
         grid: (B, rows, columns, C).
         num_parts: number of stripes P, from top to bottom.
-        pooling: ``"whole_rows"`` for stripes of equally many rows; ``"adaptive"`` for stripes of
-            equal height whatever the rows: a row that two stripes share counts in both.
+        rows: ``"whole"`` for stripes of whole rows; ``"adaptive"`` for stripes that cut rows, each
+            row weighted by the share of its area in the stripe.
 
     Returns:
         (B, P, C).
 
     Raises:
-        ValueError: P does not divide the rows, for whole rows; or there are fewer rows than P.
+        ValueError: P does not divide the rows, which have to be whole.
     """
-    rows = grid.shape[1]
-    if pooling == "adaptive" and rows >= num_parts:
-        map_ = grid.permute(0, 3, 1, 2)
-        return F.adaptive_avg_pool2d(map_, (num_parts, 1)).squeeze(3).transpose(1, 2)
-    if rows % num_parts:
+    count = grid.shape[1]
+    if rows == "whole" and count % num_parts:
         raise ValueError(
-            f"num_parts={num_parts}: expected a divisor of the {rows} rows of the grid "
-            f"({rows} x {grid.shape[2]})"
+            f"num_parts={num_parts}: expected a divisor of the {count} rows of the grid "
+            f"({count} x {grid.shape[2]})"
         )
-    return pool_parts(grid.flatten(1, 2), num_parts)
+    if count % num_parts == 0:
+        return pool_parts(grid.flatten(1, 2), num_parts)
+    height = count / num_parts  # of a stripe, in rows
+    top = torch.arange(num_parts, device=grid.device)[:, None] * height
+    row = torch.arange(count, device=grid.device)
+    shares = ((row + 1).minimum(top + height) - row.maximum(top)).clamp(min=0) / height
+    return shares.to(grid.dtype) @ grid.mean(dim=2)
 
 
 class PartLinear(nn.Module):

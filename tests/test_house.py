@@ -37,7 +37,7 @@ ROOMS = {
     "cli": {*STUDIES, "fastreid_adapter", *LIBRARIES},
 }
 THIRD_PARTY = {
-    "modeling": {"torch", "safetensors"},  # the second inside a function: it is optional
+    "modeling": {"torch", "timm", "safetensors"},  # the last inside a function: it is optional
     "transforms": {"torch", "numpy", "PIL", "cv2"},
     "datasets": {"PIL", "numpy", "faiss", "msgspec"},
     "synthocc": {"PIL", "numpy"},

@@ -1,18 +1,25 @@
-"""The token ViT, built from a host config."""
+"""Backbones from a host config: the ViT of the reference, and any model of timm by name."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastreid.modeling.backbones import BACKBONE_REGISTRY
 
-from fed_plugin.fastreid_adapter.config import naming_keys
+from fed_plugin.fastreid_adapter.config import OWN_BACKBONE, naming_keys
 from fed_plugin.fastreid_adapter.config_checks import (
+    TIMM,
+    TIMM_KEYS,
     check_config,
     check_pretrained_path,
+    timm_facts,
+    timm_stride,
     token_dim,  # noqa: F401 - other projects import it from here
     vit_size,
 )
+from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
+from fed_plugin.modeling.backbones import TimmBackbone
 from fed_plugin.modeling.checkpoints import load_pretrained
 from fed_plugin.modeling.vit import TokenViT
 
@@ -33,10 +40,7 @@ def build_fed_vit_backbone(cfg: Any) -> TokenViT:
         vit_size(cfg),
         stride=tuple(backbone.STRIDE_SIZE),
         output=vit.OUTPUT,
-        drop_path=backbone.DROP_PATH_RATIO,
-        drop=backbone.DROP_RATIO,
-        attn_drop=backbone.ATT_DROP_RATE,
-        recompute=vit.RECOMPUTE,
+        **_rates(cfg),
     )
     if backbone.PRETRAIN:
         check_pretrained_path(cfg)
@@ -45,3 +49,82 @@ def build_fed_vit_backbone(cfg: Any) -> TokenViT:
         ):
             load_pretrained(model, backbone.PRETRAIN_PATH, tuple(vit.PRETRAIN_GRID))
     return model
+
+
+def build_timm_backbone(cfg: Any) -> TimmBackbone:
+    """Build the model of timm that ``MODEL.BACKBONE.NAME`` names after ``timm:``.
+
+    FED gets features; other meta-architectures get what fast-reid's heads pool: the vector of a
+    model with a cls token, else the map.
+
+    Raises:
+        ValueError: as :func:`build_fed_vit_backbone`.
+    """
+    check_config(cfg)
+    name = cfg.MODEL.BACKBONE.NAME.removeprefix(TIMM)
+    with naming_keys(**TIMM_KEYS):
+        model = TimmBackbone(name, tuple(cfg.INPUT.SIZE_TRAIN), timm_stride(cfg), **_rates(cfg))
+    if cfg.MODEL.META_ARCHITECTURE != "FED":
+        model.output = "vector" if "cls" in model.prefix_tokens else "map"
+    return model
+
+
+def _rates(cfg: Any) -> dict[str, Any]:
+    backbone = cfg.MODEL.BACKBONE
+    return {
+        "drop_path": backbone.DROP_PATH_RATIO,
+        "drop": backbone.DROP_RATIO,
+        "attn_drop": backbone.ATT_DROP_RATE,
+        "recompute": cfg.MODEL.FED.VIT.RECOMPUTE,
+    }
+
+
+class _WithTimm(type(BACKBONE_REGISTRY)):  # type: ignore[misc]
+    """Registry that knows every name of timm, after ``timm:``."""
+
+    def get(self, name: str) -> Any:
+        """Return the builder of a name."""
+        return build_timm_backbone if name.startswith(TIMM) else super().get(name)
+
+
+BACKBONE_REGISTRY.__class__ = _WithTimm
+
+
+REID_PIXELS = (127.5, 127.5, 127.5)
+"""Mean and deviation that re-ID projects fine-tune a ViT with, and of timm's ViT weights."""
+IMAGENET_PIXELS = {"PIXEL_MEAN": (123.675, 116.28, 103.53), "PIXEL_STD": (58.395, 57.12, 57.375)}
+
+
+@host_step("fastreid.modeling.meta_arch.build", "build_model")
+def fill_in_the_backbone(call: Call) -> Iterator[None]:
+    """Build the model from a config that holds what is known of its backbone."""
+    filled = filled_in(call.argument("cfg"))
+    call.args, call.kwargs = (
+        (filled, *call.args[1:]),
+        {name: value for name, value in call.kwargs.items() if name != "cfg"},
+    )
+    yield
+
+
+def filled_in(cfg: Any) -> Any:
+    """Return a config with numbers for the words of ``MODEL.PIXEL_*``, and timm's ``FEAT_DIM``.
+
+    Raises:
+        ValueError: timm has no such model, or the model takes no such images.
+    """
+    name = cfg.MODEL.BACKBONE.NAME
+    words = [key for key in IMAGENET_PIXELS if isinstance(cfg.MODEL[key], str)]
+    if not words and not name.startswith(TIMM):
+        return cfg
+    check_config(cfg)
+    facts = timm_facts(cfg) if name.startswith(TIMM) else None
+    cfg = cfg.clone()
+    cfg.defrost()
+    if facts is not None:
+        cfg.MODEL.BACKBONE.FEAT_DIM = facts.channels
+    for key in words:
+        pixels = getattr(facts, key.lower()) if facts is not None else IMAGENET_PIXELS[key]
+        if cfg.MODEL[key] == "reid" or name == OWN_BACKBONE:
+            pixels = REID_PIXELS
+        cfg.MODEL[key] = list(pixels)
+    return cfg

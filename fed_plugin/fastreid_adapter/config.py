@@ -20,6 +20,7 @@ from fastreid.solver import optim
 from fed_plugin.modeling.fdm import HEAD_LAYOUTS, SCALES
 from fed_plugin.modeling.head import ERASURES, GLOBAL_TOKENS
 from fed_plugin.modeling.oem import VISIBILITY_RULES
+from fed_plugin.modeling.parts import ROWS
 from fed_plugin.modeling.vit import VIT_PRESETS
 from fed_plugin.transforms.placement_rule import PLACEMENTS
 
@@ -144,6 +145,8 @@ OPTIMIZER = text(  # the names depend on the version of PyTorch, the page and th
     ),
 )
 
+PIXEL_WORDS = ("auto", "reid")
+
 HOST = object()
 """Default of a row whose key another row, or the host, declares."""
 TRAINING, FED, OWN_BACKBONE = "a training", "META_ARCHITECTURE FED", "build_fed_vit_backbone"
@@ -237,8 +240,12 @@ KEYS = (
         '"bf16" autocasts tokens and head; similarities, losses and memory stay fp32.'),
     Key("MODEL.FED.NUM_PARTS", 4, COUNT,
         "P, horizontal stripes; divides the rows of the token grid. Reference: 4."),
+    Key("MODEL.FED.ROWS", "whole", one_of(*ROWS),
+        'Whether parts hold whole rows of the grid ("whole": NUM_PARTS divides the rows) or cut '
+        'rows by their area ("adaptive").'),
     Key("MODEL.FED.GLOBAL_TOKEN", "first_patch", one_of(*GLOBAL_TOKENS),
-        'Token of the global classifier: "first_patch" (reference, an off-by-one) or "cls".'),
+        'Feature of the global classifier: "first_patch" (reference, an off-by-one) or "cls", for '
+        "a map its mean."),
     Key("MODEL.FED.NORMALIZE_OUTPUT", True, SWITCH,
         "Whether evaluation returns descriptors of unit length."),
     Key("MODEL.FED.VIT.NUM_LAYERS", 0, PRESET,
@@ -314,13 +321,17 @@ KEYS = (
     Key("MODEL.BACKBONE.DEPTH", HOST, text("a name of a size"), "Size of the backbone."),
     Key("MODEL.BACKBONE.FEAT_DIM", HOST, COUNT, "Width of the backbone's features."),
     Key("MODEL.HEADS.NAME", HOST, NAME, "Head."),
-    Key("MODEL.PIXEL_MEAN", HOST, several(NUMBER, 1, None, "numbers, one for each colour"),
-        "Mean that is subtracted from an image."),
+    Key("MODEL.PIXEL_MEAN", HOST,
+        either("numbers, one for each colour, or 'auto' or 'reid'",
+               one_of(*PIXEL_WORDS), several(NUMBER, 1, None, "")),
+        'Mean that is subtracted from an image. "auto": of the backbone\'s published weights; '
+        '"reid": 127.5, as re-ID projects fine-tune.'),
     Key("MODEL.PIXEL_STD", HOST,
-        several(either("", number(None, 0, "", exclusiveMaximum=0),
-                       number(0, None, "", exclusiveMinimum=0)),
-                1, None, "numbers other than 0, one for each colour"),
-        "Deviation that an image is divided by."),
+        either("numbers other than 0, one for each colour, or 'auto' or 'reid'",
+               one_of(*PIXEL_WORDS),
+               several(either("", number(None, 0, "", exclusiveMaximum=0),
+                              number(0, None, "", exclusiveMinimum=0)), 1, None, "")),
+        "Deviation that an image is divided by, as PIXEL_MEAN."),
 
     Key("DATASETS.NAMES", HOST, DATASETS, "Training sets.", TRAINING),
     Key("DATASETS.TESTS", HOST, DATASETS, "Test sets; a training ends with them.", TRAINING),
@@ -340,9 +351,12 @@ KEYS = (
     Key("MODEL.FED.VIT.OUTPUT", HOST, one_of("tokens"), "All tokens.", FED),
     Key("INPUT.NPO.VIEWS", HOST, whole(2, 2, "2"), "The whole and the occluded view.", FED),
     Key("MODEL.HEADS.NAME", HOST, one_of("FEDHead"), "Head of FED.", FED),
-    Key("MODEL.PIXEL_MEAN", HOST, several(number(-1e6, 1e6, ""), 3, 3, "three numbers"),
+    Key("MODEL.PIXEL_MEAN", HOST,
+        either("three numbers", one_of(*PIXEL_WORDS), several(number(-1e6, 1e6, ""), 3, 3, "")),
         "Mean that is subtracted from an image.", FED),
-    Key("MODEL.PIXEL_STD", HOST, several(number(1e-3, 1e6, ""), 3, 3, "three numbers above 0"),
+    Key("MODEL.PIXEL_STD", HOST,
+        either("three numbers above 0", one_of(*PIXEL_WORDS),
+               several(number(1e-3, 1e6, ""), 3, 3, "")),
         "Deviation that an image is divided by.", FED),
 )
 # fmt: on

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yacs.config
 from fastreid.modeling.backbones import BACKBONE_REGISTRY
 from fastreid.modeling.heads import REID_HEADS_REGISTRY
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
@@ -33,7 +34,8 @@ from fed_plugin.fastreid_adapter.config import (
     report_faults,
     table_values,
 )
-from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
+from fed_plugin.fastreid_adapter.mends.mending import Call, add_step, host_step
+from fed_plugin.modeling.backbones import Facts, facts_of_timm
 from fed_plugin.modeling.oem import REDUCTION
 from fed_plugin.modeling.vit import VIT_PRESETS, ViTSize
 from fed_plugin.transforms.occluders import occluder_files
@@ -91,6 +93,16 @@ def config_faults(cfg: Any, *, training: bool = False) -> list[Exception]:
         _checked.extend([content] * (not of_training))
         faults += of_training
     return faults
+
+
+def _pixel_words(call: Call) -> Iterator[None]:
+    """Let yacs replace the numbers of ``MODEL.PIXEL_*`` by a word, and the word by numbers."""
+    if call.args[-1] in ("MODEL.PIXEL_MEAN", "MODEL.PIXEL_STD"):
+        call.function = lambda replacement, *_: replacement
+    yield
+
+
+add_step(yacs.config, "_check_and_coerce_cfg_value_type", _pixel_words)
 
 
 def check_training(cfg: Any) -> None:
@@ -224,9 +236,37 @@ def vit_size(cfg: Any) -> ViTSize:
 
 
 def token_dim(cfg: Any) -> int:
-    """Return the channels C of the configured backbone's tokens."""
+    """Return the channels C of the configured backbone's grid."""
     backbone = cfg.MODEL.BACKBONE
+    if backbone.NAME.startswith(TIMM):
+        return timm_facts(cfg).channels
     return vit_size(cfg).embed_dim if backbone.NAME == OWN_BACKBONE else backbone.FEAT_DIM
+
+
+TIMM = "timm:"
+"""Prefix of a name of timm in ``MODEL.BACKBONE.NAME``."""
+TIMM_KEYS = {
+    "name": "MODEL.BACKBONE.NAME",
+    "img_size": "INPUT.SIZE_TRAIN",
+    "stride": "MODEL.BACKBONE.STRIDE_SIZE",
+}
+
+
+def timm_stride(cfg: Any) -> tuple[int, int] | None:
+    """Return the stride of a timm model; None, for (0, 0), leaves the choice to the model."""
+    vertical, horizontal = cfg.MODEL.BACKBONE.STRIDE_SIZE
+    return (vertical, horizontal) if vertical or horizontal else None
+
+
+def timm_facts(cfg: Any) -> Facts:
+    """Return the facts of the timm model that a config names; no weights are made.
+
+    Raises:
+        ValueError: timm has no such model, or the model takes no such images or stride.
+    """
+    name = cfg.MODEL.BACKBONE.NAME.removeprefix(TIMM)
+    with naming_keys(**TIMM_KEYS):
+        return facts_of_timm(name, tuple(cfg.INPUT.SIZE_TRAIN), timm_stride(cfg))
 
 
 def _vit_faults(cfg: Any) -> Iterator[Exception]:
@@ -268,16 +308,18 @@ def _vit_faults(cfg: Any) -> Iterator[Exception]:
 
 
 def _module_faults(cfg: Any) -> Iterator[Exception]:
-    """Yield modules that nobody registered, and a backbone without tokens."""
+    """Yield modules and backbones that nobody registered."""
     fed = cfg.MODEL.FED
     for module in ("OEM", "FDM"):
         name = fed[module].NAME
         if fed[module].ENABLED and not is_registered(REID_HEADS_REGISTRY, name):
             yield _fault(f"MODEL.FED.{module}.NAME", name, "a name in REID_HEADS_REGISTRY")
     name = cfg.MODEL.BACKBONE.NAME
-    if not is_registered(BACKBONE_REGISTRY, name) or _is_stock(BACKBONE_REGISTRY, name):
+    if not name.startswith(TIMM) and not is_registered(BACKBONE_REGISTRY, name):
         yield _fault(
-            "MODEL.BACKBONE.NAME", name, f"{OWN_BACKBONE!r}, or another that yields tokens"
+            "MODEL.BACKBONE.NAME",
+            name,
+            f"{OWN_BACKBONE!r}, {TIMM}NAME with a model of timm, or a name in BACKBONE_REGISTRY",
         )
 
 
@@ -295,18 +337,21 @@ def identity_faults(cfg: Any) -> Iterator[Exception]:
 
 
 def _part_faults(cfg: Any) -> Iterator[Exception]:
-    """Yield parts, OEM and heads that do not share out the tokens evenly."""
-    fed, channels = cfg.MODEL.FED, token_dim(cfg)
-    height, stride = cfg.INPUT.SIZE_TRAIN[0], cfg.MODEL.BACKBONE.STRIDE_SIZE[0]
-    if cfg.MODEL.BACKBONE.NAME == OWN_BACKBONE:  # another backbone knows its own grid
-        rows = (height - vit_size(cfg).patch_size) // stride + 1
-        if rows % fed.NUM_PARTS:
-            yield _fault(
-                "MODEL.FED.NUM_PARTS",
-                fed.NUM_PARTS,
-                f"a divisor of the {rows} rows of the token grid (INPUT.SIZE_TRAIN {height} pixels "
-                f"high, MODEL.BACKBONE.STRIDE_SIZE {stride}); try {_divisor(rows, fed.NUM_PARTS)}",
-            )
+    """Yield parts, OEM and heads that do not share out the features evenly."""
+    fed, backbone = cfg.MODEL.FED, cfg.MODEL.BACKBONE
+    if backbone.NAME.startswith(TIMM) and (unknown := faults_of(timm_facts, cfg)):
+        yield from unknown
+        return
+    channels = token_dim(cfg)
+    if backbone.NAME == OWN_BACKBONE:
+        height, stride = cfg.INPUT.SIZE_TRAIN[0], backbone.STRIDE_SIZE[0]
+        yield from faults_of(check_rows, cfg, (height - vit_size(cfg).patch_size) // stride + 1)
+    elif backbone.NAME.startswith(TIMM):
+        yield from faults_of(check_rows, cfg, timm_facts(cfg).grid[0])
+        yield from faults_of(check_global_token, cfg, timm_facts(cfg).has_tokens)
+    else:
+        has_tokens = not _is_stock(BACKBONE_REGISTRY, backbone.NAME)
+        yield from faults_of(check_global_token, cfg, has_tokens)
     if fed.OEM.ENABLED and channels % REDUCTION:
         yield _fault("MODEL.FED.VIT.EMBED_DIM", channels, f"a multiple of {REDUCTION}")
     if fed.FDM.ENABLED and fed.NUM_PARTS * channels % fed.FDM.NUM_HEADS:
@@ -315,6 +360,37 @@ def _part_faults(cfg: Any) -> Iterator[Exception]:
             fed.FDM.NUM_HEADS,
             f"a divisor of the {fed.NUM_PARTS * channels} channels of {fed.NUM_PARTS} parts; try "
             f"{_divisor(fed.NUM_PARTS * channels, fed.FDM.NUM_HEADS)}",
+        )
+
+
+def check_rows(cfg: Any, rows: int) -> None:
+    """Refuse a number of parts that does not divide the rows of the grid, if rows stay whole.
+
+    Raises:
+        ValueError: the message names the rows, and what decides them.
+    """
+    parts = cfg.MODEL.FED.NUM_PARTS
+    if parts > rows or (cfg.MODEL.FED.ROWS == "whole" and rows % parts):
+        raise _fault(
+            "MODEL.FED.NUM_PARTS",
+            parts,
+            f"a divisor of the {rows} rows of the token grid (INPUT.SIZE_TRAIN "
+            f"{cfg.INPUT.SIZE_TRAIN[0]} pixels high, MODEL.BACKBONE.STRIDE_SIZE "
+            f"{cfg.MODEL.BACKBONE.STRIDE_SIZE[0]}), or MODEL.FED.ROWS adaptive; try "
+            f"{_divisor(rows, parts)}",
+        )
+
+
+def check_global_token(cfg: Any, has_tokens: bool) -> None:
+    """Refuse the first patch token where there are no tokens.
+
+    Raises:
+        ValueError: the message names the backbone.
+    """
+    if cfg.MODEL.FED.GLOBAL_TOKEN == "first_patch" and not has_tokens:
+        raise ValueError(
+            f"MODEL.FED.GLOBAL_TOKEN='first_patch': MODEL.BACKBONE.NAME "
+            f"{cfg.MODEL.BACKBONE.NAME} makes a map without tokens; expected 'cls', the map's mean"
         )
 
 

@@ -63,7 +63,7 @@ def diffused_neighbors(cfg: Any, count: int) -> DiffusedNeighbors:
     model = _with_memory(cfg, len(photos))
     samples = _choose(first_training_images(cfg, _CANDIDATES * count), count)
     head = model.heads
-    visibility, erased = head.erase(model.tokens(samples.views[:, 1].to(model.device)))
+    visibility, erased = head.erase(model.features(samples.views[:, 1].to(model.device)))
     memory, targets = head.memory("erased"), samples.targets.to(model.device)
     nearest, similarity = memory.nearest_identities(erased, targets, head.fdm.num_neighbors)
     weights = head.fdm.attention.weights(erased, memory.normalized(), nearest).mean(dim=1)

@@ -65,6 +65,8 @@ class FEDHead(modeling.FEDHead):
             "num_parts": fed.NUM_PARTS,
             "embed_dim": token_dim(cfg),
             "num_classes": cfg.MODEL.HEADS.NUM_CLASSES,
+            "vector_dim": cfg.MODEL.BACKBONE.get("VECTOR_DIM", 0),
+            "rows": fed.ROWS,
             "global_token": fed.GLOBAL_TOKEN,
             "erasure": fed.OEM.ERASURE,
             "visibility_weight": fed.OEM.LOSS_WEIGHT,

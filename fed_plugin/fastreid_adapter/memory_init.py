@@ -57,7 +57,7 @@ def _centroids(cfg: Any, model: nn.Module) -> Tensor:
         for batch in _with_progress(_shard_loader(cfg, dataset)):
             targets = batch["targets"].to(slots.device)
             features = model.heads.memory_features(
-                model.tokens(batch["images"].to(slots.device))
+                model.features(batch["images"].to(slots.device))
             ).double()
             sums.index_add_(0, targets, features)
             counts.index_add_(0, targets, torch.ones_like(targets, dtype=torch.float64))

@@ -19,10 +19,11 @@ from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from fastreid.utils.events import get_event_storage
 from torch import Tensor, nn
 
-from fed_plugin.fastreid_adapter.config_checks import check_config, check_targets
+from fed_plugin.fastreid_adapter.config_checks import check_config, check_rows, check_targets
 from fed_plugin.fastreid_adapter.memory_init import training_centroids
 from fed_plugin.fastreid_adapter.ranks import gather_across_ranks
 from fed_plugin.modeling import HeadOutputs, visibility_target
+from fed_plugin.modeling.backbones import Features, as_features, measure
 from fed_plugin.modeling.checkpoints import misfit
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
@@ -47,7 +48,7 @@ class FED(nn.Module):
     losses, outside autograd. Evaluation takes one view and returns descriptors.
 
     Args:
-        backbone: images (B, 3, H, W) -> tokens (B, 1 + L, C).
+        backbone: images (B, 3, H, W) -> ``Features``, or what ``as_features`` takes.
         heads: a ``FEDHead``.
         pixel_mean: three values that are subtracted from images in [0, 255].
         pixel_std: three divisors of the difference.
@@ -89,10 +90,10 @@ class FED(nn.Module):
             ValueError: keys that contradict each other or the method.
         """
         check_config(cfg)
-        fed = cfg.MODEL.FED
+        fed, backbone = cfg.MODEL.FED, build_backbone(cfg)
         return {
-            "backbone": build_backbone(cfg),
-            "heads": build_heads(cfg),
+            "backbone": backbone,
+            "heads": build_heads(_with_measured(cfg, backbone)),
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
             "visibility_rule": fed.OEM.TARGET,
@@ -142,7 +143,7 @@ class FED(nn.Module):
         if images.ndim != 4:
             raise ValueError(f"images are {tuple(images.shape)}, expected (B, 3, H, W) to evaluate")
         with self._autocast():
-            parts = self.heads.part_features(self.tokens(images))
+            parts = self.heads.part_features(self.features(images))
             visibility, descriptors = self.heads.erase_parts(parts)
         descriptors = descriptors.float()  # (B, D)
         if self.normalize_output:
@@ -173,16 +174,16 @@ class FED(nn.Module):
         holistic, occluded = images.unbind(1)
         target = visibility_target(holistic, occluded, self.heads.num_parts, self.visibility_rule)
         with self._autocast():
-            outputs = self.heads(self.tokens(torch.cat((holistic, occluded))), targets)
+            outputs = self.heads(self.features(torch.cat((holistic, occluded))), targets)
         losses = self.heads.losses(outputs, targets, target)
         if remembered:
             self._update_memories(outputs, targets, torch.stack([*losses.values()]).detach())
         log_step(outputs, targets, target)
         return losses
 
-    def tokens(self, images: Tensor) -> Tensor:
-        """Normalise images (B, 3, H, W) out of place and encode them -> (B, 1 + L, C)."""
-        return self.backbone((images - self.pixel_mean) / self.pixel_std)
+    def features(self, images: Tensor) -> Features:
+        """Normalise images (B, 3, H, W) out of place and encode them."""
+        return as_features(self.backbone((images - self.pixel_mean) / self.pixel_std))
 
     @property
     def num_classes(self) -> int:
@@ -237,6 +238,27 @@ class FED(nn.Module):
         result = super().load_state_dict(state_dict, strict=strict, **kwargs)
         check_loaded(self, result)
         return result
+
+
+def _with_measured(cfg: Any, backbone: nn.Module) -> Any:
+    """Return a config that holds the channels of the backbone.
+
+    Raises:
+        ValueError: parts do not divide the rows of its grid, or a map has no patch token.
+    """
+    facts = measure(backbone, tuple(cfg.INPUT.SIZE_TRAIN))
+    if cfg.MODEL.FED.GLOBAL_TOKEN == "first_patch" and not facts.has_tokens:
+        raise ValueError(
+            f"MODEL.FED.GLOBAL_TOKEN='first_patch': {cfg.MODEL.BACKBONE.NAME} makes no tokens; "
+            "expected 'cls', the backbone's vector"
+        )
+    if facts.grid[1] > 1:  # tokens of another project have no columns: their parts divide tokens
+        check_rows(cfg, facts.grid[0])
+    measured = cfg.clone()
+    measured.defrost()
+    measured.MODEL.BACKBONE.FEAT_DIM = facts.channels
+    measured.MODEL.BACKBONE.VECTOR_DIM = facts.vector_channels
+    return measured
 
 
 # Scalars for the host's event storage, which is open inside a training alone.

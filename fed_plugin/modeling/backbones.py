@@ -1,7 +1,7 @@
 """Backbones that carry FED: any model of timm, and the ViT of the reference.
 
-FED asks a backbone for :class:`Features` and for the attributes of :class:`FeatureBackbone`; a
-module of another project that has both carries FED as well.
+FED takes from a backbone what :func:`as_features` takes, and measures the rest (:class:`Facts`); a
+module of another project carries FED in the same way.
 
 Shape shorthand: ``B`` images, ``C`` channels, ``L = rows * columns`` cells of the feature grid in
 reading order, ``H, W`` image height and width in pixels.
@@ -9,9 +9,12 @@ reading order, ``H, W`` image height and width in pixels.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 import timm
 import torch
@@ -60,23 +63,61 @@ def as_features(encoded: Features | Tensor) -> Features:
     return Features(encoded[:, 1:, None], encoded[:, 0])
 
 
-class FeatureBackbone(Protocol):
-    """What FED reads from a backbone."""
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a backbone, and of the weights that it was published with.
+
+    Attributes:
+        grid: (rows, columns).
+        channels: C of the grid.
+        vector_channels: C' of the vector.
+        has_tokens: whether the grid is made of tokens, behind a token of the whole image.
+        pixel_mean: mean of the images that the weights were trained with, in [0, 255]; None if not
+            known.
+        pixel_std: divisor, likewise.
+    """
 
     grid: tuple[int, int]
-    """(rows, columns) for images of the size that the backbone was built for."""
     channels: int
-    """C of the grid."""
     vector_channels: int
-    """C' of the vector."""
-    prefix_tokens: tuple[str, ...]
-    """Meaning of each token that stands before the grid, such as ``("cls",)``; empty for maps."""
-    pixel_mean: tuple[float, ...]
-    """Mean of the images that the weights were trained with, in [0, 255]."""
-    pixel_std: tuple[float, ...]
-    """Divisor, in [0, 255]."""
+    has_tokens: bool
+    pixel_mean: tuple[float, ...] | None = None
+    pixel_std: tuple[float, ...] | None = None
 
-    def __call__(self, images: Tensor) -> Features: ...
+
+@torch.no_grad()
+def measure(backbone: nn.Module, img_size: tuple[int, int]) -> Facts:
+    """Describe one black image (H, W), in evaluation mode: BatchNorm learns nothing from it.
+
+    Raises:
+        ValueError: the backbone makes no features that FED takes.
+    """
+    trains = backbone.training
+    backbone.eval()
+    try:
+        encoded = backbone(torch.zeros(1, 3, *img_size))
+    finally:
+        backbone.train(trains)
+    grid, vector = as_features(encoded)
+    tokens = getattr(
+        backbone, "prefix_tokens", encoded.ndim == 3 if torch.is_tensor(encoded) else ()
+    )
+    constants = (getattr(backbone, name, None) for name in ("pixel_mean", "pixel_std"))
+    shape = (grid.shape[1], grid.shape[2])
+    return Facts(shape, grid.shape[3], vector.shape[1], bool(tokens), *constants)
+
+
+@lru_cache
+def facts_of_timm(
+    name: str, img_size: tuple[int, int], stride: tuple[int, int] | None = None
+) -> Facts:
+    """Return the facts of a timm model without its weights and without computing anything.
+
+    Raises:
+        ValueError: as :class:`TimmBackbone`.
+    """
+    with torch.device("meta"):
+        return measure(TimmBackbone(name, img_size, stride), img_size)
 
 
 WANTED_STRIDE = 16
@@ -104,9 +145,15 @@ class TimmBackbone(nn.Module):
         attn_drop: dropout of attention weights.
         recompute: whether the backward pass computes activations again instead of keeping them.
 
+    Attributes:
+        prefix_tokens: meaning of each token that stands before the grid, such as ``("cls",)``;
+            empty for maps.
+        pixel_mean: mean of the images that the published weights were trained with, in [0, 255].
+        pixel_std: divisor, in [0, 255].
+
     Raises:
-        ValueError: timm has no such model; the model takes no images of this size, no such stride,
-            or none of a rate above 0.
+        ValueError: timm has no such model, or the model takes no images of this size or no such
+            stride.
     """
 
     def __init__(
@@ -131,34 +178,38 @@ class TimmBackbone(nn.Module):
         constants = self.model.pretrained_cfg
         self.pixel_mean = tuple(255 * value for value in constants["mean"])
         self.pixel_std = tuple(255 * value for value in constants["std"])
-        features = self._measured()
-        self.grid = (features.grid.shape[1], features.grid.shape[2])
-        self.channels, self.vector_channels = features.grid.shape[3], features.vector.shape[1]
-        if stride is not None and not self.prefix_tokens:
-            self._check_stride(stride)
+        self._check_images(stride)
 
-    @torch.no_grad()
-    def _measured(self) -> Features:
-        """Describe one grey image, in evaluation mode: BatchNorm learns nothing from it."""
+    def _check_images(self, stride: tuple[int, int] | None) -> None:
+        """Describe one image; freeze what it did not need, as DDP wants a gradient for the rest.
+
+        Raises:
+            ValueError: the model takes no such size or stride.
+        """
         trains = self.training
         self.eval()
         try:
-            return self.features(torch.zeros(1, 3, *self.img_size))
+            grid, vector = self.features(torch.zeros(1, 3, *self.img_size))
+            weights = list(self.model.parameters())
+            gradients = torch.autograd.grad(grid.sum() + vector.sum(), weights, allow_unused=True)
         except (AssertionError, RuntimeError, ValueError) as error:
             raise ValueError(
-                f"{self.name} takes no images of {self.img_size} (height, width): "
-                f"{str(error).splitlines()[0]}"
+                f"img_size={self.img_size}: {self.name} takes no images of that height and width "
+                f"({str(error).splitlines()[0]})"
             ) from error
         finally:
             self.train(trains)
-
-    def _check_stride(self, stride: tuple[int, int]) -> None:
-        cells = tuple(-(-pixels // step) for pixels, step in zip(self.img_size, stride, strict=True))
-        if cells != self.grid and _patch_of(self.model) is None:
-            own = tuple(
-                round(pixels / count) for pixels, count in zip(self.img_size, self.grid, strict=True)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.requires_grad_(gradient is not None)
+        rows, columns = grid.shape[1:3]
+        if stride is None or _patch_of(self.model):
+            return
+        wanted = tuple(-(-side // step) for side, step in zip(self.img_size, stride, strict=True))
+        if wanted != (rows, columns):
+            cell = tuple(
+                round(side / n) for side, n in zip(self.img_size, grid.shape[1:3], strict=True)
             )
-            raise ValueError(f"stride={stride}: {self.name} has cells of {own} pixels; try {own}")
+            raise ValueError(f"stride={stride}: {self.name} has cells of {cell} pixels; try {cell}")
 
     def features(self, images: Tensor) -> Features:
         """Encode normalised images (B, 3, H, W)."""
@@ -207,9 +258,9 @@ def _create(
 ) -> nn.Module:
     """Create a model with the arguments that its class takes."""
     if not timm.is_model(name):
-        near = timm.list_models(f"*{name.partition('.')[0].split('_')[0]}*")[:5]
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise ValueError(
-            f"timm has no model {name!r}; expected one of timm.list_models(), try "
+            f"name={name!r}: timm has no such model; expected one of timm.list_models(), try "
             f"{', '.join(near) or 'another name'}"
         )
     with torch.device("meta"):

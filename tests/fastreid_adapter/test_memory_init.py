@@ -29,7 +29,7 @@ def centroids(model, cfg, root):
     model.eval()
     with torch.no_grad():
         for item in (dataset[i] for i in range(len(dataset))):
-            tokens = model.tokens(item["images"][None])
+            tokens = model.features(item["images"][None])
             features.setdefault(item["targets"], []).append(model.heads.memory_features(tokens)[0])
     return torch.stack([torch.stack(features[i]).mean(dim=0) for i in range(len(features))])
 

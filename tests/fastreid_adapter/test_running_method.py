@@ -67,9 +67,9 @@ def test_a_stock_model_that_writes_into_its_images_gets_a_copy(method):
 
 def test_both_views_of_fed_are_multiplied(method, monkeypatch):
     running = method()
-    one = count_macs(lambda: running.model.tokens(running.on_training.images[:1, 0]))
+    one = count_macs(lambda: running.model.features(running.on_training.images[:1, 0]))
     whole = count_macs(running.losses)
-    tokens = running.model.tokens(running.on_training.images.flatten(0, 1))
+    tokens = running.model.features(running.on_training.images.flatten(0, 1))
     monkeypatch.setattr(running.model, "tokens", lambda images: tokens)
     assert whole - count_macs(running.losses) == 2 * 8 * one
     baseline = method(leaf=BASELINE)

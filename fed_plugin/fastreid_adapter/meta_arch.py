@@ -19,7 +19,12 @@ from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from fastreid.utils.events import get_event_storage
 from torch import Tensor, nn
 
-from fed_plugin.fastreid_adapter.config_checks import check_config, check_rows, check_targets
+from fed_plugin.fastreid_adapter.config_checks import (
+    check_config,
+    check_global_token,
+    check_rows,
+    check_targets,
+)
 from fed_plugin.fastreid_adapter.memory_init import training_centroids
 from fed_plugin.fastreid_adapter.ranks import gather_across_ranks
 from fed_plugin.modeling import HeadOutputs, visibility_target
@@ -247,11 +252,7 @@ def _with_measured(cfg: Any, backbone: nn.Module) -> Any:
         ValueError: parts do not divide the rows of its grid, or a map has no patch token.
     """
     facts = measure(backbone, tuple(cfg.INPUT.SIZE_TRAIN))
-    if cfg.MODEL.FED.GLOBAL_TOKEN == "first_patch" and not facts.has_tokens:
-        raise ValueError(
-            f"MODEL.FED.GLOBAL_TOKEN='first_patch': {cfg.MODEL.BACKBONE.NAME} makes no tokens; "
-            "expected 'cls', the backbone's vector"
-        )
+    check_global_token(cfg, facts.has_tokens)
     if facts.grid[1] > 1:  # tokens of another project have no columns: their parts divide tokens
         check_rows(cfg, facts.grid[0])
     measured = cfg.clone()

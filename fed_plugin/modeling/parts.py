@@ -44,10 +44,10 @@ def pool_rows(grid: Tensor, num_parts: int, rows: str = "whole") -> Tensor:
         (B, P, C).
 
     Raises:
-        ValueError: P does not divide the rows, which have to be whole.
+        ValueError: P does not divide the rows, which have to be whole; or is larger.
     """
     count = grid.shape[1]
-    if rows == "whole" and count % num_parts:
+    if num_parts > count or (rows == "whole" and count % num_parts):
         raise ValueError(
             f"num_parts={num_parts}: expected a divisor of the {count} rows of the grid "
             f"({count} x {grid.shape[2]})"

@@ -63,8 +63,23 @@ CONTRADICTIONS = [
     ("MODEL.BACKBONE.DEPTH='huge': expected one of", {"MODEL.BACKBONE.DEPTH": "huge"}),
     ("MODEL.BACKBONE.NAME='vgg': expected 'build_fed_vit", {"MODEL.BACKBONE.NAME": "vgg"}),
     (
-        "MODEL.BACKBONE.NAME='build_resnet_backbone': expected 'build_fed_vit",
+        "MODEL.FED.GLOBAL_TOKEN='first_patch': MODEL.BACKBONE.NAME build_resnet_backbone makes",
         {"MODEL.BACKBONE.NAME": "build_resnet_backbone"},
+    ),
+    (
+        "MODEL.FED.GLOBAL_TOKEN='first_patch': MODEL.BACKBONE.NAME timm:resnet18 makes a map",
+        {"MODEL.BACKBONE.NAME": "timm:resnet18", "MODEL.BACKBONE.STRIDE_SIZE": (0, 0)},
+    ),
+    (
+        "MODEL.BACKBONE.NAME='resnet19': timm has no such model; expected one of timm.list_models",
+        {"MODEL.BACKBONE.NAME": "timm:resnet19"},
+    ),
+    (
+        "MODEL.BACKBONE.STRIDE_SIZE=(32, 32): patches of (16, 16) pixels would leave gaps",
+        {
+            "MODEL.BACKBONE.NAME": "timm:vit_tiny_patch16_224",
+            "MODEL.BACKBONE.STRIDE_SIZE": (32, 32),
+        },
     ),
     ("INPUT.SIZE_TRAIN=[64]: expected [height, width]", {"INPUT.SIZE_TRAIN": [64]}),
     ("INPUT.SIZE_TEST=[0, 32]: expected [height, width]", {"INPUT.SIZE_TEST": [0, 32]}),

@@ -50,6 +50,7 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "MODEL.FED.NUM_PARTS": ("0", "-4", "3", "64"),
     "MODEL.FED.PRECISION": ("fp8",),
     "MODEL.FED.GLOBAL_TOKEN": ("last",),
+    "MODEL.FED.ROWS": ("half",),
     "MODEL.FED.VIT.EMBED_DIM": ("-32", "33"),
     "MODEL.FED.VIT.NUM_HEADS": ("-1", "3"),
     "MODEL.FED.VIT.NUM_LAYERS": ("-1",),

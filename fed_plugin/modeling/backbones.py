@@ -128,9 +128,9 @@ OUTPUTS = ("features", "vector", "map")
 class TimmBackbone(nn.Module):
     """Model of timm, by name.
 
-    A model that makes tokens gives its patch tokens as the grid, and as the vector its cls token,
-    its attention pool, or the mean of the patch tokens, as the model pools itself. A model that
-    makes a map gives the map and its mean.
+    A model that makes tokens gives its patch tokens as the grid, and as the vector what it hands to
+    its classifier: the cls token, an attention pool, or the mean. A model that makes a map gives
+    the map and its mean.
 
     Args:
         name: name of a model of timm, such as ``"tf_efficientnet_lite0"``.
@@ -219,8 +219,10 @@ class TimmBackbone(nn.Module):
             if getattr(self.model, "output_fmt", "NCHW") != "NHWC":
                 encoded = encoded.permute(0, 2, 3, 1)
             return Features(encoded, encoded.mean(dim=(1, 2)))
-        cells = encoded[:, len(self.prefix_tokens) :]
-        return Features(cells.unflatten(1, self._token_grid(cells.shape[1])), self._vector(encoded))
+        norm = getattr(self.model, "fc_norm", nn.Identity())  # models that pool before their norm
+        cells = norm(encoded[:, len(self.prefix_tokens) :])
+        vector = norm(self._vector(encoded))
+        return Features(cells.unflatten(1, self._token_grid(cells.shape[1])), vector)
 
     def _token_grid(self, count: int) -> tuple[int, int]:
         """Return (rows, columns) of ``count`` patch tokens."""
@@ -231,10 +233,10 @@ class TimmBackbone(nn.Module):
         return int(rows), count // int(rows)
 
     def _vector(self, tokens: Tensor) -> Tensor:
-        if "cls" in self.prefix_tokens:
-            return tokens[:, self.prefix_tokens.index("cls")]
-        pool = getattr(self.model, "attn_pool", None)
-        return pool(tokens) if pool is not None else tokens.mean(dim=1)
+        """Pool tokens as the model does before its classifier."""
+        if hasattr(self.model, "pool"):
+            return self.model.pool(tokens)
+        return tokens[:, 0] if self.prefix_tokens else tokens.mean(dim=1)
 
     def forward(self, images: Tensor) -> Features | Tensor:
         """Encode normalised images (B, 3, H, W).

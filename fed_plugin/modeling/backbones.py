@@ -146,6 +146,7 @@ class TimmBackbone(nn.Module):
         recompute: whether the backward pass computes activations again instead of keeping them.
 
     Attributes:
+        grid: (rows, columns).
         prefix_tokens: meaning of each token that stands before the grid, such as ``("cls",)``;
             empty for maps.
         pixel_mean: mean of the images that the published weights were trained with, in [0, 255].
@@ -201,7 +202,7 @@ class TimmBackbone(nn.Module):
             self.train(trains)
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.requires_grad_(gradient is not None)
-        rows, columns = grid.shape[1:3]
+        self.grid = rows, columns = grid.shape[1], grid.shape[2]
         if stride is None or _patch_of(self.model):
             return
         wanted = tuple(-(-side // step) for side, step in zip(self.img_size, stride, strict=True))

@@ -141,9 +141,7 @@ def test_adaptive_parts_weight_rows_by_their_area(rows, parts):
 @pytest.mark.parametrize("rows", ["whole", "adaptive"])
 def test_parts_that_are_no_rows_are_refused(rows):
     if rows == "whole":  # 20 cells, of which 4 parts would be 5 cells each, across rows
-        with pytest.raises(
-            ValueError, match=r"num_parts=4: expected a divisor of the 5 rows.*5 x 4"
-        ):
+        with pytest.raises(ValueError, match=r"num_parts=4: .* the 5 rows .*5 x 4"):
             pool_rows(torch.zeros(1, 5, 4, 2), 4)
     with pytest.raises(ValueError, match="num_parts=6: expected a divisor of the 5 rows"):
         pool_rows(torch.zeros(1, 5, 4, 2), 6, rows)

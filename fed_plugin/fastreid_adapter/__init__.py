@@ -29,7 +29,7 @@ _PUBLIC = {
 __all__ = [*_PUBLIC, "register"]
 
 _REGISTERING = ("backbone", "heads", "meta_arch", "datasets", "transforms")
-_AROUND_THE_HOST = ("seeding", "loaders", "training", "config_checks", "run_cards")
+_AROUND_THE_HOST = ("seeding", "loaders", "training", "recipes", "config_checks", "run_cards")
 _registered = False
 
 

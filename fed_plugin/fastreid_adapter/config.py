@@ -177,6 +177,25 @@ KEYS = (
     Key("SOLVER.FUSED", False, SWITCH,
         "Whether the optimizer updates the weights in one pass, where PyTorch can. The numbers are "
         "the same up to rounding; the update is faster and makes no copy of all gradients."),
+    Key("SOLVER.LAYER_DECAY", 1.0,
+        number(0, 1, "a factor above 0, up to 1", exclusiveMinimum=0),
+        "Factor of the learning rate from a layer of the backbone to the layer before; 1 for none. "
+        "MAE and BEiT fine-tune with 0.4 to 0.75."),
+    Key("SOLVER.BACKBONE_LR_FACTOR", 1.0, number(0, 1000, "a factor of 0 or more, up to 1000"),
+        "Factor of the backbone's learning rate. The host has HEADS_LR_FACTOR for the heads."),
+    Key("SOLVER.WARMUP_EPOCHS", 0, NONE_OR_MORE,
+        "Epochs of warm-up, in place of WARMUP_ITERS; 0 leaves those."),
+    Key("SOLVER.FREEZE_BACKBONE_EPOCHS", 0, NONE_OR_MORE,
+        "Epochs at the start in which the backbone does not learn, in place of MODEL.FREEZE_LAYERS "
+        "and FREEZE_ITERS."),
+    Key("SOLVER.CLIP_NORM", 0.0, number(0, None, "a norm of 0 or more"),
+        "Largest norm of all gradients together; 0 does not clip. The host's CLIP_GRADIENTS clips "
+        "each parameter group by itself."),
+    Key("SOLVER.ACCUMULATE", 1, COUNT,
+        "Batches whose gradients are averaged before a step of the optimizer."),
+    Key("SOLVER.EMA", 0.0, number(0, 0.999999, "a decay in [0, 1), such as 0.999"),
+        "Decay of an exponential average of the weights, which is evaluated and saved in place of "
+        "the trained weights; 0 for none."),
     Key("TEST.SIDE_INFORMATION", "auto", text("words in one line", also=str.isprintable),
         'What a model gets at test time beside the pixels, such as "camera ids" or "pose '
         'estimator", for the protocol card. "auto" is "none" for models of fast-reid and of this '

@@ -168,8 +168,8 @@ def add_step(owner: Any, attribute: str, step: Step) -> bool:
     """
     function = getattr(owner, attribute)
     if _STEPS not in vars(function) or attribute not in vars(owner):
-        wrapper = _wrap(function)
-        setattr(owner, attribute, wrapper)
+        wrapper, is_static = _wrap(function), isinstance(vars(owner).get(attribute), staticmethod)
+        setattr(owner, attribute, staticmethod(wrapper) if is_static else wrapper)
         rebind(function, wrapper)
         function = wrapper
     if _name(step) in step_names(function):

@@ -83,6 +83,7 @@ REQUIREMENTS = [
     "matplotlib>=3.7",  # the host's visualizer and our figures; wheels for Python 3.11
     "Jinja2>=3.1",  # the report's templates
     "msgspec>=0.19",  # JSON formats and plans, checked while they are read; structs.force_setattr
+    "timm>=1.0.20",  # backbones by name, the ViT; the first with DINOv3
     "filelock>=3.12",  # locks of folders; torch depends on filelock as well
     "tqdm>=4.62",  # progress; the host's demo imports tqdm as well
 ]

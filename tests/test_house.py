@@ -37,7 +37,7 @@ ROOMS = {
     "cli": {*STUDIES, "fastreid_adapter", *LIBRARIES},
 }
 THIRD_PARTY = {
-    "modeling": {"torch", "timm", "safetensors"},  # the last inside a function: it is optional
+    "modeling": {"torch", "timm", "safetensors", "numpy"},  # the last two in functions
     "transforms": {"torch", "numpy", "PIL", "cv2"},
     "datasets": {"PIL", "numpy", "faiss", "msgspec"},
     "synthocc": {"PIL", "numpy"},

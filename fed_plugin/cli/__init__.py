@@ -119,11 +119,17 @@ COMMANDS: Mapping[str, Command] = {
         "cli.cards", "compare the protocols of two results, field by field", "diff"
     ),
     "cards show": Command("cli.cards", "print what a result was measured on, and how", "show"),
+    "weights inspect": Command(
+        "cli.weights", "describe a weight file, or what a config would load of it", "inspect"
+    ),
+    "weights list": Command("cli.weights", "name published weights", "list"),
+    "weights fetch": Command("cli.weights", "download published weights (network)", "fetch"),
     "demo": Command("cli.demo", "draw people, train the ViT baseline and FED, compare both"),
 }
 GROUPS: Mapping[str, str] = {
     "data": "draw, check and build data sets",
     "show": "draw training images, rankings, visibility and training curves",
+    "weights": "inspect, list and fetch published weights",
     "cards": "print what results were measured on, and whether they compare",
 }
 

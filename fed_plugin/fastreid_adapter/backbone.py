@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fastreid.modeling.backbones import BACKBONE_REGISTRY
+from fastreid.modeling.backbones import BACKBONE_REGISTRY, build_backbone
+from torch import nn
 
 from fed_plugin.fastreid_adapter.config import OWN_BACKBONE, naming_keys
 from fed_plugin.fastreid_adapter.config_checks import (
@@ -18,10 +19,11 @@ from fed_plugin.fastreid_adapter.config_checks import (
     token_dim,  # noqa: F401 - other projects import it from here
     vit_size,
 )
+from fed_plugin.fastreid_adapter.config_files import find_config, read_config
 from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 from fed_plugin.modeling.backbones import TimmBackbone
-from fed_plugin.modeling.checkpoints import load_pretrained
 from fed_plugin.modeling.vit import TokenViT
+from fed_plugin.modeling.weight_loading import load_weights
 
 
 @BACKBONE_REGISTRY.register()
@@ -43,11 +45,7 @@ def build_fed_vit_backbone(cfg: Any) -> TokenViT:
         **_rates(cfg),
     )
     if backbone.PRETRAIN:
-        check_pretrained_path(cfg)
-        with naming_keys(
-            path="MODEL.BACKBONE.PRETRAIN_PATH", source_grid="MODEL.FED.VIT.PRETRAIN_GRID"
-        ):
-            load_pretrained(model, backbone.PRETRAIN_PATH, tuple(vit.PRETRAIN_GRID))
+        _load(cfg, model, interpolation="bilinear")  # as the released code
     return model
 
 
@@ -61,12 +59,53 @@ def build_timm_backbone(cfg: Any) -> TimmBackbone:
         ValueError: as :func:`build_fed_vit_backbone`.
     """
     check_config(cfg)
-    name = cfg.MODEL.BACKBONE.NAME.removeprefix(TIMM)
+    backbone = cfg.MODEL.BACKBONE
+    name, of_timm = backbone.NAME.removeprefix(TIMM), backbone.PRETRAIN_PATH == "timm"
+    size, stride = tuple(cfg.INPUT.SIZE_TRAIN), timm_stride(cfg)
     with naming_keys(**TIMM_KEYS):
-        model = TimmBackbone(name, tuple(cfg.INPUT.SIZE_TRAIN), timm_stride(cfg), **_rates(cfg))
+        pretrained = backbone.PRETRAIN and of_timm
+        model = TimmBackbone(name, size, stride, pretrained=pretrained, **_rates(cfg))
+    if backbone.PRETRAIN and not of_timm:
+        _load(cfg, model.model)
     if cfg.MODEL.META_ARCHITECTURE != "FED":
         model.output = "vector" if "cls" in model.prefix_tokens else "map"
     return model
+
+
+WEIGHT_KEYS = {
+    "path": "MODEL.BACKBONE.PRETRAIN_PATH",
+    "source_grid": "MODEL.FED.VIT.PRETRAIN_GRID",
+    "pixels": "MODEL.PIXEL_MEAN",
+}
+
+
+def weight_options(cfg: Any) -> dict[str, Any]:
+    """Return the arguments of ``load_weights`` that a config sets, its words filled in."""
+    pixels = cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD
+    return {
+        "source_grid": tuple(cfg.MODEL.FED.VIT.PRETRAIN_GRID),
+        "pixels": cfg.MODEL.BACKBONE.get("PIXEL_WORD", pixels),
+    }
+
+
+def _load(cfg: Any, model: nn.Module, **options: Any) -> None:
+    check_pretrained_path(cfg)
+    with naming_keys(**WEIGHT_KEYS):
+        load_weights(model, cfg.MODEL.BACKBONE.PRETRAIN_PATH, **weight_options(cfg), **options)
+
+
+def backbone_to_fill(config_file: str) -> tuple[Any, dict[str, Any]]:
+    """Return the backbone of a config without its weights, and how the config would load them.
+
+    Raises:
+        FileNotFoundError: no such config.
+        ValueError: keys that contradict each other.
+    """
+    cfg = read_config(find_config(config_file), [])
+    cfg.MODEL.BACKBONE.PRETRAIN = False
+    filled = filled_in(cfg)
+    model = build_backbone(filled)
+    return getattr(model, "model", model), weight_options(filled)
 
 
 def _rates(cfg: Any) -> dict[str, Any]:
@@ -124,6 +163,8 @@ def filled_in(cfg: Any) -> Any:
         cfg.MODEL.BACKBONE.FEAT_DIM = facts.channels
     for key in words:
         pixels = getattr(facts, key.lower()) if facts is not None else IMAGENET_PIXELS[key]
+        if cfg.MODEL[key] == "reid":
+            cfg.MODEL.BACKBONE.PIXEL_WORD = "reid"
         if cfg.MODEL[key] == "reid" or name == OWN_BACKBONE:
             pixels = REID_PIXELS
         cfg.MODEL[key] = list(pixels)

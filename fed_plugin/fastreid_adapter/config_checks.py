@@ -449,7 +449,7 @@ def _training_faults(cfg: Any) -> Iterator[Exception]:
         )
     if NPO_NAME in extra and npo.OCCLUDERS:
         yield from faults_of(occluder_files, npo.OCCLUDERS, "INPUT.NPO.OCCLUDERS")
-    if backbone.NAME == OWN_BACKBONE and backbone.PRETRAIN:
+    if backbone.PRETRAIN and (backbone.NAME == OWN_BACKBONE or backbone.NAME.startswith(TIMM)):
         yield from faults_of(check_pretrained_path, cfg)
 
 
@@ -459,11 +459,13 @@ def check_pretrained_path(cfg: Any) -> None:
     Raises:
         FileNotFoundError: the file is not there.
     """
-    path = cfg.MODEL.BACKBONE.PRETRAIN_PATH
-    if not Path(path).is_file():
+    path, is_timm = cfg.MODEL.BACKBONE.PRETRAIN_PATH, cfg.MODEL.BACKBONE.NAME.startswith(TIMM)
+    if not Path(path).is_file() and not (is_timm and path == "timm"):
+        also = " or 'timm', for timm's own weights" if is_timm else ""
         raise FileNotFoundError(
-            f"MODEL.BACKBONE.PRETRAIN_PATH={path!r}: no such file; expected a ViT checkpoint with "
-            "timm's names (or set MODEL.BACKBONE.PRETRAIN False to start from random weights)"
+            f"MODEL.BACKBONE.PRETRAIN_PATH={path!r}: no such file; expected a file of published "
+            f"weights (docs/weights.md){also}, or MODEL.BACKBONE.PRETRAIN False to start from "
+            "random weights"
         )
 
 

@@ -20,6 +20,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
+import fed_plugin.modeling.timm_variants  # noqa: F401 - registers names with timm
+
 
 class Features(NamedTuple):
     """What a backbone returns."""
@@ -144,6 +146,7 @@ class TimmBackbone(nn.Module):
         drop: dropout after the position embedding and in every layer of a ViT.
         attn_drop: dropout of attention weights.
         recompute: whether the backward pass computes activations again instead of keeping them.
+        pretrained: whether timm fetches its weights of the model, or takes them from its cache.
 
     Attributes:
         grid: (rows, columns).
@@ -168,11 +171,14 @@ class TimmBackbone(nn.Module):
         drop: float = 0.0,
         attn_drop: float = 0.0,
         recompute: bool = False,
+        pretrained: bool = False,
     ) -> None:
         super().__init__()
         check_choice("output", output, OUTPUTS)
         self.name, self.img_size, self.output = name, img_size, output
-        self.model = _create(name, img_size, stride, drop_path, drop, attn_drop)
+        rates = {"drop_path_rate": drop_path, "attn_drop_rate": attn_drop}
+        rates |= {"pos_drop_rate": drop, "proj_drop_rate": drop}
+        self.model = _create(name, img_size, stride, rates, pretrained)
         if recompute:
             self.model.set_grad_checkpointing(True)
         self.prefix_tokens = prefix_tokens(self.model)
@@ -255,9 +261,8 @@ def _create(
     name: str,
     img_size: tuple[int, int],
     stride: tuple[int, int] | None,
-    drop_path: float,
-    drop: float,
-    attn_drop: float,
+    rates: dict[str, float],
+    pretrained: bool,
 ) -> nn.Module:
     """Create a model with the arguments that its class takes."""
     if not timm.is_model(name):
@@ -273,8 +278,6 @@ def _create(
         for kind in type(sketch).__mro__
         for argument in inspect.signature(kind.__init__).parameters
     }
-    rates = {"drop_path_rate": drop_path, "attn_drop_rate": attn_drop}
-    rates |= {"pos_drop_rate": drop, "proj_drop_rate": drop}
     arguments: dict[str, Any] = {key: rate for key, rate in rates.items() if key in taken}
     patch = _patch_of(sketch)
     if patch is None:
@@ -282,7 +285,7 @@ def _create(
             arguments["img_size"] = img_size
         if "output_stride" in taken:
             arguments["output_stride"] = stride[0] if stride else WANTED_STRIDE
-        return _created(name, arguments, required=stride is not None)
+        return _created(name, arguments, stride is not None, pretrained)
     step = stride or patch
     if any(t > p for t, p in zip(step, patch, strict=True)):
         raise ValueError(
@@ -290,7 +293,7 @@ def _create(
             "less, None for the patch itself"
         )
     arguments["img_size"] = size_of_grid(img_size, patch, step)
-    model = timm.create_model(name, num_classes=0, **arguments)
+    model = _fetched(name, arguments, pretrained)
     model.patch_embed.proj.stride = tuple(step)
     model.patch_embed.img_size = img_size
     return cast(nn.Module, model)
@@ -305,10 +308,10 @@ def _patch_of(model: nn.Module) -> tuple[int, int] | None:
     return tuple(embed.patch_size) if is_plain and embed is not None else None
 
 
-def _created(name: str, arguments: dict[str, Any], required: bool) -> Any:
+def _created(name: str, arguments: dict[str, Any], required: bool, pretrained: bool) -> Any:
     """Create a model; without a wanted stride where the family has no such, unless required."""
     try:
-        return timm.create_model(name, num_classes=0, **arguments)
+        return _fetched(name, arguments, pretrained)
     except (AssertionError, NotImplementedError) as error:
         stride = arguments.pop("output_stride", None)
         if stride is None:
@@ -317,7 +320,19 @@ def _created(name: str, arguments: dict[str, Any], required: bool) -> Any:
             raise ValueError(
                 f"{name} has no output stride of {stride}; expected 32, or another model"
             ) from error
-    return timm.create_model(name, num_classes=0, **arguments)
+    return _fetched(name, arguments, pretrained)
+
+
+def _fetched(name: str, arguments: dict[str, Any], pretrained: bool) -> Any:
+    if not pretrained:
+        return timm.create_model(name, num_classes=0, **arguments)
+    try:
+        return timm.create_model(name, pretrained=True, num_classes=0, **arguments)
+    except Exception as error:  # of the hub, the network, or a name without weights
+        raise ValueError(
+            f"name={name!r}: timm's weights cannot be had ({str(error).splitlines()[0]:.200}); "
+            "expected a network or timm's cache, try MODEL.BACKBONE.PRETRAIN_PATH with a file"
+        ) from error
 
 
 def size_of_grid(

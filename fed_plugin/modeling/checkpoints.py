@@ -1,97 +1,46 @@
-"""Checkpoints read without executing anything: ImageNet weights, and weights of the released code.
-
-Shape shorthand: ``C`` channels, ``L`` patch tokens on a ``(rows, columns)`` grid.
-"""
+"""Weights into models: those of a pre-training, and checkpoints of the released code."""
 
 from __future__ import annotations
 
-import io
-import logging
-import math
-import os
-import pickle
 import re
-import zipfile
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fed_plugin.files import refuse_bomb
-from fed_plugin.modeling.vit import TokenViT
-
-logger = logging.getLogger("fastreid.fed_plugin.weights")  # what the log of a training shows
-
-NUM_PREFIX_TOKENS = 1  # the cls token
-
-SAFETENSORS = ".safetensors"
-
-UNUSED_PREFIXES = ("head", "pre_logits", "fc_norm", "fc.")
-"""Classifier parts of a timm checkpoint, which a re-ID model has no place for."""
+from fed_plugin.modeling.weight_files import (  # noqa: F401 - others import them from here
+    SAFETENSORS,
+    read_weights,
+    unwrapped,
+)
+from fed_plugin.modeling.weight_layouts import Layout
+from fed_plugin.modeling.weight_loading import find_source_grid, load_weights, resize_grid
 
 
-def read_weights(path: str | os.PathLike[str] | io.BytesIO, numbers: Any = ()) -> Any:
-    """Read a checkpoint, or the tensors of a ``.safetensors`` file.
-
-    Args:
-        path: file to read, or an open binary file whose ``str`` is a path.
-        numbers: further names that a checkpoint may mention, as
-            ``torch.serialization.safe_globals`` takes them.
-
-    Returns:
-        What the file holds, on the CPU.
+def load_pretrained(vit: nn.Module, path: str, source_grid: tuple[int, int] = (0, 0)) -> None:
+    """Load weights as the released code does, position embedding resized bilinearly.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file holds something else, or needs code to run; the message is a reason
-            without the file's name.
+        FileNotFoundError: no file at ``path``.
+        ValueError: as :func:`~fed_plugin.modeling.weight_loading.load_weights`.
     """
-    if not isinstance(path, io.IOBase):
-        os.stat(path)
-    try:
-        if str(path).endswith(SAFETENSORS):
-            return _read_safetensors(path)
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                refuse_bomb(archive)
-        if isinstance(path, io.IOBase):
-            path.seek(0)
-        with torch.serialization.safe_globals(list(numbers)):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
-    except Exception as error:  # the unpicklers raise a dozen kinds of errors on noise
-        raise ValueError(_reason(error)) from error
+    load_weights(vit, path, source_grid=source_grid, interpolation="bilinear")
 
 
-def unwrapped(content: Any) -> Any:
-    """Return the state dict of a checkpoint, alone or under ``model`` or ``state_dict``."""
-    for wrapper in ("model", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    return content
+def resize_position_embedding(
+    embedding: Tensor, grid: tuple[int, int], source_grid: tuple[int, int] = (0, 0), path: str = ""
+) -> Tensor:
+    """Resize (1, 1 + L_old, C) to (1, 1 + rows * columns, C) bilinearly; cls stays as it is.
 
-
-def _read_safetensors(path: Any) -> dict[str, torch.Tensor]:
-    try:
-        from safetensors.torch import load, load_file
-    except ImportError as error:
-        raise ValueError(
-            "reading safetensors needs a package of that name; try "
-            "`pip install fed_plugin[safetensors]`"
-        ) from error
-    is_open = isinstance(path, io.IOBase)
-    tensors: dict[str, torch.Tensor] = load(path.read()) if is_open else load_file(path)
-    return tensors
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip()
-    if isinstance(error, pickle.UnpicklingError) and "eights only load failed" in text:
-        return "it holds more than tensors, which would have to be executed"
-    return text.splitlines()[0] if text else type(error).__name__
+    Raises:
+        ValueError: the grid of ``embedding`` is neither ``source_grid`` nor known.
+    """
+    layout = Layout("position embedding", ())
+    prefix, source = find_source_grid(embedding.shape[1], [1], grid, source_grid, layout, path)
+    if source == tuple(grid):
+        return embedding
+    cells = resize_grid(embedding[:, prefix:], source, grid, "bilinear")
+    return torch.cat((embedding[:, :prefix], cells), dim=1)
 
 
 # Whether weights are those of a model, as ``load_state_dict`` alone does not tell.
@@ -146,112 +95,6 @@ def misfit(
             "of a deeper model or of other parts"
         )
     return "; ".join(problems)
-
-
-# ImageNet weights with timm's names.
-
-
-def load_pretrained(vit: TokenViT, path: str, source_grid: tuple[int, int] = (0, 0)) -> None:
-    """Load a timm-named ViT checkpoint into ``vit``, position embedding resized.
-
-    Args:
-        vit: model to fill, in place.
-        path: file with a state dict, alone or under ``model`` or ``state_dict``.
-        source_grid: ``(rows, columns)`` of the file's position embedding; ``(0, 0)`` takes a
-            square grid where one fits, else the factors closest to the shape of ``vit.grid``.
-
-    Raises:
-        FileNotFoundError: no file at ``path``.
-        ValueError: the file is no checkpoint, a name is missing or unknown, or a shape is wrong.
-    """
-    content = _read_state_dict(path)
-    weights = {name: content[name] for name in content if not name.startswith(UNUSED_PREFIXES)}
-    if "pos_embed" in weights:
-        weights["pos_embed"] = resize_position_embedding(
-            weights["pos_embed"], vit.grid, source_grid, path
-        )
-    _check_fit(weights, vit.state_dict(), path)
-    vit.load_state_dict({**content, **weights}, strict=False)  # returns the names that are unused
-
-
-def resize_position_embedding(
-    embedding: Tensor, grid: tuple[int, int], source_grid: tuple[int, int] = (0, 0), path: str = ""
-) -> Tensor:
-    """Resize a position embedding to another grid, bilinearly; the cls entry stays as it is.
-
-    Args:
-        embedding: (1, 1 + L_old, C).
-        grid: ``(rows, columns)`` wanted.
-        source_grid: ``(rows, columns)`` of ``embedding``; ``(0, 0)`` to infer them.
-        path: file of the embedding, for the error message.
-
-    Returns:
-        (1, 1 + rows * columns, C).
-
-    Raises:
-        ValueError: ``source_grid`` does not hold L_old tokens, or ``embedding`` is no such tensor.
-    """
-    if embedding.ndim != 3 or embedding.shape[1] <= NUM_PREFIX_TOKENS:
-        raise ValueError(
-            f"path={path!r}: pos_embed is {tuple(embedding.shape)}, expected (1, 1 + L, C)"
-        )
-    num_tokens = embedding.shape[1] - NUM_PREFIX_TOKENS
-    rows, columns = source_grid if any(source_grid) else _infer_grid(num_tokens, grid)
-    if rows * columns != num_tokens:
-        raise ValueError(
-            f"source_grid={tuple(source_grid)}: {path!r} holds {num_tokens} "
-            f"position embeddings, expected {rows} x {columns}"
-        )
-    if (rows, columns) == tuple(grid):
-        return embedding
-    prefix, patches = embedding[:, :NUM_PREFIX_TOKENS], embedding[:, NUM_PREFIX_TOKENS:]
-    patches = patches.reshape(1, rows, columns, -1).permute(0, 3, 1, 2)  # (1, C, rows, columns)
-    patches = F.interpolate(patches, size=grid, mode="bilinear", align_corners=False)
-    logger.info("Resized position embedding from %dx%d to %dx%d", rows, columns, *grid)
-    return torch.cat((prefix, patches.flatten(2).transpose(1, 2)), dim=1)
-
-
-def _infer_grid(num_tokens: int, grid: tuple[int, int]) -> tuple[int, int]:
-    side = math.isqrt(num_tokens)
-    if side * side == num_tokens:
-        return side, side
-    wanted = math.log(grid[0] / grid[1])
-    rows = min(
-        (r for r in range(1, num_tokens + 1) if num_tokens % r == 0),
-        key=lambda r: abs(math.log(r * r / num_tokens) - wanted),
-    )
-    return rows, num_tokens // rows
-
-
-def _read_state_dict(path: str) -> dict[str, Tensor]:
-    try:
-        content = unwrapped(read_weights(path))
-    except ValueError as error:
-        raise ValueError(f"path={path!r}: not a PyTorch checkpoint of tensors ({error})") from error
-    if not isinstance(content, Mapping):
-        raise ValueError(f"path={path!r}: holds a {type(content).__name__}, expected a state dict")
-    return {
-        name.removeprefix("module."): value
-        for name, value in content.items()
-        if isinstance(name, str) and isinstance(value, Tensor)
-    }
-
-
-def _check_fit(weights: dict[str, Tensor], expected: dict[str, Tensor], path: str) -> None:
-    unknown = sorted(weights.keys() - expected.keys())
-    missing = sorted(expected.keys() - weights.keys())
-    if unknown or missing:
-        raise ValueError(
-            f"path={path!r}: not the weights of this ViT; "
-            f"missing {missing[:3]} ({len(missing)} in all), "
-            f"unknown {unknown[:3]} ({len(unknown)} in all)"
-        )
-    for name, value in weights.items():
-        if value.shape != expected[name].shape:
-            raise ValueError(
-                f"path={path!r}: {name} is {tuple(value.shape)}, expected "
-                f"{tuple(expected[name].shape)} by the size of the ViT and of its images"
-            )
 
 
 # Checkpoints of the released FED code, renamed for this model.

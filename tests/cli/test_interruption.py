@@ -16,6 +16,8 @@ WORDS = {
     "robustness": ["--benchmark", "results"],
     "cards diff": ["a.json", "b.json"],
     "cards show": ["a.json"],
+    "weights inspect": ["a.pth"],
+    "weights fetch": ["deit_b"],
     "data synth": ["--out", "x"],
     "data build-occluded-duke": ["--duke", "a", "--lists", "b", "--out", "c"],
     "data build-occluded-posetrack": ["--posetrack", "a"],

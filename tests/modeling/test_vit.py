@@ -96,15 +96,15 @@ def test_position_embeddings_are_resized_bilinearly_between_any_grids(source, gr
     torch.testing.assert_close(resized[:, 1:], expected)
 
 
-def test_the_source_grid_is_inferred_square_or_like_the_target():
-    ramp = torch.arange(32.0).reshape(1, 32, 1)
-    embedding = torch.cat((torch.zeros(1, 1, 1), ramp), dim=1)
-    inferred = resize_position_embedding(embedding, (16, 8))
-    torch.testing.assert_close(inferred, resize_position_embedding(embedding, (16, 8), (8, 4)))
+def test_the_source_grid_is_a_square_or_the_one_upright_grid_of_the_model():
     square = torch.randn(1, 1 + 16, 3)
     torch.testing.assert_close(
-        resize_position_embedding(square, (8, 2)), resize_position_embedding(square, (8, 2), (4, 4))
+        resize_position_embedding(square, (8, 4)), resize_position_embedding(square, (8, 4), (4, 4))
     )
+    embedding = torch.randn(1, 1 + 32, 1)
+    assert resize_position_embedding(embedding, (8, 4)) is embedding
+    with pytest.raises(ValueError, match=r"^source_grid=\(0, 0\).*no square grid fits"):
+        resize_position_embedding(embedding, (16, 8))
 
 
 def test_a_grid_that_does_not_hold_the_tokens_is_refused():

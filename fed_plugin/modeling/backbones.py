@@ -331,7 +331,7 @@ def _fetched(name: str, arguments: dict[str, Any], pretrained: bool) -> Any:
     except Exception as error:  # of the hub, the network, or a name without weights
         raise ValueError(
             f"name={name!r}: timm's weights cannot be had ({str(error).splitlines()[0]:.200}); "
-            "expected a network or timm's cache, try MODEL.BACKBONE.PRETRAIN_PATH with a file"
+            "expected a network or the cache of timm, try a file of weights"
         ) from error
 
 

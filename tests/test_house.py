@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fed_plugin"
 TESTS = ROOT / "tests"
 
-BOTTOM = {"files", "console", "photos", "pool"}
+BOTTOM = {"files", "console", "identities", "photos", "pool"}
 LIBRARIES = {
     "modeling": set(),
     "transforms": set(),

@@ -174,6 +174,10 @@ def _notes(scored: Sequence[_Scored]) -> list[str]:
         for one in scored
         if one.left_out
     ]
+    for one in scored:  # what was removed beside the images of the query's camera
+        own, junk = one.card.query_in_gallery, (one.card.camera_rule or "").partition("; ")[2]
+        removed = [f"queries that are gallery images, too: {own}"] if isinstance(own, str) else []
+        notes += [f"{one.path}: {words}" for words in [*removed, *filter(None, [junk])]]
     pairs = pairwise([one.card for one in scored])
     unknown = dict.fromkeys(one.field for pair in pairs for one in unknown_fields(*pair))
     if unknown:

@@ -126,17 +126,13 @@ def _first_answers(
 
     query, gallery = dump.query, dump.gallery
     distances = cosine_distance(dump.features[query], dump.features[gallery])
-    q_pids, g_pids = dump.pids[query], dump.pids[gallery]
-    q_camids, g_camids = dump.camids[query], dump.camids[gallery]
-    ranked = rank(distances, q_pids, g_pids, q_camids, g_camids)
+    ranked = rank(distances, *dump.labels())
     order = ranked.valid_queries
     if args.worst:
         order = order[np.argsort(ranked.average_precisions, kind="stable")]
     asked = order[: args.queries]
-    first = first_ranked(
-        distances[asked], q_pids[asked], g_pids, q_camids[asked], g_camids, args.top
-    )
-    answered = np.isfinite(first.distances).all(axis=0)  # the camera rule may leave fewer than top
+    first = first_ranked(distances[asked], *dump.labels(query[asked]), args.top)
+    answered = np.isfinite(first.distances).all(axis=0)  # the rules may leave fewer than top
     return query[asked], gallery[first.places[:, answered]], first.matches[:, answered]
 
 

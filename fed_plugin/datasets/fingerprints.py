@@ -6,9 +6,12 @@ differ in a few of 64 bits: they are re-encoded, resized, or frames of one secon
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
+import os
 from collections.abc import Sequence
 from os import PathLike
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +38,32 @@ def content_hash(path: str | PathLike[str]) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def same_photos(
+    query: Sequence[tuple[str, Any, Any]], gallery: Sequence[tuple[str, Any, Any]]
+) -> list[tuple[int, int]]:
+    """Return the rows of queries and gallery images that are one file, or copies of one.
+
+    Only images of one identity are compared, and not those of one camera: a ranking leaves these
+    out anyway. Names do not count: equal names in two folders may be two photos.
+
+    Args:
+        query: (path, pid, camid) of every query.
+        gallery: (path, pid, camid) of every gallery image.
+    """
+    sizes: dict[tuple[Any, int], list[int]] = {}
+    asked = {pid for _, pid, _ in query}
+    for row, (path, pid, _) in enumerate(gallery):
+        if pid in asked and os.path.isfile(path):
+            sizes.setdefault((pid, os.path.getsize(path)), []).append(row)
+    return [
+        (row, other)
+        for row, (path, pid, camid) in enumerate(query)
+        if os.path.isfile(path)
+        for other in sizes.get((pid, os.path.getsize(path)), ())
+        if camid != gallery[other][2] and filecmp.cmp(path, gallery[other][0], shallow=False)
+    ]
 
 
 def perceptual_hash(image: Image.Image | str | PathLike[str]) -> int:

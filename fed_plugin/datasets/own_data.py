@@ -18,12 +18,10 @@ from fed_plugin.datasets.listing import (
 )
 from fed_plugin.datasets.own_split import (
     EXPECTED,
-    NOBODY,
     Division,
     OwnFiles,
     Record,
     SplitRule,
-    canonical,
     counted,
     divide,
     first_names,
@@ -37,6 +35,7 @@ from fed_plugin.datasets.own_split import (
     uses,
 )
 from fed_plugin.datasets.splits import CAMERA_OF_SPLIT, MARKET_NAMES, Item, Splits
+from fed_plugin.identities import NOBODY, canonical
 
 _TABLES = (".csv", ".tsv", ".txt")
 _KEY = "DATASETS.FOLDER_REID.ROOT"

@@ -6,13 +6,13 @@ import hashlib
 import math
 import numbers
 import os
-import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fed_plugin.datasets.listing import printable
+from fed_plugin.identities import canonical
 
 # Counts and names in sentences for a terminal or a log.
 
@@ -44,9 +44,6 @@ def short(text: str) -> str:
 
 
 # One image of own data, before identities and cameras become numbers.
-
-NOBODY = "-1"
-"""Market-1501's mark for a detection that shows nobody: such images are passed over."""
 
 _LONGEST_NUMBER = 18  # digits that surely fit the int64 of a batch
 
@@ -83,16 +80,6 @@ class OwnFiles:
     records: list[Record]
     sentences: list[str]
     passed_over: list[str] = field(default_factory=list)
-
-
-def canonical(name: str) -> str:
-    """Return a name in the form that is the same on every platform.
-
-    Accents are composed (macOS stores them decomposed), and natural numbers lose leading zeros:
-    ``0001`` and ``1`` are one identity everywhere.
-    """
-    name = unicodedata.normalize("NFC", name)
-    return (name.lstrip("0") or "0") if _is_number(name) else name
 
 
 def spelled_differently(names: Iterable[str]) -> list[str]:

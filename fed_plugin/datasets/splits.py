@@ -19,6 +19,7 @@ from fed_plugin.datasets.listing import (
     visible_entries,
     warn_of_passed_over,
 )
+from fed_plugin.identities import JUNK_PID
 
 Item = tuple[str, int, int]
 """Path, pid and camid of an image."""
@@ -29,9 +30,6 @@ CAMERA_OF_SPLIT: Mapping[str, int] = {"train": 0, "query": 0, "gallery": 1}
 Queries and gallery images get different ones. Therefore the rule that removes images of the
 query's camera never applies.
 """
-JUNK_PID = -1
-"""Market-1501's mark for a detection that shows nobody."""
-
 _MAX_DIGITS = 18  # of an identity or a camera: the host stores 64 bits
 _SHOWN = 12  # entries of a folder in a message
 

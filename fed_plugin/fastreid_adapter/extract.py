@@ -23,6 +23,7 @@ from fastreid.utils.checkpoint import Checkpointer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fed_plugin.datasets.fingerprints import same_photos
 from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.meta_arch import FED, EvaluationOutputs
 from fed_plugin.fastreid_adapter.run_cards import (
@@ -31,7 +32,7 @@ from fed_plugin.fastreid_adapter.run_cards import (
     epoch_of_checkpoint,
     names_weights,
 )
-from fed_plugin.retrieval.feature_dump import FeatureDump, unique_names
+from fed_plugin.retrieval.feature_dump import OWN_PHOTOS, FeatureDump, unique_names
 from fed_plugin.retrieval.protocol_card import OFF
 
 logger = logging.getLogger(__name__)
@@ -169,7 +170,8 @@ def describe_test_set(
     Raises:
         ValueError: the checkpoint is of another model, or the model yields no descriptors.
     """
-    loader, num_query = build_reid_test_loader(cfg, dataset_name=dataset_name)
+    seeded = with_the_trainings_seed(cfg)
+    loader, num_query = build_reid_test_loader(seeded, dataset_name=dataset_name)
     model = (trained or load_trained(cfg)).model
     total = len(loader.dataset)
     arrays: dict[str, NDArray[np.float32]] = {}
@@ -263,15 +265,14 @@ def dump_test_set(
     description = describe_test_set(cfg, dataset_name, progress, trained)
     labels = (description.pids.tolist(), description.camids.tolist())
     items = list(zip(description.paths, *labels, strict=True))
+    splits = items[: description.num_query], items[description.num_query :]
     card = describe_evaluation(
-        cfg,
-        dataset_name,
-        items[: description.num_query],
-        items[description.num_query :],
+        *(cfg, dataset_name, *splits),
         rerank=OFF,
         query_expansion=OFF,
         **fields_of_training(cfg, trained),
     )
+    names = [unique_names([path for path, _, _ in split]) for split in splits]
     return description.to_dump(
         {
             "dataset": card.dataset,
@@ -282,6 +283,7 @@ def dump_test_set(
             "million_parameters": description.num_parameters / 1e6,
             **about,
             "folders": _folders(description),
+            OWN_PHOTOS: [[names[0][q], names[1][g]] for q, g in same_photos(*splits)],
             "card": card.to_json(),
         }
     )
@@ -325,6 +327,17 @@ def seed_of_training(weights: str) -> int | None:
     except (KeyError, ValueError, AssertionError) as error:
         logger.warning("%s: the seed of the training cannot be read (%s)", file, error)
         return None
+
+
+def with_the_trainings_seed(cfg: Any) -> Any:
+    """Return a config without a seed with the seed of the training, so that drawn lists agree."""
+    seed = seed_of_training(cfg.MODEL.WEIGHTS) if names_weights(cfg.MODEL.WEIGHTS) else None
+    if cfg.get("SEED", -1) >= 0 or seed is None:
+        return cfg
+    seeded = cfg.clone()
+    seeded.defrost()
+    seeded.SEED = seed
+    return seeded
 
 
 def only_test_set(names: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ built from a config, ``current_config`` returns this config.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +23,9 @@ from torch import Tensor
 
 from fed_plugin.datasets.splits import Item
 from fed_plugin.fastreid_adapter.config_checks import check_config
+from fed_plugin.fastreid_adapter.mends import loading
 from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
-from fed_plugin.fastreid_adapter.seeding import SeededSampler
+from fed_plugin.fastreid_adapter.seeding import SeededSampler, lists_under_the_seed
 
 _current: ContextVar[Any] = ContextVar("current_config", default=None)
 
@@ -42,6 +43,20 @@ def as_current(cfg: Any) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def lists_of_the_run(data_set: Any) -> AbstractContextManager[None]:
+    """Seed the draws of a data set by the current config's ``SEED`` at its construction, or by 0.
+
+    A later list of the same object follows the same seed, whatever config is current.
+    """
+    cfg = current_config()
+    seed = max(0, -1 if cfg is None else int(cfg.get("SEED", -1)))
+    own = vars(data_set).setdefault("_fed_seed", seed)
+    return lists_under_the_seed(type(data_set).__name__, own)
+
+
+loading.while_listing = lists_of_the_run
 
 
 def training_items(cfg: Any) -> list[tuple[str, str, str]]:

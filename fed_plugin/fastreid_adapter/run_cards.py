@@ -26,12 +26,14 @@ from fastreid.utils.checkpoint import Checkpointer
 from fastreid.utils.events import get_event_storage
 
 import fed_plugin
+from fed_plugin.datasets.fingerprints import same_photos
 from fed_plugin.fastreid_adapter.mends.checkpointer import UNTRAINED
+from fed_plugin.fastreid_adapter.mends.evaluator import OWN_PHOTOS
 from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
+from fed_plugin.fastreid_adapter.seeding import drawn_under
 from fed_plugin.retrieval.card_files import write_card
 from fed_plugin.retrieval.protocol_card import (
     BEST_ON_TEST,
-    CAMERA_RULE,
     LAST,
     NO_SIDE_INFORMATION,
     OFF,
@@ -59,10 +61,11 @@ def describe_evaluation(
         **known: fields of the card that replace the fields from the config, such as ``epoch``.
     """
     sets, rerank, expansion = tuple(cfg.DATASETS.NAMES), cfg.TEST.RERANK, cfg.TEST.AQE
+    drawn, own = drawn_under(dataset_name), {row for row, _ in same_photos(query, gallery)}
     fields = {
-        "dataset": _display_name(cfg, dataset_name),
-        **describe_lists(query, gallery),
-        "camera_rule": CAMERA_RULE,
+        "dataset": _display_name(cfg, dataset_name)
+        + ("" if drawn is None else f", lists drawn with seed {drawn}"),
+        **describe_lists(query, gallery, len(own)),
         "input_size": input_size(cfg),
         "distance": str(cfg.TEST.METRIC),
         "flip": bool(cfg.TEST.FLIP.ENABLED),
@@ -303,6 +306,24 @@ def leave_cards(call: Call) -> Iterator[None]:
     yield
     if call.error is None and test_set is not None and comm.is_main_process():
         _leave_card(test_set, arguments)
+
+
+@host_step("fastreid.evaluation.evaluator", "inference_on_dataset")
+def leave_own_photos_out(call: Call) -> Iterator[None]:
+    """Tell the host's ranking which gallery images are the very photos of queries."""
+    items = getattr(getattr(call.argument("data_loader"), "dataset", None), "img_items", ())
+    count = getattr(call.argument("evaluator"), "_num_query", 0)
+    ranked = [tuple(item[:3]) for item in items] if isinstance(count, int) else []
+    own = same_photos(ranked[:count], ranked[count:]) if count else []
+    if own:
+        logger.warning(
+            "%d of %d queries are gallery images, too, such as %s: each is left out of its own "
+            "ranking",
+            *(len({row for row, _ in own}), count, ranked[own[0][0]][0]),
+        )
+    token = OWN_PHOTOS.set([(row, count + other) for row, other in own])
+    yield
+    OWN_PHOTOS.reset(token)
 
 
 def _leave_card(test_set: _TestSet, call: Mapping[str, Any]) -> None:

@@ -83,6 +83,43 @@ def restore_streams(saved: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(saved["cuda"])
 
 
+# The draws of data sets: some shuffle their lists when they are constructed.
+
+_drawn: dict[str, int] = {}  # seed of the draw by the name of the data set
+_listing: ContextVar[bool] = ContextVar("listing", default=False)
+
+
+@contextmanager
+def lists_under_the_seed(name: str, seed: int) -> Iterator[None]:
+    """Seed the streams while a data set lists its images, and restore the streams afterwards.
+
+    A data set of this name that draws from a stream is noted for :func:`drawn_under`.
+    """
+    if _listing.get():
+        yield
+        return
+    token = _listing.set(True)
+    try:
+        with restored_stream_states():
+            seed_streams((seed,))
+            before = repr(_whole(stream_states()))
+            yield
+            if repr(_whole(stream_states())) != before:
+                _drawn[name] = seed
+    finally:
+        _listing.reset(token)
+
+
+def _whole(states: tuple[Any, ...]) -> tuple[Any, ...]:
+    python, numpy, pytorch = states
+    return python, numpy[1].tolist(), numpy[2:], pytorch.tolist()
+
+
+def drawn_under(name: str) -> int | None:
+    """Return the seed with which a data set last drew its lists; None if it draws none."""
+    return _drawn.get(name)
+
+
 _CHUNK = 64  # indices drawn between two exchanges of the random states
 
 

@@ -223,15 +223,10 @@ def _failure(
 def _answers(
     name: str, dump: FeatureDump, images: Mapping[tuple[str, str], Path]
 ) -> Sequence[Answer]:
-    row = [int(place) for place in dump.query if dump.names[place] == name]
+    row = dump.query[dump.names[dump.query] == name]
     gallery, kind = dump.gallery, distance_for(dump)
     first = first_ranked(
-        DISTANCES[kind](dump.features[row], dump.features[gallery]),
-        dump.pids[row],
-        dump.pids[gallery],
-        dump.camids[row],
-        dump.camids[gallery],
-        SHOWN,
+        DISTANCES[kind](dump.features[row], dump.features[gallery]), *dump.labels(row), SHOWN
     )
     answers = []
     for place, distance, right in zip(

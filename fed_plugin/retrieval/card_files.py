@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
+import numpy as np
 
 from fed_plugin.files import decode, write_json
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.protocol_card import (
-    CAMERA_RULE,
     FORMAT,
     OFF,
     Difference,
@@ -232,8 +232,10 @@ def card_of_dump(dump: FeatureDump, distance: str) -> ProtocolCard:
         raise ValueError(f"about: {error}") from error
     return msgspec.structs.replace(
         card,
-        **describe_lists(_items(dump, dump.query), _items(dump, dump.gallery)),
-        camera_rule=CAMERA_RULE,
+        **describe_lists(
+            *(_items(dump, rows) for rows in (dump.query, dump.gallery)),
+            own_photos=len(np.unique(dump.own_photos[:, 0])),
+        ),
         distance=distance,
         rerank=OFF,
         query_expansion=OFF,

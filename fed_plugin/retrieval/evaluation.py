@@ -58,8 +58,8 @@ def evaluate_dump(
             ``identity`` and all queries have one identity.
     """
     distance = distance_for(dump, distance)
-    rows = _queries_with_answers(dump)
-    beyond, ranked = _rank_all(dump, rows, distance, progress)
+    beyond, ranked = _rank_all(dump, distance, progress)
+    rows = dump.query[ranked.valid_queries]
     queries = Queries(
         tuple(map(str, dump.names[rows])),
         ranked.first_hits,
@@ -121,38 +121,21 @@ def drawn_together(queries: Queries, groups: str) -> NDArray[np.int64] | None:
     return queries.pids
 
 
-def _queries_with_answers(dump: FeatureDump) -> NDArray[np.int64]:
-    """Return the rows of the queries with a right answer, or of all queries if none has one."""
-    cameras: dict[int, set[int]] = {}
-    for row in dump.gallery:
-        cameras.setdefault(int(dump.pids[row]), set()).add(int(dump.camids[row]))
-    answered = []
-    for row in dump.query:
-        if cameras.get(int(dump.pids[row]), set()) - {int(dump.camids[row])}:
-            answered.append(row)
-    return np.array(answered, dtype=np.int64) if answered else dump.query  # rank refuses these
-
-
 def _rank_all(
-    dump: FeatureDump,
-    rows: NDArray[np.int64],
-    distance: str,
-    progress: Callable[[int, int], Any] | None,
+    dump: FeatureDump, distance: str, progress: Callable[[int, int], Any] | None
 ) -> tuple[ThresholdMetrics, RankingResult]:
-    """Rank the queries in ``rows``, and compute the rates of all pairs unless they are too many."""
-    query, gallery = dump.query, dump.gallery
+    """Rank all queries, and compute the rates of all pairs unless they are too many."""
+    query, gallery, labels = dump.query, dump.gallery, dump.labels()
     pairs = len(query) * len(gallery)
     if pairs > _BLOCK_ELEMENTS:
         reason = f"{pairs} pairs of a query and a gallery image: expected {_BLOCK_ELEMENTS} or less"
         features = _Rows(dump.features, gallery)
-        labels = _labels(dump, rows)
         return not_computed(reason), rank_features(
-            dump.features[rows], features, *labels, metric=distance, progress=progress
+            dump.features[query], features, *labels, metric=distance, progress=progress
         )
     distmat = DISTANCES[distance](dump.features[query], dump.features[gallery])
-    answered = distmat if len(rows) == len(query) else distmat[np.isin(query, rows)]
-    ranked = rank(answered, *_labels(dump, rows))
-    return threshold_metrics(distmat, *_labels(dump, query)), ranked
+    ranked = rank(distmat, *labels)  # first: its refusals are the clearer ones
+    return threshold_metrics(distmat, *labels), ranked
 
 
 class _Rows:
@@ -164,11 +147,6 @@ class _Rows:
 
     def __getitem__(self, some: slice) -> NDArray[Any]:
         return self.array[self.rows[some]]
-
-
-def _labels(dump: FeatureDump, rows: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
-    gallery = dump.gallery
-    return dump.pids[rows], dump.pids[gallery], dump.camids[rows], dump.camids[gallery]
 
 
 def _means(queries: Queries, groups: str) -> dict[str, Estimate]:

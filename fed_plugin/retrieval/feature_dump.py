@@ -4,6 +4,10 @@ Format, for ``N`` images (docs/dumps.md): ``features`` (N, D) float32 or float16
 ``camids`` (N,) integers; ``split`` (N,) "query" or "gallery"; ``names`` (N,) file names, each once
 in a split; optional ``part_features`` (N, P, C), ``visibility`` (N, P) in [0, 1], and ``about``, a
 JSON object in one string. The file holds no pickle, and nothing in the file is executed.
+
+A query and a gallery image may be one photo. ``own_photos`` of ``about`` lists such pairs of names
+where the writer knew the files. Elsewhere two images are one photo if base name, identity and
+descriptor are equal, the latter to one part in 1,000: equal names alone may be other photos.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -20,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fed_plugin.files import about_as_text, about_from_array, read_arrays, write_atomically
+from fed_plugin.retrieval.ranking import cameras_and_photos
 
 # Shape shorthand: ``N`` images, ``D`` numbers of a descriptor, ``P`` parts, ``C`` channels.
 
@@ -29,7 +35,10 @@ _REAL = "float32 or float16"
 # array -> kinds of its dtype, their name, axes, what to try
 _ARRAYS: dict[str, tuple[str, str, str, str]] = {
     "features": ("f", _REAL, "(N, D)", "features.astype(np.float32)"),
-    "pids": ("iu", "integers", "(N,)", "np.unique(pids, return_inverse=True)[1] to number them"),
+    "pids": (
+        *("iu", "integers", "(N,)"),
+        "np.unique(pids, return_inverse=True)[1] to number names, and -1 for nobody",
+    ),
     "camids": ("iu", "integers", "(N,)", "np.unique(camids, return_inverse=True)[1]"),
     "split": ("U", "strings", "(N,)", "np.array(split, dtype=str)"),
     "names": ("U", "strings", "(N,)", "np.array(names, dtype=str)"),
@@ -133,6 +142,9 @@ logger = logging.getLogger(__name__)
 REQUIRED = ("features", "pids", "camids", "split", "names")
 OPTIONAL = ("part_features", "visibility")
 ABOUT = "about"
+OWN_PHOTOS = "own_photos"
+"""Key of ``about``: pairs [query, gallery image] of names that are one photo."""
+_SAME = 1e-3  # relative difference of two descriptors of one photo, from other batches or float16
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +188,52 @@ class FeatureDump:
     def gallery(self) -> NDArray[np.int64]:
         """Rows of the gallery images, ascending."""
         return np.flatnonzero(self.split == "gallery")
+
+    @cached_property
+    def own_photos(self) -> NDArray[np.int64]:
+        """(M, 2) rows of a query and a gallery image that are one photo, and not of one camera."""
+        known = self.about.get(OWN_PHOTOS)
+        pairs = list(self._alike()) if known is None else self._listed(known)
+        rows = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        return rows[self.camids[rows[:, 0]] != self.camids[rows[:, 1]]]
+
+    def _listed(self, known: Any) -> list[tuple[int, int]]:
+        query, gallery = (
+            {str(self.names[row]): int(row) for row in rows} for rows in (self.query, self.gallery)
+        )
+        try:
+            return [(query[first], gallery[second]) for first, second in known]
+        except (TypeError, ValueError, KeyError) as error:
+            raise ValueError(
+                f"about: {OWN_PHOTOS}: expected pairs of a query's and a gallery image's name, got "
+                f"{error}; try leaving the key out"
+            ) from error
+
+    def _alike(self) -> Iterator[tuple[int, int]]:
+        copies: dict[tuple[int, str], list[int]] = {}
+        for row in self.gallery.tolist():
+            name = PurePath(self.names[row]).name
+            copies.setdefault((int(self.pids[row]), name), []).append(row)
+        for row in self.query.tolist():
+            ours = self.features[row].astype(np.float64)
+            for other in copies.get((int(self.pids[row]), PurePath(self.names[row]).name), ()):
+                if np.linalg.norm(ours - self.features[other]) <= _SAME * np.linalg.norm(ours):
+                    yield row, other
+
+    def labels(self, query: NDArray[np.int64] | None = None) -> tuple[NDArray[Any], ...]:
+        """Return identities and cameras of queries and gallery, as :func:`rank` takes them.
+
+        A gallery image that is the query's own photo is removed from the query's ranking, as one of
+        the query's camera is.
+
+        Args:
+            query: rows of the queries; None takes all.
+        """
+        own, cameras = self.own_photos, self.camids
+        if own.size:
+            cameras = cameras_and_photos(cameras, own)
+        asked, gallery = self.query if query is None else query, self.gallery
+        return self.pids[asked], self.pids[gallery], cameras[asked], cameras[gallery]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the dump as ``path``, usually ``*.npz``; nothing is appended to the path.

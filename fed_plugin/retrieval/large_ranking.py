@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fed_plugin.identities import is_junk
 from fed_plugin.retrieval.distances import (
     checked_features,
     distance_of_cosine,
@@ -107,12 +108,13 @@ class NearerImages:
 
     ``query`` (V, D) is prepared. ``gallery`` (G, D) is any object with a ``shape`` whose slices of
     rows are arrays. ``distances_of`` returns (V', G') distances of prepared rows; equal rows have
-    equal distances, to the last bit.
+    equal distances, to the last bit. ``junk`` (G,) marks images of nobody.
     """
 
     query: _Rows
     gallery: Any
     pairs: IdentityPairs
+    junk: NDArray[np.bool_]
     rows: int
     prepare: Callable[[_Rows], _Rows]
     distances_of: Callable[[_Rows, _Rows], _Rows]
@@ -183,6 +185,7 @@ class NearerImages:
                     if not todo[first]:
                         continue
                     tile = self.distances_of(self.query[top : top + self._tile], others)
+                    tile[:, self.junk[start:end]] = np.nan  # neither nearer nor equal
                     for pair in first + np.flatnonzero(own[first:last]):
                         row, column = tile[pairs.query[pair] - top], pairs.image[pair] - start
                         seen[pair] = row[column]
@@ -246,8 +249,8 @@ def rank_features(
             rows are such arrays. Pages of a memory-mapped file are given back after each block.
         q_pids: (Q,) identities of the queries, numbers or strings.
         g_pids: (G,) identities of the gallery.
-        q_camids: (Q,) cameras of the queries.
-        g_camids: (G,) cameras of the gallery.
+        q_camids: (Q,) or (Q, K) cameras of the queries.
+        g_camids: (G,) or (G, K) cameras of the gallery.
         metric: ``cosine``, or ``euclidean`` with float64 products, which takes twice the time.
         max_rank: length of the CMC curve.
         rows_at_once: most gallery images of a block.
@@ -274,10 +277,11 @@ def rank_features(
             f"{query.shape[1]}), as the queries have; try extracting both with one model"
         )
     counts = len(query), gallery.shape[0]
-    pairs = identity_pairs(*checked_labels(*counts, q_pids, g_pids, q_camids, g_camids))
+    labels = checked_labels(*counts, q_pids, g_pids, q_camids, g_camids)
+    pairs, junk = identity_pairs(*labels), is_junk(labels[1])
     prepare, distances_of = _METRICS[metric]
     prepared = prepare(query[pairs.valid])
-    nearer = NearerImages(prepared, gallery, pairs, rows_at_once, prepare, distances_of)
+    nearer = NearerImages(prepared, gallery, pairs, junk, rows_at_once, prepare, distances_of)
     ranks = nearer.ranks(progress or (lambda done, total: None))
     hits = [
         without_removed(ranks[top:end], pairs.removed[top:end])

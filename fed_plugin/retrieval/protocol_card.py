@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from fed_plugin.files import convert
+from fed_plugin.identities import JUNK_PID, is_junk
 
 _SPLIT = {
     "images": "other images were ranked",
@@ -93,14 +94,17 @@ class ProtocolCard(
 
     Args:
         dataset: name of the data set. Equal file names can hold other pixels, so the name counts.
+            A set that draws its lists when it is constructed has the seed of the draw in its name.
         query: images that were searched with.
         gallery: images that were searched in.
         camera_rule: which gallery images are left out of a query's ranking. Without the field's
-            rule (``CAMERA_RULE``) the easiest matches stay in.
+            rule (``CAMERA_RULE``) the easiest matches stay in. With junk in the gallery the words
+            count it: it is left out of every ranking.
         same_camera_pairs: (query, gallery) pairs of one identity and camera. The number differs
             between cameras that were read from names and cameras that were made up.
         query_in_gallery: number of queries whose file name is in the gallery too. Finding a copy is
-            no retrieval, unless the camera rule leaves the copy out.
+            no retrieval, unless the camera rule leaves the copy out. Copies that it would not leave
+            out are left out of their own queries' rankings, and words say so, with their number.
         input_size: height and width of the network's input in pixels.
         distance: distance of descriptors: ``"cosine"`` or ``"euclidean"``.
         flip: whether descriptors are averages over an image and its mirror image.
@@ -125,7 +129,7 @@ class ProtocolCard(
     gallery: _SplitOf = msgspec.field(default_factory=SplitCard)
     camera_rule: _Words | None = None
     same_camera_pairs: _Count | None = None
-    query_in_gallery: _Count | None = None
+    query_in_gallery: _Count | _Words | None = None
     input_size: _Size | None = None
     distance: _Words | None = None
     flip: _Switch | None = None
@@ -213,15 +217,29 @@ Item = tuple[str, Any, Any]
 """Path or file name, identity, camera."""
 
 
-def describe_lists(query: Sequence[Item], gallery: Sequence[Item]) -> dict[str, Any]:
-    """Return the fields of a card that follow from all ranked images."""
+def describe_lists(
+    query: Sequence[Item], gallery: Sequence[Item], own_photos: int = 0
+) -> dict[str, Any]:
+    """Return the fields of a card that follow from all ranked images.
+
+    Args:
+        query: all queries.
+        gallery: all gallery images.
+        own_photos: number of queries with copies in the gallery that the camera rule does not
+            remove from their rankings, and that are removed all the same.
+    """
     galleries = {os.path.basename(path) for path, _, _ in gallery}
     same = Counter((pid, camid) for _, pid, camid in gallery)
+    junk = int(is_junk([pid for _, pid, _ in gallery]).sum())
+    named = sum(os.path.basename(path) in galleries for path, _, _ in query)
     return {
+        "camera_rule": CAMERA_RULE + (f"; {junk} junk images ({JUNK_PID}) removed" if junk else ""),
         "query": _describe_split(query),
         "gallery": _describe_split(gallery),
         "same_camera_pairs": sum(same[pid, camid] for _, pid, camid in query),
-        "query_in_gallery": sum(os.path.basename(path) in galleries for path, _, _ in query),
+        "query_in_gallery": f"{own_photos} of {len(query)} queries, left out of their own rankings"
+        if own_photos
+        else named,
     }
 
 

@@ -2,7 +2,11 @@
 
 The protocol is Market-1501's. Gallery images of the query's own identity *and* camera are removed
 from its ranking. Images of the same identity from other cameras are the right answers. A query
-without a right answer is left out of every mean.
+without a right answer is left out of every mean. Junk (identity -1) in the gallery is removed from
+the ranking of every query: it is neither right nor wrong. Junk among the queries is refused.
+
+Cameras are (n,) labels, or (n, K) labels of several kinds, such as the camera and the photo: an
+image of the query's identity is removed if any label of it is the query's.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fed_plugin.identities import JUNK_PID, identity_arrays, is_junk
 from fed_plugin.retrieval.distances import array_of
 
 
@@ -93,22 +98,24 @@ def rank(
         distmat: (Q, G) array or tensor, any real dtype, smaller is nearer; infinities are allowed.
         q_pids: (Q,) identities of the queries, numbers or strings.
         g_pids: (G,) identities of the gallery.
-        q_camids: (Q,) cameras of the queries.
-        g_camids: (G,) cameras of the gallery.
+        q_camids: (Q,) or (Q, K) cameras of the queries.
+        g_camids: (G,) or (G, K) cameras of the gallery.
         max_rank: length of the CMC curve. Beyond the gallery's size its last value is repeated.
 
     Raises:
-        ValueError: The shapes do not fit, a distance is NaN, ``max_rank`` is below 1, or no query
-            has a right answer.
+        ValueError: The shapes do not fit, a distance is NaN, ``max_rank`` is below 1, a query is
+            junk, or no query has a right answer.
         TypeError: The distances are not real numbers.
     """
     distmat = checked_distances(distmat)
-    labels = checked_labels(*distmat.shape, q_pids, g_pids, q_camids, g_camids)
+    asked, there, *cameras = checked_labels(*distmat.shape, q_pids, g_pids, q_camids, g_camids)
     if max_rank < 1:
         raise ValueError(f"max_rank={max_rank}: expected at least 1; try 50")
-    pairs = identity_pairs(*labels)
+    people = np.flatnonzero(~is_junk(there))
+    columns = slice(None) if len(people) == len(there) else people
+    pairs = identity_pairs(asked, there[columns], cameras[0], cameras[1][columns])
     hits = [
-        _ranks_of_hits(distmat[query], pairs.image[top:end], pairs.removed[top:end])
+        _ranks_of_hits(distmat[query, columns], pairs.image[top:end], pairs.removed[top:end])
         for query, top, end in zip(pairs.valid, pairs.starts[:-1], pairs.starts[1:], strict=True)
     ]
     return result_of_hits(pairs.valid, hits, max_rank)
@@ -138,6 +145,12 @@ def identity_pairs(
 ) -> IdentityPairs:
     """Pair every query with a right answer with the gallery images of its identity.
 
+    Args:
+        q_pids: (Q,) identities of the queries, none of them junk.
+        g_pids: (G,) identities of the gallery.
+        q_camids: (Q, K) cameras of the queries, as :func:`checked_labels` returns them.
+        g_camids: (G, K) cameras of the gallery.
+
     Raises:
         ValueError: No query has a right answer.
     """
@@ -148,15 +161,15 @@ def identity_pairs(
     query = np.repeat(np.arange(len(q_pids)), counts)
     within = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
     image = by_pid[starts[query] + within]
-    removed = g_camids[image] == q_camids[query]
+    removed = _seen_alike(g_camids[image], q_camids[query])
     answers = np.bincount(query[~removed], minlength=len(q_pids))
     valid = np.flatnonzero(answers)
     if not valid.size:
         raise ValueError(
             f"all query identities do not appear in gallery: none of {len(q_pids)} queries has a "
             f"gallery image (of {len(g_pids)}) of its identity from another camera; try checking "
-            "that both splits come from one dataset, and that a set without cameras gives its "
-            "queries and its gallery different ones"
+            "that both splits come from one dataset, that a set without cameras gives its "
+            "queries and its gallery different ones, and that they are not the same photos"
         )
     kept = answers[query] > 0
     return IdentityPairs(
@@ -166,6 +179,38 @@ def identity_pairs(
         np.concatenate(([0], np.cumsum(counts[valid]))),
         valid,
     )
+
+
+def _seen_alike(first: NDArray, second: NDArray) -> NDArray[np.bool_]:
+    """Compare cameras (..., K) that broadcast; return (...) whether any of the K labels agrees."""
+    return np.logical_or.reduce([first[..., k] == second[..., k] for k in range(first.shape[-1])])
+
+
+def right_and_wrong(
+    q_pids: NDArray, g_pids: NDArray, q_camids: NDArray, g_camids: NDArray
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return (Q, G) which pairs are right answers and which are wrong ones; others are removed.
+
+    Arguments are as for :func:`identity_pairs`.
+    """
+    same = q_pids[:, None] == g_pids
+    right = same & ~_seen_alike(q_camids[:, None], g_camids)
+    return right, ~same & ~is_junk(g_pids)
+
+
+def cameras_and_photos(camids: NDArray, own: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (n, 2) labels of n images: the camera, and a number that copies of a photo share.
+
+    Args:
+        camids: (n,) cameras, integers.
+        own: (M, 2) rows of two images that are one photo.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    count, ones = len(camids), np.ones(len(own), bool)
+    copies = coo_matrix((ones, (own[:, 0], own[:, 1])), shape=(count, count))
+    return np.stack([camids.astype(np.int64), connected_components(copies)[1]], axis=1)
 
 
 def result_of_hits(
@@ -252,17 +297,28 @@ def checked_distances(distmat: ArrayLike) -> NDArray:
 
 
 def checked_labels(count_q: int, count_g: int, *labels: ArrayLike) -> list[NDArray]:
-    """Return ``q_pids, g_pids, q_camids, g_camids`` as arrays (Q,), (G,), (Q,), (G,).
+    """Return ``q_pids, g_pids, q_camids, g_camids`` as arrays (Q,), (G,), (Q, K), (G, K).
 
     Raises:
-        ValueError: The number of labels is another one.
+        ValueError: The number of labels is another one, or a query is junk.
     """
-    arrays, counts = [np.asarray(one) for one in labels], (count_q, count_g)
+    arrays, counts = (
+        [*identity_arrays(*labels[:2]), *map(np.asarray, labels[2:])],
+        (count_q, count_g),
+    )
     for place, name in enumerate(("q_pids", "g_pids", "q_camids", "g_camids")):
         shape, count = arrays[place].shape, counts[place % 2]
-        if shape != (count,):
+        kinds = arrays[2].shape[1:2] if place > 1 else ()
+        if shape != (count, *kinds):
             raise ValueError(f"{name} has shape {shape}: expected ({count},), as distmat has")
-    return arrays
+    junk = np.flatnonzero(is_junk(arrays[0]))
+    if junk.size:
+        raise ValueError(
+            f"q_pids holds identity {JUNK_PID} for {junk.size} of {count_q} queries, first in row "
+            f"{junk[0]}: expected people, as {JUNK_PID} marks a detection that shows nobody; try "
+            "leaving these queries out"
+        )
+    return [*arrays[:2], *(one.reshape(len(one), -1) for one in arrays[2:])]
 
 
 # The first images of a ranking, for pictures.
@@ -274,8 +330,7 @@ class FirstRanked:
 
     Attributes:
         places: (Q, K) int64, rows of the gallery, nearest first.
-        distances: (Q, K) distances to the query; infinite for an image that the camera rule
-            removes.
+        distances: (Q, K) distances to the query; infinite for an image that is removed.
         matches: (Q, K) bool, whether the image has the query's identity.
     """
 
@@ -286,19 +341,19 @@ class FirstRanked:
 
 def first_ranked(
     distmat: NDArray[np.floating[Any]],
-    q_pids: NDArray[np.integer[Any]],
-    g_pids: NDArray[np.integer[Any]],
-    q_camids: NDArray[np.integer[Any]],
-    g_camids: NDArray[np.integer[Any]],
+    q_pids: ArrayLike,
+    g_pids: ArrayLike,
+    q_camids: ArrayLike,
+    g_camids: ArrayLike,
     count: int,
 ) -> FirstRanked:
     """Return the first ``count`` images, or all, of every ranking by :func:`rank`."""
-    same = q_pids[:, None] == g_pids
-    removed = same & (q_camids[:, None] == g_camids)
-    distances = np.where(removed, np.inf, distmat)
+    labels = checked_labels(*distmat.shape, q_pids, g_pids, q_camids, g_camids)
+    right, wrong = right_and_wrong(*labels)
+    distances = np.where(right | wrong, distmat, np.inf)
     places = np.argsort(distances, axis=1, kind="stable")[:, :count]
     return FirstRanked(
         places,
         np.take_along_axis(distances, places, axis=1),
-        np.take_along_axis(same & ~removed, places, axis=1),
+        np.take_along_axis(right, places, axis=1),
     )

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fed_plugin.identities import identity_arrays, is_junk
 from fed_plugin.retrieval.estimates import Estimate
-from fed_plugin.retrieval.ranking import checked_distances, checked_labels, rank
+from fed_plugin.retrieval.ranking import checked_distances, checked_labels, rank, right_and_wrong
 
 # The pairs of queries and gallery images that the camera rule allows, block by block.
 
@@ -25,12 +26,13 @@ _BLOCK_ELEMENTS = 4_000_000  # distances looked at in one go
 class PairBlock(NamedTuple):
     """Rows of the distances, and what their pairs are.
 
-    A pair with the same identity *and* camera is neither right nor wrong: the protocol removes it.
+    A pair with the same identity *and* camera, or with junk, is neither right nor wrong: the
+    protocol removes it.
 
     Attributes:
         distances: (R, G) rows of the distances, a view.
         right: (R, G) bool: same identity, other camera.
-        wrong: (R, G) bool: other identity.
+        wrong: (R, G) bool: other identity, and no junk.
     """
 
     distances: NDArray
@@ -43,10 +45,11 @@ class Pairs:
 
     Args:
         distmat: (Q, G) distances, any real dtype.
-        labels: ``q_pids`` (Q,), ``g_pids`` (G,), ``q_camids`` (Q,) and ``g_camids`` (G,).
+        labels: ``q_pids`` (Q,), ``g_pids`` (G,), ``q_camids`` (Q,) and ``g_camids`` (G,), as
+            :func:`rank` takes them.
 
     Raises:
-        ValueError: The shapes do not fit, or a distance is NaN.
+        ValueError: The shapes do not fit, a distance is NaN, or a query is junk.
         TypeError: The distances are not real numbers.
     """
 
@@ -59,9 +62,15 @@ class Pairs:
         rows = max(1, _BLOCK_ELEMENTS // self.distmat.shape[1])
         for top in range(0, self.distmat.shape[0], rows):
             some = slice(top, top + rows)
-            same_pid = self.q_pids[some, None] == self.g_pids
-            other_camera = self.q_camids[some, None] != self.g_camids
-            yield PairBlock(self.distmat[some], same_pid & other_camera, ~same_pid)
+            labels = self.q_pids[some], self.g_pids, self.q_camids[some], self.g_camids
+            yield PairBlock(self.distmat[some], *right_and_wrong(*labels))
+
+    def scores(self) -> tuple[NDArray, NDArray[np.float64]]:
+        """Return (N,) negative distances of all pairs, and 1 for right ones, 0 for wrong ones."""
+        right, wrong = (
+            np.concatenate([-block.distances[block[k]] for block in self]) for k in (1, 2)
+        )
+        return np.concatenate([right, wrong]), np.repeat([1.0, 0.0], [len(right), len(wrong)])
 
 
 # TPR@FPR: the share of right pairs that a threshold accepts while it accepts few wrong pairs.
@@ -118,8 +127,8 @@ def verify_pairs(
         distmat: (Q, G) distances, any real dtype, smaller is nearer; infinities are allowed.
         q_pids: (Q,) identities of the queries, numbers or strings.
         g_pids: (G,) identities of the gallery.
-        q_camids: (Q,) cameras of the queries.
-        g_camids: (G,) cameras of the gallery.
+        q_camids: (Q,) or (Q, K) cameras of the queries.
+        g_camids: (G,) or (G, K) cameras of the gallery.
         false_positive_rates: (F,) numbers in [0, 1], in any order.
 
     Raises:
@@ -261,8 +270,8 @@ def identify_open_set(
         distmat: (Q, G) distances, any real dtype, smaller is nearer; infinities are allowed.
         q_pids: (Q,) identities of the queries, numbers or strings.
         g_pids: (G,) identities of the gallery.
-        q_camids: (Q,) cameras of the queries.
-        g_camids: (G,) cameras of the gallery.
+        q_camids: (Q,) or (Q, K) cameras of the queries.
+        g_camids: (G,) or (G, K) cameras of the gallery.
         false_alarm_rates: (F,) numbers in [0, 1], in any order.
         max_rank: lowest rank that a right answer may have.
 
@@ -324,7 +333,9 @@ def leave_identities_out(
     """
     if not 0 < share < 1:
         raise ValueError(f"share={share}: expected a share between 0 and 1; try 0.5")
+    q_pids, g_pids = identity_arrays(q_pids, g_pids)
     shared = np.intersect1d(q_pids, g_pids)
+    shared = shared[~is_junk(shared)]
     if shared.size < 2:
         raise ValueError(
             f"{shared.size} identities are in both query and gallery: expected at least 2, one to "

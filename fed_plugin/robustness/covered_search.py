@@ -18,7 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fed_plugin.fastreid_adapter.extract import describe_images, fields_of_training, load_trained
+from fed_plugin.datasets.fingerprints import same_photos
+from fed_plugin.fastreid_adapter.extract import (
+    describe_images,
+    fields_of_training,
+    load_trained,
+    with_the_trainings_seed,
+)
 from fed_plugin.fastreid_adapter.loaders import load_images, query_and_gallery
 from fed_plugin.fastreid_adapter.run_cards import describe_evaluation
 from fed_plugin.retrieval.evaluation import DISTANCES
@@ -73,7 +79,7 @@ def plan_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> Q
         FileNotFoundError: The data set is not there.
         ValueError: No image can be a query, or the gallery holds nobody else to paste.
     """
-    query, gallery = query_and_gallery(cfg, dataset_name)
+    query, gallery = query_and_gallery(with_the_trainings_seed(cfg), dataset_name)
     chosen = choose_whole_queries(
         dataset_name,
         query,
@@ -82,6 +88,13 @@ def plan_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> Q
         per_identity=settings.per_identity,
         source=settings.source,
     )
+    own = same_photos(chosen.queries, chosen.gallery)
+    if own:
+        raise ValueError(
+            f"{dataset_name}: {len(own)} queries are gallery images of another camera, too, first "
+            f"{chosen.queries[own[0][0]][0]}: expected other photos, as each would find itself; "
+            "try --source gallery"
+        )
     names = unique_names([path for path, _, _ in chosen.queries])
     people: dict[str, list[str]] = {}
     if PEOPLE in settings.kinds:

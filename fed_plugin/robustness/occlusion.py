@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.splits import Item
+from fed_plugin.identities import JUNK_PID
 from fed_plugin.robustness.curve import Condition
 from fed_plugin.transforms import OccluderSet, drawn_occluders
 from fed_plugin.transforms.people import PeopleSet
@@ -260,7 +261,7 @@ def choose_whole_queries(
 
 def _without_distractors(dataset: str, gallery: Sequence[Item]) -> list[Item]:
     layout = LAYOUTS.get(dataset)
-    distractors: Collection[int] = {-1, *(layout.distractor_pids if layout else ())}
+    distractors: Collection[int] = {JUNK_PID, *(layout.distractor_pids if layout else ())}
     return [item for item in gallery if item[1] not in distractors]
 
 

@@ -224,10 +224,12 @@ def _counts(people: NDArray[np.int64], pairs: int, right: int) -> dict[str, int]
 def _pairs(
     dump: Any, people: NDArray[np.int64], matching: str
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return similarity (N,) and right (N,) of people's pairs that the camera rule allows."""
+    """Return similarity (N,) and right (N,) of people's pairs that the ranking's rules allow."""
     from fed_plugin.retrieval.distances import cosine_distance, visible_similarity
+    from fed_plugin.retrieval.thresholds import Pairs
 
-    query, gallery = (x[np.isin(dump.pids[x], people)] for x in (dump.query, dump.gallery))
+    of_people = [np.isin(dump.pids[x], people) for x in (dump.query, dump.gallery)]
+    query, gallery = dump.query[of_people[0]], dump.gallery[of_people[1]]
     if not len(query) or not len(gallery):
         raise ValueError("one half of the people has no gallery photo; try --seed, or more people")
     if len(query) * len(gallery) > _MOST_PAIRS:
@@ -239,9 +241,9 @@ def _pairs(
         similarity = visible_similarity(*sides[0], *sides[1])
     else:
         similarity = 1 - cosine_distance(dump.features[query], dump.features[gallery])
-    same = dump.pids[query][:, None] == dump.pids[gallery]
-    allowed = ~(same & (dump.camids[query][:, None] == dump.camids[gallery]))
-    return similarity[allowed], same[allowed]
+    labels = [one[of_people[k % 2]] for k, one in enumerate(dump.labels())]
+    scores, right = Pairs(-similarity, *labels).scores()
+    return scores, right.astype(bool)
 
 
 def _rates(

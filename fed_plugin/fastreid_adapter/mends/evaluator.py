@@ -7,7 +7,8 @@ import inspect
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -69,6 +70,23 @@ def flip_test_gets_a_fresh_batch(module: ModuleType) -> bool:
 # Ranking and re-ranking without a compiler and without a GPU.
 
 REPORTED_RANK = 10  # the evaluator reads cmc[9] whatever the size of the gallery
+OWN_PHOTOS: ContextVar[Sequence[tuple[int, int]]] = ContextVar("own_photos", default=())
+"""Rows, queries first, of queries and gallery images that are one photo, while a set is ranked."""
+
+
+def _ranked_arrays(call: Call) -> tuple[Any, ...]:
+    """Return distances, identities and cameras of a call, with the photos where copies exist."""
+    import numpy as np
+
+    names = ("distmat", "q_pids", "g_pids", "q_camids", "g_camids")
+    *arrays, q_camids, g_camids = map(call.argument, names)
+    own = OWN_PHOTOS.get()
+    if own:
+        from fed_plugin.retrieval.ranking import cameras_and_photos
+
+        cameras = cameras_and_photos(np.concatenate([q_camids, g_camids]), np.array(own))
+        q_camids, g_camids = cameras[: len(q_camids)], cameras[len(q_camids) :]
+    return (*arrays, q_camids, g_camids)
 
 
 @mend(
@@ -127,10 +145,10 @@ def small_galleries_rank_right(module: ModuleType) -> bool:
     """
 
     def rank(call: Call) -> Iterator[None]:
-        names = ("distmat", "q_pids", "g_pids", "q_camids", "g_camids")
-        arrays = tuple(map(call.argument, names))
         most = call.argument("max_rank", 50)
+        arrays = _ranked_arrays(call)
         if call.argument("use_metric_cuhk03", False):
+            arrays = (*arrays[:3], *map(call.argument, ("q_camids", "g_camids")))
             call.args, call.kwargs = (*arrays, most, True), {"use_cython": False}
         else:
             from fed_plugin.retrieval.ranking import evaluate_rank
@@ -195,17 +213,18 @@ def takes_wrong_pairs_for_positive(evaluate_roc: Any) -> bool:
 
 @mend("TPR@FPR exchanges right and wrong pairs", after="fastreid.evaluation.roc")
 def roc_counts_right_pairs_as_positive(module: ModuleType) -> bool:
-    """Let ``evaluate_roc`` return similarities, and 1 for pairs of one person.
+    """Let ``evaluate_roc`` return similarities, and 1 for pairs of one person: `Pairs.scores`.
 
     NOTE(host): the evaluator still reads the nearest point of the curve, on either side of the
     rate that it prints; ``fed_plugin.retrieval.verify_pairs`` stays at or below the rate.
     """
 
     def exchange(call: Call) -> Iterator[None]:
+        from fed_plugin.retrieval.thresholds import Pairs
+
+        pairs = Pairs(*_ranked_arrays(call))
+        call.function, call.args, call.kwargs = pairs.scores, (), {}
         yield
-        if call.error is None:
-            distances, is_wrong = call.result
-            call.result = -distances, 1 - is_wrong
 
     wrong = takes_wrong_pairs_for_positive(module.evaluate_roc)
     return wrong and add_step(module, "evaluate_roc", exchange)

@@ -1,11 +1,17 @@
-"""Mends of loading images: files, items, loaders without CUDA, and identity samplers."""
+"""Mends of loading images: data sets, files, items, loaders without CUDA, and samplers."""
 
 from __future__ import annotations
 
+import contextlib
+import linecache
+import logging
+import numbers
 import os
 import queue
+import re
 import sys
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
@@ -13,6 +19,7 @@ from typing import Any
 
 from fed_plugin.fastreid_adapter.mends.mending import (
     Call,
+    Overlay,
     Step,
     add_step,
     cuda_is_available,
@@ -20,6 +27,8 @@ from fed_plugin.fastreid_adapter.mends.mending import (
     mentions,
     replace,
 )
+
+logger = logging.getLogger("fastreid.compat")
 
 
 @mend("Images are not read as RGB", after="fastreid.data.data_utils")
@@ -340,4 +349,170 @@ def samplers_refuse_batches_they_cannot_fill(module: ModuleType) -> bool:
     add_step(module.NaiveIdentitySampler, "__init__", before(check_naive_identity_sampler))
     add_step(module.BalancedIdentitySampler, "__init__", before(check_balanced_identity_sampler))
     add_step(module.SetReWeightSampler, "__init__", before(check_set_reweight_sampler))
+    return True
+
+
+# Data sets: how the host reads names, draws lists, and treats files that show nobody.
+
+
+def _on_every_data_set(package: ModuleType, function: Callable[[type], object]) -> None:
+    """Call a function with every registered data set, and with those that are registered later."""
+
+    def every_data_set(call: Call) -> Iterator[None]:
+        yield
+        if call.error is None:
+            function(call.args[-1])
+
+    every_data_set.__qualname__ = function.__qualname__
+    for data_set in list(package.DATASET_REGISTRY._obj_map.values()):
+        function(data_set)
+    add_step(package.DATASET_REGISTRY, "_do_register", every_data_set)
+
+
+class _NoIdentityError(AssertionError):
+    """Name of a file that does not fit the pattern of its data set."""
+
+
+class _NamePattern:
+    """Regular expression for the base name of a path."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = re.compile(pattern)
+
+    def search(self, path: str) -> Any:
+        """Search the base name; an empty group, of a name without a number, is no match."""
+        match = self.pattern.search(os.path.basename(path))
+        if match is None or "" in match.groups():
+            raise _NoIdentityError(
+                f"{path}: expected a file name with an identity, after the pattern "
+                f"{self.pattern.pattern}, got none; try moving the file elsewhere"
+            )
+        return match
+
+
+HOST_PROJECTS = ("fastreid", "partialreid", "fastattr")
+"""Packages whose data sets match a pattern for base names against whole paths."""
+
+
+@mend("File names are read together with their folders", after="fastreid.data.datasets")
+def folders_are_no_part_of_a_name(module: ModuleType) -> bool:
+    """Match the patterns of Market-1501, DukeMTMC, VeRi, CUHK-SYSU, PartialReID with base names.
+
+    A data set is mended if its module searches what ``glob`` lists without taking base names.
+    """
+    mended = []
+
+    def match_base_names(data_set: type) -> None:
+        home = sys.modules.get(data_set.__module__)
+        if home is None or home.__name__.partition(".")[0] not in HOST_PROJECTS:
+            return
+        functions = [*vars(home).values(), *vars(data_set).values()]
+        searches = [f for f in functions if mentions(f, "search") and mentions(f, "glob")]
+        if vars(home).get("re") is re and searches and not mentions(searches[0], "basename"):
+            home.re = Overlay(re, compile=_NamePattern)  # type: ignore[attr-defined]
+            mended.append(home)
+
+    _on_every_data_set(module, match_base_names)
+    return bool(mended)
+
+
+def _is_junk(pid: Any) -> bool:
+    """Return whether an identity is -1, also behind the name of a data set, as in training."""
+    from fed_plugin.identities import JUNK_PID, NOBODY, canonical  # imports NumPy
+
+    if isinstance(pid, str):
+        return canonical(pid.rpartition("_")[2]) == NOBODY
+    return isinstance(pid, numbers.Integral) and pid == JUNK_PID
+
+
+def _people_of(name: str, split: str, items: Any) -> Any:
+    """Return the items that show people; junk among queries is refused."""
+    junk = [item[0] for item in items if _is_junk(item[1])]
+    if not junk:
+        return items
+    if split == "query":
+        raise ValueError(
+            f"{name}: {len(junk)} of {len(items)} queries have identity -1, which shows "
+            f"nobody, first {junk[0]}: expected people; try leaving these files out"
+        )
+    logger.info(
+        "%s: %d detections of nobody (identity -1) are left out of %s, such as %s",
+        *(name, len(junk), split, junk[0]),
+    )
+    return [item for item in items if not _is_junk(item[1])]
+
+
+def _in_words(name: str, error: AssertionError) -> Exception:
+    """Return an error that says what a wordless assertion of a data set expects, and of what."""
+    if isinstance(error, _NoIdentityError):
+        return ValueError(f"{name}: {error}")
+    if str(error) or error.__traceback__ is None:
+        return error
+    frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+    text = linecache.getline(frame.f_code.co_filename, line).partition("#")[0].strip()
+    known = {
+        word: frame.f_locals[word] for word in re.findall(r"\w+", text) if word in frame.f_locals
+    }
+    got = [
+        f"len({word}) = {len(value)}" if hasattr(value, "__len__") else f"{word} = {value}"
+        for word, value in known.items()
+    ]
+    files = ("img_path", "path", "line", "list_path", "dir_path")
+    file = next((frame.f_locals[word] for word in files if word in frame.f_locals), "its files")
+    return ValueError(
+        f"{name}: {str(file).strip()}: expected {text.removeprefix('assert ') or 'another file'}, "
+        f"got {', '.join(got) or 'something else'}; try moving the file elsewhere, or the name of "
+        "another data set in DATASETS.NAMES or DATASETS.TESTS"
+    )
+
+
+while_listing: Callable[[Any], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+"""Context in which a data set lists its images; ``loaders`` puts the seed here."""
+
+
+def _lists(stock: property, split: str) -> property:
+    """Return the property of a data set's split, without junk, drawn under the seed."""
+    private, done = f"_{split}", f"_fed_{split}"
+
+    def people(self: Any) -> Any:
+        given = vars(self).get(private)
+        if given is not None and given is vars(self).get(done):
+            return given
+        try:
+            with while_listing(self):
+                items = stock.fget(self)  # type: ignore[misc]
+        except AssertionError as error:
+            raise _in_words(type(self).__name__, error) from error
+        items = _people_of(type(self).__name__, split, items)
+        vars(self).update({private: items, done: items})
+        return items
+
+    return property(people, doc=stock.__doc__)
+
+
+@mend(
+    "Data sets draw other lists in every process, and take junk for a person",
+    after="fastreid.data.datasets",
+)
+def data_sets_list_people_under_the_seed(module: ModuleType) -> bool:
+    """Construct every data set under the seed of the run; leave identity -1 out of its lists.
+
+    A wordless assertion of a data set gets words.
+    """
+    base = module.bases.Dataset
+    if not base([], [], [("probe.jpg", -1, 0)]).gallery:
+        return False
+    for split in ("train", "query", "gallery"):
+        setattr(base, split, _lists(vars(base)[split], split))
+
+    def construct(call: Call) -> Iterator[None]:
+        with while_listing(call.args[0]):
+            yield
+        if isinstance(call.error, AssertionError):
+            call.error = _in_words(type(call.args[0]).__name__, call.error)
+
+    def construct_under_the_seed(data_set: type) -> None:
+        add_step(data_set, "__init__", construct)
+
+    _on_every_data_set(module, construct_under_the_seed)
     return True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import logging
 import os
 import re
 import secrets
+import shutil
 import socket
 import stat
 import struct
@@ -30,39 +32,110 @@ _LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)(?:@(?P<host>.*)-\w+)?\
 """Name of an unfinished file. Versions before this one wrote no host and no random end."""
 _OPEN: set[Path] = set()
 """Unfinished files that this process writes now."""
+_DAY = 86400.0  # seconds after which a free lock counts more than the name of the process
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors of a disk, a quota or a limit that is used up."""
+
+
+class _Unfinished(io.FileIO):
+    """File that keeps the first error of writing: libraries raise errors without its name."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
 
 
 @contextmanager
-def write_atomically(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def write_atomically(path: str | os.PathLike[str], *, flush: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path``, and give it the name when the block ends well.
 
     A reader sees the old content or the new content, never half. After an error or Ctrl-C in the
     block the old content stays. A new file gets the mode that the umask asks for. A file that is
     replaced keeps its mode, and its owner where the system permits this. A link stays a link: the
     file behind the link is replaced. The first write into a folder removes what killed processes
-    left there.
+    left there. ``flush`` waits until the content is on the disk.
 
     Raises:
-        OSError: as :func:`check_writable`.
+        OSError: as :func:`check_writable`; or the disk is full or fails.
     """
     check_writable(path)
     target = Path(os.path.realpath(path))
     _sweep(target.parent)
-    # open(.., "x") and no mkstemp: mkstemp's mode 0600 hides the umask, and its folder's ACL
-    name = f".{target.name}.{os.getpid()}@{_host()}-{secrets.token_hex(4)}.part"
-    unfinished = target.with_name(name)
-    _OPEN.add(unfinished)
+    raw, lock, ours = None, -1, True
     try:
-        with unfinished.open("xb") as file:
-            _keep_mode_and_owner(target, unfinished)
+        raw, lock = _make_unfinished(target)
+        with io.BufferedWriter(raw) as file:
+            _keep_mode_and_owner(target, raw)
+            ours = False
             yield file
+            ours = True
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, target)
-        _flush_folder(target.parent)
+            if flush:
+                os.fsync(file.fileno())
+        os.replace(raw.name, target)
+        if flush:
+            _flush_folder(target.parent)
+    except Exception as error:
+        cause = error if ours and isinstance(error, OSError) else getattr(raw, "error", None)
+        if cause is None:
+            raise
+        raise not_written(path, cause) from cause
     finally:
-        unfinished.unlink(missing_ok=True)
-        _OPEN.discard(unfinished)
+        if raw is not None:
+            Path(raw.name).unlink(missing_ok=True)
+            _OPEN.discard(Path(raw.name))
+        if lock >= 0:
+            os.close(lock)
+
+
+def not_written(path: str | os.PathLike[str], error: OSError) -> OSError:
+    """Return the error of writing a file as a sentence that names the file."""
+    what = "room" if error.errno in NO_ROOM else "a disk that takes it"
+    named = OSError(
+        f"{os.fspath(path)}: could not be written ({error.strerror or error}); what was there "
+        f"before has not changed; expected {what}; try another disk, or again with more room"
+    )
+    named.errno = error.errno
+    return named
+
+
+def _make_unfinished(target: Path) -> tuple[_Unfinished, int]:
+    """Make a file of a new name and lock it; return it, and a second descriptor for its lock.
+
+    The lock ends with the process. It therefore tells files that are being written from others,
+    also between containers, whose processes have the same numbers.
+    """
+    # "x" and no mkstemp: mkstemp's mode 0600 hides the umask, and its folder's ACL
+    short = os.fsdecode(os.fsencode(target.name)[:100])
+    while True:
+        end = f"{os.getpid()}@{_host()}-{secrets.token_hex(4)}"
+        path = target.with_name(f".{short}.{end}.part")
+        _OPEN.add(path)
+        raw = _Unfinished(path, "x")
+        locked = _lock(raw.fileno())
+        if locked is None:
+            return raw, -1
+        if locked and os.path.exists(path):
+            return raw, os.dup(raw.fileno())
+        raw.close()  # another process took it for a dead one's
+        _OPEN.discard(path)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock an open file; False if another process has the lock, None where there are no locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError) as error:
+        busy = getattr(error, "errno", None) in (errno.EWOULDBLOCK, errno.EACCES)
+        return False if busy else None
+    return True
 
 
 def write_file(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -81,20 +154,68 @@ def write_json(path: str | os.PathLike[str], content: Any, indent: int | None = 
 
 
 def remove_unfinished(folder: str | os.PathLike[str], pattern: str = "*") -> list[Path]:
-    """Remove unfinished files of killed processes of this machine; return the removed paths.
+    """Remove unfinished files of killed processes; return the removed paths.
 
     Folders below are not searched. ``pattern`` is that of the names of the finished files.
     """
     removed = []
     for path in Path(folder).glob(f".{pattern}.*.part"):
         match = _LEFTOVER.fullmatch(path.name)
-        if match is None or match["host"] not in (None, _host()):
+        if match is None or path in _OPEN:
             continue
-        process = int(match["process"])  # this process may have the number of a dead one
-        if path not in _OPEN if process == os.getpid() else not _is_running(process):
-            path.unlink(missing_ok=True)
-            removed.append(path)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | _NO_PIPE_NO_LINK)
+        except OSError:  # of another user, or no file
+            continue
+        try:
+            if _is_abandoned(descriptor, match):
+                path.unlink(missing_ok=True)
+                removed.append(path)
+        finally:
+            os.close(descriptor)
     return removed
+
+
+_NO_PIPE_NO_LINK = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+def _is_abandoned(descriptor: int, name: re.Match[str]) -> bool:
+    """Return whether the writer of an unfinished file is dead."""
+    status, locked = os.fstat(descriptor), _lock(descriptor)
+    if not stat.S_ISREG(status.st_mode) or locked is False:
+        return False
+    if locked and name["host"] and time.time() - status.st_mtime > _DAY:
+        return True  # whatever has the number now: a container's processes have low ones
+    process = int(name["process"])  # this process may have the number of a dead one
+    here = name["host"] in (None, _host())
+    return here and (process == os.getpid() or not _is_running(process))
+
+
+def is_unfinished(name: str) -> bool:
+    """Return whether a base name is that of a file that is not whole."""
+    return _LEFTOVER.fullmatch(name) is not None
+
+
+def is_empty(folder: str | os.PathLike[str], *but: str) -> bool:
+    """Return whether a folder holds no file but unfinished ones and those of the names ``but``.
+
+    Unfinished files of killed processes are removed.
+    """
+    for where, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(where, name))]
+        if links or not all(name in but or is_unfinished(name) for name in names):
+            return False
+        remove_unfinished(where)
+    return True
+
+
+def clear_folder(folder: str | os.PathLike[str], *but: str) -> None:
+    """Remove all that a folder holds but the files of the names ``but``."""
+    for path in Path(folder).iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name not in but:
+            path.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=1024)
@@ -121,11 +242,12 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def _keep_mode_and_owner(old: Path, new: Path) -> None:
+def _keep_mode_and_owner(old: Path, file: _Unfinished) -> None:
     try:
         status = os.stat(old)
     except FileNotFoundError:
         return
+    new = file.fileno() if os.chmod in os.supports_fd else file.name
     if hasattr(os, "chown"):
         for owner in ((-1, status.st_gid), (status.st_uid, -1)):
             with suppress(PermissionError):
@@ -177,7 +299,11 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise FileNotFoundError(f"{target}: expected a file in an existing folder; try making it")
     if target.is_dir():
         raise IsADirectoryError(f"{target}: is a folder; expected the name of a file")
-    if os.path.exists(target) and not target.is_file():  # a rename would remove /dev/null
+    try:
+        others = stat.S_ISREG(os.stat(target).st_mode) is False
+    except FileNotFoundError:
+        others = False
+    if others or _is_open_file(target):  # a rename would remove /dev/null
         raise FileExistsError(
             f"{target}: is a device or a pipe; expected the name of a file; try another name"
         )
@@ -185,6 +311,42 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise PermissionError(
             f"{target}: its folder cannot be written to; try a file in another folder"
         )
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that no folder can be made at, or written to, before the work.
+
+    Raises:
+        NotADirectoryError: ``path``, or what should hold it, is no folder.
+        PermissionError: nothing can be written there.
+    """
+    above = Path(os.path.realpath(path))
+    while not os.path.lexists(above):
+        above = above.parent
+    if not above.is_dir():
+        raise NotADirectoryError(f"{path}: {above} is no folder; expected one; try another name")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path}: {above} cannot be written to; try another folder")
+
+
+def _is_open_file(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path, or a link in it, names an open file, such as ``/dev/stdout``."""
+    here = os.path.abspath(path)
+    for _ in range(40):
+        if os.path.realpath(os.path.dirname(here)).startswith("/proc/"):
+            return True
+        if not os.path.islink(here):
+            return False
+        here = os.path.join(os.path.dirname(here), os.readlink(here))
+    return True
+
+
+class OutputFile(str):
+    """Argument of a command: a file that the command writes. ``cli.main`` checks it at once."""
+
+
+class OutputFolder(str):
+    """Argument of a command: a folder that the command writes. ``cli.main`` checks it at once."""
 
 
 # Files of plain arrays (``.npz``).

@@ -1,4 +1,4 @@
-"""Work in several processes: a pool that never outlives its parent, and ranks of a launcher."""
+"""Work in several processes: a pool that never outlives its parent, ranks, and their folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from fed_plugin.files import FolderLock
 
 logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -61,6 +64,23 @@ def _end_after_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+TRAINING = (".training", ".training.holder")
+"""Lock file of a training in its folder, and the name of its holder."""
+
+
+def only_training(folder: str | os.PathLike[str]) -> FolderLock:
+    """Return the lock that keeps other processes from training, or evaluating, into a folder."""
+    from fed_plugin.files import FolderLock  # which imports NumPy
+
+    return FolderLock(
+        folder,
+        TRAINING[0],
+        work="is training into it",
+        remedy="another OUTPUT_DIR, or waiting until it has ended",
+        label=f"OUTPUT_DIR={os.fspath(folder)}",
+    )
 
 
 _LAUNCHERS = {  # variables that hold the rank of a process and the number of processes

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -209,3 +210,38 @@ def pytest_collection_modifyitems(items):
         )
 
     items.sort(key=place)
+
+
+FILE_EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.chmod"}
+
+
+@pytest.fixture
+def kill_at():
+    """Kill a call (SIGKILL) when it touches files of a folder for the n-th time.
+
+    ``kill_at(folder, count, call)`` returns whether it was killed; otherwise it ended before.
+    """
+
+    def run(folder, count, call):
+        child = os.fork()
+        if child:
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            assert status in (0, -signal.SIGKILL)
+            return status != 0
+        left = count
+
+        def look(event, args):
+            nonlocal left
+            if event in FILE_EVENTS and args and str(folder) in str(args[0]):
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            sys.addaudithook(look)
+            call()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+
+    return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -15,6 +16,7 @@ import pytest
 from fed_plugin import files
 from fed_plugin.files import (
     check_writable,
+    is_empty,
     remove_unfinished,
     write_atomically,
     write_file,
@@ -217,3 +219,137 @@ def test_threads_that_write_at_once_do_not_remove_each_others_files(tmp_path):
     assert errors == []
     assert names(tmp_path) == ["one"]
     assert len(set((tmp_path / "one").read_text().split())) == 1
+
+
+WAITING = """
+import sys
+from fed_plugin.files import write_atomically
+with write_atomically(sys.argv[1]) as file:
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_container_whose_process_has_the_same_number_keeps_its_file(tmp_path, monkeypatch):
+    words = [sys.executable, "-c", WAITING, str(tmp_path / "index.npz")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, env=ENVIRONMENT, **pipes) as other:
+        assert other.stdout.readline() == b"writing\n"
+        monkeypatch.setattr(os, "getpid", lambda: other.pid)
+        assert remove_unfinished(tmp_path) == []
+        write_file(tmp_path / "another.json", "{}")
+        other.communicate()
+    assert other.returncode == 0
+    assert names(tmp_path) == ["another.json", "index.npz"]
+
+
+def test_a_file_of_another_machine_goes_after_a_day(tmp_path):
+    left = tmp_path / ".a.7@elsewhere-00ff00ff.part"
+    left.touch()
+    assert remove_unfinished(tmp_path) == []
+    os.utime(left, (0, 0))
+    assert remove_unfinished(tmp_path) == [left]
+
+
+def test_a_planted_pipe_or_link_of_such_a_name_is_left_alone(tmp_path):
+    host = socket.gethostname()
+    os.mkfifo(tmp_path / f".a.999999999@{host}-00ff00ff.part")
+    (tmp_path / "precious").write_text("content")
+    (tmp_path / f".b.999999999@{host}-00ff00ff.part").symlink_to("precious")
+    assert remove_unfinished(tmp_path) == []
+    assert (tmp_path / "precious").read_text() == "content"
+
+
+def test_a_planted_link_of_the_temporary_name_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.secrets, "token_hex", lambda count: "00ff00ff")
+    (tmp_path / "victim").write_text("of somebody else")
+    planted = tmp_path / f".new.{os.getpid()}@{socket.gethostname()}-00ff00ff.part"
+    planted.symlink_to("victim")
+    with pytest.raises(OSError, match=r"new: could not be written \(File exists\)"):
+        write_file(tmp_path / "new", "content")
+    assert (tmp_path / "victim").read_text() == "of somebody else"
+
+
+def test_a_name_of_the_longest_length_is_written(tmp_path):
+    for name in ("a" * 250, "ä" * 125):
+        write_file(tmp_path / name, "content")
+        assert (tmp_path / name).read_text() == "content"
+    assert len(names(tmp_path)) == 2
+
+
+def test_an_open_file_is_no_name_of_a_file(tmp_path):
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", tmp_path / "link"):
+        with (tmp_path / "log").open("wb") as log:  # a rename would take it from the shell
+            code = f"from fed_plugin.files import write_file; write_file({str(name)!r}, 'x')"
+            words = [sys.executable, "-c", code]
+            ended = subprocess.run(words, stdout=log, stderr=subprocess.PIPE, env=ENVIRONMENT)
+        assert b"is a device or a pipe" in ended.stderr
+    assert (tmp_path / "link").is_symlink()
+
+
+SMALL = """
+import resource, sys
+import numpy as np
+from fed_plugin.files import write_atomically, write_json
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+how, path = sys.argv[1:]
+if how == "json":
+    write_json(path, list(range(100_000)))
+with write_atomically(path) as file:
+    if how == "npz":
+        np.savez(file, a=np.zeros(100_000))
+    elif how == "png":
+        from PIL import Image
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)).save(
+            file, "PNG")
+    elif how == "torch":
+        import torch
+        torch.save({"model": torch.zeros(100_000)}, file)
+    elif how == "onnx":
+        import torch
+        torch.jit.save(torch.jit.script(torch.nn.Linear(300, 300)), file)
+"""
+
+
+@pytest.mark.parametrize("how", ["json", "npz", "png", "torch", "onnx"])
+def test_a_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, how):
+    target = tmp_path / f"result.{how}"
+    target.write_text("old")
+    words = [sys.executable, "-c", SMALL, how, str(target)]
+    ended = subprocess.run(words, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"OSError: {target}: could not be written (File too large); ")
+    assert "try" in last
+    assert names(tmp_path) == [target.name]
+    assert target.read_text() == "old"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_an_error_of_the_disk_names_the_file(tmp_path, monkeypatch, call, number):
+    def fail(*args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(OSError, match=rf"new: could not be written \({os.strerror(number)}") as got:
+        write_file(tmp_path / "new", "content")
+    assert got.value.errno == number
+    assert names(tmp_path) == []
+
+
+def test_an_error_of_another_file_is_not_of_this_one(tmp_path):
+    with pytest.raises(FileNotFoundError), write_atomically(tmp_path / "new"):
+        (tmp_path / "missing").read_bytes()
+
+
+def test_a_folder_with_nothing_but_unfinished_files_is_empty(tmp_path):
+    assert is_empty(tmp_path / "none") and is_empty(tmp_path)
+    (tmp_path / "query").mkdir()
+    (tmp_path / "query" / ".a.999999999.part").touch()
+    (tmp_path / ".b.7@elsewhere-00ff00ff.part").touch()
+    assert is_empty(tmp_path)
+    assert names(tmp_path / "query") == []
+    (tmp_path / "query" / "a.jpg").touch()
+    assert not is_empty(tmp_path)
+    assert is_empty(tmp_path, "a.jpg")

@@ -11,7 +11,6 @@ import argparse
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -24,7 +23,8 @@ import numpy as np
 
 import projects_registry  # noqa: F401 - arms the mends, also where the .pth line is not installed
 from fed_plugin.console import WithoutTraceback, one_sentence_for_mistakes
-from fed_plugin.files import write_json
+from fed_plugin.files import clear_folder, is_empty, write_file, write_json
+from fed_plugin.pool import TRAINING, only_training
 from fed_plugin.retrieval.result import Result
 
 if TYPE_CHECKING:
@@ -143,24 +143,26 @@ def prepare(cell: Cell, resume: bool) -> None:
 
     Raises:
         FileExistsError: The folder holds files that no cell wrote.
+        FolderInUseError: Another process trains into the folder.
     """
     record = _read(cell.folder / RECORD, CellRecord)
-    if cell.folder.exists() and record is None and any(cell.folder.iterdir()):
+    if record is None and not is_empty(cell.folder, *TRAINING):
         raise FileExistsError(
             f"{cell.folder}: holds files but no {RECORD}, so no cell wrote them; expected an empty "
             "folder, try another `out`"
         )
     same = record is not None and not _differences(record, cell)
     kept = record if same and (resume or is_trained(cell.folder)) else None
-    if kept is None:
-        shutil.rmtree(cell.folder, ignore_errors=True)
-    cell.folder.mkdir(parents=True, exist_ok=True)
-    for name in (FAILED, RESULT):
-        (cell.folder / name).unlink(missing_ok=True)
-    if cell.config_text is not None:
-        (cell.folder / CONFIG).write_text(cell.config_text, encoding="utf-8")
-    half = not is_trained(cell.folder) and (cell.folder / LAST_CHECKPOINT).is_file()
-    write_record(cell, "running", resumed=kept is not None and (half or kept.resumed))
+    with only_training(cell.folder):
+        if kept is None:
+            clear_folder(cell.folder, RECORD, *TRAINING)
+        for name in (FAILED, RESULT):
+            (cell.folder / name).unlink(missing_ok=True)
+        half = not is_trained(cell.folder) and (cell.folder / LAST_CHECKPOINT).is_file()
+        # first: a folder without a record is never touched again
+        write_record(cell, "running", resumed=kept is not None and (half or kept.resumed))
+        if cell.config_text is not None:
+            write_file(cell.folder / CONFIG, cell.config_text)
 
 
 def write_record(cell: Cell, state: str, **changes: Any) -> None:

@@ -45,7 +45,7 @@ from fed_plugin.benchmark.training_process import (
     start_logged,
 )
 from fed_plugin.console import DEBUG, machine_words
-from fed_plugin.files import FolderLock, write_json
+from fed_plugin.files import FolderInUseError, FolderLock, write_json
 from fed_plugin.retrieval.result import Result
 
 # The board: cells done, time left, and the running cells.
@@ -255,7 +255,7 @@ def run_cells(
                     prepare(cell, resume)
                     device = choose_device(cell, devices, [one.device for one in running])
                     running.append(_start(cell, command(cell, resume), jobs, lock, device))
-                except OSError as error:
+                except (OSError, FolderInUseError) as error:
                     failures[cell.name] = str(error)
                     board.end(cell, None, 0.0, str(error))
             for one in [one for one in running if one.process.poll() is not None]:

@@ -8,7 +8,6 @@ import os
 import platform
 import re
 import shlex
-import shutil
 import sys
 from operator import itemgetter
 from pathlib import Path
@@ -21,9 +20,10 @@ from PIL import Image
 from fed_plugin.benchmark.training_process import train_in_process
 from fed_plugin.cli.show import to_pictures
 from fed_plugin.console import ProgressLine
-from fed_plugin.files import write_json
+from fed_plugin.files import clear_folder, write_json
 from fed_plugin.modeling import visibility_target
 from fed_plugin.photos import read_rgb
+from fed_plugin.pool import TRAINING, only_training
 from fed_plugin.retrieval import RankingResult, bootstrap_interval, cosine_distance, rank
 from fed_plugin.retrieval.estimates import Column, Estimate, as_text
 from fed_plugin.retrieval.ranking import first_ranked
@@ -171,7 +171,8 @@ def _draw(folder: Path, size: str) -> None:
 def _train(method: str, seed: int, folder: Path, overrides: list[str]) -> None:
     from fed_plugin.fastreid_adapter.config_files import find_config
 
-    shutil.rmtree(folder, ignore_errors=True)
+    with only_training(folder):
+        clear_folder(folder, *TRAINING)
     train_in_process(
         find_config(METHODS[method]),
         [*overrides, "SEED", str(seed), "OUTPUT_DIR", str(folder)],

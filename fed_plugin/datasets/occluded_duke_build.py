@@ -8,7 +8,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,13 @@ from fed_plugin.datasets.image_facts import inspect
 from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.listing import printable, visible_entries
 from fed_plugin.datasets.splits import DUKE_NAMES, Layout
-from fed_plugin.files import remove_unfinished, write_json
+from fed_plugin.files import (
+    is_empty,
+    is_unfinished,
+    remove_unfinished,
+    write_atomically,
+    write_json,
+)
 
 # The three published lists of names.
 
@@ -231,7 +237,7 @@ MANIFEST = "occluded_duke.json"
 STARTED = "occluded_duke.started.json"
 """File that is written first: it marks a folder that this module has begun."""
 
-_UNFINISHED = ".part"
+_UNFINISHED = ".part"  # of versions before this one
 _BLOCK = 4096  # bytes: a small file takes a multiple of a block on the disk
 _SPARE = 16 << 20  # bytes that stay free
 
@@ -335,7 +341,7 @@ def _claim(folder: Path, work: Mapping[str, object], places: Mapping[Place, Plac
     """Refuse a folder that is not new, empty, or this very data set, complete or begun."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: expected a folder, got a file; try another name")
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if is_empty(folder):
         return
     marks = [_read(folder / name) for name in (MANIFEST, STARTED) if (folder / name).exists()]
     if not marks or any({key: mark.get(key) for key in work} != work for mark in marks):
@@ -343,12 +349,13 @@ def _claim(folder: Path, work: Mapping[str, object], places: Mapping[Place, Plac
             f"{folder}: expected a new or empty folder, or Occluded_Duke begun here before; "
             f"it holds {'another build' if marks else 'something else'}; try another name"
         )
-    remove_unfinished(folder)
     ours = {"/".join(place) for place in places} | {MANIFEST, STARTED}
     for path in sorted(path for path in folder.rglob("*") if not path.is_dir()):
         name = path.relative_to(folder).as_posix()
         if name.endswith(_UNFINISHED) and name.removesuffix(_UNFINISHED) in ours:
             path.unlink()
+        elif is_unfinished(path.name):
+            remove_unfinished(path.parent)
         elif name not in ours or path.is_symlink():
             raise ValueError(f"{folder}: {name} does not belong there; try moving it away")
 
@@ -378,11 +385,11 @@ def _copy(data: bytes, target: Path, duke: str | os.PathLike[str]) -> str:
     There is no fsync, which takes 15 ms per image: the next call compares every byte.
     """
     there = target.exists()
-    path = target if there else target.with_name(target.name + _UNFINISHED)
-    try:
-        if not there:
-            path.write_bytes(data)
-        facts = inspect(str(path))
+    with nullcontext() if there else write_atomically(target, flush=False) as file:
+        if file is not None:
+            file.write(data)
+            file.flush()
+        facts = inspect(str(target if file is None else file.name))
         if facts.sha256 != hashlib.sha256(data).hexdigest():
             raise ValueError(
                 f"{target}: expected the same bytes as in {printable(os.fspath(duke))}, got others "
@@ -393,11 +400,6 @@ def _copy(data: bytes, target: Path, duke: str | os.PathLike[str]) -> str:
                 f"{printable(os.fspath(duke))}: {target.parent.name}/{target.name} is no "
                 f"sound image ({facts.problem}); try another copy of DukeMTMC-reID"
             )
-        if not there:
-            path.replace(target)
-    finally:
-        if not there:
-            path.unlink(missing_ok=True)
     return facts.sha256
 
 

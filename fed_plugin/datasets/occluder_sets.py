@@ -34,6 +34,7 @@ from fed_plugin.datasets.fingerprints import (
     perceptual_hash,
 )
 from fed_plugin.datasets.listing import IMAGE_SUFFIXES, printable, visible_entries
+from fed_plugin.files import FolderLock, clear_folder, is_empty, write_file
 from fed_plugin.photos import open_photo, with_transparency
 
 Pixels = NDArray[np.uint8]
@@ -331,7 +332,7 @@ def without_duplicates(crops: Sequence[Crop]) -> tuple[list[Crop], list[LeftOut]
 
 # Writing: the folder appears complete, or not at all.
 
-_BEGUN = "begun-by-fed_plugin"
+_BEGUN, _HOLDER = "begun-by-fed_plugin", "begun-by-fed_plugin.holder"
 _STEM = 60  # letters of a crop's own name in its file name
 
 
@@ -348,7 +349,7 @@ def check_target(out: str | Path) -> Path:
         raise ValueError(
             f"{out}: holds an occluder set already; try another folder, or delete this one"
         )
-    if folder.is_dir() and any(folder.iterdir()):
+    if not is_empty(folder):
         first = min(os.listdir(folder))
         raise ValueError(
             f"{out}: expected an empty folder or none; it holds {first}, which would be "
@@ -390,23 +391,24 @@ def write_set(
     if not crops:
         raise ValueError(f"{out}: not one usable crop is left, so nothing was written")
     draft = _draft(folder)
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        (draft / _BEGUN).touch()
-        entries = []
-        for index, crop in enumerate(crops):
-            entries.append(_write_crop(draft, index, crop))
-            progress(index + 1, len(crops))
-        extra = describe(draft) if describe is not None else {}
-        (draft / MANIFEST).write_bytes(to_json(entries, {**about, **extra}))
-        (draft / _BEGUN).unlink()
-        if folder.exists():
-            folder.rmdir()
-        os.replace(draft, folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+    with FolderLock(draft, _BEGUN, work="builds the set", remedy="waiting for it", label=str(out)):
+        clear_folder(draft, _BEGUN, _HOLDER)
+        try:
+            entries = []
+            for index, crop in enumerate(crops):
+                entries.append(_write_crop(draft, index, crop))
+                progress(index + 1, len(crops))
+            extra = describe(draft) if describe is not None else {}
+            write_file(draft / MANIFEST, to_json(entries, {**about, **extra}))
+            for name in (_HOLDER, _BEGUN):
+                (draft / name).unlink(missing_ok=True)
+            if folder.exists():
+                clear_folder(folder)
+                folder.rmdir()
+            os.replace(draft, folder)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
     return folder
 
 
@@ -419,7 +421,7 @@ def _write_crop(folder: Path, index: int, crop: Crop) -> Entry:
     name = f"{index + 1:04d}_{stem or 'crop'}.png"
     encoded = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(crop.pixels)).save(encoded, "PNG")
-    (folder / name).write_bytes(encoded.getvalue())
+    write_file(folder / name, encoded.getvalue())
     height, width, channels = crop.pixels.shape
     return Entry(
         file=name,

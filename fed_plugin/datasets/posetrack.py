@@ -22,6 +22,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -29,6 +30,7 @@ from typing import Any
 from PIL import Image
 
 from fed_plugin.datasets.listing import printable
+from fed_plugin.files import write_atomically
 from fed_plugin.photos import read_rgb
 
 LISTS = "occluded_posetrack_reid"
@@ -289,8 +291,10 @@ def _cut_frame(path: str, detections: list[Detection], target: str) -> None:
             crop = crop.resize((MAX_WIDTH, MAX_HEIGHT), Image.Resampling.BICUBIC)
         file = os.path.join(target, person.crop)
         os.makedirs(os.path.dirname(file), exist_ok=True)
-        crop.save(f"{file}.part", format="JPEG", quality=_QUALITY)
-        os.replace(f"{file}.part", file)
+        with suppress(FileNotFoundError):  # of a version before this one
+            os.unlink(f"{file}.part")
+        with write_atomically(file, flush=False) as written:
+            crop.save(written, format="JPEG", quality=_QUALITY)
 
 
 def _clipped(person: Detection, size: tuple[int, int], path: str) -> tuple[int, int, int, int]:

@@ -43,6 +43,7 @@ from fed_plugin.fastreid_adapter.mends.loading import (
 from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 from fed_plugin.fastreid_adapter.mends.optimizer import check_schedule
 from fed_plugin.fastreid_adapter.mends.yaml_files import flatten
+from fed_plugin.fastreid_adapter.resuming.training_loop import free_folder
 
 logger = logging.getLogger("fastreid.fed_plugin.training")
 
@@ -261,7 +262,10 @@ def train_or_evaluate(args: Namespace) -> Any:
         check_before_training(cfg)
     default_setup(cfg, args)
     if args.eval_only:
-        return _evaluate(cfg)
+        try:
+            return _evaluate(cfg)
+        finally:
+            free_folder(cfg.OUTPUT_DIR)
     trainer = DefaultTrainer(cfg)
     length = "Training %d epochs x %d iterations"  # benchmark.training_process reads this line
     logger.info(length, trainer.max_epoch, trainer.iters_per_epoch)

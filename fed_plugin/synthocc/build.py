@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fed_plugin.files import write_file, write_json
+from fed_plugin.files import is_empty, write_file, write_json
 from fed_plugin.pool import spread
 from fed_plugin.synthocc.casting import CAMERAS, QUERY, SIZES, SPLITS, Shot, cast, passers_by, plan
 from fed_plugin.synthocc.identity import stream
@@ -93,7 +93,7 @@ def _claim(folder: Path, wanted: dict[str, Any]) -> None:
                     f"holds {_listed(held)}; try another folder, or delete this one"
                 )
             return
-    if folder.is_dir() and any(folder.iterdir()):
+    if not is_empty(folder):
         raise ValueError(
             f"SynthOcc: expected {folder} to be empty or drawn by this program; it holds files of "
             f"another kind ({sorted(os.listdir(folder))[0]}, ...); try another folder"
@@ -114,10 +114,11 @@ def _listed(held: dict[str, Any]) -> str:
 
 
 def _reopen(folder: Path, wanted: dict[str, Any]) -> None:
-    for split in SPLITS:
-        (folder / split).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / STARTED, wanted, indent=2)
     (folder / MANIFEST).unlink(missing_ok=True)
+    for split in SPLITS:
+        (folder / split).mkdir(exist_ok=True)
 
 
 def _close(folder: Path, wanted: dict[str, Any], shots: Sequence[Shot]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fed_plugin.benchmark.cells import look, prepare, read_record, write_record
-from fed_plugin.files import write_json
+from fed_plugin.files import FolderInUseError, write_json
+from fed_plugin.pool import only_training
 
 
 @pytest.fixture
@@ -117,3 +118,25 @@ def test_a_record_of_another_kind_is_refused_by_name(begun, change):
     write_json(begun.folder / "cell.json", {**old, **change})
     with pytest.raises(ValueError, match=r"cell\.json: expected the record of a cell"):
         read_record(begun.folder)
+
+
+def test_a_cell_that_was_killed_while_it_was_prepared_is_prepared_again(kill_at, make_cell):
+    for count in range(1, 60):
+        cell = make_cell(seed=count)
+        prepare(cell, resume=False)
+        (cell.folder / "deep").mkdir()
+        (cell.folder / "deep" / "log.txt").touch()
+        killed = kill_at(cell.folder, count, lambda cell=cell: prepare(cell, resume=False))
+        prepare(cell, resume=False)
+        assert not (cell.folder / "deep").exists()
+        fresh = make_cell(seed=1000 + count)
+        kill_at(fresh.folder, count, lambda cell=fresh: prepare(cell, resume=False))
+        prepare(fresh, resume=False)
+    assert not killed
+
+
+def test_a_cell_in_which_somebody_trains_is_left_alone(begun):
+    (begun.folder / "log.txt").write_text("of a training by hand")
+    with only_training(begun.folder), pytest.raises(FolderInUseError, match="is training into"):
+        prepare(begun, resume=False)
+    assert (begun.folder / "log.txt").exists()

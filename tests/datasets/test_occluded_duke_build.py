@@ -411,3 +411,28 @@ def test_an_entry_that_would_unpack_to_far_more_than_an_image_is_refused(
 def test_what_is_said_first_names_the_withdrawal_and_a_way_without_duke():
     assert "withdrawn by its university in April 2019" in WITHDRAWN
     assert "SynthOcc, need no Duke image" in WITHDRAWN
+
+
+def test_a_build_that_was_killed_at_any_moment_goes_on(kill_at, duke, write_lists, tmp_path):
+    lists, layout = write_lists()
+    for count in range(1, 120):
+        out = tmp_path / f"killed{count}" / "Occluded_Duke"
+        call = lambda out=out: build_occluded_duke(duke, lists, out, layout=layout)  # noqa: E731
+        killed = kill_at(out, count, call)
+        call()
+        assert_complete(out)
+        if not killed:
+            return
+    raise AssertionError("it never came to its end")
+
+
+def test_a_planted_link_of_a_copy_is_not_followed(duke, write_lists, tmp_path):
+    lists, layout = write_lists()
+    victim = tmp_path / "victim"
+    victim.write_text("of somebody else")
+    out = tmp_path / "out"
+    (out / QUERY).mkdir(parents=True)
+    (out / QUERY / f"{NAMES[QUERY][0]}.part").symlink_to(victim)
+    with pytest.raises(ValueError, match="something else"):
+        build_occluded_duke(duke, lists, out, layout=layout)
+    assert victim.read_text() == "of somebody else"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from functools import partial
 
 import numpy as np
 import pytest
@@ -190,3 +191,26 @@ def test_the_manifest_of_an_earlier_version_is_read(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps(content))
     (entry,) = read_manifest(tmp_path).entries
     assert (entry.file, entry.size, entry.transparent) == ("a.png", (10, 20), False)
+
+
+def test_a_set_that_was_killed_at_any_moment_is_written_anew(kill_at, tmp_path, crops):
+    whole = contents(write_set(tmp_path / "whole", crops, ABOUT))
+    for count in range(1, 80):
+        out = tmp_path / f"killed{count}" / "set"
+        call = partial(write_set, out, crops, ABOUT)
+        killed = kill_at(out.parent, count, call)
+        if killed and not (out / "manifest.json").exists():  # also the one that clears it up
+            kill_at(out.parent, count // 2, call)
+        if not (out / "manifest.json").exists():
+            write_set(out, crops, ABOUT)
+        assert contents(out) == whole
+        assert sorted(out.parent.iterdir()) == [out]
+    assert not killed
+
+
+def test_two_that_write_one_set_do_not_remove_each_others_crops(tmp_path, crops):
+    def second(done, total):
+        with pytest.raises(RuntimeError, match="builds the set"):
+            write_set(tmp_path / "set", crops, ABOUT)
+
+    assert contents(write_set(tmp_path / "set", crops, ABOUT, progress=second))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -237,3 +238,23 @@ def test_a_script_that_cannot_start_workers_still_gets_its_folder(tmp_path):
 def test_a_number_of_workers_that_draws_nothing_is_refused(tmp_path):
     with pytest.raises(ValueError, match="--workers 0: expected 1 or more"):
         build_synthocc(tmp_path / "SynthOcc", "tiny", workers=0)
+
+
+def test_a_drawing_that_was_killed_at_any_moment_goes_on(kill_at, tmp_path, monkeypatch, hashes):
+    monkeypatch.setitem(SIZES, "tiny", Size(2, 1, 2, 1, 2, 1, 1, cameras=2))
+    whole = build_synthocc(tmp_path / "whole", "tiny", workers=1)
+    for count in (*range(1, 20), 30, 40, 50, *range(60, 200, 5)):
+        folder = tmp_path / f"killed{count}" / "SynthOcc"
+        call = partial(build_synthocc, folder, "tiny", workers=1)
+        killed = kill_at(folder, count, call)
+        call()
+        assert hashes(folder) == hashes(whole)
+        if not killed:
+            return
+    raise AssertionError("it never came to its end")
+
+
+def test_empty_folders_of_a_version_before_are_no_drawing(tmp_path):
+    for split in ("bounding_box_train", "query"):
+        (tmp_path / split).mkdir()
+    assert build_synthocc(tmp_path, "tiny", workers=1)

@@ -67,9 +67,9 @@ def written_checkpoint(path: str, mode: str) -> Iterator[Any]:
         interrupt = _interrupt_behind(error, handled)
         if interrupt is not None:
             raise interrupt from None
-        cause = error if isinstance(error, OSError) else getattr(recorder, "error", None)
-        if not isinstance(cause, OSError):
+        if not isinstance(error, OSError):
             raise
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         raise OSError(
             f"{path}: could not be written ({cause.strerror or cause}); earlier files have not "
             "changed; expected a folder with room for a checkpoint; try another disk, or "

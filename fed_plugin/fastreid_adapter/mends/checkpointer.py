@@ -17,6 +17,26 @@ from fed_plugin.fastreid_adapter.mends.mending import Call, Overlay, add_step, m
 logger = logging.getLogger("fastreid.compat")
 
 
+@mend("A refused training has already written", after="fastreid.engine.defaults")
+def setup_holds_the_folder(module: ModuleType) -> bool:
+    """Let ``default_setup`` hold ``OUTPUT_DIR`` before it writes there, or refuse in every rank.
+
+    The step is the first of the function and therefore the innermost: what another step refuses
+    makes no folder.
+    """
+
+    def hold_first(call: Call) -> Iterator[None]:
+        from fed_plugin.fastreid_adapter.resuming.training_loop import free_folder, hold_folder
+
+        folder = call.cfg.OUTPUT_DIR
+        hold_folder(folder)
+        yield
+        if call.error is not None and folder:
+            free_folder(folder)
+
+    return add_step(module, "default_setup", hold_first)
+
+
 @mend("Checkpoints are written in place", after="fastreid.utils.checkpoint")
 def checkpoints_are_written_whole(module: ModuleType) -> bool:
     """Write checkpoints, and the name of the newest, beside their place; flush, then rename."""

@@ -52,22 +52,6 @@ def checkpoints_hold_the_whole_run(module: ModuleType) -> bool:
     return add_step(module.DefaultTrainer, "__init__", hold)
 
 
-@mend("A refused training has already written", after="fastreid.engine.defaults")
-def setup_holds_the_folder(module: ModuleType) -> bool:
-    """Let ``default_setup`` hold ``OUTPUT_DIR`` before it writes there, or refuse in every rank."""
-
-    def hold_first(call: Call) -> Iterator[None]:
-        from fed_plugin.fastreid_adapter.resuming.training_loop import free_folder, hold_folder
-
-        folder = call.cfg.OUTPUT_DIR
-        hold_folder(folder)
-        yield
-        if call.error is not None and folder:
-            free_folder(folder)
-
-    return add_step(module, "default_setup", hold_first)
-
-
 @mend(
     "Training starts at whole epochs, and a finished run raises an error",
     after="fastreid.engine.train_loop",

@@ -6,7 +6,6 @@ differ in a few of 64 bits: they are re-encoded, resized, or frames of one secon
 
 from __future__ import annotations
 
-import filecmp
 import hashlib
 import os
 from collections.abc import Sequence
@@ -52,17 +51,21 @@ def same_photos(
         query: (path, pid, camid) of every query.
         gallery: (path, pid, camid) of every gallery image.
     """
-    sizes: dict[tuple[Any, int], list[int]] = {}
-    asked = {pid for _, pid, _ in query}
+    sized = [
+        [(pid, os.path.getsize(path)) if os.path.isfile(path) else None for path, pid, _ in items]
+        for items in (query, gallery)
+    ]
+    both = set(sized[0]) & set(sized[1]) - {None}  # few files: only their bytes are read
+    copies: dict[tuple[Any, str], list[int]] = {}
     for row, (path, pid, _) in enumerate(gallery):
-        if pid in asked and os.path.isfile(path):
-            sizes.setdefault((pid, os.path.getsize(path)), []).append(row)
+        if sized[1][row] in both:
+            copies.setdefault((pid, content_hash(path)), []).append(row)
     return [
         (row, other)
         for row, (path, pid, camid) in enumerate(query)
-        if os.path.isfile(path)
-        for other in sizes.get((pid, os.path.getsize(path)), ())
-        if camid != gallery[other][2] and filecmp.cmp(path, gallery[other][0], shallow=False)
+        if sized[0][row] in both
+        for other in copies.get((pid, content_hash(path)), ())
+        if camid != gallery[other][2]
     ]
 
 

@@ -19,11 +19,12 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 Kind = TypeVar("Kind")
@@ -323,7 +324,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
     above = Path(os.path.realpath(path))
     while not os.path.lexists(above):
         above = above.parent
-    if not above.is_dir():
+    if not above.is_dir() or _is_open_file(path):
         raise NotADirectoryError(f"{path}: {above} is no folder; expected one; try another name")
     if not os.access(above, os.W_OK | os.X_OK):
         raise PermissionError(f"{path}: {above} cannot be written to; try another folder")
@@ -342,11 +343,34 @@ def _is_open_file(path: str | os.PathLike[str]) -> bool:
 
 
 class OutputFile(str):
-    """Argument of a command: a file that the command writes. ``cli.main`` checks it at once."""
+    """Argument of a command: a file that the command writes."""
 
 
 class OutputFolder(str):
-    """Argument of a command: a folder that the command writes. ``cli.main`` checks it at once."""
+    """Argument of a command: a folder that the command writes."""
+
+
+def check_outputs(arguments: Mapping[str, Any]) -> None:
+    """Refuse outputs among a command's arguments that cannot be written, before its work.
+
+    Raises:
+        OSError: as :func:`check_writable` and :func:`check_folder`.
+        ValueError: a file to write is another argument, too, or is ``-``.
+    """
+    taken: list[str] = []
+    for value in arguments.values():
+        words = value if isinstance(value, list | tuple) else [value]
+        taken += [word for word in words if isinstance(word, str) and os.path.isfile(word)]
+    outputs = [(name, value) for name, value in arguments.items() if isinstance(value, OutputFile)]
+    for name, path in outputs:
+        if path == "-":
+            raise ValueError(f"--{name} -: expected the name of a file; tables go to stdout")
+        check_writable(path)
+        others = [other for key, other in outputs if key != name]
+        check_apart(path, [*(word for word in taken if word is not path), *others])
+    for value in arguments.values():
+        if isinstance(value, OutputFolder):
+            check_folder(value)
 
 
 # Files of plain arrays (``.npz``).
@@ -367,6 +391,8 @@ def read_arrays(
     Raises:
         ValueError: the file is something else.
     """
+    import numpy as np
+
     try:
         with Path(path).open("rb") as file:
             content = np.load(file, allow_pickle=False)
@@ -411,7 +437,7 @@ def _array(name: str, content: Any) -> NDArray[Any]:
         array = content[name]
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-    if not isinstance(array, np.ndarray):
+    if not hasattr(array, "dtype"):
         raise ValueError(f"{name}: no array")
     return array
 

@@ -6,6 +6,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from fed_plugin.files import OutputFolder
+
 INTERRUPTED = (
     "finished cells are kept; the same command goes on with the rest, and with --resume from the "
     "newest checkpoint of a half training"
@@ -22,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="cells at a time, each on its own CUDA device if there are enough; default: 1",
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="of the plan's")
-    parser.add_argument("--out", help="folder, instead of the plan's")
+    parser.add_argument("--out", type=OutputFolder, help="folder, instead of the plan's")
     parser.add_argument(
         "--resume",
         action="store_true",

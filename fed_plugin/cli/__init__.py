@@ -161,6 +161,7 @@ def main(argv: list[str] | None = None) -> int:
     _add_commands(parser, words)
     args = parser.parse_args(words)
     with one_sentence_for_mistakes() as outcome:
+        import_module("fed_plugin.files").check_outputs(vars(args))
         _check_processes(next(name for name in COMMANDS if COMMANDS[name] is args.command))
     if not outcome.status:
         with one_sentence_for_mistakes(args.command.interrupted) as outcome:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from fed_plugin.files import write_atomically
+from fed_plugin.files import OutputFile, write_atomically
 from fed_plugin.modeling import convert_reference_state_dict
 from fed_plugin.modeling.checkpoints import read_weights, unwrapped
 
@@ -16,7 +16,9 @@ from fed_plugin.modeling.checkpoints import read_weights, unwrapped
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.add_argument("source", metavar="IN.pth", help="checkpoint of the released code")
-    parser.add_argument("target", metavar="OUT.pth", help="file to write, for MODEL.WEIGHTS")
+    parser.add_argument(
+        "target", type=OutputFile, metavar="OUT.pth", help="file to write, for MODEL.WEIGHTS"
+    )
     parser.add_argument("--force", action="store_true", help="write over an existing OUT.pth")
 
 
@@ -35,7 +37,6 @@ def run(args: argparse.Namespace) -> None:
         converted = convert_reference_state_dict(_read(source))
     except (KeyError, TypeError) as error:
         raise ValueError(f"{source}: {error.args[0]}") from error
-    target.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(target) as file:
         torch.save({"model": converted}, file)
     values = sum(tensor.numel() for tensor in converted.values())

@@ -10,6 +10,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from fed_plugin.console import ProgressLine
+from fed_plugin.files import OutputFile, OutputFolder
 
 if TYPE_CHECKING:
     from fed_plugin.datasets import Layout
@@ -41,13 +42,18 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
         "holds data sets, or own images; default: all below FASTREID_DATASETS (datasets, if unset)",
     )
     parser.add_argument("--all", action="store_true", help="name every file, not the first few")
-    parser.add_argument("--json", metavar="FILE", help="write the report, with every file, as JSON")
+    parser.add_argument(
+        "--json", type=OutputFile, metavar="FILE", help="write the report, with every file, as JSON"
+    )
     parser.add_argument(
         "--fast", action="store_true", help="read headers alone; search for no look-alikes"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: all cores")
     parser.add_argument(
-        "--cache", metavar="FILE", help="facts of files that were read; default: in XDG_CACHE_HOME"
+        "--cache",
+        type=OutputFile,
+        metavar="FILE",
+        help="facts of files that were read; default: in XDG_CACHE_HOME",
     )
     parser.add_argument(
         "--no-cache", action="store_true", help="read every file again, remember nothing"
@@ -58,10 +64,8 @@ def run_check(args: argparse.Namespace) -> int:
     """Check and print; status 1 after an error in any of the data sets."""
     from fed_plugin.datasets.check import check, find_targets
     from fed_plugin.datasets.image_facts import FactsCache, default_cache
-    from fed_plugin.files import check_writable, write_json
+    from fed_plugin.files import write_json
 
-    if args.json:
-        check_writable(args.json)
     targets = find_targets(args.dataset, os.environ.get("FASTREID_DATASETS", "datasets"))
     cache = None if args.no_cache else FactsCache(args.cache or default_cache())
     options = {"decode": not args.fast, "workers": args.workers, "cache": cache}
@@ -229,6 +233,7 @@ def add_build_occluded_duke_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
+        type=OutputFolder,
         required=True,
         metavar="DIR/Occluded_Duke",
         help="DIR is the folder that FASTREID_DATASETS names",
@@ -288,6 +293,7 @@ def add_synth_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", choices=sizes, default="small", help="default: small")
     parser.add_argument(
         "--out",
+        type=OutputFolder,
         required=True,
         metavar="DIR/SynthOcc",
         help="DIR is the folder that FASTREID_DATASETS names",

@@ -20,7 +20,7 @@ from PIL import Image
 from fed_plugin.benchmark.training_process import train_in_process
 from fed_plugin.cli.show import to_pictures
 from fed_plugin.console import ProgressLine
-from fed_plugin.files import clear_folder, write_json
+from fed_plugin.files import OutputFolder, clear_folder, write_json
 from fed_plugin.modeling import visibility_target
 from fed_plugin.photos import read_rgb
 from fed_plugin.pool import TRAINING, only_training
@@ -115,7 +115,12 @@ INTERRUPTED = "`demo --reuse` does not repeat finished trainings"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``demo``."""
     add = parser.add_argument
-    add("--out", default="demo_output", help="folder to write; default: demo_output")
+    add(
+        "--out",
+        type=OutputFolder,
+        default="demo_output",
+        help="folder to write; default: demo_output",
+    )
     add("--size", default="small", help="size of SynthOcc: tiny, small or medium")
     add("--seeds", type=int, nargs="+", default=[0], help="seeds; one training per seed and method")
     add(

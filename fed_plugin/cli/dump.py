@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fed_plugin.files import OutputFile
+
 UNTRAINED = "untrained"
 INTERRUPTED = "no dump was written"
 
@@ -83,7 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset", metavar="NAME", help="registered name; default: the one in DATASETS.TESTS"
     )
-    parser.add_argument("-o", "--out", required=True, metavar="FILE.npz", help="file to write")
+    parser.add_argument(
+        "-o", "--out", type=OutputFile, required=True, metavar="FILE.npz", help="file to write"
+    )
     parser.add_argument("--method", metavar="NAME", help="in tables; default: the config's name")
     parser.add_argument("--force", action="store_true", help="write over an existing FILE.npz")
     add_overrides(parser)
@@ -98,10 +102,8 @@ def run(args: argparse.Namespace) -> None:
         ValueError: the checkpoint is of another model, or the data set's name is missing.
     """
     from fed_plugin.console import ProgressLine
-    from fed_plugin.files import check_writable
 
     target = Path(args.out)
-    check_writable(target)
     if target.exists() and not args.force:
         raise FileExistsError(f"{target}: exists already; try another name, or --force")
     check_weights(args, untrained=True)

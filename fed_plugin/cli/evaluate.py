@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fed_plugin.files import OutputFile
 from fed_plugin.retrieval.estimates import Column, as_text
 from fed_plugin.retrieval.evaluation import compare_results
 from fed_plugin.retrieval.intervals import holm_adjusted
@@ -69,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--json",
+        type=OutputFile,
         metavar="FILE",
         help="write the numbers of every query and the protocol card; several files give a list",
     )
@@ -81,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
         FileNotFoundError: a file, or the folder of ``--json``, does not exist.
         ValueError: a file is no feature dump or result, or two files follow different protocols.
     """
-    from fed_plugin.files import check_writable, write_json
+    from fed_plugin.files import write_json
 
     if args.method and len(args.method) != len(args.files):
         raise ValueError(
@@ -89,8 +91,6 @@ def run(args: argparse.Namespace) -> None:
         )
     if args.compare and len(args.files) < 2:
         raise ValueError("--compare: expected two files or more, got one")
-    if args.json:
-        check_writable(args.json)
     scored = _score(args)
     results = [one.result for one in scored]
     differences = differences_table(results, args.groups) if args.compare else ""

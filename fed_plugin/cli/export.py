@@ -12,6 +12,7 @@ from fed_plugin.cli.dump import (
     check_weights,
     read_chosen_config,
 )
+from fed_plugin.files import OutputFile
 
 INTERRUPTED = "no file was written"
 
@@ -28,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", required=True, help="onnx (needs fed_plugin[onnx]), torchscript or torch-export"
     )
-    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="file to write")
+    parser.add_argument(
+        "-o", "--out", type=OutputFile, required=True, metavar="FILE", help="file to write"
+    )
     parser.add_argument(
         "--int8", action="store_true", help="int8 weights in linear layers; --format onnx alone"
     )
@@ -48,11 +51,8 @@ def run(args: argparse.Namespace) -> None:
         ValueError: FILE is the config or the checkpoint; as ``export_model`` and ``rank_both``.
     """
     from fed_plugin.console import ProgressLine
-    from fed_plugin.files import check_apart, check_writable
 
     target = Path(args.out)
-    check_writable(target)
-    check_apart(target, [args.config_file, args.weights])
     if target.exists() and not args.force:
         raise FileExistsError(f"{target}: exists already; try another name, or --force")
     check_weights(args, untrained=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fed_plugin.console import ProgressLine
+from fed_plugin.files import OutputFile, OutputFolder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     preview.set_defaults(work=run_preview)
     add = preview.add_argument
     add("folder", metavar="DIR")
-    add("--out", default="occluders.png", metavar="FILE", help=".png or .html")
+    add("--out", type=OutputFile, default="occluders.png", metavar="FILE", help=".png or .html")
     add("--most", type=int, default=200, metavar="N", help="crops shown; default: %(default)s")
     add("--seed", type=int, default=0, help="of the pasted examples")
 
@@ -66,7 +67,13 @@ def _add_build(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     source.add_argument("--drawn", type=int, metavar="N", help="draw N obstacles; no download")
     add = build.add_argument
-    add("--out", required=True, metavar="DIR", help="an empty folder, or a new one")
+    add(
+        "--out",
+        type=OutputFolder,
+        required=True,
+        metavar="DIR",
+        help="an empty folder, or a new one",
+    )
     add("--licence", metavar="TEXT", help="licence of the crops, for the manifest")
     add("--source", metavar="TEXT", help="source of the crops, for the manifest")
     add("--count", type=int, metavar="N", help="crops at most; default: all, 200 if mined")

@@ -16,6 +16,7 @@ from fed_plugin.cli.dump import (
     check_weights,
     read_chosen_config,
 )
+from fed_plugin.files import OutputFile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,20 +29,17 @@ SIZE = (192, 96)  # height and width of a photo on a sheet
 
 def _add_out(parser: argparse.ArgumentParser, default: str) -> None:
     help_text = ".png or .html; default: %(default)s"
-    parser.add_argument("--out", default=default, metavar="FILE", help=help_text)
+    parser.add_argument("--out", type=OutputFile, default=default, metavar="FILE", help=help_text)
+
+
+def _check_kind(path: str) -> None:
+    from fed_plugin.visualization.canvas import check_kind
+
+    check_kind(path, "--out")
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="such as cuda:0; default: CUDA if available")
-
-
-def _check_out(args: argparse.Namespace, *inputs: str) -> None:
-    """Refuse a file name of another kind, and a file that the command reads."""
-    from fed_plugin.files import check_apart
-    from fed_plugin.visualization.canvas import check_kind
-
-    check_kind(args.out, "--out")
-    check_apart(args.out, inputs)
 
 
 def _photo(path: str | Path, size: tuple[int, int] = SIZE) -> NDArray[Any]:
@@ -92,7 +90,7 @@ def run_ranking(args: argparse.Namespace) -> None:
     from fed_plugin.retrieval.feature_dump import FeatureDump
     from fed_plugin.visualization import Answers, match_sheet
 
-    _check_out(args, args.dump)
+    _check_kind(args.out)
     if args.queries < 1 or args.top < 1:
         raise ValueError("--queries and --top: expected 1 or more")
     dump = FeatureDump.load(args.dump)
@@ -223,7 +221,7 @@ def run_augment(args: argparse.Namespace) -> None:
     from fed_plugin.fastreid_adapter.config_files import find_config, read_config
     from fed_plugin.fastreid_adapter.loaders import first_training_images
 
-    _check_out(args)
+    _check_kind(args.out)
     config_file = find_config(args.config_file)
     cfg = read_config(config_file, args.overrides)
     images = first_training_images(cfg, args.images)
@@ -285,6 +283,7 @@ def add_curves_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="OUTPUT_DIR of a training")
     parser.add_argument(
         "--out",
+        type=OutputFile,
         default="curves.html",
         metavar="FILE",
         help=".html, .png or .svg; default: %(default)s",
@@ -350,7 +349,7 @@ def run_neighbors(args: argparse.Namespace) -> None:
     from fed_plugin.fastreid_adapter.diffused_neighbors import diffused_neighbors
     from fed_plugin.visualization import Neighbors, neighbor_sheet
 
-    _check_out(args, args.weights, args.config_file)
+    _check_kind(args.out)
     if args.images < 1:
         raise ValueError(f"--images {args.images}: expected 1 or more")
     check_weights(args)
@@ -406,7 +405,7 @@ def run_visibility(args: argparse.Namespace) -> None:
     from fed_plugin import Embedder
     from fed_plugin.visualization import visibility_sheet
 
-    _check_out(args, *args.photos)
+    _check_kind(args.out)
     visibility = Embedder(args.config_file, args.weights, args.device)(args.photos).visibility
     if visibility is None:
         raise ValueError(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fed_plugin.files import OutputFile
+
 FETCH_INTERRUPTED = "the file was not written"
 
 
@@ -140,7 +142,9 @@ def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.description = "Download published weights. Needs the network."
     parser.add_argument("name", metavar="NAME", choices=PUBLISHED, help="a name of `weights list`")
-    parser.add_argument("--out", metavar="FILE", help="file; default: weights/NAME with its ending")
+    parser.add_argument(
+        "--out", type=OutputFile, metavar="FILE", help="file; default: weights/NAME with its ending"
+    )
 
 
 def run_fetch(args: argparse.Namespace) -> None:

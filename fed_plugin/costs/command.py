@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from msgspec import Meta, Struct, to_builtins
 
 from fed_plugin.console import machine_words
-from fed_plugin.files import convert, decode
+from fed_plugin.files import OutputFile, convert, decode
 from fed_plugin.retrieval.estimates import Column, Estimate, as_text, number_text
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dataset", help="of the plan, for its identities; default: the first")
     add("--batch", type=int, help="images of a step; default: the batches of each config")
     add("--identities", type=int, help="number of training identities; default: of the data set")
-    add("--out", help=f"file; default: {FILE} in the plan's folder")
+    add("--out", type=OutputFile, help=f"file; default: {FILE} in the plan's folder")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fed_plugin.files import OutputFolder
+
 INTERRUPTED = "no file of the report is half written; the same command writes all of them"
 
 
@@ -15,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "page that holds all figures and pictures. The report lists what is missing."
     )
     parser.add_argument("results", metavar="OUT", help="folder of a benchmark, with results.json")
-    parser.add_argument("--out", metavar="DIR", help="folder to write; default: OUT/report")
+    parser.add_argument(
+        "--out", type=OutputFolder, metavar="DIR", help="folder to write; default: OUT/report"
+    )
     parser.add_argument(
         "--baseline",
         metavar="METHOD",

@@ -18,7 +18,7 @@ from fed_plugin.benchmark.cells import CONFIG, FINAL_WEIGHTS, RECORD, read_recor
 from fed_plugin.benchmark.runner import clock
 from fed_plugin.console import ProgressLine, is_mistake, sentence
 from fed_plugin.datasets.fingerprints import content_hash
-from fed_plugin.files import check_writable
+from fed_plugin.files import OutputFile
 from fed_plugin.pool import spread
 from fed_plugin.robustness.curve import RobustnessCurve
 from fed_plugin.robustness.pictures import (
@@ -52,12 +52,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help=f"every finished cell with a model in a benchmark's folder; writes its {CURVE}",
     )
-    add("--out", metavar="FILE", help=f"curve of one model; default: {CURVE}")
+    add("--out", type=OutputFile, metavar="FILE", help=f"curve of one model; default: {CURVE}")
     add("--method", metavar="NAME", help="name of one model in tables")
     add("--dataset", metavar="NAME", help="default: the one in DATASETS.TESTS")
     _add_settings(add)
-    add("--figure", metavar="FILE", help="draw the curves of all models, as .png or .svg")
-    add("--sheet", metavar="FILE.png", help="draw a query with all that is pasted on it")
+    add(
+        "--figure",
+        type=OutputFile,
+        metavar="FILE",
+        help="draw the curves of all models, as .png or .svg",
+    )
+    add(
+        "--sheet",
+        type=OutputFile,
+        metavar="FILE.png",
+        help="draw a query with all that is pasted on it",
+    )
     add("--only", nargs="+", default=[], metavar="METHOD", help="methods of a benchmark")
     add("--jobs", type=int, default=1, help="cells at a time; default: 1")
     add(
@@ -96,8 +106,6 @@ def run(args: argparse.Namespace) -> int:
         ValueError: Arguments do not go together, or the checkpoint is of another model.
     """
     _refuse_idle_arguments(args)
-    for path in filter(None, (args.out, args.figure, args.sheet)):
-        check_writable(path)
     settings = _settings(args)
     measure = measure_benchmark if args.benchmark else measure_one
     curves, cfg, dataset, failures = measure(args, settings)

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fed_plugin.files import check_writable, decode, write_json
+from fed_plugin.files import OutputFile, check_apart, check_writable, decode, write_json
 from fed_plugin.search import MATCHINGS
 
 _EDGES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 1.0)
@@ -314,9 +314,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--matching", choices=MATCHINGS, default="cosine", help="as for search")
     parser.add_argument("--seed", type=int, default=0, help="seed of the halves; default: 0")
-    parser.add_argument("--json", metavar="FILE", help="write the printed figures there too")
+    parser.add_argument(
+        "--json", type=OutputFile, metavar="FILE", help="write the printed figures there too"
+    )
     parser.add_argument(
         "--picture",
+        type=OutputFile,
         metavar="FILE",
         help="draw the curve, as .png or .svg",
     )
@@ -358,8 +361,8 @@ def run(args: argparse.Namespace) -> None:
 def _check_arguments(args: argparse.Namespace, target: Path) -> None:
     if not Path(args.weights).is_file():
         raise FileNotFoundError(f"--weights {args.weights}: no such file; expected a checkpoint")
-    for path in filter(None, (target, args.json, args.picture)):
-        check_writable(path)
+    check_writable(target)
+    check_apart(target, filter(None, (args.json, args.picture, args.dump)))
     if args.picture and Path(args.picture).suffix.lower() not in (".png", ".svg"):
         raise ValueError(
             f"--picture {args.picture}: expected a file name that ends in .png or .svg"

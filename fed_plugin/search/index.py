@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fed_plugin.files import FolderLock, check_apart, check_writable
+from fed_plugin.files import FolderLock, OutputFile, check_apart
 
 if TYPE_CHECKING:
     from fed_plugin.datasets.listing import FolderScan
@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "takes descriptors of no other model."
     )
     parser.add_argument("gallery", nargs="?", metavar="GALLERY", help="folder of photos")
-    parser.add_argument("-o", "--out", required=True, metavar="FILE.npz", help="the index")
+    parser.add_argument(
+        "-o", "--out", type=OutputFile, required=True, metavar="FILE.npz", help="the index"
+    )
     parser.add_argument("--config-file", help="a path, or the name of an installed config")
     parser.add_argument("--weights", metavar="FILE.pth", help="checkpoint of that config")
     parser.add_argument("--device", help="such as cuda:0; default: CUDA if there is a GPU")
@@ -130,7 +132,6 @@ def _say_what_is_lacking(args: argparse.Namespace, scan: FolderScan, broken: int
 def _check_arguments(args: argparse.Namespace) -> None:
     """Refuse arguments that contradict each other, before PyTorch is imported."""
     target = Path(args.out)
-    check_writable(target)
     if args.remove:
         others = ("gallery", "add", "compressed", "config_file", "weights", "device")
         if extra := [name for name in others if getattr(args, name)]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.files import below, check_apart, check_writable, write_json
+from fed_plugin.files import OutputFile, below, write_json
 from fed_plugin.search import MATCHINGS
 
 if TYPE_CHECKING:
@@ -68,8 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--weights", metavar="FILE.pth", help="new path of the index's weights")
     parser.add_argument("--device", help="such as cuda:0; default: CUDA if there is a GPU")
-    parser.add_argument("--json", metavar="FILE", help="write the answers there too")
-    parser.add_argument("--picture", metavar="FILE", help="draw the answers there, .png or .html")
+    parser.add_argument(
+        "--json", type=OutputFile, metavar="FILE", help="write the answers there too"
+    )
+    parser.add_argument(
+        "--picture", type=OutputFile, metavar="FILE", help="draw the answers there, .png or .html"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -81,7 +85,10 @@ def run(args: argparse.Namespace) -> None:
             has no visibility.
     """
     _check_numbers(args)
-    _check_outputs(args)
+    if args.picture:
+        from fed_plugin.visualization.canvas import check_kind
+
+        check_kind(args.picture, "--picture")
     index = load_gallery(args.index)
     if not len(index):
         raise ValueError(f"{args.index}: holds no photo; try `index GALLERY --add -o {args.index}`")
@@ -194,23 +201,6 @@ def _check_numbers(args: argparse.Namespace) -> None:
         raise ValueError(f"--prior {args.prior}: expected a share above 0 and below 1; try 0.001")
     if args.top < 1:
         raise ValueError(f"--top {args.top}: expected 1 or more")
-
-
-def _check_outputs(args: argparse.Namespace) -> None:
-    """Refuse files that cannot be written, or that the command reads."""
-    taken = [args.index, *args.photos, *filter(None, [args.weights])]
-    for flag, path in (("--json", args.json), ("--picture", args.picture)):
-        if not path:
-            continue
-        if path == "-":
-            raise ValueError(f"{flag} -: expected the name of a file; the table goes to stdout")
-        check_writable(path)
-        check_apart(path, taken)
-        taken.append(path)
-    if args.picture:
-        from fed_plugin.visualization.canvas import check_kind
-
-        check_kind(args.picture, "--picture")
 
 
 def load_gallery(path: str | Path) -> GalleryIndex:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import logging
 import os
@@ -12,8 +13,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from fed_plugin.cli import main
+from fed_plugin.cli import COMMANDS, main
 from fed_plugin.fastreid_adapter.config_files import find_config
+from fed_plugin.files import OutputFile, OutputFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,6 +38,7 @@ def test_convert_writes_what_the_stock_checkpointer_loads(released, tmp_path, ca
     from fastreid.utils.checkpoint import Checkpointer
 
     target = tmp_path / "new" / "converted.pth"
+    target.parent.mkdir()
     assert main(["convert", str(released), str(target)]) == 0
     assert "wrote" in capsys.readouterr().out
     cfg = get_cfg()
@@ -187,3 +190,89 @@ def test_a_command_that_a_launcher_started_twice_is_refused_at_once(
         monkeypatch.setenv(name, value)
     assert main(words) == 1
     assert message in capsys.readouterr().err
+
+
+INPUTS = {
+    *("config_file", "weights", "source", "files", "index", "photos", "gallery", "dump", "plan"),
+    *("results", "benchmark", "occluders", "from_crops", "mine", "leaks_in", "folder", "duke"),
+    *("lists", "dataset", "posetrack", "runs", "a", "b", "card", "file", "remove"),
+}
+"""Arguments of files and folders that are read; ``posetrack`` and ``weights`` are written into."""
+NO_FILES = {None, "METHOD", "NAME", "KEY VALUE", "N", "K", "P", "V", "SHARE", "TEXT", "CONFIG"}
+
+
+def arguments(parser, words=()):
+    """Yield (words of the command, parser, argument) for all commands below."""
+    for one in parser._actions:
+        if isinstance(one, argparse._SubParsersAction):
+            for word, below in one.choices.items():
+                yield from arguments(below, (*words, word))
+        else:
+            yield words, parser, one
+
+
+def all_arguments():
+    for name, command in COMMANDS.items():
+        if name != "train":  # fast-reid's own
+            parser = argparse.ArgumentParser()
+            command.arguments()(parser)
+            yield from arguments(parser, tuple(name.split()))
+
+
+OUTPUTS = [
+    (*words, one.option_strings[-1] if one.option_strings else one.dest, one.type)
+    for words, _, one in all_arguments()
+    if one.type in (OutputFile, OutputFolder)
+]
+
+
+def test_every_argument_of_a_file_is_an_input_or_an_output():
+    for words, _, one in all_arguments():
+        if one.nargs == 0 or one.type in (int, float, OutputFile, OutputFolder) or one.choices:
+            continue
+        assert one.dest in INPUTS or (one.metavar in NO_FILES and "out" not in one.dest), words
+    assert len(OUTPUTS) > 25
+
+
+def command_line(output, path, read="nothing_here"):
+    *words, name, _ = output
+    line, flags, groups = list(words), [], []
+    for at, parser, one in all_arguments():
+        if at != tuple(words) or one.nargs == 0:
+            continue
+        own = name in (*one.option_strings, one.dest)
+        group = next(
+            (g for g in parser._mutually_exclusive_groups if one in g._group_actions), None
+        )
+        alone = group is not None and group.required and group not in groups
+        if own or one.required or alone or (one.nargs == "?" and not one.option_strings):
+            groups += [group] if alone else []
+            value = "1" if one.type is int else [*one.choices][0] if one.choices else str(read)
+            value = str(path) if own else value
+            if one.type is OutputFile and not own:
+                value = str(path) + ".other"
+            if one.option_strings:
+                flags += [one.option_strings[-1], value]
+            elif one.nargs != "...":
+                line.append(value)
+    return [*line, *flags]
+
+
+@pytest.mark.parametrize("output", OUTPUTS, ids=lambda output: " ".join(output[:-1]))
+def test_an_output_that_cannot_be_written_is_refused_and_stays(output, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to("/dev/null")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "read").write_text("read")
+    is_file = output[-1] is OutputFile
+    wrong = {"pipe": ("pipe", "no folder"), "null": ("device", "no folder")}
+    wrong |= {"/dev/stdout": ("device", "no folder"), "read/below": ("folder", "no folder")}
+    if is_file:
+        wrong |= {"folder.png": ("is a folder", ""), "none/a.png": ("existing folder", "")}
+        wrong |= {"read": ("is read here", "exists already")}
+    for name, messages in wrong.items():
+        assert main(command_line(output, tmp_path / name, tmp_path / "read")) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and any(one and one in error for one in messages), error
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "null").readlink() == Path("/dev/null")
+    assert (tmp_path / "read").read_text() == "read" and not (tmp_path / "none").exists()

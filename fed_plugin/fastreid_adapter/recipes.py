@@ -248,7 +248,8 @@ def save_the_recipe(call: Call) -> Iterator[None]:
         call.args[0].checkpointer.checkpointables[Recipe.KEY] = recipe
 
 
-@host_step("fastreid.engine.hooks", "EvalHook._do_eval")
+@host_step("fastreid.engine.hooks", "EvalHook.after_train")
+@host_step("fastreid.engine.hooks", "EvalHook.after_epoch")
 def evaluate_the_average(call: Call) -> Iterator[None]:
     """Evaluate averaged weights."""
     recipe = getattr(call.args[0].trainer.optimizer, "recipe", None)

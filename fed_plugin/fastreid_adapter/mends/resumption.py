@@ -6,6 +6,7 @@ The parts that the mends put into the host's trainer are in ``fastreid_adapter/r
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -80,7 +81,9 @@ def train(self: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) -> 
         with training_loop.failures_handled(self):
             self.before_train()
             for hook in training_loop.nothing_left_to_train(self, start_epoch, max_epoch):
-                hook._do_eval()
+                recipe = getattr(getattr(self, "optimizer", None), "recipe", None)
+                with recipe.averaged() if recipe is not None else nullcontext():
+                    hook._do_eval()
             for epoch in range(start_epoch, max_epoch):
                 self.epoch = epoch
                 self.before_epoch()

@@ -54,7 +54,7 @@ SMALL_AND_USED_ONCE = {
 }
 MOST_LINES = {
     "the house": 34_000,
-    "mends of what real files, machines and hostile ones broke": 1_000,
+    "mends of what real files, machines and hostile ones broke": 1_800,
     "any backbone, from any published weights": 2_200,
 }
 MOST_FLOORS = 8

@@ -43,7 +43,7 @@ from fed_plugin.fastreid_adapter.mends.loading import (
 from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 from fed_plugin.fastreid_adapter.mends.optimizer import check_schedule
 from fed_plugin.fastreid_adapter.mends.yaml_files import flatten
-from fed_plugin.fastreid_adapter.resuming.training_loop import free_folder
+from fed_plugin.fastreid_adapter.ranks import free_folder
 
 logger = logging.getLogger("fastreid.fed_plugin.training")
 

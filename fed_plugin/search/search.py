@@ -66,14 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="answer 'too little of the person is visible' for photos with a lower mean "
         "visibility of the parts (models with FED only)",
     )
-    parser.add_argument("--weights", metavar="FILE.pth", help="new path of the index's weights")
-    parser.add_argument("--device", help="such as cuda:0; default: CUDA if there is a GPU")
-    parser.add_argument(
-        "--json", type=OutputFile, metavar="FILE", help="write the answers there too"
-    )
-    parser.add_argument(
-        "--picture", type=OutputFile, metavar="FILE", help="draw the answers there, .png or .html"
-    )
+    add = parser.add_argument
+    add("--weights", metavar="FILE.pth", help="new path of the index's weights")
+    add("--device", help="such as cuda:0; default: CUDA if there is a GPU")
+    add("--json", type=OutputFile, metavar="FILE", help="write the answers there too")
+    add("--picture", type=OutputFile, metavar="FILE", help="draw the answers, .png or .html")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -247,7 +247,7 @@ def command_line(output, path, read="nothing_here"):
         alone = group is not None and group.required and group not in groups
         if own or one.required or alone or (one.nargs == "?" and not one.option_strings):
             groups += [group] if alone else []
-            value = "1" if one.type is int else [*one.choices][0] if one.choices else str(read)
+            value = "1" if one.type is int else next(iter(one.choices or [str(read)]))
             value = str(path) if own else value
             if one.type is OutputFile and not own:
                 value = str(path) + ".other"

@@ -26,7 +26,7 @@ def setup_holds_the_folder(module: ModuleType) -> bool:
     """
 
     def hold_first(call: Call) -> Iterator[None]:
-        from fed_plugin.fastreid_adapter.resuming.training_loop import free_folder, hold_folder
+        from fed_plugin.fastreid_adapter.ranks import free_folder, hold_folder
 
         folder = call.cfg.OUTPUT_DIR
         hold_folder(folder)

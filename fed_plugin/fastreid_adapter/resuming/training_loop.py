@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import logging
 import math
@@ -19,16 +18,12 @@ from fastreid.utils import comm
 from fastreid.utils.events import EventStorage
 from torch import Tensor, nn
 
+from fed_plugin.fastreid_adapter.ranks import held_while_training, holds
 from fed_plugin.fastreid_adapter.resuming.run_state import KEY, RunState
-from fed_plugin.files import (
-    FolderInUseError,
-    FolderLock,
-    remove_unfinished,
-    write_atomically,
-    write_file,
-)
+from fed_plugin.files import remove_unfinished, write_atomically, write_file
 from fed_plugin.pool import only_training
 
+held = only_training
 logger = logging.getLogger("fastreid.fed_plugin.resuming")
 loop_logger = logging.getLogger("fastreid.engine.train_loop")
 
@@ -262,54 +257,6 @@ def _of_another_rank(
     return own, "rank 0", "those of the other one are in its log"
 
 
-# One process at a time trains, or evaluates, into an ``OUTPUT_DIR``: two would mix their files.
-
-held = only_training
-_RUNS: dict[tuple[int, str], FolderLock] = {}
-"""Locks of this process, by its number and folder: a forked process holds none."""
-
-
-def hold_folder(folder: str) -> None:
-    """Hold a folder in every rank, until `free_folder` or the end of the process.
-
-    Raises:
-        FolderInUseError: Another process trains into the folder; nothing was written.
-        OSError: The folder cannot be written to.
-    """
-    error: Exception | None = None
-    if folder and comm.is_main_process() and _key(folder) not in _RUNS:
-        try:
-            _RUNS[_key(folder)] = held(folder).__enter__()
-        except (FolderInUseError, OSError) as refused:
-            error = refused
-    errors = comm.all_gather(error) if comm.get_world_size() > 1 else [error]
-    for refused in filter(None, errors):
-        raise refused
-
-
-@atexit.register
-def free_folder(folder: str = "") -> None:
-    """Let other processes use a folder of this process, or all of them."""
-    for key in [key for key in _RUNS if not folder or key == _key(folder)]:
-        lock = _RUNS.pop(key)
-        if key[0] == os.getpid():
-            lock.__exit__(None, None, None)
-
-
-def _key(folder: str) -> tuple[int, str]:
-    return os.getpid(), os.path.realpath(folder)
-
-
-@contextmanager
-def _held_while_training(folder: str) -> Iterator[None]:
-    if _key(folder) not in _RUNS:
-        _RUNS[_key(folder)] = held(folder).__enter__()
-    try:
-        yield
-    finally:
-        free_folder(folder)
-
-
 # The parts of the training loop, which is ``mends.resumption.train``.
 
 
@@ -326,7 +273,7 @@ def hold_the_run(trainer: Any) -> None:
     if not comm.is_main_process():
         return
     if os.path.isdir(folder):
-        with nullcontext() if _key(folder) in _RUNS else held(folder):
+        with nullcontext() if holds(folder) else held(folder):
             for path in remove_unfinished(folder, "model_*.pth"):
                 logger.info("Removed what a killed run left of a checkpoint: %s", path)
     period = cfg.SOLVER.get("CHECKPOINT_ITERS", 0)
@@ -346,7 +293,7 @@ def begun(trainer: Any, start_epoch: int, max_epoch: int, iters_per_epoch: int) 
     trainer.epoch = min(start_epoch, max_epoch - 1)
     cfg = getattr(trainer, "cfg", None)
     writes = cfg is not None and cfg.OUTPUT_DIR and comm.is_main_process()
-    holding = _held_while_training(cfg.OUTPUT_DIR) if writes else nullcontext()
+    holding = held_while_training(cfg.OUTPUT_DIR) if writes else nullcontext()
     with holding, EventStorage(first) as trainer.storage:
         yield
 

@@ -13,12 +13,14 @@ from types import SimpleNamespace
 import pytest
 from fastreid.engine import DefaultTrainer, default_setup
 
-from fed_plugin.fastreid_adapter.resuming.training_loop import free_folder, held
+from fed_plugin.fastreid_adapter.ranks import free_folder
+from fed_plugin.fastreid_adapter.resuming.training_loop import held
 from fed_plugin.files import FolderInUseError
 
 HOLD = """
 import sys, time
-from fed_plugin.fastreid_adapter.resuming.training_loop import free_folder, held
+from fed_plugin.fastreid_adapter.ranks import free_folder
+from fed_plugin.fastreid_adapter.resuming.training_loop import held
 with held(sys.argv[1]):
     print("held", flush=True)
     time.sleep(100)

@@ -38,25 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-errors", action="store_true", help="go on without the photos that cannot be read"
     )
+    _add_probabilities(parser)
     parser.add_argument("--top", type=int, default=10, metavar="K", help="default: 10")
     parser.add_argument(
         "--matching",
         choices=MATCHINGS,
         default="cosine",
         help="visibility compares the parts that both photos show (models with FED only)",
-    )
-    parser.add_argument(
-        "--min-probability",
-        type=float,
-        metavar="P",
-        help="leave out answers with a lower probability, computed by `calibrate`",
-    )
-    parser.add_argument(
-        "--prior",
-        type=float,
-        metavar="P",
-        help="share of the index that shows the person, for probabilities; default: the share of "
-        "right pairs in `calibrate`",
     )
     parser.add_argument(
         "--min-visibility",
@@ -71,6 +59,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", help="such as cuda:0; default: CUDA if there is a GPU")
     add("--json", type=OutputFile, metavar="FILE", help="write the answers there too")
     add("--picture", type=OutputFile, metavar="FILE", help="draw the answers, .png or .html")
+
+
+def _add_probabilities(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--min-probability",
+        type=float,
+        metavar="P",
+        help="leave out answers with a lower probability, computed by `calibrate`",
+    )
+    parser.add_argument(
+        "--prior",
+        type=float,
+        metavar="P",
+        help="share of the index that shows the person, for probabilities; default: the share of "
+        "right pairs in `calibrate`",
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -12,7 +12,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fed_plugin.fastreid_adapter.mends.mending import Call, Overlay, add_step, mend, mentions
+from fed_plugin.fastreid_adapter.mends.mending import (
+    UNTRAINED,
+    Call,
+    Overlay,
+    add_step,
+    mend,
+    mentions,
+)
 
 logger = logging.getLogger("fastreid.compat")
 
@@ -289,10 +296,6 @@ def weights_fit_the_model(module: ModuleType) -> bool:
 
     add_step(module.Checkpointer, "resume_or_load", begin)
     return add_step(module.Checkpointer, "_load_model", fit)
-
-
-UNTRAINED = "untrained"
-"""Word in the place of a path of weights: random ones are wanted."""
 
 
 @mend("An evaluation without weights ranks random ones", after="fastreid.engine.defaults")

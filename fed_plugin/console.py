@@ -73,6 +73,11 @@ def sentence(error: BaseException) -> str:
     if "Traceback (most recent call last)" in text:
         last = _last_line(text)
         text = last.partition(": ")[2] or last
+    if "DataLoader worker" in text and ("killed" in text or "exited" in text):
+        text += (
+            "; expected workers that live (out of memory, perhaps); try fewer "
+            "DATALOADER.NUM_WORKERS, or more memory, such as docker run --shm-size 8g"
+        )
     return text
 
 

@@ -6,7 +6,9 @@ built from a config, ``current_config`` returns this config.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,8 +24,9 @@ from fastreid.utils.env import seed_all_rng
 from torch import Tensor
 
 from fed_plugin.datasets.splits import Item
-from fed_plugin.fastreid_adapter.config_checks import check_config
+from fed_plugin.fastreid_adapter.config_checks import NPO_NAME, check_config
 from fed_plugin.fastreid_adapter.mends import loading
+from fed_plugin.fastreid_adapter.mends.loading import TEST_WORKERS
 from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 from fed_plugin.fastreid_adapter.seeding import SeededSampler, lists_under_the_seed
 
@@ -95,12 +98,24 @@ def seed_the_sampler(call: Call) -> Iterator[None]:
     cfg = call.cfg
     yield from hand_on_the_config(call)
     seed = -1 if cfg is None else cfg.get("SEED", -1)
+    if call.error is None and cfg is not None:
+        ranks, workers = comm.get_local_size(), call.result.num_workers
+        check_shared_memory(cfg, workers, training=True, ranks=ranks)
     if call.error is None and seed >= 0:
         batches = call.result.batch_sampler
         batches.sampler = SeededSampler(batches.sampler, (seed, comm.get_rank()))
 
 
 @host_step("fastreid.data.build", "build_reid_test_loader")
+def check_before_testing(call: Call) -> Iterator[None]:
+    """Hand on the config of a test loader; look whether its batches find room."""
+    cfg = call.cfg  # another step replaces the arguments
+    yield from hand_on_the_config(call)
+    if call.error is None and cfg is not None:
+        loader = call.result[0]
+        check_shared_memory(cfg, loader.num_workers, images=len(loader.dataset))
+
+
 def hand_on_the_config(call: Call) -> Iterator[None]:
     """Check the config of a loader, and make it the current config while the loader is built."""
     if call.cfg is None:
@@ -109,6 +124,66 @@ def hand_on_the_config(call: Call) -> Iterator[None]:
     check_config(call.cfg)  # for loops of other projects; the host's trainer has checked it
     with as_current(call.cfg):
         yield
+
+
+# Workers hand batches over in shared memory. Containers have 64 MB of it unless told otherwise.
+
+SHARED_MEMORY = "/dev/shm"
+_AHEAD = 2  # batches that a worker loads ahead, as PyTorch's loader asks for
+
+
+def check_shared_memory(
+    cfg: Any,
+    workers: int | None = None,
+    *,
+    images: int = 1 << 40,
+    training: bool = False,
+    ranks: int = 1,
+) -> None:
+    """Refuse loader workers whose batches would not find room.
+
+    Args:
+        cfg: Config of the host.
+        workers: Number of workers; None takes ``DATALOADER.NUM_WORKERS``.
+        images: Number of test images.
+        training: Whether a training and its evaluations run at once; else an evaluation alone.
+        ranks: Number of ranks that share the memory.
+
+    Raises:
+        ValueError: The memory that is free is too small.
+    """
+    workers = cfg.DATALOADER.NUM_WORKERS if workers is None else workers
+    if not workers or not os.path.isdir(SHARED_MEMORY):
+        return
+
+    views = cfg.INPUT.NPO.VIEWS if NPO_NAME in cfg.INPUT.EXTRA_TRANSFORMS else 1
+
+    def batch(part: Any) -> int:
+        return int(part.IMS_PER_BATCH // comm.get_world_size())
+
+    def needed(count: int) -> int:
+        tested = (_AHEAD * min(count, TEST_WORKERS) + 1) * batch(cfg.TEST)
+        tested = min(tested, images) * _image_bytes(cfg, cfg.INPUT.SIZE_TEST)
+        trained = (_AHEAD * count + 1) * batch(cfg.SOLVER) * views if training else 0
+        trained *= _image_bytes(cfg, cfg.INPUT.SIZE_TRAIN)
+        return ranks * (tested + trained) if count else 0
+
+    status = os.statvfs(SHARED_MEMORY)
+    free = status.f_bavail * status.f_frsize
+    if needed(workers) > free:
+        fits = next(count for count in range(workers, -1, -1) if needed(count) <= free)
+        raise ValueError(
+            f"DATALOADER.NUM_WORKERS={workers}: expected {needed(workers) / 1e6:,.0f} MB of free "
+            f"shared memory ({SHARED_MEMORY}) for the workers' batches, got {free / 1e6:,.0f} MB; "
+            f"try DATALOADER.NUM_WORKERS {fits}, or more of it, such as docker run --shm-size "
+            f"{math.ceil(1.25 * needed(workers) / 2**30)}g"
+        )
+
+
+def _image_bytes(cfg: Any, size: Sequence[int]) -> int:
+    """Return the bytes of an image in a batch; 0 where images keep their sizes."""
+    height, *width = cfg.INPUT.CROP.SIZE if cfg.INPUT.CROP.ENABLED else size
+    return int(3 * height * (width or [height])[0]) * 4  # float32
 
 
 # How many identities a config trains on, which decides the size of its classifiers.

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from fed_plugin.fastreid_adapter.loaders import training_items
-from fed_plugin.fastreid_adapter.mends.loading import worker_context
+from fed_plugin.fastreid_adapter.mends.loading import TEST_WORKERS, start_worker, worker_context
 from fed_plugin.fastreid_adapter.ranks import sum_across_ranks
 
 logger = logging.getLogger("fastreid.fed_plugin.memory")
@@ -71,12 +71,13 @@ def _training_set(cfg: Any) -> CommDataset:
 
 
 def _shard_loader(cfg: Any, dataset: CommDataset) -> DataLoader:
-    world_size = comm.get_world_size()
+    world_size, workers = comm.get_world_size(), min(TEST_WORKERS, cfg.DATALOADER.NUM_WORKERS)
     return DataLoader(
         Subset(dataset, range(comm.get_rank(), len(dataset), world_size)),
         batch_size=max(1, cfg.TEST.IMS_PER_BATCH // world_size),
-        num_workers=cfg.DATALOADER.NUM_WORKERS,
-        multiprocessing_context=worker_context() if cfg.DATALOADER.NUM_WORKERS else None,
+        num_workers=workers,
+        multiprocessing_context=worker_context() if workers else None,
+        worker_init_fn=partial(start_worker, None) if workers else None,
         collate_fn=fast_batch_collator,
         generator=torch.Generator(),
     )

@@ -34,7 +34,7 @@ from fed_plugin.fastreid_adapter.config_checks import (
     is_registered,
 )
 from fed_plugin.fastreid_adapter.config_files import find_config, read_config
-from fed_plugin.fastreid_adapter.loaders import as_current
+from fed_plugin.fastreid_adapter.loaders import as_current, check_shared_memory
 from fed_plugin.fastreid_adapter.mends.loading import (
     check_balanced_identity_sampler,
     check_naive_identity_sampler,
@@ -62,6 +62,9 @@ def check_before_training(cfg: Any) -> None:
         FileNotFoundError: see ``check_config``; or a set of this project is missing.
     """
     faults = config_faults(cfg, training=True)
+    if not faults:
+        ranks = comm.get_local_size()
+        faults = faults_of(functools.partial(check_shared_memory, training=True, ranks=ranks), cfg)
     of_data, images = _list_all(cfg, training=True)
     broken = _unreadable([item[0] for items in images.values() for item in items])
     readable = [item for item in images["NAMES"] if item[0] not in broken]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import linecache
 import logging
 import numbers
@@ -228,6 +229,46 @@ def reading_thread_hands_errors_over(module: ModuleType) -> bool:
 
     reader.run, reader.next = run, next_item
     return True
+
+
+@mend("A loader without shared memory hangs the run", after="fastreid.data.data_utils")
+def full_memory_ends_the_run(module: ModuleType) -> bool:
+    """Let workers hand over the error of a batch that they cannot hand over."""
+
+    def start_so(call: Call) -> Iterator[None]:
+        if call.kwargs.get("num_workers"):
+            start = functools.partial(start_worker, call.kwargs.get("worker_init_fn"))
+            call.kwargs = {**call.kwargs, "worker_init_fn": start}
+        yield
+
+    return add_step(module.DataLoaderX, "__init__", start_so)
+
+
+def start_worker(stock: Callable[[int], None] | None, worker: int) -> None:
+    """Let the queue of this worker hand over its errors; the stock one prints them."""
+    from multiprocessing.queues import Queue
+
+    Queue._on_queue_feeder_error = _hand_over  # type: ignore[attr-defined]
+    if stock is not None:
+        stock(worker)
+
+
+def _hand_over(batches: Any, error: Exception, batch: Any) -> None:
+    from torch._utils import ExceptionWrapper
+
+    reason = WorkerError(
+        f"a loader worker could not hand over a batch: {error}; expected room in shared memory "
+        "(/dev/shm) and open files to spare; try fewer DATALOADER.NUM_WORKERS, or more memory, "
+        "such as docker run --shm-size 8g"
+    )
+    batches.put((batch[0], ExceptionWrapper((WorkerError, reason, None))))
+
+
+class WorkerError(RuntimeError):
+    """Error of a loader worker; PyTorch raises it once more, with a preface that is dropped."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.rpartition("WorkerError: ")[2].strip())
 
 
 @mend("The test loader always takes four workers", after="fastreid.data.build")

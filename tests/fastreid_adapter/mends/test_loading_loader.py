@@ -212,3 +212,22 @@ class TestTestLoader:
         module.build_reid_test_loader = len
         module._test_loader_from_config = lambda cfg: {"num_workers": cfg.DATALOADER.NUM_WORKERS}
         assert samplers.test_loader_takes_the_configured_workers(module) is False
+
+
+def no_batch(items):
+    return {"images": torch.zeros(4), "more": lambda: "nobody can send this"}
+
+
+@pytest.mark.parametrize("reader", ["plain", "with_cuda"])
+def test_a_batch_that_a_worker_cannot_send_is_an_error_and_no_hang(stock, reader):
+    module = stock("fastreid.data.data_utils")
+    if reader == "plain":
+        assert samplers.loader_works_without_cuda(module)
+        kind = module.DataLoaderX
+    else:  # what the reading thread of CUDA iterates over
+        kind = module.DataLoaderX = type("DataLoaderX", (DataLoader,), {})
+    assert samplers.full_memory_ends_the_run(module)
+    settings = {**arguments(Numbers(), 2), "pin_memory": False, "collate_fn": no_batch}
+    loader = kind(*[0] * (reader == "plain"), **settings)
+    with pytest.raises(RuntimeError, match=r"^a loader worker could not hand over a batch: .*"):
+        values(loader)

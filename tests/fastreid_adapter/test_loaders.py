@@ -129,9 +129,7 @@ def test_a_test_set_needs_no_more_than_its_images(docker):
     check_shared_memory(config("INPUT.SIZE_TEST", [0]), 4)  # images keep their sizes: not known
 
 
-def test_a_loader_of_a_config_is_refused_before_its_workers_start(
-    tiny_cfg, on_synthocc, monkeypatch
-):
+def test_a_loader_is_refused_before_its_workers_start(tiny_cfg, on_synthocc, monkeypatch):
     monkeypatch.setattr(loaders.os, "statvfs", lambda path: Status(0))
     cfg = tiny_cfg("DATALOADER.NUM_WORKERS", 2)
     with pytest.raises(ValueError, match="shared memory"):

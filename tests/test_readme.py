@@ -72,6 +72,7 @@ WRITTEN = {
     "README.md": ["logs/synthocc/vit_tiny/model_final.pth", "answers.png", "fed.json"],
     "docs/host_defects.md": [],  # no blocks: test_mending.py compares its headings with the mends
     "docs/method.md": [],  # no blocks
+    "docs/backbones.md": [],  # python that asserts
     "docs/benchmark.md": ["results/results.json"],
     "docs/search.md": ["gallery.npz", "answers.json", "answers.png", "ranking.png", "curves.html"],
     "docs/configuration.md": [],  # python that asserts
@@ -84,6 +85,7 @@ WRITTEN = {
     "docs/results.md": [],  # no blocks: tables that readme_results.py writes
     "docs/speed.md": [],  # no blocks: a table that benchmarks/speed/page.py writes
     "docs/robustness.md": ["fed.json", "curves.svg", "pasted.png"],
+    "docs/weights.md": [],  # no blocks
     "docs/training.md": ["logs/two_machines/model_final.pth", "logs/two_machines/log.txt.rank1"],
     "docs/data.md": ["logs/my_cameras/model_final.pth", "mined/manifest.json", "augment.png"],
 }
@@ -136,7 +138,7 @@ def test_links_and_pictures_point_at_something(page):
             assert not heading or heading in headings(path.read_text(encoding="utf-8")), target
 
 
-WRITERS = ["readme_results.py"]
+WRITERS = ["readme_results.py", "backbones_page.py"]
 WRITERS += [f"speed/{name}.py" for name in ("page", "scaling_page", "retrieval_page")]
 
 

@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from interleaved import spread, write_row
+from interleaved import RESULTS, spread, write_row
 from steps import configured
 from tabulate import tabulate
 from torch import set_num_threads
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2, 4])
     parser.add_argument("--batches", type=int, default=20, help=f"of {BATCH} photos, timed")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the record")
     args = parser.parse_args()
     set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +55,7 @@ def main() -> None:
         found = measure(args.workers, args.batches, args.rounds)
     measured = {"batch": BATCH, "cores": os.cpu_count(), "photos_per_second": found}
     print(tabulate(table(found), ["workers", *PIPELINES]))
-    write_row("loading", TARGET, FLOOR, measured)
+    write_row("loading", TARGET, FLOOR, measured, args.out)
 
 
 def measure(

@@ -16,6 +16,13 @@ from fed_plugin.fastreid_adapter.config import OWN_KEYS, add_fed_config
 
 ROOT = Path(__file__).parents[2]
 LEAVES = sorted((ROOT / "configs" / "FED").glob("*.yml"))
+BASED = [leaf for leaf in LEAVES if "_BASE_:" in leaf.read_text()]
+OF_PRETRAININGS = ("lup_vit", "clip_vit", "dinov2_vit", "dinov3_vit", "solider_swin")
+OF_PRETRAININGS += ("resnet50_ibn", "lite0")  # test_backbone_leaves.py builds them
+
+
+def is_of_a_pretraining(leaf):
+    return leaf.stem == "Base-FED-any" or leaf.stem.endswith(OF_PRETRAININGS)
 
 
 def keys_of(node, prefix=""):
@@ -26,7 +33,10 @@ def keys_of(node, prefix=""):
             yield prefix + key
 
 
-@pytest.mark.parametrize("leaf", LEAVES, ids=lambda path: path.stem)
+OF_THE_REFERENCE = [leaf for leaf in LEAVES if not is_of_a_pretraining(leaf)]
+
+
+@pytest.mark.parametrize("leaf", OF_THE_REFERENCE, ids=lambda path: path.stem)
 def test_every_leaf_builds_its_model_and_its_pipeline(leaf):
     cfg = get_cfg()
     cfg.merge_from_file(str(leaf))
@@ -40,7 +50,7 @@ def test_every_leaf_builds_its_model_and_its_pipeline(leaf):
     assert ("NPOAugmentation" in names) == (cfg.MODEL.META_ARCHITECTURE == "FED")
 
 
-@pytest.mark.parametrize("leaf", LEAVES[1:], ids=lambda path: path.stem)
+@pytest.mark.parametrize("leaf", BASED, ids=lambda path: path.stem)
 def test_a_leaf_holds_only_what_differs_from_its_base(leaf):
     content = yaml.safe_load(leaf.read_text())
     base = get_cfg()
@@ -69,7 +79,7 @@ def test_every_declared_key_is_read_by_the_adapter():
 
 
 def test_every_dataset_has_its_baseline_and_its_repairs():
-    names = {leaf.stem for leaf in LEAVES}
+    names = {leaf.stem for leaf in OF_THE_REFERENCE}
     plain = {n for n in names if not n.endswith(("_baseline", "_fed_plus")) and n != "Base-FED"}
     assert plain == {
         "occluded_duke_vit_base",
@@ -80,6 +90,12 @@ def test_every_dataset_has_its_baseline_and_its_repairs():
     assert names - plain - {"Base-FED"} == {
         f"{n}_{variant}" for n in plain for variant in ("baseline", "fed_plus")
     }
+
+
+def test_every_pre_training_has_its_base_and_two_leaves():
+    of = {leaf.stem for leaf in LEAVES} - {leaf.stem for leaf in OF_THE_REFERENCE}
+    starts = ("Base-FED-", "occluded_duke_", "market1501_")
+    assert of - {"Base-FED-any"} == {f"{s}{name}" for name in OF_PRETRAININGS for s in starts}
 
 
 def test_a_stock_config_dumps_what_it_dumped_before():

@@ -1,0 +1,112 @@
+"""Every leaf of a pre-training builds its model and its optimizer, and takes two steps.
+
+Backbones and images have their full size. To save time, FED has two parts, a quarter of its own
+weights; the two leaves of a pre-training, which differ in data and rates alone, share a model; and
+the steps are in bf16 where the CPU multiplies in bf16.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import pytest
+import torch
+from fastreid.config import get_cfg
+from fastreid.modeling import build_model
+from fastreid.solver import build_optimizer
+from fastreid.utils.events import EventStorage
+
+from fed_plugin.fastreid_adapter.recipes import layer_of
+from fed_plugin.modeling.backbones import measure
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "FED"
+# Rate of the stem's first weight and of the classifier; rows and columns; channels.
+LEAVES = {
+    "lup_vit": (4e-4, 4e-4, (16, 8), 768),
+    "clip_vit": (5e-6, 3.5e-4, (16, 8), 768),
+    "dinov2_vit": (1e-4 * 0.7**13, 1e-4, (18, 9), 768),
+    "dinov3_vit": (1e-4 * 0.7**13, 1e-4, (16, 8), 768),
+    "solider_swin": (8e-4, 8e-4, (12, 4), 1024),
+    "resnet50_ibn": (3.5e-4, 3.5e-4, (16, 8), 2048),
+    "lite0": (3.5e-4, 3.5e-4, (16, 8), 1280),
+}
+PRECISION = "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
+
+
+def config(stem):
+    cfg = get_cfg()
+    cfg.merge_from_file(str(CONFIGS / f"{stem}.yml"))
+    cfg.merge_from_list(["MODEL.DEVICE", "cpu", "MODEL.BACKBONE.PRETRAIN", False])
+    cfg.merge_from_list(["MODEL.HEADS.NUM_CLASSES", 12, "MODEL.FED.NUM_PARTS", 2])
+    cfg.MODEL.FED.PRECISION = PRECISION
+    return cfg
+
+
+@functools.lru_cache(maxsize=1)
+def model_of(pretraining):
+    torch.manual_seed(0)
+    model = build_model(config(f"market1501_{pretraining}")).train()
+    for memory in model.heads.memories.values():
+        memory.fill(torch.randn_like(memory.features))
+    return model
+
+
+@functools.lru_cache(maxsize=1)
+def drawn(height, width):
+    """Draw two images of two identities each, a band of the second view hidden."""
+    images = 255 * torch.rand(4, 1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    images = images.repeat(1, 2, 1, 1, 1)
+    images[:, 1, :, height // 2 :] = 255
+    targets = torch.tensor([0, 0, 1, 1])
+    return {"images": images, "targets": targets, "camids": torch.zeros(4, dtype=torch.long)}
+
+
+def stem_and_classifier(model):
+    """Return a weight of the first layer and one of the heads."""
+    layers = layer_of(model.backbone)
+    weights = dict(model.backbone.named_parameters())
+    stem = next(w for n, w in weights.items() if layers[n] == 0 and w.requires_grad and w.ndim == 4)
+    return stem, model.heads.global_classifier.weight
+
+
+@pytest.mark.parametrize("dataset", ["market1501", "occluded_duke"])
+@pytest.mark.parametrize("pretraining", LEAVES)
+def test_a_leaf_takes_two_steps(pretraining, dataset):
+    cfg, model = config(f"{dataset}_{pretraining}"), model_of(pretraining)
+    *expected, grid, channels = LEAVES[pretraining]
+    if (dataset, pretraining) == ("occluded_duke", "solider_swin"):
+        expected = [2e-4, 2e-4]
+    optimizer, _ = build_optimizer(cfg, model)
+    weights = stem_and_classifier(model)
+    rates = {w.data_ptr(): g["lr"] for g in optimizer.param_groups for w in g["params"]}
+    assert [rates[w.data_ptr()] for w in weights] == pytest.approx(expected)
+    before = [weight.detach().clone() for weight in weights]
+    batch = drawn(*cfg.INPUT.SIZE_TRAIN)
+    with EventStorage(0):
+        for _ in range(2):
+            optimizer.zero_grad()
+            losses = model(dict(batch))
+            sum(losses.values()).backward()
+            optimizer.step()
+    assert len(losses) == 7 and all(torch.isfinite(loss) for loss in losses.values())
+    assert not any(torch.equal(a, b) for a, b in zip(before, weights, strict=True))
+    if dataset == "market1501":
+        facts = measure(model.backbone, tuple(cfg.INPUT.SIZE_TEST))
+        assert (facts.grid, facts.channels) == (grid, channels)
+
+
+@pytest.mark.parametrize("pretraining", LEAVES)
+def test_the_two_leaves_of_a_pre_training_differ_in_data_and_rates_alone(pretraining):
+    one, other = (config(f"{data}_{pretraining}") for data in ("market1501", "occluded_duke"))
+    assert {key for key in one if one[key] != other[key]} <= {"DATASETS", "OUTPUT_DIR", "SOLVER"}
+
+
+def test_every_leaf_says_where_its_weights_come_from_and_what_a_step_takes():
+    for pretraining in LEAVES:
+        for path in CONFIGS.glob(f"*_{pretraining}.yml"):
+            comment = path.read_text(encoding="utf-8").partition("_BASE_")[0]
+            for word in ("# Weights: ", "# Recipe: ", "# Step: ", "estimate"):
+                assert word in comment, (path.name, word)
+            untested = pretraining.startswith("dino") or pretraining == "lite0"
+            assert ("no published person recipe" in comment) == untested, path.name

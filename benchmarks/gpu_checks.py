@@ -129,8 +129,8 @@ def checks(args: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
     for method in (leaf, f"{leaf}_baseline"):
         for name, words in PRECISIONS.items():
             if name != "bf16" or method == leaf:  # the host's Baseline has no such key
-                found[f"steps of {method}, {name}"] = (
-                    lambda method=method, words=words: steps(method, device, batch, *words)
+                found[f"steps of {method}, {name}"] = lambda method=method, words=words: steps(
+                    method, device, batch, *words
                 )
     return found
 

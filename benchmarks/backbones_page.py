@@ -55,7 +55,6 @@ BACKBONES: tuple[tuple[Any, ...], ...] = (
     ("timm:vit_base_patch16_224",),
     ("timm:vit_base_patch16_clip_quickgelu_224",),
     ("timm:vit_base_patch16_siglip_224",),
-    ("build_resnet_backbone", "50x", 2048, "MODEL.BACKBONE.WITH_IBN", True),
 )
 
 

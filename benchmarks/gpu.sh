@@ -58,7 +58,9 @@ finish() {
 }
 
 if [ -z "$dry" ]; then
-  mkdir -p "$out" "$work/datasets"
+  mkdir -p "$out" "$work/datasets" "$work/site"
+  # The line of an installed .pth file, for an interpreter without one.
+  echo "import projects_registry; projects_registry.arm()" >"$work/site/sitecustomize.py"
   trap finish EXIT
   if [ -d .whl ]; then
     "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --target "$work/site" .whl/*.whl

@@ -280,8 +280,11 @@ def check_apart(path: str | os.PathLike[str], read: Iterable[str | os.PathLike[s
 
 def below(folder: str | os.PathLike[str], name: str) -> Path | None:
     """Return the path of a name in a folder; None if the name, or a link in it, leads elsewhere."""
-    root = Path(folder).resolve()
-    path = (root / name).resolve()
+    try:
+        root = Path(folder).resolve()
+        path = (root / name).resolve()
+    except (OSError, RuntimeError, ValueError):  # a ring of links; a name that no file can have
+        return None
     return path if path != root and path.is_relative_to(root) else None
 
 
@@ -373,6 +376,24 @@ def check_outputs(arguments: Mapping[str, Any]) -> None:
             check_folder(value)
 
 
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading; refuse anything that could wait for ever or never end.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        OSError: a folder, a pipe, a socket or a device.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, "a folder", os.fspath(path))
+    raise OSError(errno.EINVAL, "no regular file", os.fspath(path))
+
+
 # Files of plain arrays (``.npz``).
 
 
@@ -394,7 +415,7 @@ def read_arrays(
     import numpy as np
 
     try:
-        with Path(path).open("rb") as file:
+        with open_regular(path) as file:
             content = np.load(file, allow_pickle=False)
             if isinstance(content, np.ndarray):
                 raise ValueError("it holds one bare array; try np.savez")
@@ -619,7 +640,10 @@ def decode(source: str | os.PathLike[str] | bytes, kind: type[Kind] | Any, calle
         ValueError: the content is something else; the message names file and field.
     """
     where = "" if isinstance(source, bytes) else f"{source}: "
-    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    data = source
+    if not isinstance(data, bytes):
+        with open_regular(data) as file:
+            data = file.read()
     try:
         content = msgspec.json.decode(data)
         if _MANY_DIGITS.search(data):

@@ -157,3 +157,88 @@ def test_open_files_are_photos_too():
     with open_photo(file) as image:
         assert image.size == (3, 2)
     assert not file.closed and stat.S_ISREG(os.stat(__file__).st_mode)
+
+
+def saved_by_opencv(path, levels):
+    import cv2
+
+    assert cv2.imwrite(str(path), levels[..., [2, 1, 0, 3][: levels.shape[2]]])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".ppm"])
+@pytest.mark.parametrize("top", [255, 1023, 4095, 16383, 65535])
+def test_colours_of_16_bits_are_scaled_by_their_range_too(tmp_path, suffix, top):
+    levels = np.random.default_rng(0).integers(0, top + 1, (30, 20, 3)).astype(np.uint16)
+    levels[0, 0] = top
+    saved_by_opencv(tmp_path / f"a{suffix}", levels)
+    expected = (levels.astype(int) * 255 // top).astype(np.uint8)
+    assert (read_rgb(tmp_path / f"a{suffix}") == expected).all()
+    with open_photo(tmp_path / f"a{suffix}") as image:
+        assert photos.has_more_than_8_bits(image)
+
+
+def test_alpha_of_16_bits_has_a_range_of_its_own(tmp_path):
+    levels = np.full((8, 4, 4), 4095, np.uint16)
+    levels[..., 3] = 65535
+    levels[0, 0, 3] = 0
+    saved_by_opencv(tmp_path / "a.png", levels)
+    pixels = read_rgb(tmp_path / "a.png")
+    assert (pixels[1:] == 255).all() and (pixels[0, 0] == photos.MID_GREY).all()
+
+
+def test_an_image_of_8_bits_is_none_of_more(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (100, 7), np.uint8)
+    for rows in range(1, 100):  # the offset of the pixels in the file takes many values
+        Image.fromarray(noise[:rows]).save(tmp_path / "a.tif", compression="tiff_lzw")
+        with open_photo(tmp_path / "a.tif") as image:
+            assert not photos.has_more_than_8_bits(image)
+
+
+def test_shares_a_little_above_one_are_no_levels():
+    assert eight_bits(np.array([[0, 0.5, 1.02]], np.float32)).ravel().tolist() == [0, 127, 255]
+
+
+def test_upright_with_16_bits(tmp_path):
+    levels = np.zeros((4, 2), np.uint16)
+    levels[0] = 4095
+    exif = Image.Exif()
+    exif[274] = 6  # turn to the right
+    Image.fromarray(levels).save(tmp_path / "a.png", exif=exif)
+    assert read_rgb(tmp_path / "a.png")[:, :, 0].tolist() == [[0, 0, 0, 255]] * 2
+
+
+def test_a_data_set_of_many_folders_is_warned_of_a_few_times(tmp_path, caplog):
+    logger = logging.getLogger("fastreid.fed_plugin.photos")
+    logger.addHandler(caplog.handler)
+    try:
+        for person in range(50):
+            eight_bits(np.full((1, 1), 4000), str(tmp_path / f"{person}" / "a.png"))
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert 2 <= len(set(caplog.messages)) <= 20 and "are not named" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("kind", ["RGB", "RGBA", "I;16"])
+def test_threads_decode_large_photos_one_at_a_time(tmp_path, kind):
+    Image.new(kind, (3500, 3500)).save(tmp_path / "a.png")
+    code = (
+        "import resource, sys\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from fed_plugin.photos import read_rgb\n"
+        "def most():\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = most()\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    list(pool.map(lambda _: read_rgb(sys.argv[1]).shape, range(8)))\n"
+        "print(most() - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.png")], capture_output=True, text=True
+    )
+    assert int(done.stdout) < 450_000  # kB; 8 at once took 1,000,000 and more
+
+
+def test_an_image_in_memory_is_not_modified():
+    image = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    assert (photos.pixels_of(image) == photos.MID_GREY).all()
+    assert image.mode == "RGBA" and image.getpixel((0, 0)) == (255, 0, 0, 0)

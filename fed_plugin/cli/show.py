@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,7 +163,7 @@ def _photos_of(dump: FeatureDump, folder: str | None) -> Callable[[int], NDArray
         raise FileNotFoundError(f"--folder {folder}: no such folder; expected the data set's")
     if folder is None and not recorded:
         raise ValueError("--folder: expected the folder of the data set, as the dump names none")
-    files = photos_below(folder).images if folder is not None else []
+    files = photos_below(folder, needed=False).images if folder is not None else []
 
     def photo(row: int) -> NDArray[np.uint8]:
         name, split = str(dump.names[row]), str(dump.split[row])
@@ -174,27 +175,34 @@ def _photos_of(dump: FeatureDump, folder: str | None) -> Callable[[int], NDArray
                     "--folder DIR with the data set"
                 )
             return _photo(path)
-        return _photo(_only_one(name, split, files, folder, str(recorded.get(split, ""))))
+        return _photo(_only_one(name, split, files, folder, recorded))
 
     return photo
 
 
-def _only_one(name: str, split: str, files: list[str], folder: str, recorded: str) -> str:
+def _only_one(
+    name: str, split: str, files: list[str], folder: str, recorded: dict[str, Any]
+) -> str:
     """Return the file of a name in a split.
 
     Raises:
         FileNotFoundError: there is none.
         ValueError: there are several, and neither the dump nor a folder's name says which.
     """
-    fitting = [path for path in files if Path(path).as_posix().endswith(f"/{name}")]
+    other = "gallery" if split == "query" else "query"
+    ours, theirs = (Path(str(recorded.get(one, ""))).name for one in (split, other))
+    parents = {
+        path: Path(path[: -len(name)]).resolve().name
+        for path in files
+        if Path(path).as_posix().endswith(f"/{name}")
+    }
+    fitting = [path for path, parent in parents.items() if parent == ours or parent != theirs]
     if not fitting:
         raise FileNotFoundError(
             f"{name}: not below --folder {folder}; expected the data set that was dumped"
         )
-    parents = {path: Path(path).parent.name for path in fitting}
-    own = [path for path in fitting if recorded and parents[path] == Path(recorded).name]
+    own = [path for path in fitting if parents[path] == ours]
     own = own or [path for path in fitting if split in parents[path]]
-    other = "gallery" if split == "query" else "query"
     own = own or [path for path in fitting if other not in parents[path]]
     if len(own or fitting) > 1:
         first, second = (own or fitting)[:2]
@@ -389,7 +397,9 @@ def run_neighbors(args: argparse.Namespace) -> None:
 
 def add_visibility_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``show visibility``."""
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="photo of one person")
+    parser.add_argument(
+        "photos", nargs="+", metavar="PHOTO", help="photo of one person, or a folder"
+    )
     add_model_arguments(parser)
     _add_device(parser)
     _add_out(parser, "visibility.png")
@@ -403,9 +413,15 @@ def run_visibility(args: argparse.Namespace) -> None:
         ValueError: A photo cannot be read, or the model estimates no visibility.
     """
     from fed_plugin import Embedder
+    from fed_plugin.datasets.listing import readable_photos
+    from fed_plugin.files import check_apart
     from fed_plugin.visualization import visibility_sheet
 
     _check_kind(args.out)
+    args.photos, notes = readable_photos(args.photos)
+    check_apart(args.out, args.photos)
+    for note in notes:
+        print(note, file=sys.stderr)
     visibility = Embedder(args.config_file, args.weights, args.device)(args.photos).visibility
     if visibility is None:
         raise ValueError(

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fed_plugin.files import open_regular
 from fed_plugin.photos import opaque, open_photo
 
 BITS = 64
@@ -33,7 +34,7 @@ _FLAT = 1.0  # grey levels: a lower standard deviation is noise of the encoder
 def content_hash(path: str | PathLike[str]) -> str:
     """Return the sha256 of a file's bytes, in hex."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
@@ -105,7 +106,7 @@ def mean_colors(image: Image.Image) -> bytes:
     Returns:
         48 bytes, RGB, row by row from the top; upright, transparency laid on mid grey.
     """
-    return opaque(image).convert("RGB").resize((_FIELDS, _FIELDS), Image.Resampling.BOX).tobytes()
+    return opaque(image).resize((_FIELDS, _FIELDS), Image.Resampling.BOX).tobytes()
 
 
 def color_distance(first: bytes, second: bytes) -> float:

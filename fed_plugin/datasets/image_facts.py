@@ -16,7 +16,8 @@ import msgspec
 from PIL import Image, UnidentifiedImageError
 
 from fed_plugin.datasets.fingerprints import content_hash, mean_colors, perceptual_hash
-from fed_plugin.photos import FORMATS, open_photo, open_regular
+from fed_plugin.files import open_regular
+from fed_plugin.photos import FORMATS, has_more_than_8_bits, opaque, open_photo
 from fed_plugin.pool import spread
 
 _MAX_BYTES = 256 << 20  # a file beyond is hashed, not decoded
@@ -93,13 +94,12 @@ def _reason(path: str, error: OSError) -> str:
 
 def _kinds(image: Image.Image) -> tuple[str, ...]:
     """Name the unusual properties of an image that is not decoded yet."""
-    sixteen = image.mode[0] in "IF" or any("16" in str(tile[3]) for tile in image.tile)
     return tuple(
         kind
         for kind, present in (
             ("palette", image.mode in ("P", "PA")),
             ("CMYK", image.mode == "CMYK"),
-            ("16-bit", sixteen),
+            ("16-bit", has_more_than_8_bits(image)),
             ("grey", image.mode in ("1", "L", "LA")),
             ("transparent", "A" in image.getbands() or "transparency" in image.info),
             ("several frames", getattr(image, "is_animated", False)),
@@ -110,7 +110,7 @@ def _kinds(image: Image.Image) -> tuple[str, ...]:
 
 def _decode(image: Image.Image) -> tuple[int, str]:
     """Decode every pixel, as training does; return the perceptual hash and the mean colours."""
-    image.load()
+    image = opaque(image)
     return perceptual_hash(image), mean_colors(image).hex()
 
 
@@ -126,7 +126,7 @@ def _lacks_end(data: bytes) -> bool:
 Stamp = tuple[int, int, int, int]
 """Size, mtime_ns, ctime_ns and inode of a file: a file with another stamp is another file."""
 
-_TABLE = "facts_3"  # another number whenever Facts or the functions that fill them change
+_TABLE = "facts_4"  # another number whenever Facts or the functions that fill them change
 _AT_ONCE = 500  # paths of one question
 _WAIT = 5.0  # seconds for another check that is writing
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from fed_plugin.photos import SUFFIXES as IMAGE_SUFFIXES
+from fed_plugin.photos import read_rgb
 
 _CLUTTER = ("thumbs.db", "desktop.ini", ".ds_store")  # files that file managers make
 _NAMED = 3  # files that a log line names
@@ -71,29 +73,87 @@ def scan_folder(folder: str, *, nested: bool = False, strict: bool = True) -> Fo
     return scan
 
 
-def photos_below(folder: str) -> FolderScan:
+def photos_below(folder: str, needed: bool = True) -> FolderScan:
     """List the photos below a folder, in folders of any depth, without opening them.
 
-    Hidden files and folders are left out. Links to files are followed, links to folders are not.
+    Links to files are followed, links to folders are not. All that is no photo is passed over;
+    files of file managers do not count.
 
     Args:
         folder: an existing folder.
+        needed: whether to refuse a folder without photos.
+
+    Raises:
+        OSError: the folder cannot be read.
+        ValueError: the folder holds no photo.
     """
     scan = FolderScan()
     todo = [folder]
     while todo:
         for entry in _readable_entries(todo.pop(), scan):
-            if is_hidden(entry.name):
+            if _is_clutter(entry.name):
                 continue
             if not is_folder(entry):
                 _sort_in(entry, scan)
-            elif entry.is_symlink():
+            elif entry.is_symlink() or is_hidden(entry.name):
                 scan.passed_over.append(os.path.join(entry.path, ""))
             else:
                 todo.append(entry.path)
     scan.images.sort()
     scan.passed_over.sort()
+    if needed and not scan.images:
+        raise next(
+            (problem for problem in scan.problems),
+            ValueError(f"{folder}: no photo in it; expected files {', '.join(IMAGE_SUFFIXES)}"),
+        )
     return scan
+
+
+def readable_photos(names: Sequence[str], skip_errors: bool = False) -> tuple[list[str], list[str]]:
+    """Decode every photo that files and folders stand for, before a model takes its time.
+
+    Args:
+        names: photos, and folders of photos at any depth.
+        skip_errors: whether photos that cannot be read are left out, instead of an error.
+
+    Returns:
+        Paths of the photos, and a sentence about each photo or folder that lacks something.
+
+    Raises:
+        ValueError: a photo cannot be read, or none of them.
+    """
+    photos, notes, bad = [], [], []
+    for name in names:
+        try:
+            scan = photos_below(name) if os.path.isdir(name) else FolderScan([name])
+        except (OSError, ValueError) as error:
+            bad.append(str(error))
+            continue
+        photos += scan.images
+        if scan.passed_over:
+            named = named_files(scan.passed_over, name)
+            notes.append(f"{printable(name)}: {len(scan.passed_over)} passed over ({named})")
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as readers:
+        problems = list(readers.map(_problem_of, photos))
+    bad += [problem for problem in problems if problem]
+    good = [photo for photo, problem in zip(photos, problems, strict=True) if not problem]
+    if bad and not (skip_errors and good):
+        more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        raise ValueError(
+            f"{len(bad)} of {len(good) + len(bad)} photos cannot be read: "
+            f"{'; '.join(bad[:_NAMED])}{more}; expected photos of persons"
+        )
+    return good, notes + [f"left out: {problem}" for problem in bad]
+
+
+def _problem_of(photo: str) -> str:
+    try:
+        read_rgb(photo)
+    except FileNotFoundError:
+        return f"{printable(photo)}: no such file"
+    except Exception as error:  # every decoder raises its own kinds
+        return f"{printable(photo)}: {getattr(error, 'strerror', None) or error or type(error)}"
+    return ""
 
 
 def named_files(paths: list[str], folder: str) -> str:
@@ -151,7 +211,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 def _readable_entries(folder: str, scan: FolderScan) -> list[os.DirEntry[str]]:
     try:
         return _entries(folder)
-    except PermissionError as error:
+    except OSError as error:  # no permission, or gone since it was listed
         scan.problems.append(error)
         scan.passed_over.append(os.path.join(folder, ""))
         return []

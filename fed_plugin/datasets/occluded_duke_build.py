@@ -21,6 +21,7 @@ from fed_plugin.datasets.splits import DUKE_NAMES, Layout
 from fed_plugin.files import (
     is_empty,
     is_unfinished,
+    open_regular,
     remove_unfinished,
     write_atomically,
     write_json,
@@ -84,7 +85,7 @@ def read_lists(
 def _read_list(folder: str | os.PathLike[str], split: str, layout: Layout) -> tuple[str, ...]:
     path, sha256 = os.path.join(folder, f"{split}.list"), layout.lists[split]
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             data = file.read()
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(

@@ -34,7 +34,7 @@ from fed_plugin.datasets.fingerprints import (
     perceptual_hash,
 )
 from fed_plugin.datasets.listing import IMAGE_SUFFIXES, printable, visible_entries
-from fed_plugin.files import FolderLock, clear_folder, is_empty, write_file
+from fed_plugin.files import FolderLock, clear_folder, is_empty, open_regular, write_file
 from fed_plugin.photos import open_photo, with_transparency
 
 Pixels = NDArray[np.uint8]
@@ -156,7 +156,8 @@ def read_manifest(folder: str | Path) -> Manifest | None:
     if not path.exists():
         return None
     try:
-        values = json.loads(path.read_bytes())  # msgspec refuses the escapes of odd file names
+        with open_regular(path) as file:
+            values = json.loads(file.read())  # msgspec refuses the escapes of odd file names
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected {_EXPECTED}; it is no JSON ({error})") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:

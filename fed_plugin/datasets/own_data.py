@@ -35,6 +35,7 @@ from fed_plugin.datasets.own_split import (
     uses,
 )
 from fed_plugin.datasets.splits import CAMERA_OF_SPLIT, MARKET_NAMES, Item, Splits
+from fed_plugin.files import open_regular
 from fed_plugin.identities import NOBODY, canonical
 
 _TABLES = (".csv", ".tsv", ".txt")
@@ -244,7 +245,7 @@ def read_table(file: str) -> OwnFiles:
 
 
 def _read_text(file: str) -> str:
-    with open(file, "rb") as table:
+    with open_regular(file) as table:
         data = table.read()
     try:
         return data.decode("utf-8-sig")

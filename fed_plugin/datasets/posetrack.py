@@ -30,7 +30,7 @@ from typing import Any
 from PIL import Image
 
 from fed_plugin.datasets.listing import printable
-from fed_plugin.files import write_atomically
+from fed_plugin.files import open_regular, write_atomically
 from fed_plugin.photos import read_rgb
 
 LISTS = "occluded_posetrack_reid"
@@ -157,7 +157,7 @@ def _detection(annotation: dict[str, Any], frame: dict[str, Any]) -> Detection:
 
 def _read_json(path: str) -> Any:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open_regular(path) as file:
             return json.load(file)
     except (ValueError, RecursionError) as error:
         raise ValueError(

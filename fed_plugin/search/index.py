@@ -71,7 +71,9 @@ def run(args: argparse.Namespace) -> None:
     if args.remove:
         _remove(args)
         return
-    scan = _photos_of(args.gallery)
+    from fed_plugin.datasets.listing import photos_below
+
+    scan = photos_below(args.gallery)
     photos = [Path(path) for path in scan.images]
     index, embedder = (_opened if args.add else _begun)(args, photos)
     names = _names(photos, Path(index.about["folder"]))
@@ -83,8 +85,7 @@ def run(args: argparse.Namespace) -> None:
         check_enough(len(new), index.stored.width)
     outputs, good = _described(embedder, new)
     with _alone(args.out):
-        if args.add:  # as it is now: others may have written while the photos were described
-            index = _opened_again(args, embedder)
+        index = _opened_again(args, index)
         known = set(index.names)
         good = [i for i in good if new[i][0] not in known]
         _append(index, new, outputs, good)
@@ -105,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _alone(out: str) -> FolderLock:
     """Return the lock under which an index is read, changed and written."""
-    folder, name = os.path.split(os.path.abspath(out))
+    folder, name = os.path.split(os.path.realpath(out))  # one lock, also through a link
     return FolderLock(
         folder, f".{name}.lock", work=f"is writing {name}", label=out, wait=_WAIT, patience=_WAIT
     )
@@ -150,10 +151,10 @@ def _check_arguments(args: argparse.Namespace) -> None:
                     f"--{name.replace('_', '-')}: expected no such flag beside --add; an index "
                     "keeps its config and its compression"
                 )
-    elif target.exists() and not args.force:
-        raise FileExistsError(f"{target}: exists already; try --add, another name, or --force")
-    elif not (args.config_file and args.weights):
-        raise ValueError("--config-file and --weights: expected both, to make an index")
+    else:
+        _refuse_existing(args)
+        if not (args.config_file and args.weights):
+            raise ValueError("--config-file and --weights: expected both, to make an index")
 
 
 def _remove(args: argparse.Namespace) -> None:
@@ -167,21 +168,28 @@ def _remove(args: argparse.Namespace) -> None:
     print(f"{args.out}: {before - len(index)} photos removed, {len(index)} left")
 
 
-def _photos_of(gallery: str) -> FolderScan:
-    from fed_plugin.datasets.listing import IMAGE_SUFFIXES, photos_below
+def _opened_again(args: argparse.Namespace, before: GalleryIndex) -> GalleryIndex:
+    """Return the index as it is when it gets the photos: others may have written meanwhile.
 
-    scan = photos_below(gallery)
-    if not scan.images:
-        raise ValueError(f"{gallery}: no photo in it; expected files {', '.join(IMAGE_SUFFIXES)}")
-    return scan
-
-
-def _opened_again(args: argparse.Namespace, embedder: Any) -> GalleryIndex:
+    Raises:
+        FileExistsError: the file is new.
+        ValueError: the file is the index of another model or folder.
+    """
     from fed_plugin.search.search import load_gallery
 
+    if not args.add:
+        _refuse_existing(args)
+        return before
     index = load_gallery(args.out)
-    index.check_model(embedder.model_identity)
+    index.check_model(before.about["model"])
+    if index.about["folder"] != before.about["folder"]:
+        raise ValueError(f"{args.out}: was made anew from another folder meanwhile; try again")
     return index
+
+
+def _refuse_existing(args: argparse.Namespace) -> None:
+    if os.path.exists(args.out) and not args.force:
+        raise FileExistsError(f"{args.out}: exists already; try --add, another name, or --force")
 
 
 def _opened(args: argparse.Namespace, photos: list[Path]) -> tuple[GalleryIndex, Any]:

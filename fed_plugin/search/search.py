@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--matching visibility: the index's model estimates none; try cosine")
     if args.min_visibility and not index.num_parts:
         raise ValueError("--min-visibility: the index's model estimates no visibility")
-    args.photos = _readable(_expanded(args.photos), args.skip_errors)
+    args.photos = _readable(args)
     embedder = embedder_of(index, args.weights, args.device)
     curve = _calibration(args, embedder)
     outputs = embedder(args.photos, skip_errors=args.skip_errors)
@@ -126,55 +126,20 @@ def run(args: argparse.Namespace) -> None:
             print(f"--picture: no photo has an answer, so {args.picture} is not drawn")
 
 
-def _expanded(photos: list[str]) -> list[str]:
-    """Put the photos of a folder in the place of the folder.
+def _readable(args: argparse.Namespace) -> list[str]:
+    """Return the photos to search with, folders expanded; name those that are left out."""
+    from fed_plugin.datasets.listing import readable_photos
 
-    Raises:
-        FileNotFoundError: there is no such file or folder.
-        ValueError: a folder holds no photo.
-    """
-    from fed_plugin.datasets.listing import IMAGE_SUFFIXES, named_files, photos_below
-
-    found = []
-    for photo in photos:
-        if not os.path.isdir(photo):
-            if not os.path.lexists(photo):
-                raise FileNotFoundError(f"{photo}: no such file; expected a photo of one person")
-            found.append(photo)
-            continue
-        scan = photos_below(photo)
-        if not scan.images:
-            raise ValueError(f"{photo}: no photo in it; expected files {', '.join(IMAGE_SUFFIXES)}")
-        if scan.passed_over:
-            named = named_files(scan.passed_over, photo)
-            print(f"{photo}: {len(scan.passed_over)} passed over ({named})", file=sys.stderr)
-        found += scan.images
-    return found
-
-
-def _readable(photos: list[str], skip_errors: bool) -> list[str]:
-    """Refuse files that are no photos by their first bytes, or leave them out by name.
-
-    Raises:
-        ValueError: a file is no photo, or none of them is.
-    """
-    from fed_plugin.photos import open_photo
-
-    good, bad = [], []
-    for photo in photos:
-        try:
-            with open_photo(photo):
-                good.append(photo)
-        except (OSError, ValueError, SyntaxError) as error:
-            bad.append(f"{photo}: {getattr(error, 'strerror', None) or error}")
-    if bad and (not skip_errors or not good):
-        raise ValueError(
-            f"{len(bad)} of {len(photos)} photos cannot be read, first {bad[0]}; expected photos, "
-            "try --skip-errors to search with the others"
-        )
-    for reason in bad:
-        print(f"left out: {reason}", file=sys.stderr)
-    return good
+    try:
+        photos, notes = readable_photos(args.photos, args.skip_errors)
+    except ValueError as error:
+        hint = "" if args.skip_errors else ", try --skip-errors to go on with the others"
+        raise ValueError(f"{error}{hint}") from error
+    for path in filter(None, (args.json, args.picture)):
+        check_apart(path, photos)
+    for note in notes:
+        print(note, file=sys.stderr)
+    return photos
 
 
 def _described_photos(photos: list[str], outputs: Any) -> tuple[list[str], Any]:

@@ -79,6 +79,48 @@ def test_photos_are_those_that_were_dumped_and_an_ambiguous_name_is_refused(
     assert "stands several times below --folder" in said and "gallery_a" in said
 
 
+def test_a_photo_of_the_other_split_is_no_photo_of_that_name(dump, synthocc_root, tmp_path, capsys):
+    path, out = dump(), str(tmp_path / "ranking.png")
+    copy = tmp_path / "data"
+    shutil.copytree(synthocc_root / "SynthOcc", copy)
+    for file in copy.glob("query/*.jpg"):
+        file.rename(copy / "bounding_box_test" / file.name)
+    words = ["show", "ranking", path, "--queries", "1", "--top", "1", "--out", out]
+    assert main([*words, "--folder", str(copy)]) == 1
+    assert "not below --folder" in capsys.readouterr().err
+
+
+def test_names_with_folders_are_relative_to_the_recorded_root(tmp_path, capsys):
+    from fed_plugin.retrieval.feature_dump import FeatureDump
+
+    for root, colour in (("new/query", 250), ("new/attic", 10), ("new/gallery", 90)):
+        (tmp_path / root / "one").mkdir(parents=True)
+        picture = np.full((96, 48, 3), colour, np.uint8)
+        cv2.imwrite(str(tmp_path / root / "one" / "a.jpg"), picture)
+    FeatureDump(
+        features=np.eye(2, 8, dtype="f4") + 0.1,
+        pids=np.array([1, 1]),
+        camids=np.array([0, 1]),
+        split=np.array(["query", "gallery"]),
+        names=np.array(["one/a.jpg", "one/a.jpg"]),
+        about={"folders": {"query": "/old/query", "gallery": "/old/gallery"}},
+    ).save(tmp_path / "d.npz")
+    out = str(tmp_path / "r.png")
+    words = ["show", "ranking", str(tmp_path / "d.npz"), "--out", out]
+    assert main([*words, "--folder", str(tmp_path / "new")]) == 0
+    seen = set(np.unique(cv2.imread(out)))
+    assert {250, 90} <= seen
+
+
+def test_photos_are_looked_at_before_the_model(tmp_path, capsys, monkeypatch):
+    (tmp_path / "text.jpg").write_text("no photo")
+    monkeypatch.setattr("fed_plugin.Embedder", None, raising=False)
+    words = ["--config-file", "synthocc_vit_tiny", "--weights", str(tmp_path / "text.jpg")]
+    for photo in (tmp_path / "text.jpg", tmp_path):
+        assert main(["show", "visibility", str(photo), *words]) == 1
+        assert "1 of 1 photos cannot be read" in capsys.readouterr().err
+
+
 def test_a_rankings_mistakes(dump, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     path = dump()

@@ -311,6 +311,114 @@ def test_two_that_add_and_one_that_removes_lose_nothing(gallery, words, tmp_path
     assert len(names_in(out)) == 5 + 6 and removed not in names_in(out)
 
 
+def test_two_that_make_one_index_do_not_write_over_each_other(gallery, words, tmp_path):
+    out = str(tmp_path / "g.npz")
+    make = [sys.executable, "-c", CHANGE, "index", str(gallery / "one"), "-o", out, *words()]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(make, text=True, **pipes) as slow:
+        while slow.stdout.readline() != "described\n":
+            assert slow.poll() is None
+        assert main(["index", str(gallery / "two"), "-o", out, *words()]) == 0
+        _, error = slow.communicate("\n", 120)
+    assert slow.returncode == 1 and "exists already" in error
+    assert len(names_in(out)) == 6
+
+
+def test_a_link_to_an_index_has_the_lock_of_the_index(tmp_path):
+    from fed_plugin.search import index
+
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "g.npz").write_bytes(b"")
+    (tmp_path / "link.npz").symlink_to(tmp_path / "real" / "g.npz")
+    paths = {index._alone(str(tmp_path / name)).path for name in ("link.npz", "real/g.npz")}
+    assert len(paths) == 1
+
+
+def test_photos_get_no_names_of_another_folder(gallery, words, tmp_path, capsys, monkeypatch):
+    from fed_plugin.search import index
+
+    out = str(tmp_path / "g.npz")
+    assert main(["index", str(gallery / "one"), "-o", out, *words()]) == 0
+    stock = index._described
+
+    def meanwhile(*args):
+        monkeypatch.setattr(index, "_described", stock)
+        assert main(["index", str(gallery), "-o", out, "--force", *words()]) == 0
+        return stock(*args)
+
+    monkeypatch.setattr(index, "_described", meanwhile)
+    assert main(["index", str(gallery / "two"), "-o", out, "--add"]) == 1
+    assert "from another folder meanwhile" in capsys.readouterr().err
+    assert len(names_in(out)) == 12
+
+
+def test_hidden_files_are_passed_over_by_name_and_those_of_file_managers_silently(
+    gallery, words, tmp_path, capsys
+):
+    photo = next(gallery.rglob("*.jpg"))
+    (gallery / ".hidden").mkdir()
+    for name in (".a.jpg", ".hidden/b.jpg", "._c.jpg"):
+        shutil.copy(photo, gallery / name)
+    (gallery / "Thumbs.db").write_bytes(b"")
+    out = str(tmp_path / "g.npz")
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    printed = capsys.readouterr().out
+    assert "2 files or folders passed over (.a.jpg, .hidden)" in printed.replace(
+        "hidden/", "hidden"
+    )
+
+
+def test_queries_are_decoded_before_the_model_is_loaded(
+    gallery, words, tmp_path, capsys, monkeypatch
+):
+    out = str(tmp_path / "g.npz")
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    whole = next((gallery / "two").glob("*.jpg"))
+    half, large = tmp_path / "half.jpg", tmp_path / "large.png"
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    Image.new("1", (8000, 8000)).save(large)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "empty").mkdir()
+    bad = [half, large, tmp_path / "pipe.jpg", tmp_path / "gone.jpg", tmp_path / "empty"]
+    monkeypatch.setattr("fed_plugin.search.search.embedder_of", None)
+    for one in bad:
+        assert main(["search", out, str(whole), str(one)]) == 1
+        error = capsys.readouterr().err
+        assert "1 of 2 photos cannot be read" in error and one.name in error
+        assert "try --skip-errors" in error
+        assert main(["search", out, str(one), "--skip-errors"]) == 1
+        assert "1 of 1 photos cannot be read" in capsys.readouterr().err
+    monkeypatch.undo()
+    answers = tmp_path / "a.json"
+    asked = ["search", out, *map(str, bad), str(whole), "--json", str(answers)]
+    assert main([*asked, "--skip-errors"]) == 0
+    assert capsys.readouterr().err.count("left out: ") == len(bad)
+    assert len(json.loads(answers.read_text())["photos"]) == 1
+
+
+def test_no_output_takes_the_place_of_a_photo_in_a_folder(gallery, words, tmp_path, capsys):
+    out = str(tmp_path / "g.npz")
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    photo = gallery / "one" / "query.png"
+    Image.new("RGB", (48, 96)).save(photo)
+    before = photo.read_bytes()
+    assert main(["search", out, str(gallery / "one"), "--picture", str(photo)]) == 1
+    assert "is read here" in capsys.readouterr().err and photo.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["a\0b.jpg", "ring/a.jpg", "x" * 5000, "one"])
+def test_names_that_no_photo_has_are_grey(gallery, words, tmp_path, name):
+    out, sheet = str(tmp_path / "g.npz"), str(tmp_path / "sheet.png")
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    (gallery / "ring").symlink_to("ring")
+    names = names_in(out)
+    photo = str(gallery / names[0])
+    content = dict(np.load(out))
+    np.savez(tmp_path / "bad.npz", **{**content, "names": np.array([name, *names[1:]])})
+    asked = ["search", str(tmp_path / "bad.npz"), photo, "--top", "1", "--picture", sheet]
+    assert main(asked) == 0 and cv2.imread(sheet) is not None
+
+
 def test_another_model_is_refused(gallery, words, tmp_path, capsys):
     out = str(tmp_path / "g.npz")
     assert main(["index", str(gallery), "-o", out, *words()]) == 0

@@ -132,7 +132,6 @@ def _say_what_is_lacking(args: argparse.Namespace, scan: FolderScan, broken: int
 
 def _check_arguments(args: argparse.Namespace) -> None:
     """Refuse arguments that contradict each other, before PyTorch is imported."""
-    target = Path(args.out)
     if args.remove:
         others = ("gallery", "add", "compressed", "config_file", "weights", "device")
         if extra := [name for name in others if getattr(args, name)]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.files import OutputFile, below, write_json
+from fed_plugin.files import OutputFile, below, check_apart, write_json
 from fed_plugin.search import MATCHINGS
 
 if TYPE_CHECKING:

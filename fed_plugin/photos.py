@@ -7,6 +7,7 @@ Everything that reads photos reads them here: training and evaluation (through t
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import sys
@@ -92,7 +93,18 @@ def open_photo(source: str | os.PathLike[str] | BinaryIO) -> Iterator[Image.Imag
         with image, _turn if large else contextlib.nullcontext():
             _limit_pixels(image)
             image.info["path of the photo"] = os.fspath(path) if path is not None else ""
-            yield image
+            try:
+                yield image
+            finally:
+                if large:
+                    image.close()
+                    _return_memory()
+
+
+def _return_memory() -> None:
+    """Give freed memory back: glibc keeps that of every thread, which adds up."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # no glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _limit_pixels(image: Image.Image) -> None:

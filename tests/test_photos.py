@@ -218,15 +218,16 @@ def test_a_data_set_of_many_folders_is_warned_of_a_few_times(tmp_path, caplog):
     assert 2 <= len(set(caplog.messages)) <= 20 and "are not named" in caplog.messages[-1]
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="Linux counts memory there")
 @pytest.mark.parametrize("kind", ["RGB", "RGBA", "I;16"])
 def test_threads_decode_large_photos_one_at_a_time(tmp_path, kind):
     Image.new(kind, (3500, 3500)).save(tmp_path / "a.png")
     code = (
-        "import resource, sys\n"
+        "import sys\n"
         "from concurrent.futures import ThreadPoolExecutor\n"
         "from fed_plugin.photos import read_rgb\n"
-        "def most():\n"
-        "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "def most():  # ru_maxrss would be that of pytest, where pytest is larger\n"
+        "    return int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
         "before = most()\n"
         "with ThreadPoolExecutor(8) as pool:\n"
         "    list(pool.map(lambda _: read_rgb(sys.argv[1]).shape, range(8)))\n"

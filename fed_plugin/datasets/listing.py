@@ -102,10 +102,8 @@ def photos_below(folder: str, needed: bool = True) -> FolderScan:
     scan.images.sort()
     scan.passed_over.sort()
     if needed and not scan.images:
-        raise next(
-            (problem for problem in scan.problems),
-            ValueError(f"{folder}: no photo in it; expected files {', '.join(IMAGE_SUFFIXES)}"),
-        )
+        nothing = f"{printable(folder)}: no photo in it; expected files {', '.join(IMAGE_SUFFIXES)}"
+        raise scan.problems[0] if scan.problems else ValueError(nothing)
     return scan
 
 

@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,8 +99,7 @@ def run(args: argparse.Namespace) -> None:
     args.photos = _readable(args)
     embedder = embedder_of(index, args.weights, args.device)
     curve = _calibration(args, embedder)
-    outputs = embedder(args.photos, skip_errors=args.skip_errors)
-    args.photos, outputs = _described_photos(args.photos, outputs)
+    outputs = embedder(args.photos)
     weights = outputs.visibility if args.matching == "visibility" else None
     scores, rows = index.search(outputs.descriptors, args.top, weights)
     matches = [
@@ -140,22 +138,6 @@ def _readable(args: argparse.Namespace) -> list[str]:
     for note in notes:
         print(note, file=sys.stderr)
     return photos
-
-
-def _described_photos(photos: list[str], outputs: Any) -> tuple[list[str], Any]:
-    """Leave out the photos that broke while they were decoded, by name."""
-    if not outputs.failures:
-        return photos, outputs
-    for reason in outputs.failures.values():
-        print(f"left out: {reason}", file=sys.stderr)
-    good = [i for i in range(len(photos)) if i not in outputs.failures]
-    if not good:
-        raise ValueError(f"none of {len(photos)} photos can be read; expected photos of persons")
-    visibility = None if outputs.visibility is None else outputs.visibility[good]
-    kept = replace(
-        outputs, descriptors=outputs.descriptors[good], visibility=visibility, failures={}
-    )
-    return [photos[i] for i in good], kept
 
 
 def _check_numbers(args: argparse.Namespace) -> None:

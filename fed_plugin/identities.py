@@ -35,15 +35,18 @@ def canonical(name: str) -> str:
 
 
 def identity_arrays(*labels: ArrayLike) -> list[NDArray]:
-    """Return identities as arrays that compare: numbers, or names in :func:`canonical` form.
+    """Return identities or cameras as arrays that compare: numbers, or :func:`canonical` names.
 
     Raises:
-        ValueError: An identity is NaN or infinite.
+        ValueError: A label is NaN or infinite.
     """
     arrays = [np.asarray(one) for one in labels]
     for array in arrays:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError("an identity is NaN or infinite: expected numbers or names")
+            raise ValueError(
+                "an identity or a camera is NaN or infinite: expected numbers or names; try -1 for "
+                "the identity of nobody"
+            )
     if all(array.dtype.kind in "biuf" for array in arrays):
         return arrays
     return [_canonical_names(array) for array in arrays]

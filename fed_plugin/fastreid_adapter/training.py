@@ -34,6 +34,7 @@ from fed_plugin.fastreid_adapter.config_checks import (
     is_registered,
 )
 from fed_plugin.fastreid_adapter.config_files import find_config, read_config
+from fed_plugin.fastreid_adapter.extract import with_the_trainings_seed
 from fed_plugin.fastreid_adapter.loaders import as_current, check_shared_memory
 from fed_plugin.fastreid_adapter.mends.loading import (
     check_balanced_identity_sampler,
@@ -281,7 +282,7 @@ def _evaluate(cfg: Any) -> Any:
     cfg.MODEL.BACKBONE.PRETRAIN = False
     model = DefaultTrainer.build_model(cfg)
     Checkpointer(model).load(cfg.MODEL.WEIGHTS)
-    return DefaultTrainer.test(cfg, model)
+    return DefaultTrainer.test(with_the_trainings_seed(cfg), model)
 
 
 # A benchmark's configs, resolved and checked before anything runs.

@@ -75,6 +75,8 @@ def _check_kind(name: str, array: Any) -> None:
     if array.ndim != axes or 0 in array.shape[1:]:
         raise ValueError(f"{name} has shape {array.shape}: expected {shape}, N images")
     if array.dtype.kind not in kinds or (kinds == "f" and array.dtype.itemsize not in (2, 4)):
+        if array.dtype.kind == "f" and "i" in kinds and (array == np.rint(array)).all():
+            attempt = f"{name}.astype(np.int64)"
         raise ValueError(f"{name} holds {array.dtype}: expected {called}; try {attempt}")
 
 
@@ -214,11 +216,19 @@ class FeatureDump:
         for row in self.gallery.tolist():
             name = PurePath(self.names[row]).name
             copies.setdefault((int(self.pids[row]), name), []).append(row)
+        pids = self.pids[self.gallery]
+        two = self.gallery[[0, int(np.argmax(pids != pids[0]))]]  # of two identities, if there are
         for row in self.query.tolist():
-            ours = self.features[row].astype(np.float64)
+            stranger = two[int(self.pids[row] == pids[0])]
+            if self.pids[stranger] != self.pids[row] and self._close(row, stranger):
+                continue  # a model that describes everybody alike knows no photo
             for other in copies.get((int(self.pids[row]), PurePath(self.names[row]).name), ()):
-                if np.linalg.norm(ours - self.features[other]) <= _SAME * np.linalg.norm(ours):
+                if self._close(row, other):
                     yield row, other
+
+    def _close(self, row: int, other: int) -> bool:
+        ours = self.features[row].astype(np.float64)
+        return bool(np.linalg.norm(ours - self.features[other]) <= _SAME * np.linalg.norm(ours))
 
     def labels(self, query: NDArray[np.int64] | None = None) -> tuple[NDArray[Any], ...]:
         """Return identities and cameras of queries and gallery, as :func:`rank` takes them.

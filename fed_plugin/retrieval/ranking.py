@@ -302,10 +302,8 @@ def checked_labels(count_q: int, count_g: int, *labels: ArrayLike) -> list[NDArr
     Raises:
         ValueError: The number of labels is another one, or a query is junk.
     """
-    arrays, counts = (
-        [*identity_arrays(*labels[:2]), *map(np.asarray, labels[2:])],
-        (count_q, count_g),
-    )
+    arrays = [*identity_arrays(*labels[:2]), *identity_arrays(*labels[2:])]
+    counts = (count_q, count_g)
     for place, name in enumerate(("q_pids", "g_pids", "q_camids", "g_camids")):
         shape, count = arrays[place].shape, counts[place % 2]
         kinds = arrays[2].shape[1:2] if place > 1 else ()

@@ -30,7 +30,7 @@ from fed_plugin.fastreid_adapter.run_cards import describe_evaluation
 from fed_plugin.retrieval.evaluation import DISTANCES
 from fed_plugin.retrieval.feature_dump import unique_names
 from fed_plugin.retrieval.protocol_card import OFF
-from fed_plugin.retrieval.ranking import RankingResult, rank
+from fed_plugin.retrieval.ranking import RankingResult, cameras_and_photos, rank
 from fed_plugin.robustness.curve import RobustnessCurve, summarize_rankings
 from fed_plugin.robustness.occlusion import (
     OBJECTS,
@@ -88,13 +88,6 @@ def plan_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> Q
         per_identity=settings.per_identity,
         source=settings.source,
     )
-    own = same_photos(chosen.queries, chosen.gallery)
-    if own:
-        raise ValueError(
-            f"{dataset_name}: {len(own)} queries are gallery images of another camera, too, first "
-            f"{chosen.queries[own[0][0]][0]}: expected other photos, as each would find itself; "
-            "try --source gallery"
-        )
     names = unique_names([path for path, _, _ in chosen.queries])
     people: dict[str, list[str]] = {}
     if PEOPLE in settings.kinds:
@@ -184,11 +177,13 @@ def measure_robustness(
         store.keep(batch)
         features.append(describe(batch["images"]))
     gallery = np.concatenate(features)  # (G, D)
-    covered = store.complete(cfg, settings)
+    covered, labels = store.complete(cfg, settings), _labels(chosen)
 
     def ranking(kind: str, side: str, share: float) -> RankingResult:
         query = describe.covered(covered, kind, side, share)
-        return _rank(DISTANCES[cfg.TEST.METRIC](query, gallery), chosen)
+        result = rank(DISTANCES[cfg.TEST.METRIC](query, gallery), *labels)
+        assert result.valid_queries.size == len(chosen.queries)  # as the queries were chosen
+        return result
 
     occluders = settings.describe_occluders(settings.load_occluders())
     card = describe_evaluation(
@@ -240,15 +235,13 @@ class _Describer:
         return np.concatenate(features)
 
 
-def _rank(distances: NDArray[np.float32], chosen: WholeQueries) -> RankingResult:
-    ids = [
-        np.array([item[place] for item in items])
-        for place in (1, 2)
-        for items in (chosen.queries, chosen.gallery)
-    ]
-    result = rank(distances, *ids)
-    assert result.valid_queries.size == len(chosen.queries)  # the choice allows only such queries
-    return result
+def _labels(chosen: WholeQueries) -> tuple[NDArray[np.int64], ...]:
+    """Return identities and cameras, so that no query finds a copy of its own photo."""
+    images, count = [*chosen.queries, *chosen.gallery], len(chosen.queries)
+    own = [(row, count + place) for row, place in same_photos(chosen.queries, chosen.gallery)]
+    pids, camids = (np.array([item[k] for item in images], dtype=np.int64) for k in (1, 2))
+    cameras = cameras_and_photos(camids, np.array(own, dtype=np.int64).reshape(-1, 2))
+    return pids[:count], pids[count:], cameras[:count], cameras[count:]
 
 
 def _card_name(dataset: str, settings: RobustnessSettings, occluders: dict[str, str]) -> str:

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fed_plugin.datasets.fingerprints import same_photos
 from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.splits import Item
 from fed_plugin.identities import JUNK_PID
@@ -225,7 +226,8 @@ def choose_whole_queries(
     A set with whole queries gives its own queries. A set with occluded queries gives gallery
     images; the camera rule removes the image itself from its ranking. Every identity gives one
     image before any identity gives a second one, from another camera. The sha256 of the file names
-    decides the order. Distractors, and files that are queries too, are never taken from a gallery.
+    decides the order. Distractors, and files that are queries too, are never taken from a gallery,
+    and a copy of a query is no right answer.
     If the gallery has one camera only, every image gets a camera of its own. The source ``"auto"``
     decides by the name of the set.
 
@@ -248,13 +250,16 @@ def choose_whole_queries(
     if source == GALLERY:
         occluded = {os.path.basename(path) for path, _, _ in query}
         candidates = [item for item in people if os.path.basename(item[0]) not in occluded]
-    answered = _with_answers(candidates, gallery)
+    answered, alone = _with_answers(candidates, gallery), None
+    while answered and alone != set():
+        chosen = _spread_over_identities(answered, most, per_identity)
+        alone = _with_own_photos_alone(chosen, gallery)
+        answered = [item for item in answered if item not in alone]
     if not answered:
         raise ValueError(
             f"{dataset}: expected {source} images with a right answer from another camera in the "
-            f"gallery, got none among {len(candidates)}; try another data set"
+            f"gallery, got none but their own photos among {len(candidates)}; try another data set"
         )
-    chosen = _spread_over_identities(answered, most, per_identity)
     rule = _rule(source, len(chosen), most, per_identity, no_cameras)
     return WholeQueries(chosen, gallery, people, rule)
 
@@ -270,6 +275,17 @@ def _with_answers(candidates: Sequence[Item], gallery: Sequence[Item]) -> list[I
     for _, pid, camid in gallery:
         cameras.setdefault(pid, set()).add(camid)
     return [item for item in candidates if cameras.get(item[1], set()) - {item[2]}]
+
+
+def _with_own_photos_alone(queries: Sequence[Item], gallery: Sequence[Item]) -> set[Item]:
+    own: dict[Item, set[int]] = {}
+    for row, place in same_photos(queries, gallery):
+        own.setdefault(queries[row], set()).add(place)
+    return {
+        query
+        for query, places in own.items()
+        if not _with_answers([query], [x for k, x in enumerate(gallery) if k not in places])
+    }
 
 
 def _spread_over_identities(items: Sequence[Item], most: int, per_identity: int) -> list[Item]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -109,6 +110,16 @@ def test_a_query_that_is_junk_is_refused_by_every_function(case, mark):
             call()
 
 
+@pytest.mark.parametrize("spelled", ["{}.0", "0{}", " {} "])
+def test_cameras_are_read_as_identities_are(case, spelled):
+    distances, q_pids, g_pids, q_camids, g_camids = arguments(case, case[4])
+    expected = rank(distances, q_pids, g_pids, q_camids, g_camids)
+    words = np.array([spelled.format(camid) for camid in q_camids])
+    same(rank(distances, q_pids, g_pids, words, g_camids), expected)
+    with pytest.raises(ValueError, match="a camera is NaN or infinite"):
+        rank(distances, q_pids, g_pids, np.where(q_camids == 1, np.nan, 0), g_camids)
+
+
 def test_distractors_stay_wrong_answers(case):
     distances, q_pids, g_pids, *cameras = arguments(case, case[3])
     distractors = rank(distances, q_pids, np.where(g_pids == -1, 0, g_pids + 1), *cameras).mAP
@@ -205,6 +216,24 @@ def test_other_photos_of_equal_name_or_equal_descriptor_stay_answers(dump):
     result = evaluate_dump(dump)
     assert result.metrics["Rank-1"].value == 100
     assert isinstance(card_of_dump(dump, "cosine").query_in_gallery, int)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_model_that_describes_everybody_alike_knows_no_photo(value):
+    dump = one_list()
+    alike = dataclasses.replace(dump, features=np.full_like(dump.features, value))
+    assert alike.own_photos.size == 0 and len(dump.own_photos) == 60
+    assert evaluate_dump(alike).metrics["Rank-1"].value < 10
+
+
+def test_whole_numbers_as_floats_are_refused_with_the_way_to_keep_junk():
+    dump = one_list()
+    with pytest.raises(
+        ValueError, match=r"float64: expected integers; try pids\.astype\(np\.int64\)"
+    ):
+        dataclasses.replace(dump, pids=dump.pids.astype(float))
+    with pytest.raises(ValueError, match=r"try np\.unique\(pids"):
+        dataclasses.replace(dump, pids=dump.pids + 0.5)
 
 
 def test_a_copy_of_one_camera_is_counted_as_before():

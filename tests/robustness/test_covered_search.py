@@ -7,6 +7,8 @@ import pytest
 import torch
 from fastreid.data import build
 from fastreid.data.common import CommDataset
+from fastreid.data.datasets import DATASET_REGISTRY
+from fastreid.data.datasets.bases import ImageDataset
 from fastreid.data.transforms import build_transforms
 from PIL import Image
 
@@ -57,6 +59,28 @@ def test_whole_queries_get_the_numbers_of_the_evaluation(
     for name in ("Rank-1", "mAP"):
         assert curve.whole[name].value == pytest.approx(expected.metrics[name].value, abs=1e-3)
     assert curve.queries.startswith("6 queries of the set")
+
+
+def test_no_query_finds_its_own_photo(tiny_cfg, on_synthocc, monkeypatch):
+    monkeypatch.setattr(DATASET_REGISTRY, "_obj_map", dict(DATASET_REGISTRY._obj_map))
+    whole = DATASET_REGISTRY.get("SynthOcc")(root=str(on_synthocc)).gallery
+    items = [item for item in whole if item[1]]
+
+    class Twice(ImageDataset):
+        def __init__(self, root="", **kwargs):
+            query, gallery = ([(p, pid, camid) for p, pid, _ in items] for camid in (0, 1))
+            super().__init__([], query, gallery, **kwargs)
+
+    DATASET_REGISTRY.register(Twice)
+    cfg = tiny_cfg("SEED", 3, leaf=BASELINE)
+    settings = RobustnessSettings((0.5,), ("objects",), queries=1000, per_identity=1000)
+    curve = measure_robustness(cfg, "Twice", settings, "mine")
+    dump = dump_test_set(cfg, "Twice", {})
+    rows = dump.query[np.isin(dump.names[dump.query], curve.per_query.names)]
+    distances = cosine_distance(dump.features[rows], dump.features[dump.gallery])
+    expected = rank(distances, *dump.labels(rows))
+    assert curve.whole["mAP"].value == pytest.approx(100 * expected.mAP, abs=1e-3) != 100
+    assert "left out of their own rankings" in curve.card["query_in_gallery"]
 
 
 @pytest.mark.parametrize(("side", "rows"), [("left", np.s_[:, :16]), ("bottom", np.s_[32:])])

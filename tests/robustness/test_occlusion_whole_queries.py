@@ -93,3 +93,19 @@ def test_mistakes_are_named():
     for wrong in ({"most": 1}, {"most": 9, "per_identity": 0}, {"most": 9, "source": "train"}):
         with pytest.raises(ValueError, match="expected 2 queries or more"):
             choose_whole_queries("MySet", QUERY, GALLERY, **wrong)
+
+
+def test_a_copy_of_a_query_is_no_right_answer(tmp_path):
+    def file(pid, camid, name, content):
+        (tmp_path / name).write_bytes(content)
+        return str(tmp_path / name), pid, camid
+
+    alone = [file(1, 0, "a.jpg", b"one"), file(1, 1, "b.jpg", b"one")]
+    answered = [file(2, 0, "c.jpg", b"two"), file(2, 1, "d.jpg", b"two")]
+    other = file(2, 2, "e.jpg", b"owt")
+    found = choose_whole_queries(
+        "MySet", [alone[0], answered[0]], [alone[1], *answered[1:], other], most=9
+    )
+    assert found.queries == [answered[0]]
+    with pytest.raises(ValueError, match="got none but their own photos among 1"):
+        choose_whole_queries("MySet", alone[:1], alone[1:], most=9)

@@ -463,7 +463,7 @@ def _is_junk(pid: Any) -> bool:
 
     if isinstance(pid, str):
         return canonical(pid.rpartition("_")[2]) == NOBODY
-    return isinstance(pid, numbers.Integral) and pid == JUNK_PID
+    return isinstance(pid, numbers.Real) and pid == JUNK_PID
 
 
 def _people_of(name: str, split: str, items: Any) -> Any:

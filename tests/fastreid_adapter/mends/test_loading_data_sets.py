@@ -7,7 +7,7 @@ import logging
 import random
 import shutil
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from fastreid.data.datasets.bases import ImageDataset
 from fastreid.evaluation import ReidEvaluator
 from PIL import Image
 
+from fed_plugin.fastreid_adapter import training
 from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.extract import dump_test_set
 from fed_plugin.fastreid_adapter.loaders import as_current, query_and_gallery
@@ -169,14 +170,14 @@ def cfg(tmp_path):
     return make
 
 
-def with_junk(split):
+def with_junk(split, mark=-1):
     def construct(self, root="", **kwargs):
         lists = {
             "train": [("a.jpg", "x_1", "x_0"), ("b.jpg", "x_2", "x_0")],
             "query": [("q.jpg", 1, 0), ("r.jpg", 2, 0)],
             "gallery": [("g.jpg", 1, 1), ("h.jpg", 0, 1)],
         }
-        pid = "x_-1" if split == "train" else -1
+        pid = "x_-1" if split == "train" else mark
         lists[split].append(("junk.jpg", pid, 1))
         ImageDataset.__init__(self, *lists.values(), **kwargs)
 
@@ -194,6 +195,12 @@ def test_junk_is_nobody_in_training_and_gallery_and_no_query(register, caplog):
         assert len(combined) == 6 and not any("-1" in str(item[1]) for item in combined)
     with pytest.raises(ValueError, match=r"Junkquery: 1 of 3 queries have identity -1.*junk\.jpg"):
         assert register("Junkquery", with_junk("query"))().query
+
+
+@pytest.mark.parametrize("mark", [-1.0, np.float64(-1), np.int32(-1), "-1", "-1.0"])
+def test_junk_is_nobody_in_every_spelling(register, mark):
+    name = f"Junk{type(mark).__name__}{mark}"
+    assert len(register(name, with_junk("gallery", mark))().gallery) == 2
 
 
 def copies(items, gallery_camid=1):
@@ -311,6 +318,17 @@ def test_a_data_set_that_is_drawn_follows_the_seed_and_leaves_the_streams(regist
     with as_current(None):
         dataset = DATASET_REGISTRY.get(name)()
     assert (dataset.query, dataset.gallery) == lists("SEED", "0")[0]
+
+
+def test_an_evaluation_alone_takes_the_lists_of_its_training(register, cfg, tmp_path, monkeypatch):
+    register("DrawnLater", shuffled(True))
+    (tmp_path / "config.yaml").write_text("SEED: 7\n")
+    weights = str(tmp_path / "model_final.pth")
+    monkeypatch.setattr(training, "Checkpointer", lambda model: SimpleNamespace(load=print))
+    monkeypatch.setattr(training.DefaultTrainer, "test", lambda cfg, model: cfg.SEED)
+    for words, seed in (("SEED", "-1"), 7), (("SEED", "3"), 3):
+        one = cfg("DrawnLater", "MODEL.WEIGHTS", weights, *words)
+        assert training._evaluate(one) == seed
 
 
 def test_the_hosts_vehicleid_is_one_list_for_training_loader_and_dump_and_the_card_says_its_seed(

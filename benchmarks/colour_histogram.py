@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 from synthocc_baselines import NAME, histogram
 
+from fed_plugin.photos import read_rgb
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.protocol_card import ProtocolCard
 
@@ -49,8 +50,8 @@ def main() -> None:
 
 
 def _read(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
+    image = Image.fromarray(read_rgb(path))
+    return np.asarray(image.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
 
 
 if __name__ == "__main__":

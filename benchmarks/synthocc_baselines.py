@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import nn
 from torchvision.models import resnet18
 
+from fed_plugin.photos import read_rgb
 from fed_plugin.retrieval import cosine_distance, rank
 from fed_plugin.synthocc import SIZES, build_synthocc
 
@@ -91,7 +91,7 @@ def spread(values: np.ndarray) -> str:
 def read(folder: Path) -> Split:
     """Read a split into arrays."""
     paths = sorted(folder.glob("*.jpg"))
-    pixels = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
+    pixels = np.stack([read_rgb(path) for path in paths])
     keys = [NAME.match(path.name).groups() for path in paths]
     return pixels, np.array([int(k[0]) for k in keys]), np.array([int(k[1]) for k in keys])
 

@@ -121,9 +121,11 @@ def _say_what_is_lacking(args: argparse.Namespace, scan: FolderScan, broken: int
     from fed_plugin.datasets.listing import named_files
 
     lacking = [f"{broken} could not be read"] if broken else []
-    if scan.passed_over:
-        named = named_files(scan.passed_over, args.gallery)
-        lacking.append(f"{len(scan.passed_over)} files or folders passed over ({named})")
+    folder, name = os.path.split(os.path.realpath(args.out))
+    own = {os.path.join(folder, file) for file in (name, f".{name}.lock", f".{name}.lock.holder")}
+    if others := [path for path in scan.passed_over if os.path.realpath(path) not in own]:
+        named = named_files(others, args.gallery)
+        lacking.append(f"{len(others)} files or folders passed over ({named})")
     if lacking and args.strict:
         raise ValueError(f"--strict: not in the index: {'; '.join(lacking)}")
     if lacking:

@@ -368,6 +368,14 @@ def test_hidden_files_are_passed_over_by_name_and_those_of_file_managers_silentl
     )
 
 
+def test_an_index_in_its_gallery_is_no_file_that_lacks(gallery, words, capsys):
+    out = str(gallery / "g.npz")
+    assert main(["index", str(gallery), "-o", out, *words()]) == 0
+    for _ in range(2):
+        assert main(["index", str(gallery), "-o", out, "--add", "--strict"]) == 0
+        assert "not in the index" not in capsys.readouterr().out
+
+
 def test_queries_are_decoded_before_the_model_is_loaded(
     gallery, words, tmp_path, capsys, monkeypatch
 ):

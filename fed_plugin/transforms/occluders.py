@@ -5,6 +5,7 @@ A set is decoded once and never changes. Drawing a placement needs the sizes of 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from fed_plugin.photos import MID_GREY, SUFFIXES, pixels_of, read_rgb, read_rgba  # noqa: F401
 
+logger = logging.getLogger("fastreid.fed_plugin.occluders")
 _TINY = 1e-9  # rounding error of a whole number of pixels after a division
 
 
@@ -110,6 +112,7 @@ class OccluderSet:
                 message names the file.
         """
         files = occluder_files(path, key)
+        _warn_of_others(path, files, key)
         images = []
         read = read_rgba if alpha else read_rgb
         for file in files:
@@ -188,6 +191,16 @@ def occluder_files(path: str | Path, key: str = "path") -> list[Path]:
     if not files:
         raise FileNotFoundError(f"{key}={path}: found no image; expected {_EXPECTED}")
     return files
+
+
+def _warn_of_others(path: str | Path, files: list[Path], key: str) -> None:
+    names = {file.name for file in files} | {"manifest.json"}  # of `data occluders build`
+    others = sorted({file.name for file in Path(path).iterdir()} - names)
+    if others := [name for name in others if not name.startswith(".")]:
+        logger.warning(
+            "%s=%s: passed over %d that are no images to read, first %a; expected %s",
+            *(key, path, len(others), others[0], _EXPECTED),
+        )
 
 
 def _check_crop(name: str, image: Pixels) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from fed_plugin.transforms.occluders import read_rgb, read_rgba, shrink_to_side
+from fed_plugin.transforms.occluders import OccluderSet, read_rgb, read_rgba, shrink_to_side
 
 RED, MID_GREY = (255, 0, 0), (128, 128, 128)
 
@@ -105,3 +107,17 @@ def test_what_is_opaque_keeps_three_channels(tmp_path, mode):
     name = tmp_path / ("crop.jpg" if mode == "CMYK" else "crop.png")
     Image.new("RGB", (4, 6), RED).convert(mode).save(name)
     np.testing.assert_array_equal(read_rgba(name), read_rgb(name))
+
+
+def test_what_a_folder_of_occluders_holds_beside_photos_is_named(tmp_path, caplog):
+    Image.new("RGB", (4, 6)).save(tmp_path / "a.webp")
+    for name in ("b.heic", "manifest.json", ".hidden"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "more").mkdir()
+    logger = logging.getLogger("fastreid.fed_plugin.occluders")
+    logger.addHandler(caplog.handler)
+    try:
+        assert OccluderSet.from_folder(tmp_path).names == ("a.webp",)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert "passed over 2 that are no images to read, first 'b.heic'" in caplog.text

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import platform
+import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +23,125 @@ DEBUG = "FED_PLUGIN_DEBUG"
 
 MISTAKES = (ValueError, KeyError, OSError, RuntimeError, AssertionError, FloatingPointError)
 """Errors of wrong paths, keys, values and files, here and in the host; a bare assert is a bug."""
+
+
+# Names of files, methods and data sets come from others, and a terminal obeys what they hold.
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return a text that every terminal and log file can show; ``keep`` names what stays."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+class PrintableStream:
+    """Text stream in front of ``stream`` that spells control characters out."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text; lines and tabs stay."""
+        encoding = self.stream.encoding or "utf-8"
+        text = printable(text, "\n\t").encode(encoding, "backslashreplace").decode(encoding)
+        with self._named():
+            return self.stream.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write several texts."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        with self._named():
+            self.stream.flush()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            error.filename = error.filename or getattr(self.stream, "name", None)
+            with suppress(OSError, ValueError):  # nothing more is written, nor at the end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def printable_output(*, stdout: bool = True) -> Iterator[None]:
+    """Let standard output and error, logs and tracebacks spell control characters out.
+
+    Args:
+        stdout: whether standard output is meant, too: the host's log colours its lines there.
+    """
+    make_logs_printable()
+    before = sys.stdout, sys.stderr
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _print_traceback
+    if stdout and sys.stdout is not None:
+        sys.stdout = PrintableStream(terminal(sys.stdout))
+    if sys.stderr is not None:
+        sys.stderr = PrintableStream(terminal(sys.stderr))
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def terminal(stream: Any) -> Any:
+    """Return the stream behind a `PrintableStream`, for what draws on the terminal itself."""
+    return getattr(stream, "stream", stream) if isinstance(stream, PrintableStream) else stream
+
+
+def _print_traceback(*error: Any) -> None:
+    PrintableStream(terminal(sys.stderr)).write("".join(traceback.format_exception(*error)))
+
+
+class _PrintableRecord(logging.LogRecord):
+    """Record of a log whose message and traceback every terminal can show."""
+
+    _text: str | None = None
+
+    def getMessage(self) -> str:  # noqa: N802 - the name that logging has for it
+        """Return the message, without the colours that the host gives to its tables."""
+        return printable(_COLOURS.sub("", super().getMessage()), "\n\t")
+
+    @property
+    def exc_text(self) -> str | None:
+        """Traceback."""
+        return self._text
+
+    @exc_text.setter
+    def exc_text(self, text: str | None) -> None:
+        self._text = text and printable(text, "\n\t")
+
+
+_COLOURS = re.compile("\x1b\\[(?:0|3[456])m")
+
+
+@lru_cache(maxsize=1)
+def make_logs_printable() -> None:
+    """Let the records of fast-reid's loggers, and of ours, hold no control characters."""
+    stock = logging.getLogRecordFactory()
+
+    def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = stock(*args, **kwargs)
+        ours = record.name.partition(".")[0] in ("fastreid", "fed_plugin")
+        if ours and type(record) is logging.LogRecord:
+            text = record.__dict__.pop("exc_text", None)
+            record.__class__ = _PrintableRecord
+            record.exc_text = text
+        return record
+
+    logging.setLogRecordFactory(make)
 
 
 @dataclass
@@ -39,6 +161,8 @@ def one_sentence_for_mistakes(interrupted: str = "") -> Iterator[Outcome]:
     outcome = Outcome()
     try:
         yield outcome
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         outcome.status = 130
         print("\n" + "; ".join(filter(None, ("interrupted", interrupted))), file=sys.stderr)
@@ -68,6 +192,11 @@ def sentence(error: BaseException) -> str:
             f"{str(error).replace('process', 'rank', 1)}, and the others were ended (out of "
             "memory, perhaps); `--resume` goes on from the newest checkpoint"
         )
+    if isinstance(error, OSError) and error.strerror and error.errno in _NO_ROOM:
+        return (
+            f"{error.filename or 'a file'}: could not be written ({error.strerror}); expected "
+            "room; try freeing some, or another disk for OUTPUT_DIR, --out and TMPDIR"
+        )
     text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
     text = str(text).strip()
     if "Traceback (most recent call last)" in text:
@@ -79,6 +208,9 @@ def sentence(error: BaseException) -> str:
             "DATALOADER.NUM_WORKERS, or more memory, such as docker run --shm-size 8g"
         )
     return text
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _is_death_of_a_rank(error: BaseException) -> bool:
@@ -149,10 +281,11 @@ class ProgressLine:
             tqdm.monitor_interval = 0  # no thread beside ours
             width, height = shutil.get_terminal_size()  # 80, 24 where a terminal has no size
             size = {"ncols": width - 1, "nrows": height}
-            self._bar = tqdm(desc=self.what, bar_format=bar, mininterval=0.2, **size)
+            size["file"] = terminal(sys.stderr)
+            self._bar = tqdm(desc=printable(self.what), bar_format=bar, mininterval=0.2, **size)
             self._bar.start_t = time.time() - (time.perf_counter() - self.start)
         self._bar.total = total
-        self._bar.set_postfix_str(note, refresh=False)
+        self._bar.set_postfix_str(printable(note), refresh=False)
         self._bar.update(done - self._bar.n)
         if self._finished:
             self.close()
@@ -163,8 +296,8 @@ class ProgressLine:
         self._printed = time.perf_counter()
         line = tqdm.format_meter(
             *(done, total, self._printed - self.start),
-            prefix=self.what,
-            postfix=note,
+            prefix=printable(self.what),
+            postfix=printable(note),
             bar_format=self._FORMAT,
         )
         print(line, file=sys.stderr, flush=True)

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 import projects_registry  # noqa: F401 - arms the mends, also where the .pth line is not installed
-from fed_plugin.console import WithoutTraceback, one_sentence_for_mistakes
+from fed_plugin.console import WithoutTraceback, one_sentence_for_mistakes, printable_output
 from fed_plugin.files import clear_folder, is_empty, write_file, write_json
 from fed_plugin.pool import TRAINING, only_training
 from fed_plugin.retrieval.result import Result
@@ -243,7 +243,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--resume", action="store_true", help="from the newest checkpoint")
     args = parser.parse_args(words)
     end_with_the_runner()
-    with one_sentence_for_mistakes() as outcome:
+    with printable_output(), one_sentence_for_mistakes() as outcome:
         run_cell(args.folder, args.resume)
     return outcome.status
 

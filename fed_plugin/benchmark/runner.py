@@ -44,7 +44,7 @@ from fed_plugin.benchmark.training_process import (
     python_command,
     start_logged,
 )
-from fed_plugin.console import DEBUG, machine_words
+from fed_plugin.console import DEBUG, machine_words, printable, terminal
 from fed_plugin.files import FolderInUseError, FolderLock, write_json
 from fed_plugin.retrieval.result import Result
 
@@ -69,6 +69,7 @@ class Board:
         self.on_terminal = sys.stderr.isatty()
         self.bar = tqdm(
             total=total,
+            file=terminal(sys.stderr),
             bar_format="{bar:10}| {desc}",
             disable=not self.on_terminal,
             dynamic_ncols=True,
@@ -115,7 +116,7 @@ class Board:
         line = f"{self._count()}  {clock(now - self.start)}, ETA {eta}  {', '.join(words)}"
         if self.on_terminal:
             self.bar.n = self.done + self.failed + sum(at.share for at in progress if at)
-            self.bar.set_description_str(line)
+            self.bar.set_description_str(printable(line))
         else:
             self._print(line)
 
@@ -160,7 +161,7 @@ class Board:
         return f"{self.done}/{self.total} cells{failed}"
 
     def _print(self, line: str) -> None:
-        self.bar.write(line, file=sys.stderr)
+        self.bar.write(printable(line), file=terminal(sys.stderr))
         sys.stderr.flush()
 
 

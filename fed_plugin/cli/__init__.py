@@ -18,7 +18,7 @@ from typing import Any
 
 import projects_registry  # noqa: F401 - arms the mends, also where the .pth line is not installed
 from fed_plugin import __version__
-from fed_plugin.console import one_sentence_for_mistakes
+from fed_plugin.console import one_sentence_for_mistakes, printable_output
 from fed_plugin.pool import started_rank
 
 
@@ -144,6 +144,11 @@ def main(argv: list[str] | None = None) -> int:
         Exit status: 0, 1 after a mistake of the user, 130 after Ctrl-C.
     """
     words = sys.argv[1:] if argv is None else argv
+    with printable_output(stdout=words[:1] != ["train"]):
+        return _run(words)
+
+
+def _run(words: Sequence[str]) -> int:
     if words[:1] == ["train"]:  # fast-reid's own parser reads its flags
         with one_sentence_for_mistakes() as outcome:
             _check_processes("train", any(word.startswith("--num-m") for word in words))

@@ -9,7 +9,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from fed_plugin.console import ProgressLine
+from fed_plugin.console import ProgressLine, printable
 from fed_plugin.files import OutputFile, OutputFolder
 
 if TYPE_CHECKING:
@@ -148,9 +148,7 @@ def _summary(report: Report) -> str:
 
 
 def _print(line: str) -> None:
-    """Print a line that may hold file names in no encoding, or with line breaks."""
-    from fed_plugin.datasets.listing import printable
-
+    """Print a line that may hold file names with line breaks."""
     print(printable(line))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from fed_plugin.console import printable
 from fed_plugin.photos import SUFFIXES as IMAGE_SUFFIXES
 from fed_plugin.photos import read_rgb
 
@@ -179,12 +180,6 @@ def visible_entries(folder: str) -> list[os.DirEntry[str]]:
 def is_hidden(name: str) -> bool:
     """Return whether a base name is hidden, or of a file that file managers make."""
     return name.startswith(".") or name.lower() in _CLUTTER
-
-
-def printable(path: str) -> str:
-    """Return a path as one line that every terminal and log file can show."""
-    text = path.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

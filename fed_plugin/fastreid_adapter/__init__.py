@@ -14,6 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 
 import projects_registry
+from fed_plugin.console import make_logs_printable
 from fed_plugin.fastreid_adapter import mends  # noqa: F401 - before anything of the host runs
 
 _PUBLIC = {
@@ -39,6 +40,7 @@ def register() -> None:
     if _registered:
         return
     _registered = True
+    make_logs_printable()
     try:
         import_module(f"{__name__}.config_files").extend_defaults()
         for name in (*_REGISTERING, *_AROUND_THE_HOST):

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import numpy as np
 
+from fed_plugin.console import printable
 from fed_plugin.files import decode, write_json
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.protocol_card import (
@@ -207,7 +208,7 @@ def worded(field: str, value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {version}" for name, version in value.items())
     text = ", ".join(value) or "none" if isinstance(value, tuple) else str(value)
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return printable(text)
 
 
 _ABOUT = ("dataset", "seed", "epoch")  # keys of ``about`` that are fields of a card

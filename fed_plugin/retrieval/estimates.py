@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from fed_plugin.console import printable
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters of texts that a spreadsheet would run."""
 
@@ -140,7 +142,7 @@ def as_text(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
     """Return a table for a terminal."""
     from tabulate import tabulate
 
-    lines = [[column.text(row) for column in columns] for row in rows]
+    lines = [[printable(column.text(row)) for column in columns] for row in rows]
     header = [column.title for column in columns]
     return tabulate(lines, headers=header, tablefmt="github", disable_numparse=True)
 

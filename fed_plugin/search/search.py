@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fed_plugin.console import printable
 from fed_plugin.files import OutputFile, below, check_apart, write_json
 from fed_plugin.search import MATCHINGS
 
@@ -276,8 +277,8 @@ def _print_table(matches: list[dict[str, Any]]) -> None:
     if not any(row[3] for row in table):
         columns.pop(3)
         table = [[*row[:3], row[4]] for row in table]
-    printed = tabulate(table, columns, disable_numparse=True)
-    print(printed.encode("utf-8", "backslashreplace").decode())  # a name may be no UTF-8
+    lines = [[printable(str(cell)) for cell in row] for row in table]
+    print(tabulate(lines, columns, disable_numparse=True))
 
 
 def _draw_matches(

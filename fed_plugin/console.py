@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator
@@ -142,6 +143,27 @@ def make_logs_printable() -> None:
         return record
 
     logging.setLogRecordFactory(make)
+    stock_error = logging.Handler.handleError
+    lost: set[logging.Handler] = set()
+
+    def handle_error(handler: logging.Handler, record: logging.LogRecord) -> None:
+        """Say once that a log is lost on a full disk, in place of a traceback for every line."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            stock_error(handler, record)
+        elif handler not in lost:
+            lost.add(handler)
+            name = getattr(getattr(handler, "stream", None), "name", "a log")
+            print(f"{name}: its lines are lost ({error.strerror or error})", file=sys.stderr)
+
+    def handle_thread(died: threading.ExceptHookArgs) -> None:
+        if isinstance(died.exc_value, OSError) and not os.environ.get(DEBUG):
+            print(f"a thread ended: {sentence(died.exc_value)}", file=sys.stderr)  # TensorBoard's
+        else:
+            stock_thread(died)
+
+    stock_thread, threading.excepthook = threading.excepthook, handle_thread
+    logging.Handler.handleError = handle_error  # type: ignore[method-assign]
 
 
 @dataclass

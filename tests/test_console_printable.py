@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -133,3 +134,22 @@ def test_a_full_standard_output_is_named(tmp_path):
     assert ended.returncode == 1
     assert "error: <stdout>: could not be written (No space left on device)" in ended.stderr
     assert "Exception ignored" not in ended.stderr
+
+
+class FullDisk(io.StringIO):
+    name = "run/log.txt"
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_log_on_a_full_disk_is_named_once(capsys):
+    make_logs_printable()
+    logger, handler = logging.getLogger("fastreid.full"), logging.StreamHandler(FullDisk())
+    logger.addHandler(handler)
+    try:
+        for number in range(3):
+            logger.error("line %d", number)
+    finally:
+        logger.removeHandler(handler)
+    assert capsys.readouterr().err.count("run/log.txt: its lines are lost (No space left") == 1

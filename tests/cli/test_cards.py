@@ -66,7 +66,7 @@ def test_show_prints_every_field_in_words(full_card, tmp_path, capsys):
     assert rows["query.list_sha256"] == "abababababab..."
     assert rows["training_sets"] == "Market1501, SynthOcc"
     assert (rows["flip"], rows["query_in_gallery"], rows["commit"]) == ("no", "0", "not known")
-    assert rows["dataset"] == "Öcc?[2J", "nothing a card says moves the cursor"
+    assert rows["dataset"] == "Öcc\\x1b[2J", "nothing a card says moves the cursor"
     assert len(rows) == 26
 
 

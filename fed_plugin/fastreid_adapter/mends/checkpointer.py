@@ -40,6 +40,8 @@ def setup_holds_the_folder(module: ModuleType) -> bool:
         yield
         if call.error is not None and folder:
             free_folder(folder)
+            if isinstance(call.error, OSError) and call.error.errno:
+                call.error.filename = call.error.filename or folder
 
     return add_step(module, "default_setup", hold_first)
 

@@ -307,6 +307,8 @@ def failures_handled(trainer: Any) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            error.filename = trainer.cfg.OUTPUT_DIR  # of a writer of the host
         if isinstance(error, FloatingPointError):
             keep_the_last_good_state(trainer, error)
         if isinstance(error, Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fed_plugin.console import sentence
 from fed_plugin.fastreid_adapter.seeding import SeededIndex
 
 
@@ -260,3 +262,15 @@ def test_layers_stay_frozen_through_evaluations_and_resumes(run, stop_at, saved,
     run("parts", *words, stop=stop_at(5))
     run("parts", *words, resume=True, stop=stop_at(11))
     assert saved(whole) == saved(run("parts", *words, resume=True))
+
+
+def test_a_full_disk_names_the_folder_of_a_writer_of_the_host(run, tmp_path, monkeypatch):
+    def fill(writer):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("fastreid.utils.events.JSONWriter.write", fill)
+    with pytest.raises(OSError, match="No space left") as full:
+        run("full")
+    assert sentence(full.value).startswith(
+        f"{tmp_path / 'full'}: could not be written (No space left on device); expected room; try"
+    )

@@ -188,6 +188,17 @@ def load_all() -> None:
             raise
 
 
+def load_others(module: str) -> None:
+    """Load the other projects at the end of a project's body that was imported before the host.
+
+    Args:
+        module: Name of the module whose body calls this as its last act.
+    """
+    if (spec := sys.modules[module].__spec__) is not None:
+        spec._initializing = False  # type: ignore[attr-defined] # as the import system does next
+    load_all()
+
+
 def arm() -> None:
     """Put the finder first on ``sys.meta_path``; catch up if the host was imported before."""
     if _finder not in sys.meta_path:

@@ -15,6 +15,7 @@ import torch
 from fastreid.config import CfgNode
 from fastreid.modeling.heads import REID_HEADS_REGISTRY
 
+from fed_plugin.cli import COMMANDS
 from fed_plugin.fastreid_adapter import TRANSFORM_REGISTRY
 
 ROOT = Path(__file__).parents[1]
@@ -114,3 +115,94 @@ def test_the_head_refuses_to_have_no_stripe(monkeypatch):
     cfg = CfgNode({"MODEL": {"STRIPES": {"NUM_STRIPES": 0}}})
     with pytest.raises(ValueError, match=r"^MODEL.STRIPES.NUM_STRIPES=0: expected 1 or more; try"):
         module.StripeHead.from_config(cfg)
+
+
+CONFIG = "examples/third_party_project/configs/stripes_resnet18.yml"
+STRIPES = ["--config-file", CONFIG, "--weights", "{weights}"]
+NO_STRIPE = ["MODEL.STRIPES.NUM_STRIPES", "0"]
+SHORT = ["SOLVER.MAX_EPOCH", "2", "SOLVER.WARMUP_ITERS=1"]
+NONE = "MODEL.STRIPES.NUM_STRIPES=0: expected 1 or more; try 4"
+KNOWS_THE_KEY = {
+    "train": (["--config-file", CONFIG, *NO_STRIPE, *SHORT, "OUTPUT_DIR", "{new}"], NONE),
+    "dump": ([*STRIPES, "-o", "{new}.npz", *NO_STRIPE], NONE),
+    "export": ([*STRIPES, "--format", "torchscript", "-o", "{new}", *NO_STRIPE], NONE),
+    "robustness": ([*STRIPES, "--out", "{new}", *NO_STRIPE], NONE),
+    "costs": (["{plan}", "--rounds", "1", "--out", "{new}"], NONE),
+    "benchmark": (["{plan}", "--dry-run"], "stripes_resnet18.yml"),
+    "index": (["{photos}", "-o", "{new}.npz", *STRIPES], "photos described"),
+    "search": (["{index}", "{photo}"], "similarity"),
+    "show augment": (["--config-file", CONFIG, "--out", "{new}.png", *NO_STRIPE], "stock loader"),
+    "show neighbors": ([*STRIPES, "--out", "{new}.png"], "diffuses no neighbours"),
+    "show visibility": (["{photo}", *STRIPES, "--out", "{new}.png"], "estimates no visibility"),
+    "weights inspect": (["{weights}", "--for", CONFIG], '"layout"'),
+    "demo": (["--size", "tiny", "--out", "{new}", *NO_STRIPE, "SEED=x"], "SEED=x: expected int"),
+}
+READ_NO_CONFIG = {
+    *("convert", "evaluate", "calibrate", "report", "cards diff", "cards show"),
+    *("data synth", "data occluders", "data check", "show ranking", "show curves"),
+    *("data build-occluded-duke", "data build-occluded-posetrack"),
+    *("weights list", "weights fetch"),
+}
+
+
+def run_beside(folder, words, *, installed=True):
+    """Run a command with the project installed, or as if the project had been removed."""
+    site = [str(folder / "site")] * installed
+    return subprocess.run(
+        [sys.executable, "-m", "fed_plugin", *words],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([*site, str(ROOT)]),
+            "FASTREID_DATASETS": "datasets",
+            "OMP_NUM_THREADS": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_every_command_is_known_to_read_configs_or_none():
+    assert KNOWS_THE_KEY.keys() | READ_NO_CONFIG == COMMANDS.keys()
+    assert not KNOWS_THE_KEY.keys() & READ_NO_CONFIG
+
+
+@pytest.fixture(scope="module")
+def known(folder):
+    """Words that the commands of ``KNOWS_THE_KEY`` take."""
+    plan = f"datasets: [SynthOcc]\nmethods: {{none: {{config: {CONFIG}, overrides: "
+    plan += "{MODEL.STRIPES.NUM_STRIPES: 0}}}\n"
+    (folder / "0.yml").write_text(plan)
+    photos = folder / "datasets" / "SynthOcc" / "query"
+    weights = folder / "logs" / "stripes_resnet18" / "model_final.pth"
+    words = ["index", str(photos), "-o", "stripes.npz", "--config-file", CONFIG]
+    assert run_beside(folder, [*words, "--weights", str(weights)]).returncode == 0
+    return {
+        **{"weights": weights, "plan": "0.yml", "photos": photos, "index": "stripes.npz"},
+        "photo": sorted(photos.glob("*.jpg"))[0],
+    }
+
+
+@pytest.mark.parametrize("command", KNOWS_THE_KEY)
+def test_every_command_that_reads_a_config_knows_the_projects_keys(folder, known, command):
+    words, expected = KNOWS_THE_KEY[command]
+    new = folder / f"new_{command.replace(' ', '_')}"
+    line = [word.format(**known, new=new) for word in words]
+    done = run_beside(folder, [*command.split(), *line])
+    said = done.stdout + done.stderr
+    assert expected in said and "Non-existent" not in said and "Traceback" not in said, said
+
+
+def test_an_index_stays_usable_when_a_project_comes_or_goes(folder, known):
+    made = ROOT / "tests" / "made_by_0_1_0"
+    weights = ["--weights", str(made / "model_final.pth")]
+    for made_with in (True, False):
+        index = f"made_{made_with}.npz"
+        words = ["index", str(known["photos"]), "-o", index, "--config-file", made / "config.yaml"]
+        assert run_beside(folder, [*map(str, words), *weights], installed=made_with).returncode == 0
+        done = run_beside(folder, ["search", index, str(known["photo"])], installed=not made_with)
+        assert done.returncode == 0, done.stderr
+    words = ["search", str(made / "gallery.npz"), str(known["photo"]), *weights]
+    done = run_beside(folder, words)
+    assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fed_plugin"
 TESTS = ROOT / "tests"
 
-BOTTOM = {"files", "console", "identities", "photos", "pool"}
+BOTTOM = {"arguments", "console", "files", "identities", "photos", "pool"}
 LIBRARIES = {
     "modeling": set(),
     "transforms": set(),
@@ -43,11 +43,12 @@ THIRD_PARTY = {
     "synthocc": {"PIL", "numpy"},
     "retrieval": {"numpy", "torch", "faiss", "scipy", "msgspec", "tabulate"},
     "visualization": {"numpy", "cv2", "matplotlib"},
-    "files": {"numpy", "filelock", "msgspec"},
+    "files": {"numpy", "filelock", "msgspec", "yaml"},
     "photos": {"numpy", "PIL"},
     "console": {"torch", "tqdm"},  # torch inside a function: it names the GPU
 }
 SMALL_AND_USED_ONCE = {
+    "fastreid_adapter.mends.yaml_files": "a mend stands beside the other mends",
     "fastreid_adapter.memory_init": "the first content of the memory is a subject of its own",
     "fastreid_adapter.resuming.checkpoint_file": "the layout of a file that other versions read",
     "modeling.losses": "the losses are a subject of their own",

@@ -16,27 +16,23 @@ INTERRUPTED = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("plan", metavar="PLAN.yml", help="plan to run (docs/benchmark.md)")
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        default=1,
-        help="cells at a time, each on its own CUDA device if there are enough; default: 1",
-    )
-    parser.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="of the plan's")
-    parser.add_argument("--out", type=OutputFolder, help="folder, instead of the plan's")
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="continue half trainings from their newest checkpoint, not from the start",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="check the plan and list its cells, run nothing"
-    )
+    add = parser.add_argument
+    add("plan", metavar="PLAN.yml", help="plan to run (docs/benchmark.md)")
+    words = "cells at a time, each on its own CUDA device if there are enough; default: 1"
+    add("--jobs", type=int, default=1, help=words)
+    add("--only", nargs="+", default=[], metavar="METHOD", help="of the plan's")
+    add("--out", type=OutputFolder, help="folder, instead of the plan's")
+    words = "continue half trainings from their newest checkpoint, not from the start"
+    add("--resume", action="store_true", help=words)
+    words = "check the plan and list its cells, run nothing"
+    add("--dry-run", action="store_true", help=words)
 
 
 def run(args: argparse.Namespace) -> int:
     """Check the plan, run the cells that are not finished, join the results, print a table."""
+    if args.jobs < 1:
+        raise ValueError(f"--jobs {args.jobs}: expected 1 or more")
+
     import logging
 
     from fed_plugin.benchmark.cells import look
@@ -44,8 +40,6 @@ def run(args: argparse.Namespace) -> int:
     from fed_plugin.benchmark.runner import only_runner, run_plan
     from fed_plugin.benchmark.summary import states_table
 
-    if args.jobs < 1:
-        raise ValueError(f"--jobs {args.jobs}: expected 1 or more")
     plan = read_plan(args.plan)
     if args.out:
         plan = replace(plan, out=Path(args.out))

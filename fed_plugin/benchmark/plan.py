@@ -13,11 +13,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from msgspec import Meta, Struct
 
+from fed_plugin.arguments import find_config, installed_configs
 from fed_plugin.benchmark.cells import Cell
 from fed_plugin.datasets.fingerprints import content_hash
-from fed_plugin.fastreid_adapter.config_files import find_config, installed_configs
-from fed_plugin.fastreid_adapter.mends.yaml_files import load_yaml
-from fed_plugin.files import convert
+from fed_plugin.files import convert, load_yaml
 
 RESERVED = ("OUTPUT_DIR", "SEED", "DATASETS.NAMES", "DATASETS.TESTS")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ import msgspec
 
 from fed_plugin.benchmark.cells import Cell, CellState, read_record, read_result
 from fed_plugin.benchmark.plan import Plan
-from fed_plugin.files import write_json
+from fed_plugin.files import decode, write_json
 from fed_plugin.retrieval.card_files import group_by_protocol, words_apart
 from fed_plugin.retrieval.estimates import Column, as_text
 from fed_plugin.retrieval.evaluation import MethodRow, method_rows
@@ -60,6 +61,13 @@ def join_results(plan: Plan, cells: Sequence[Cell]) -> Path:
     path = plan.out / RESULTS
     write_json(path, msgspec.to_builtins(Results(plan=plan.name, cells=rows)))
     return path
+
+
+def methods_of(folder: str | os.PathLike[str]) -> list[str]:
+    """Return the methods in ``results.json``, in the order of the plan; none without the file."""
+    path = Path(folder) / RESULTS
+    cells = decode(path, Results, "the results of a benchmark").cells if path.is_file() else []
+    return list(dict.fromkeys(cell.method for cell in cells))
 
 
 def results_tables(cells: Sequence[Cell]) -> str:

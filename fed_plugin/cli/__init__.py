@@ -60,7 +60,9 @@ TRAIN = Command(
 COMMANDS: Mapping[str, Command] = {
     "train": TRAIN,
     "convert": Command(
-        "cli.convert", "turn a checkpoint of the released FED code into one for --eval-only"
+        "cli.weights",
+        "turn a checkpoint of the released FED code into one for --eval-only",
+        "convert",
     ),
     "dump": Command("cli.dump", "write a trained model's features of a test set, for evaluate"),
     "evaluate": Command(
@@ -113,7 +115,7 @@ COMMANDS: Mapping[str, Command] = {
         "cli.show", "draw whose memories a trained FED diffuses into its samples", "neighbors"
     ),
     "show curves": Command(
-        "cli.show", "draw losses and learning rate of trainings, on one page", "curves"
+        "cli.show", "draw losses, learning rate and accuracy of trainings, on one page", "curves"
     ),
     "cards diff": Command(
         "cli.cards", "compare the protocols of two results, field by field", "diff"

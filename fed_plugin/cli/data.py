@@ -34,30 +34,21 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
         "without a right answer. Exit status 1 if there is an error. Nothing is written into the "
         "data set's folder."
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "dataset",
         nargs="?",
         metavar="NAME|PATH",
         help="a registered name such as Occluded_Duke; or the folder of a data set, a folder that "
         "holds data sets, or own images; default: all below FASTREID_DATASETS (datasets, if unset)",
     )
-    parser.add_argument("--all", action="store_true", help="name every file, not the first few")
-    parser.add_argument(
-        "--json", type=OutputFile, metavar="FILE", help="write the report, with every file, as JSON"
-    )
-    parser.add_argument(
-        "--fast", action="store_true", help="read headers alone; search for no look-alikes"
-    )
-    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: all cores")
-    parser.add_argument(
-        "--cache",
-        type=OutputFile,
-        metavar="FILE",
-        help="facts of files that were read; default: in XDG_CACHE_HOME",
-    )
-    parser.add_argument(
-        "--no-cache", action="store_true", help="read every file again, remember nothing"
-    )
+    add("--all", action="store_true", help="name every file, not the first few")
+    add("--json", type=OutputFile, metavar="FILE", help="write the report, with every file")
+    add("--fast", action="store_true", help="read headers alone; search for no look-alikes")
+    add("--workers", type=int, metavar="N", help="processes; default: all cores")
+    words = "facts of files that were read; default: in XDG_CACHE_HOME"
+    add("--cache", type=OutputFile, metavar="FILE", help=words)
+    add("--no-cache", action="store_true", help="read every file again, remember nothing")
 
 
 def run_check(args: argparse.Namespace) -> int:
@@ -220,22 +211,12 @@ def add_build_occluded_duke_arguments(parser: argparse.ArgumentParser) -> None:
         "interrupted; a folder that holds something else is never touched. Nothing is downloaded."
     )
     parser.epilog = WITHDRAWN
-    parser.add_argument(
-        "--duke", required=True, metavar="ZIP_OR_DIR", help="DukeMTMC-reID, packed or unpacked"
-    )
-    parser.add_argument(
-        "--lists",
-        required=True,
-        metavar="DIR",
-        help="holds train.list, query.list and gallery.list of lightas/Occluded-DukeMTMC-Dataset",
-    )
-    parser.add_argument(
-        "--out",
-        type=OutputFolder,
-        required=True,
-        metavar="DIR/Occluded_Duke",
-        help="DIR is the folder that FASTREID_DATASETS names",
-    )
+    add = parser.add_argument
+    add("--duke", required=True, metavar="ZIP_OR_DIR", help="DukeMTMC-reID, packed or unpacked")
+    words = "holds train.list, query.list and gallery.list of lightas/Occluded-DukeMTMC-Dataset"
+    add("--lists", required=True, metavar="DIR", help=words)
+    words = "DIR is the folder that FASTREID_DATASETS names"
+    add("--out", type=OutputFolder, required=True, metavar="DIR/Occluded_Duke", help=words)
 
 
 def run_build_occluded_duke(args: argparse.Namespace) -> None:
@@ -287,17 +268,12 @@ SYNTH_INTERRUPTED = "the same command goes on from here"
 
 def add_synth_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``data synth``."""
-    sizes = ("tiny", "small", "medium")
-    parser.add_argument("--size", choices=sizes, default="small", help="default: small")
-    parser.add_argument(
-        "--out",
-        type=OutputFolder,
-        required=True,
-        metavar="DIR/SynthOcc",
-        help="DIR is the folder that FASTREID_DATASETS names",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="another seed draws other people")
-    parser.add_argument("--workers", type=int, default=None, help="processes; default: all cores")
+    add = parser.add_argument
+    add("--size", choices=("tiny", "small", "medium"), default="small", help="default: small")
+    words = "DIR is the folder that FASTREID_DATASETS names"
+    add("--out", type=OutputFolder, required=True, metavar="DIR/SynthOcc", help=words)
+    add("--seed", type=int, default=0, help="another seed draws other people")
+    add("--workers", type=int, default=None, help="processes; default: all cores")
 
 
 def run_synth(args: argparse.Namespace) -> None:

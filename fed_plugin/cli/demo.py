@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fed_plugin.arguments import find_config, key_value_pairs
 from fed_plugin.benchmark.training_process import train_in_process
 from fed_plugin.cli.show import to_pictures
 from fed_plugin.console import ProgressLine
 from fed_plugin.files import OutputFolder, clear_folder, write_json
-from fed_plugin.modeling import visibility_target
 from fed_plugin.photos import read_rgb
 from fed_plugin.pool import TRAINING, only_training
 from fed_plugin.retrieval import RankingResult, bootstrap_interval, cosine_distance, rank
@@ -137,14 +137,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Draw people, train, compare; write pictures and ``results.json`` to the folder."""
-    out = Path(args.out).resolve()
+    out, opts = Path(args.out).resolve(), key_value_pairs(args.opts)
     out.mkdir(parents=True, exist_ok=True)
     os.environ["FASTREID_DATASETS"] = str(out / "datasets")
     _draw(out / "datasets" / DATASET, args.size)
 
     logging.getLogger("fastreid").setLevel(logging.ERROR)  # each training has its own log file
 
-    overrides = [*OF_SIZE.get(args.size, ()), *args.opts]
+    overrides = [*OF_SIZE.get(args.size, ()), *opts]
     rows, described = [], {}
     for seed in args.seeds:
         untrained = _describe(METHODS["ViT baseline"], [*overrides, "SEED", str(seed)])
@@ -174,8 +174,6 @@ def _draw(folder: Path, size: str) -> None:
 
 
 def _train(method: str, seed: int, folder: Path, overrides: list[str]) -> None:
-    from fed_plugin.fastreid_adapter.config_files import find_config
-
     with only_training(folder):
         clear_folder(folder, *TRAINING)
     train_in_process(
@@ -197,7 +195,7 @@ def _log(folder: Path) -> str:
 
 
 def _config(name: str, overrides: list[str]) -> Any:
-    from fed_plugin.fastreid_adapter.config_files import find_config, read_config
+    from fed_plugin.fastreid_adapter.config_files import read_config
 
     return read_config(find_config(name), overrides)
 
@@ -261,6 +259,7 @@ def draw_all(cfg: Any, described: dict[str, Description], dataset: Path, out: Pa
 
 def _pairs(cfg: Any, path: Path) -> Path:
     from fed_plugin.fastreid_adapter.loaders import first_training_images
+    from fed_plugin.modeling import visibility_target
 
     holistic, occluded = first_training_images(cfg, NUM_PAIRS).views.unbind(1)
     rule = cfg.MODEL.FED.OEM.TARGET

@@ -35,54 +35,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.description = (
         "Rank the gallery of feature dumps (docs/dumps.md) for their queries: Rank-1, 5, 10, mAP "
-        "and mINP, and TPR@FPR and DIR@FAR where they are defined, with 95 %% bootstrap intervals. "
+        "and mINP, and TPR@FPR and DIR@FAR where they are defined, with 95 % bootstrap intervals. "
         "Files of different protocols are refused: they do not belong in one table."
     )
-    parser.add_argument(
-        "files",
-        nargs="+",
-        metavar="FILE",
-        help="feature dump (.npz) of the command dump or of another program; or result (.json) of "
-        "--json or of a benchmark",
-    )
-    parser.add_argument(
-        "--method",
-        action="append",
-        metavar="NAME",
-        help="name in the table, once per file; default: the name in the file",
-    )
-    parser.add_argument(
-        "--distance",
-        choices=("cosine", "euclidean"),
-        help="default: the distance in the file, else cosine",
-    )
-    parser.add_argument(
-        "--compare",
-        action="store_true",
-        help="differences to the first file, query by query, with p-values",
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    files = "feature dump (.npz), or result (.json) of --json or of a benchmark"
+    add("files", nargs="+", metavar="FILE", help=files)
+    add("--method", action="append", metavar="NAME", help="one per file; default: the file's")
+    words = "default: the distance in the file, else cosine"
+    add("--distance", choices=("cosine", "euclidean"), help=words)
+    add("--compare", action="store_true", help="differences to the first file, with p-values")
+    add(
         "--groups",
         choices=("query", "identity"),
         default="query",
         help="unit that the intervals and p-values treat as independent; the queries of one person "
         "are not independent, but identity needs about twenty identities; default: query",
     )
-    parser.add_argument(
-        "--json",
-        type=OutputFile,
-        metavar="FILE",
-        help="write the numbers of every query and the protocol card; several files give a list",
-    )
+    words = "write the numbers of every query and the protocol card; several files give a list"
+    add("--json", type=OutputFile, metavar="FILE", help=words)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Score and print.
-
-    Raises:
-        FileNotFoundError: a file, or the folder of ``--json``, does not exist.
-        ValueError: a file is no feature dump or result, or two files follow different protocols.
-    """
+    """Score and print."""
     from fed_plugin.files import write_json
 
     if args.method and len(args.method) != len(args.files):
@@ -91,6 +66,9 @@ def run(args: argparse.Namespace) -> None:
         )
     if args.compare and len(args.files) < 2:
         raise ValueError("--compare: expected two files or more, got one")
+    for path in args.files:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{path}: no such file, expected a feature dump or a result")
     scored = _score(args)
     results = [one.result for one in scored]
     differences = differences_table(results, args.groups) if args.compare else ""
@@ -266,8 +244,8 @@ def differences_table(results: Sequence[Result], groups: str) -> str:
     if len(rows) > 1:
         flipped += f", corrected for the {len(rows)} rows of a column (Holm)"
     head = (
-        f"less {names[0]}, in points, with 95 % intervals over {DRAWN[groups]}; * an interval "
-        f"without zero; p: {flipped}"
+        f"minus {names[0]}, in points, with 95 % intervals over {DRAWN[groups]}; * an interval "
+        f"without zero and p < 0.05; p: {flipped}"
     )
     columns = [Column("method", "method", lambda row: row[0]), *_columns(METRICS, "+.1f")]
     return f"{head}\n{as_text(columns, zip(names[1:], rows, strict=True))}"

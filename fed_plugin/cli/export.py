@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fed_plugin.cli.dump import (
+from fed_plugin.arguments import (
     add_model_arguments,
-    add_overrides,
-    check_weights,
-    read_chosen_config,
+    check_format,
+    check_model_words,
+    model_overrides,
 )
 from fed_plugin.files import OutputFile
 
@@ -25,50 +25,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(docs/deployment.md). The file is read back and compared with the model on random and "
         "drawn images; above a difference of 1e-4 nothing is written."
     )
+    add = parser.add_argument
+    words = "onnx (needs fed_plugin[onnx]), torchscript or torch-export"
+    add("--format", required=True, help=words)
+    add("-o", "--out", type=OutputFile, required=True, metavar="FILE", help="file to write")
+    add("--int8", action="store_true", help="int8 weights in linear layers; --format onnx alone")
+    words = "registered name, to measure Rank-1 of file and model on"
+    add("--dataset", metavar="NAME", help=words)
+    add("--force", action="store_true", help="write over an existing FILE")
     add_model_arguments(parser, untrained=True)
-    parser.add_argument(
-        "--format", required=True, help="onnx (needs fed_plugin[onnx]), torchscript or torch-export"
-    )
-    parser.add_argument(
-        "-o", "--out", type=OutputFile, required=True, metavar="FILE", help="file to write"
-    )
-    parser.add_argument(
-        "--int8", action="store_true", help="int8 weights in linear layers; --format onnx alone"
-    )
-    parser.add_argument(
-        "--dataset", metavar="NAME", help="registered name, to measure Rank-1 of file and model on"
-    )
-    parser.add_argument("--force", action="store_true", help="write over an existing FILE")
-    add_overrides(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Export the model, check the file and write FILE atomically.
-
-    Raises:
-        FileExistsError: FILE exists, without ``--force``.
-        FileNotFoundError: no such config, checkpoint, or folder to write in.
-        ValueError: FILE is the config or the checkpoint; as ``export_model`` and ``rank_both``.
-    """
+    """Export the model, check the file and write FILE atomically."""
     from fed_plugin.console import ProgressLine
 
     target = Path(args.out)
     if target.exists() and not args.force:
         raise FileExistsError(f"{target}: exists already; try another name, or --force")
-    check_weights(args, untrained=True)
-    config_file, cfg = read_chosen_config(args)
+    check_model_words(args, untrained=True)
+    check_format(args.format, args.int8)
 
     from fed_plugin.fastreid_adapter import exporting
+    from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.extract import describe_test_set, load_trained
 
-    exporting.check_format(args.format, args.int8)
-    cfg = exporting.on_cpu(cfg)
+    cfg = exporting.on_cpu(read_config(args.config_file, model_overrides(args)))
     trained = load_trained(cfg)
     described = None
     if args.dataset:  # before the export, as the data set may be missing
         with ProgressLine(f"describing {args.dataset} with the model") as progress:
             described = describe_test_set(cfg, args.dataset, progress, trained)
-    about = {"config": Path(config_file).name, "overrides": " ".join(map(str, args.overrides))}
+    about = {"config": Path(args.config_file).name, "overrides": " ".join(map(str, args.overrides))}
     exported = exporting.export_model(
         cfg, args.format, target, about, int8=args.int8, trained=trained
     )

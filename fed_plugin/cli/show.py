@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.cli.dump import (
+from fed_plugin.arguments import (
     add_model_arguments,
     add_overrides,
-    check_weights,
-    read_chosen_config,
+    check_model_words,
+    find_config,
+    key_value_pairs,
+    model_overrides,
+    name_of_method,
+    name_of_run,
 )
 from fed_plugin.files import OutputFile
 
@@ -28,8 +32,8 @@ if TYPE_CHECKING:
 SIZE = (192, 96)  # height and width of a photo on a sheet
 
 
-def _add_out(parser: argparse.ArgumentParser, default: str) -> None:
-    help_text = ".png or .html; default: %(default)s"
+def _add_out(parser: argparse.ArgumentParser, default: str, kinds: str = ".png or .html") -> None:
+    help_text = f"{kinds}; default: %(default)s"
     parser.add_argument("--out", type=OutputFile, default=default, metavar="FILE", help=help_text)
 
 
@@ -41,6 +45,11 @@ def _check_kind(path: str) -> None:
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="such as cuda:0; default: CUDA if available")
+
+
+def _check_count(count: int, flag: str) -> None:
+    if count < 1:
+        raise ValueError(f"{flag} {count}: expected 1 or more")
 
 
 def _photo(path: str | Path, size: tuple[int, int] = SIZE) -> NDArray[Any]:
@@ -66,73 +75,77 @@ def _names(paths: list[str]) -> list[str]:
 
 def add_ranking_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``show ranking``."""
-    parser.add_argument("dump", metavar="DUMP.npz", help="a file that `dump` wrote")
-    parser.add_argument(
-        "--folder",
-        metavar="DIR",
-        help="folder that holds the images of the dump; default: where they were dumped",
-    )
-    parser.add_argument("--queries", type=int, default=6, metavar="N", help="default: 6")
-    parser.add_argument("--top", type=int, default=6, metavar="K", help="default: 6")
-    parser.add_argument(
-        "--worst", action="store_true", help="draw the queries with the lowest average precision"
-    )
+    add = parser.add_argument
+    add("dump", metavar="DUMP.npz", help="a file that `dump` wrote")
+    words = "folder that holds the images of the dump; default: where they were dumped"
+    add("--folder", metavar="DIR", help=words)
+    add("--queries", type=int, default=6, metavar="N", help="default: 6")
+    add("--top", type=int, default=6, metavar="K", help="default: 6")
+    words = "draw the queries with the lowest average precision"
+    add("--worst", action="store_true", help=words)
     _add_out(parser, "ranking.png")
 
 
 def run_ranking(args: argparse.Namespace) -> None:
-    """Rank the gallery of a dump, choose queries, draw their first answers.
-
-    Raises:
-        FileNotFoundError: The dump does not exist, or an image is not there.
-        ValueError: ``--out`` has another ending, a number is below 1, or a
-            file name is ambiguous.
-    """
+    """Rank the gallery of a dump, choose queries, draw their first answers."""
     from fed_plugin.retrieval.feature_dump import FeatureDump
     from fed_plugin.visualization import Answers, match_sheet
 
     _check_kind(args.out)
-    if args.queries < 1 or args.top < 1:
-        raise ValueError("--queries and --top: expected 1 or more")
+    _check_count(args.queries, "--queries")
+    _check_count(args.top, "--top")
     dump = FeatureDump.load(args.dump)
     photo = _photos_of(dump, args.folder)
-    chosen, rows, right = _first_answers(dump, args)
+    chosen, rows, right, ranks = _first_answers(dump, args)
     scores, contributions = _scores(dump, chosen, rows)
     answers = Answers(
         np.stack([[photo(row) for row in of] for of in rows]),
         scores,
         None if dump.visibility is None else dump.visibility[rows],
         contributions,
-        [["✓ same person" if x else "✗ another" for x in of] for of in right],
+        [_names(dump.names[of].tolist()) for of in rows],
+        right,
     )
     sheet = match_sheet(
         np.stack([photo(row) for row in chosen]),
         None if dump.visibility is None else dump.visibility[chosen],
         answers,
         args.out,
-        [str(dump.names[row]) for row in chosen],
+        [
+            f"{dump.names[row]}: first right answer at rank {rank} of {count}"
+            for row, rank, count in zip(chosen, *ranks, strict=True)
+        ],
         title=f"{dump.about.get('method', Path(args.dump).stem)}: what is ranked first, and why",
     )
-    print(f"{sheet}: {len(chosen)} queries, {right[:, 0].sum()} of them right at rank 1")
+    print(
+        f"{sheet}: {len(chosen)} queries, {right[:, 0].sum()} of them right at rank 1; first right "
+        f"answers at rank {', '.join(map(str, ranks[0]))}"
+    )
 
 
 def _first_answers(
     dump: FeatureDump, args: argparse.Namespace
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Return (Q,) rows of queries, (Q, K) rows of their answers, (Q, K) right ones."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+    """Return rows of queries (Q,) and of their answers (Q, K), right ones (Q, K), and ranks (2, Q).
+
+    The ranks are those of the first right answers, and of the last answers.
+    """
     from fed_plugin.retrieval.distances import cosine_distance
     from fed_plugin.retrieval.ranking import first_ranked, rank
 
     query, gallery = dump.query, dump.gallery
     distances = cosine_distance(dump.features[query], dump.features[gallery])
     ranked = rank(distances, *dump.labels())
-    order = ranked.valid_queries
+    valid = np.arange(len(ranked.valid_queries))
     if args.worst:
-        order = order[np.argsort(ranked.average_precisions, kind="stable")]
-    asked = order[: args.queries]
-    first = first_ranked(distances[asked], *dump.labels(query[asked]), args.top)
-    answered = np.isfinite(first.distances).all(axis=0)  # the rules may leave fewer than top
-    return query[asked], gallery[first.places[:, answered]], first.matches[:, answered]
+        valid = np.argsort(ranked.average_precisions, kind="stable")
+    valid = valid[: args.queries]
+    asked = ranked.valid_queries[valid]
+    first = first_ranked(distances[asked], *dump.labels(query[asked]), len(gallery))
+    shown = np.isfinite(first.distances[:, : args.top]).all(axis=0)  # the rules may leave fewer
+    ranks = np.stack([1 + ranked.first_hits[valid], np.isfinite(first.distances).sum(axis=1)])
+    rows, right = (of[:, : args.top][:, shown] for of in (first.places, first.matches))
+    return query[asked], gallery[rows], right, ranks
 
 
 def _scores(
@@ -226,12 +239,14 @@ def add_augment_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_augment(args: argparse.Namespace) -> None:
     """Draw the first training images of a config, and describe the sheet."""
-    from fed_plugin.fastreid_adapter.config_files import find_config, read_config
+    _check_kind(args.out)
+    _check_count(args.images, "--images")
+    config_file, overrides = find_config(args.config_file), key_value_pairs(args.overrides)
+
+    from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.loaders import first_training_images
 
-    _check_kind(args.out)
-    config_file = find_config(args.config_file)
-    cfg = read_config(config_file, args.overrides)
+    cfg = read_config(config_file, overrides)
     images = first_training_images(cfg, args.images)
     draw = _draw_pairs if images.views.shape[1] == 2 else _draw_single
     for sentence in draw(cfg, images, Path(args.out), Path(config_file).stem):
@@ -289,42 +304,36 @@ def _draw_single(cfg: Any, images: TrainingImages, path: Path, name: str) -> lis
 def add_curves_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``show curves``."""
     parser.add_argument("runs", nargs="+", metavar="RUN", help="OUTPUT_DIR of a training")
-    parser.add_argument(
-        "--out",
-        type=OutputFile,
-        default="curves.html",
-        metavar="FILE",
-        help=".html, .png or .svg; default: %(default)s",
-    )
+    _add_out(parser, "curves.html", ".html, .png or .svg")
 
 
 def run_curves(args: argparse.Namespace) -> None:
-    """Draw a page that loads nothing, or a picture.
-
-    Raises:
-        FileNotFoundError: A run does not exist, or has no metrics file.
-        ValueError: ``--out`` has another ending, or a run has logged no loss yet.
-    """
+    """Draw a page that loads nothing, or a picture."""
     from fed_plugin.files import write_file
     from fed_plugin.report.curves import TRAINING, Figure, read_training, training_panels
     from fed_plugin.report.renderers import curves_page
     from fed_plugin.visualization.canvas import check_kind
-    from fed_plugin.visualization.lines import training_figure
+    from fed_plugin.visualization.lines import COLORS, styles_of, training_figure
 
     kind = check_kind(args.out, "--out", (".html", ".htm", ".png", ".svg")).suffix.lower()
-    runs = []
-    for style, name in enumerate(dict.fromkeys(args.runs)):
+    runs: list[tuple[str, int, Any]] = []
+    names = list(dict.fromkeys(args.runs))
+    methods = [name_of_run(name).partition("/")[0] for name in names]
+    styles = styles_of(methods)
+    for place, name in enumerate(names):
         path = Path(name) / TRAINING
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; expected the OUTPUT_DIR of a training")
         logged = read_training(path)
         if not logged:
             raise ValueError(f"{path}: holds no loss yet; expected a training that has logged some")
+        seeds_before = methods[:place].count(methods[place])
+        style = styles[methods[place]] + seeds_before * len(COLORS)  # the colour, other dashes
         runs.append((name, style, logged))
     trainings = f"{len(runs)} training{'s' * (len(runs) > 1)}"
     caption = (
-        f"Losses and learning rate of {trainings} by iteration, as fast-reid logged them in "
-        f"{TRAINING}."
+        f"Losses, learning rate, Rank-1 and mAP of {trainings} by iteration, as fast-reid logged "
+        f"them in {TRAINING}, and the last evaluation in log.txt."
     )
     if kind in (".png", ".svg"):
         training_figure(training_panels(runs), args.out, "Training curves", caption)
@@ -338,32 +347,28 @@ def run_curves(args: argparse.Namespace) -> None:
 
 def add_neighbors_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``show neighbors``."""
-    add_model_arguments(parser)
     parser.add_argument("--images", type=int, default=6, metavar="N", help="default: %(default)s")
     _add_device(parser)
     _add_out(parser, "neighbors.png")
-    add_overrides(parser)
+    add_model_arguments(parser)
 
 
 def run_neighbors(args: argparse.Namespace) -> None:
-    """Take training samples, search the memory, draw.
+    """Take training samples, search the memory, draw."""
+    check_model_words(args)
+    _check_kind(args.out)
+    _check_count(args.images, "--images")
 
-    Raises:
-        FileNotFoundError: The config, the checkpoint or the training set does not exist.
-        ValueError: The model diffuses nothing, or the checkpoint has other training identities.
-    """
     import torch
 
+    from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.diffused_neighbors import diffused_neighbors
     from fed_plugin.visualization import Neighbors, neighbor_sheet
 
-    _check_kind(args.out)
-    if args.images < 1:
-        raise ValueError(f"--images {args.images}: expected 1 or more")
-    check_weights(args)
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    _, cfg = read_chosen_config(args, "MODEL.DEVICE", device)
+    cfg = read_config(args.config_file, [*model_overrides(args), "MODEL.DEVICE", device])
     diffused = diffused_neighbors(cfg, args.images)
+    method = name_of_method(args.config_file, args.weights)
     samples, weights = diffused.samples, diffused.weights
     files = [[diffused.photos[index] for index in of] for of in diffused.identities.tolist()]
     size = tuple(samples.views.shape[-2:])
@@ -382,7 +387,7 @@ def run_neighbors(args: argparse.Namespace) -> None:
         ),
         args.out,
         _names(samples.paths),
-        title=f"{Path(args.weights).name}: whose memories are diffused into training samples",
+        title=f"{method}: whose memories are diffused into training samples",
         note=note if cfg.MODEL.FED.FDM.HEAD_LAYOUT == "reference" else "",
     )
     print(
@@ -400,28 +405,26 @@ def add_visibility_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "photos", nargs="+", metavar="PHOTO", help="photo of one person, or a folder"
     )
-    add_model_arguments(parser)
+    add_model_arguments(parser, overrides=False)
     _add_device(parser)
     _add_out(parser, "visibility.png")
 
 
 def run_visibility(args: argparse.Namespace) -> None:
-    """Describe photos and draw their visibilities.
-
-    Raises:
-        FileNotFoundError: The config, the checkpoint or the folder of ``--out`` does not exist.
-        ValueError: A photo cannot be read, or the model estimates no visibility.
-    """
-    from fed_plugin import Embedder
+    """Describe photos and draw their visibilities."""
+    check_model_words(args)
+    _check_kind(args.out)
     from fed_plugin.datasets.listing import readable_photos
     from fed_plugin.files import check_apart
-    from fed_plugin.visualization import visibility_sheet
 
-    _check_kind(args.out)
     args.photos, notes = readable_photos(args.photos)
     check_apart(args.out, args.photos)
     for note in notes:
         print(note, file=sys.stderr)
+
+    from fed_plugin import Embedder
+    from fed_plugin.visualization import visibility_sheet
+
     visibility = Embedder(args.config_file, args.weights, args.device)(args.photos).visibility
     if visibility is None:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""``weights inspect`` describes a weight file; ``list`` and ``fetch`` name published ones."""
+"""``convert``, and ``weights``: describe a weight file, name and fetch published ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,64 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fed_plugin.files import OutputFile
+from fed_plugin.arguments import find_config
+from fed_plugin.files import OutputFile, write_atomically
+
+# ``convert``: a checkpoint of the released FED code, for fast-reid's ``--eval-only``.
+
+
+def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    add = parser.add_argument
+    add("source", nargs="?", metavar="IN.pth", help="checkpoint of the released code")
+    words = "file to write, for --weights"
+    add("target", nargs="?", type=OutputFile, metavar="OUT.pth", help=words)
+    add("--weights", metavar="IN.pth", help="in the place of the first word")
+    words = "in the place of the second word"
+    add("-o", "--out", type=OutputFile, metavar="OUT.pth", help=words)
+    add("--force", action="store_true", help="write over an existing OUT.pth")
+
+
+def run_convert(args: argparse.Namespace) -> None:
+    """Convert one file and write OUT.pth atomically."""
+    words = [x for x in (args.weights, args.source, args.target, args.out) if x]
+    if len(words) != 2 or (args.out and args.target):
+        raise ValueError(f"expected IN.pth and OUT.pth, got {' '.join(words) or 'neither'}")
+    source, target = map(Path, words)
+    if target.exists() and not args.force:
+        raise FileExistsError(f"{target}: exists already; try another name, or --force")
+    if not source.is_file():
+        raise FileNotFoundError(f"{source}: no such file; expected a checkpoint to convert")
+
+    import torch
+
+    from fed_plugin.modeling import convert_reference_state_dict
+
+    try:
+        converted = convert_reference_state_dict(_read_reference(source))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{source}: {error.args[0]}") from error
+    with write_atomically(target) as file:
+        torch.save({"model": converted}, file)
+    values = sum(tensor.numel() for tensor in converted.values())
+    print(f"wrote {target}: {len(converted)} tensors, {values / 1e6:.1f} M values")
+
+
+def _read_reference(source: Path) -> dict[str, Any]:
+    from fed_plugin.modeling.checkpoints import read_weights, unwrapped
+
+    try:
+        content = unwrapped(read_weights(source))
+    except ValueError as error:
+        raise ValueError(
+            f"{source}: expected a PyTorch checkpoint of tensors alone; {error}"
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{source}: holds a {type(content).__name__}, expected a state dict")
+    return content
+
+
+# ``weights``: published files.
 
 FETCH_INTERRUPTED = "the file was not written"
 
@@ -72,22 +129,25 @@ PUBLISHED = {
 def add_inspect_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.add_argument("file", metavar="FILE", help="weights, of any published layout")
-    parser.add_argument(
-        "--for", dest="config", metavar="CONFIG", help="what this config's backbone would load"
-    )
+    words = "what this config's backbone would load"
+    parser.add_argument("--for", dest="config", metavar="CONFIG", help=words)
     parser.add_argument("--table", action="store_true", help="a table for people instead of JSON")
 
 
 def run_inspect(args: argparse.Namespace) -> int:
     """Print JSON, or a table; return 1 where the file does not fit the config's backbone."""
+    if not Path(args.file).is_file():
+        raise FileNotFoundError(f"{args.file}: no such file; expected weights")
+    config = find_config(args.config) if args.config else ""
+
     from fed_plugin.modeling.weight_loading import describe_weights, plan_weights
 
-    if not args.config:
+    if not config:
         print(json.dumps(describe_weights(args.file), indent=1))
         return 0
     from fed_plugin.fastreid_adapter.backbone import backbone_to_fill
 
-    model, options = backbone_to_fill(args.config)
+    model, options = backbone_to_fill(config)
     report, _ = plan_weights(model, args.file, **options)
     print(report.table() if args.table else json.dumps(report.as_json(), indent=1))
     report.check()
@@ -148,17 +208,12 @@ def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_fetch(args: argparse.Namespace) -> None:
-    """Download one file and write it atomically.
-
-    Raises:
-        FileExistsError: the file exists.
-        ValueError: no address is known, no network, or another checksum.
-    """
+    """Download one file and write it atomically."""
     from urllib.error import URLError
     from urllib.request import urlopen
 
-    from fed_plugin.files import write_atomically
-
+    if args.out and Path(args.out).exists():
+        raise FileExistsError(f"{args.out}: exists already; try another --out")
     known = facts(PUBLISHED[args.name])
     url = str(known["url"])
     if not url:

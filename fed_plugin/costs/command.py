@@ -51,7 +51,13 @@ def run(args: argparse.Namespace) -> None:
 
     from fed_plugin.benchmark.plan import chosen_methods, read_plan
     from fed_plugin.console import ProgressLine
+    from fed_plugin.files import check_writable, write_json
 
+    _check_numbers(args)
+    plan = read_plan(args.plan)
+    methods = chosen_methods(plan, args.only)
+    dataset = _dataset(plan, args.dataset)
+    baseline = _baseline(plan, methods, args.baseline)
     try:
         from fed_plugin.costs.measure import SETTINGS, measure_costs
     except ImportError as error:
@@ -61,13 +67,6 @@ def run(args: argparse.Namespace) -> None:
             "costs: expected a PyTorch that counts operations, as 2.14 does, got one that does "
             f"not ({error}); try a newer one"
         ) from error
-    from fed_plugin.files import check_writable, write_json
-
-    _check_numbers(args)
-    plan = read_plan(args.plan)
-    methods = chosen_methods(plan, args.only)
-    dataset = _dataset(plan, args.dataset)
-    baseline = _baseline(plan, methods, args.baseline)
     target = Path(args.out) if args.out else plan.out / FILE
     if not args.out:
         plan.out.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,9 @@ OcclusionErasingModule, FeatureDiffusionModule``; ``META_ARCH_REGISTRY: FED``; t
 to the host's defaults.
 
 The import hook imports this package for its mends while fast-reid itself is being imported. The
-registration then waits until the import is done, and the hook calls `register` afterwards.
+registration then waits until the import is done, and the hook calls `register` afterwards. Where
+this package comes first, its import ends with the other projects: whoever uses it, a command or a
+script, sees the keys and names of all.
 """
 
 from __future__ import annotations
@@ -58,3 +60,4 @@ def __getattr__(name: str) -> object:
 
 if not projects_registry.host_import_in_progress():
     register()
+    projects_registry.load_others(__name__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -409,9 +409,14 @@ def prune_defaults(cfg: Any) -> Any:
     values = table_values(cfg)
     if any(path not in values or values[path] != key.default for path, key in OWN_KEYS.items()):
         return cfg
+    return without_keys(cfg, OWN_KEYS)
+
+
+def without_keys(cfg: Any, paths: Iterable[str]) -> Any:
+    """Return a copy of ``cfg`` without some keys, and without the sections that hold no others."""
     pruned = cfg.clone()
     pruned.defrost()
-    for path in OWN_KEYS:
+    for path in paths:
         *sections, name = path.split(".")
         nodes = [pruned]
         for section in sections:

@@ -1,18 +1,19 @@
-"""Config files: the host's config object with the plugin's keys, reading, and finding by name."""
+"""Config files: the host's config object with the plugin's keys, and reading."""
 
 from __future__ import annotations
 
 import functools
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from fastreid.config import CfgNode, defaults, get_cfg
 
-import projects_registry
-from fed_plugin.fastreid_adapter.config import add_fed_config, prune_defaults
+from fed_plugin.arguments import find_config as find_config  # its place before
+from fed_plugin.arguments import key_value_pairs, similar
+from fed_plugin.fastreid_adapter.config import OWN_KEYS, add_fed_config, prune_defaults
 from fed_plugin.fastreid_adapter.config_checks import check_config
+from fed_plugin.files import flatten
 
 _TYPE_MISMATCH = re.compile(
     r"Type mismatch \(<class '(?:\w+\.)*(\w+)'> vs\. <class '(?:\w+\.)*(\w+)'>\) with values "
@@ -21,6 +22,11 @@ _TYPE_MISMATCH = re.compile(
     re.DOTALL,
 )
 """Message of yacs about a value whose type it does not convert, such as a whole number's."""
+
+
+_UNKNOWN_KEY = re.compile(r"Non-existent (?:config )?key: (.*)$")
+"""Message of yacs about a key that nobody declared."""
+_host_keys: set[str] = set()
 
 
 class TypeMismatchError(ValueError):
@@ -32,6 +38,7 @@ def extend_defaults() -> None:
 
     The methods that merge values name the expected type in plain words.
     """
+    _host_keys.update(flatten(defaults._C))
     add_fed_config(defaults._C)
     if getattr(CfgNode.dump, "prunes_fed_keys", False):
         return
@@ -47,6 +54,11 @@ def extend_defaults() -> None:
         setattr(CfgNode, name, _with_plain_type_errors(getattr(CfgNode, name)))
 
 
+def keys_of_other_projects(cfg: Any) -> set[str]:
+    """Return the keys of a config that neither the host nor this plugin declares."""
+    return flatten(cfg).keys() - _host_keys - OWN_KEYS.keys()
+
+
 def _with_plain_type_errors(merge: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(merge)
     def merge_with_plain_type_errors(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -57,10 +69,24 @@ def _with_plain_type_errors(merge: Callable[..., None]) -> Callable[..., None]:
             if mismatch is None:
                 raise
             raise TypeMismatchError(_type_message(*mismatch.groups())) from error
+        except (KeyError, AssertionError) as error:
+            unknown = _UNKNOWN_KEY.match(str(error.args[0]) if error.args else "")
+            if unknown is None:
+                raise
+            raise type(error)(unknown[0] + similar(unknown[1], _names(get_cfg()))) from error
+        except TypeError as error:  # yacs looks for a key in a value
+            raise ValueError("a key stands below a value; expected the key of a value") from error
         except (MemoryError, RecursionError) as error:  # how Python's parser ends
             raise ValueError("a value is nested too deep; expected a plain value") from error
 
     return merge_with_plain_type_errors
+
+
+def _names(cfg: Any) -> list[str]:
+    """Return the dotted names of all keys and sections of a config."""
+    names = dict.fromkeys(flatten(cfg))
+    sections = (name.rpartition(".")[0] for name in names)
+    return [*names, *dict.fromkeys(filter(None, sections))]
 
 
 def _type_message(expected: str, got: str, example: str, value: str, key: str) -> str:
@@ -77,7 +103,7 @@ def read_config(config_file: str, overrides: list[Any], *, checked: bool = True)
 
     Args:
         config_file: path of a YAML file.
-        overrides: keys and values in turn; they replace the values of the file.
+        overrides: keys and values in turn, or KEY=VALUE; they replace the values of the file.
         checked: whether to check the config here, before its data.
 
     Raises:
@@ -86,7 +112,6 @@ def read_config(config_file: str, overrides: list[Any], *, checked: bool = True)
         ValueError: a value of another type or one that its key does not take, see
             ``check_config``; or the file is no config.
     """
-    projects_registry.load_all()  # keys of other projects, where this package came before the host
     cfg = get_cfg()
     try:
         cfg.merge_from_file(config_file)
@@ -104,13 +129,9 @@ def read_config(config_file: str, overrides: list[Any], *, checked: bool = True)
             f"{config_file}: expected YAML of KEY: VALUE, as fast-reid's configs are, and a file "
             f"under _BASE_, if any; got something else ({' '.join(str(error).split())})"
         ) from error
-    if len(overrides) % 2:
-        raise ValueError(
-            f"overrides: expected KEY VALUE pairs, got {len(overrides)} words: "
-            f"{' '.join(map(str, overrides))}"
-        )
+    pairs = key_value_pairs(overrides)
     try:
-        cfg.merge_from_list(overrides)
+        cfg.merge_from_list(pairs)
     except ValueError as error:
         raise ValueError(f"overrides: {error}") from error
     except AssertionError as error:  # how yacs refuses a key
@@ -128,33 +149,3 @@ def _refuse_nothing(cfg: Any, defaults: Any, prefix: str = "") -> None:
             _refuse_nothing(cfg[key], default, f"{prefix}{key}.")
         elif cfg[key] is None and default is not None:
             raise ValueError(f"{prefix}{key}=None: expected a value such as {default!r}")
-
-
-def find_config(path: str) -> str:
-    """Return the path of a config file.
-
-    Args:
-        path: a file, or the name of an installed config with or without ``configs/FED/`` and
-            ``.yml``.
-
-    Raises:
-        FileNotFoundError: neither is there; the message lists the installed names.
-    """
-    if path and Path(path).is_file():
-        return path
-    folder = installed_configs()
-    installed = folder / (Path(path).name.removesuffix(".yml") + ".yml")
-    if path and installed.is_file():
-        return str(installed)
-    names = ", ".join(sorted(file.stem for file in folder.glob("*.yml")))
-    raise FileNotFoundError(
-        f"--config-file {path!r}: no such file; expected a path or one of the installed configs: "
-        f"{names}"
-    )
-
-
-def installed_configs() -> Path:
-    """Return the folder of the plugin's configs: in the installed package, or in the checkout."""
-    package = Path(__file__).parents[1]
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs" / "FED"

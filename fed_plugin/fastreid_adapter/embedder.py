@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,14 +20,19 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 import torch.nn.functional as F
+import yaml
+from fastreid.config import CfgNode, get_cfg
 from fastreid.data import data_utils
 from fastreid.data.transforms import build_transforms
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from fed_plugin.fastreid_adapter.config_files import find_config, read_config
+from fed_plugin.arguments import find_config, key_value_pairs
+from fed_plugin.fastreid_adapter.config import without_keys
+from fed_plugin.fastreid_adapter.config_files import keys_of_other_projects, read_config
 from fed_plugin.fastreid_adapter.extract import describe_images, load_trained
+from fed_plugin.files import flatten, load_yaml
 from fed_plugin.photos import pixels_of
 
 PRECISIONS = ("fp32", "bf16")
@@ -55,17 +62,71 @@ def checked_device(device: str | torch.device | None) -> torch.device:
     return checked
 
 
-def _deciding_keys(cfg: Any) -> str:
-    """Return the keys that can change a descriptor, without device, weights and precision."""
+_DECIDE = re.compile(r"MODEL\.|INPUT\.(SIZE_TEST|CROP\.(ENABLED|SIZE))$|TEST\.FLIP\.ENABLED$")
+_DECIDE_NOT = re.compile(
+    r"MODEL\.(WEIGHTS|DEVICE|BACKBONE\.PRETRAIN(_PATH)?|HEADS\.NUM_CLASSES|FED\.PRECISION)$"
+)
+_OF_TRAINING = re.compile(
+    r"MODEL\.(LOSSES\.|FREEZE_LAYERS|FED\.(CONTRAST|FDM|MEMORY)\.|"
+    r"FED\.(OEM\.(TARGET|LOSS_WEIGHT)|VIT\.(RECOMPUTE|PRETRAIN_GRID))$)"
+)
+_KNOWN_CODE = {"torch", "torchvision", "timm", "fastreid", "fed_plugin"}
+
+
+def _config_hash(cfg: Any) -> str:
+    """Return the hash of the keys that change a descriptor, and have another value than usual.
+
+    A key that nobody sets therefore changes no hash, whichever project declares the key.
+    """
+    usual, drawn = flatten(get_cfg()), not cfg.MODEL.WEIGHTS
+    content = {
+        key: value
+        for key, value in flatten(cfg).items()
+        if value != usual.get(key)
+        and (_DECIDE.match(key) or (drawn and key == "SEED"))
+        and not _DECIDE_NOT.match(key)
+        and (drawn or not _OF_TRAINING.match(key))  # parts that are built change what is drawn
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _without_unused_keys(cfg: Any, model: nn.Module) -> Any:
+    """Leave out the keys of other projects if all code of a model is from elsewhere."""
+    packages = {type(module).__module__.partition(".")[0] for module in model.modules()}
+    return without_keys(cfg, keys_of_other_projects(cfg)) if packages <= _KNOWN_CODE else cfg
+
+
+def former_config_hash(cfg: Any) -> str:
+    """Return the hash of a config as version 0.1.0 computed the hash: of all keys of the model."""
     decides = cfg.clone()
     decides.defrost()
     decides.MODEL.WEIGHTS = decides.MODEL.DEVICE = decides.MODEL.BACKBONE.PRETRAIN_PATH = ""
-    decides.MODEL.HEADS.NUM_CLASSES = 0  # evaluation leaves the classifier out
-    if "FED" in decides.MODEL:
-        decides.MODEL.FED.PRECISION = "fp32"
+    decides.MODEL.HEADS.NUM_CLASSES = 0
+    decides.MODEL.setdefault("FED", get_cfg().MODEL.FED).PRECISION = "fp32"
     size, crop = cfg.INPUT.SIZE_TEST, cfg.INPUT.CROP
     seed = "" if cfg.MODEL.WEIGHTS else cfg.get("SEED", -1)
-    return f"{decides.MODEL.dump()}\n{list(size)} {crop.dump()} {cfg.TEST.FLIP.ENABLED} {seed}"
+    text = f"{decides.MODEL.dump()}\n{list(size)} {crop.dump()} {cfg.TEST.FLIP.ENABLED} {seed}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def config_of_former_hash(text: str, sha256: str) -> str | None:
+    """Return a config with the hash of version 0.1.0, without keys that nobody declares any more.
+
+    Args:
+        text: the config, as YAML.
+        sha256: hash that was stored beside the text.
+
+    Returns:
+        The config as YAML; None if the text has another hash, or is no config.
+    """
+    try:
+        cfg = CfgNode(load_yaml(text))
+        if former_config_hash(cfg) != sha256:
+            return None
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+        return None
+    unknown = flatten(cfg).keys() - flatten(get_cfg()).keys()
+    return str(without_keys(cfg, unknown).dump())
 
 
 class BrokenPhotoError(ValueError):
@@ -168,7 +229,8 @@ class Embedder:
         batch_size: photos in one forward pass; None takes ``TEST.IMS_PER_BATCH``.
 
     Attributes:
-        model_identity: hashes of the weights and of the keys that decide the descriptors.
+        model_identity: hashes of the weights and of the keys that decide the descriptors, the
+            latter also as version 0.1.0 computed the hash.
 
     Raises:
         FileNotFoundError: no such config or checkpoint.
@@ -191,13 +253,17 @@ class Embedder:
             raise FileNotFoundError(f"weights {weights!r}: no such file; expected a checkpoint")
         if precision not in (None, *PRECISIONS):
             raise ValueError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
-        if isinstance(overrides, (str, Mapping)) or len(overrides) % 2:
+        try:
+            pairs = key_value_pairs([] if isinstance(overrides, (str, Mapping)) else overrides)
+        except ValueError:
+            pairs = []
+        if overrides and not pairs:
             raise ValueError(
                 f"overrides {overrides!r}: expected [KEY, VALUE, ...], such as "
                 '["TEST.FLIP.ENABLED", True]'
             )
         own = ["MODEL.WEIGHTS", weights, "MODEL.DEVICE", str(checked_device(device))]
-        self.cfg = read_config(find_config(os.fspath(config)), [*overrides, *own])
+        self.cfg = read_config(find_config(os.fspath(config)), [*pairs, *own])
         if precision == "fp32" and "FED" in self.cfg.MODEL:
             self.cfg.merge_from_list(["MODEL.FED.PRECISION", "fp32"])
         self.batch_size = self.cfg.TEST.IMS_PER_BATCH if batch_size is None else batch_size
@@ -206,9 +272,11 @@ class Embedder:
         self.precision = precision
         trained = load_trained(self.cfg)
         self.model = trained.model
+        self.cfg = _without_unused_keys(self.cfg, self.model)
         self.model_identity = {
             "weights_sha256": trained.weights_sha256 or "",
-            "config_sha256": hashlib.sha256(_deciding_keys(self.cfg).encode()).hexdigest(),
+            "config_sha256": _config_hash(self.cfg),
+            "former_config_sha256": former_config_hash(self.cfg),
         }
         self.device = torch.device(self.model.device)  # the CPU, where there is no CUDA
         self._prepare = build_transforms(self.cfg, is_train=False)

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from fed_plugin import __version__
+from fed_plugin import __version__, arguments
+from fed_plugin.arguments import FORMATS
 from fed_plugin.fastreid_adapter.extract import (
     Description,
     TrainedModel,
@@ -44,8 +45,6 @@ from fed_plugin.retrieval.result import Result
 from fed_plugin.synthocc.build import take
 from fed_plugin.synthocc.casting import QUERY, SIZES, plan
 
-FORMATS = ("onnx", "torchscript", "torch-export")
-ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 INPUT = "images"
 DESCRIPTOR, VISIBILITY = "descriptor", "visibility"
 
@@ -54,22 +53,8 @@ Describe = Callable[[NDArray[np.uint8]], Outputs]
 
 
 def check_format(name: str, int8: bool = False) -> None:
-    """Refuse a format that is not known, or that cannot be written here.
-
-    Raises:
-        ValueError: an unknown format, int8 in another format than ONNX, or a missing package.
-    """
-    if name not in FORMATS:
-        raise ValueError(f"--format {name}: expected one of {', '.join(FORMATS)}")
-    if int8 and name != "onnx":
-        raise ValueError(f"--int8: expected --format onnx, got {name}; try without --int8")
-    if name == "onnx":
-        missing = [package for package in ONNX_PACKAGES if find_spec(package) is None]
-        if missing:
-            raise ValueError(
-                f"--format onnx needs the packages {', '.join(ONNX_PACKAGES)}, and "
-                f"{', '.join(missing)} is not installed; try pip install 'fed_plugin[onnx]'"
-            )
+    """Refuse a format as ``arguments.check_format`` does."""
+    arguments.check_format(name, int8, find_spec)
 
 
 # The graph of a file: photos in, unit descriptors and visibility out.

@@ -26,9 +26,10 @@ from fastreid.utils.checkpoint import Checkpointer
 from fastreid.utils.events import get_event_storage
 
 import fed_plugin
+from fed_plugin.arguments import UNTRAINED
 from fed_plugin.datasets.fingerprints import same_photos
 from fed_plugin.fastreid_adapter.mends.evaluator import OWN_PHOTOS
-from fed_plugin.fastreid_adapter.mends.mending import UNTRAINED, Call, host_step
+from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 from fed_plugin.fastreid_adapter.seeding import drawn_under
 from fed_plugin.retrieval.card_files import write_card
 from fed_plugin.retrieval.protocol_card import (

@@ -25,6 +25,7 @@ from fastreid.utils import comm
 from fastreid.utils.checkpoint import Checkpointer
 from torch.optim import Optimizer
 
+from fed_plugin.arguments import add_weights, find_config
 from fed_plugin.fastreid_adapter.config import faults_of, report_faults
 from fed_plugin.fastreid_adapter.config_checks import (
     check_config,
@@ -33,7 +34,7 @@ from fed_plugin.fastreid_adapter.config_checks import (
     identity_faults,
     is_registered,
 )
-from fed_plugin.fastreid_adapter.config_files import find_config, read_config
+from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.extract import with_the_trainings_seed
 from fed_plugin.fastreid_adapter.loaders import as_current, check_shared_memory
 from fed_plugin.fastreid_adapter.mends.loading import (
@@ -43,8 +44,8 @@ from fed_plugin.fastreid_adapter.mends.loading import (
 )
 from fed_plugin.fastreid_adapter.mends.mending import Call, host_step
 from fed_plugin.fastreid_adapter.mends.optimizer import check_schedule
-from fed_plugin.fastreid_adapter.mends.yaml_files import flatten
 from fed_plugin.fastreid_adapter.ranks import free_folder
+from fed_plugin.files import flatten
 
 logger = logging.getLogger("fastreid.fed_plugin.training")
 
@@ -243,6 +244,7 @@ def parse_flags(words: list[str], prog: str) -> Namespace:
     """Parse the stock script's flags; ``prog`` is the name in its help."""
     parser = default_argument_parser()
     parser.prog = prog
+    add_weights(parser, untrained=True)
     return parser.parse_args(words)
 
 

@@ -16,16 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Write the results of a benchmark: report.md, report.csv, report.json and report.html, a "
         "page that holds all figures and pictures. The report lists what is missing."
     )
-    parser.add_argument("results", metavar="OUT", help="folder of a benchmark, with results.json")
-    parser.add_argument(
-        "--out", type=OutputFolder, metavar="DIR", help="folder to write; default: OUT/report"
-    )
-    parser.add_argument(
-        "--baseline",
-        metavar="METHOD",
-        help="method for differences; default: a method with 'baseline' in its name, else the "
-        "first of a table",
-    )
+    add = parser.add_argument
+    add("results", metavar="OUT", help="folder of a benchmark, with results.json")
+    add("--out", type=OutputFolder, metavar="DIR", help="folder to write; default: OUT/report")
+    words = "method for differences; default: with 'baseline' in its name, else a table's first"
+    add("--baseline", metavar="METHOD", help=words)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,10 +11,11 @@ from pathlib import Path
 from fed_plugin import __version__
 from fed_plugin.costs.command import FILE, Costs, load_costs
 from fed_plugin.report import grids
-from fed_plugin.report.curves import Robustness, Visible, read_robustness, styles_of, visible_of
+from fed_plugin.report.curves import Robustness, Visible, read_robustness, visible_of
 from fed_plugin.report.failures import Failures, find_failures, visible_shares
 from fed_plugin.report.grids import Grid
 from fed_plugin.report.tables import Benchmark, Table, make_tables
+from fed_plugin.visualization.lines import styles_of
 
 TRY_ROBUSTNESS = "`fed-plugin robustness --benchmark OUT` measures them"
 
@@ -24,7 +25,7 @@ class TableReport:
     """Everything about one table: the methods of a data set with one protocol.
 
     ``visible`` is empty where the data set has no visible shares; ``styles`` holds the style of
-    every method in the figures of the data set.
+    every method of the benchmark.
     """
 
     table: Table
@@ -129,7 +130,7 @@ def _dataset(
             visible = [visible_of(table, shares) for table in tables]
     except ValueError as error:
         missing.append(f"{dataset}: no results by visible share: {error}")
-    styles = styles_of(tables)
+    styles = styles_of(cell.method for cell in benchmark.cells)
     parts = zip(tables, failures, robustness, visible, strict=True)
     return [TableReport(*one, styles) for one in parts], missing
 

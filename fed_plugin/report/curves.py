@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -48,7 +49,15 @@ class Figure:
 LONGEST_CMC = 50
 MOST_BANDS = 5
 TRAINING = "metrics.json"
-_TITLES = {"total_loss": "total loss", "lr": "learning rate"}
+_TITLES = {
+    "total_loss": "total loss",
+    "lr": "learning rate",
+    "Rank-1": "Rank-1, %",
+    "mAP": "mAP, %",
+}
+_OF_A_TEST = re.compile(r"(?:.+/)?(?:Rank-1|mAP)")
+_TABLE = re.compile(r"^\| Dataset +\|(.*)\|\n\|[-:|]+\|\n((?:\|.*\|\n)+)", re.MULTILINE)
+"""Table that the host logs after an evaluation."""
 
 
 def cmc(row: Row) -> NDArray[np.float64]:
@@ -81,7 +90,7 @@ def training_figures(table: Table, styles: Mapping[str, int]) -> list[Figure]:
     """Draw what the cells of a table logged, a line per seed; empty if nothing was logged.
 
     Returns:
-        The sum of the losses with the learning rate, then the single losses if there are any.
+        The sum of the losses, the rate and the accuracy, then the single losses if there are any.
     """
     runs = [
         (row.method, styles[row.method], read_training(path))
@@ -104,7 +113,7 @@ def training_figures(table: Table, styles: Mapping[str, int]) -> list[Figure]:
 def training_panels(
     runs: Sequence[tuple[str, int, Mapping[str, Sequence[tuple[float, float]]]]],
 ) -> list[Panel]:
-    """Draw a panel per quantity: the sum of losses, the learning rate, then the single losses.
+    """Draw a panel per quantity: the sum of losses, the rate, the accuracy, the single losses.
 
     ``runs`` holds label, style and logged values (`read_training`) of every training.
     """
@@ -150,7 +159,7 @@ def read_training(path: Path) -> dict[str, list[tuple[float, float]]]:
     If a resumed training logged an iteration again, the last value counts.
 
     Returns:
-        (iteration from 1 on, value) by name, for losses and the learning rate.
+        (iteration from 1 on, value) by name, for losses, the learning rate, Rank-1 and mAP.
     """
     logged: dict[str, dict[float, float]] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -161,15 +170,37 @@ def read_training(path: Path) -> dict[str, list[tuple[float, float]]]:
             continue
         for name, value in entry.items():
             with suppress(TypeError, OverflowError):
-                if (name == "lr" or "loss" in name) and math.isfinite(value):
+                if (name == "lr" or "loss" in name or _OF_A_TEST.fullmatch(name)) and (
+                    math.isfinite(value)
+                ):
                     logged.setdefault(name, {})[iteration] = float(value)
+    last = max((max(values) for values in logged.values()), default=0.0)
+    for name, number in _last_evaluation(path.with_name("log.txt")).items():
+        logged.setdefault(name, {}).setdefault(last, number)
     return {name: sorted(values.items()) for name, values in logged.items()}
 
 
-def styles_of(tables: Sequence[Table]) -> dict[str, int]:
-    """Return the style that a method has in all figures of a data set."""
-    methods = dict.fromkeys(row.method for table in tables for row in table.rows)
-    return {method: style for style, method in enumerate(methods)}
+def _last_evaluation(log: Path) -> dict[str, float]:
+    """Read the evaluation that ends a training; the host writes the others into the metrics file.
+
+    Names are those of the metrics file.
+    """
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    tables = list(_TABLE.finditer(text.rpartition("Overall training speed")[0]))
+    if not tables:
+        return {}
+    names = [name.strip() for name in tables[-1][1].split("|")]
+    rows = [
+        [cell.strip() for cell in line.strip("| ").split("|")]
+        for line in tables[-1][2].splitlines()
+    ]
+    found = {}
+    for dataset, *numbers in rows:
+        for name, number in zip(names, numbers, strict=False):
+            if _OF_A_TEST.fullmatch(name):
+                with suppress(ValueError):
+                    found[f"{dataset}/{name}" if len(rows) > 1 else name] = float(number)
+    return found
 
 
 # Robustness of the methods of a table: curves averaged over seeds, areas, differences.
@@ -259,9 +290,8 @@ def robustness_figure(
     panels = []
     for metric in METRICS:
         for kind in first.per_query.values:
-            panel = robustness_panel(curves, metric, kind)
-            lines = [replace(curve, style=styles[curve.label]) for curve in panel.curves]
-            panels += [replace(panel, curves=lines, title=f"{panel.title}, %", falling_x=True)]
+            panel = robustness_panel(curves, metric, kind, styles)
+            panels += [replace(panel, title=f"{panel.title}, %", falling_x=True)]
     covered = "; ".join(f"{kind}: {words}" for kind, words in first.occluders.items())
     caption = (
         f"Part of every query is covered. {first.queries} ({len(first.per_query.names)} queries.) "

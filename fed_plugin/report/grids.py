@@ -110,7 +110,7 @@ class Grid:
 def _cell(column: Column[Any], row: Any) -> Cell:
     value = column.cell(row)
     if isinstance(value, Estimate):
-        bold = column.spec.startswith("+") and value.excludes_zero
+        bold = column.spec.startswith("+") and value.is_marked
         return Cell(column.parts(row), bold, escape=False)
     if isinstance(value, list):
         return Cell([", ".join(map(str, value)) or "-"])

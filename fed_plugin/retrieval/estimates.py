@@ -32,7 +32,8 @@ class Estimate:
     """Number with its interval, its p-value and its range over seeds; None where not known.
 
     ``f"{estimate:.1f}"`` is ``61.2 (60.0 to 62.0) [59.8, 62.7]``. A spec with ``+`` is for a
-    difference: every number has a sign, and ``*`` marks an interval without zero.
+    difference: every number has a sign, and ``*`` marks an interval without zero and a
+    p-value, if known, below 0.05.
 
     Args:
         value: the number itself, such as a mean.
@@ -78,6 +79,11 @@ class Estimate:
         """Whether the interval leaves out 0: more than the draw of queries explains."""
         return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
+    @property
+    def is_marked(self) -> bool:
+        """Whether interval and p-value, as far as known, agree on a difference from 0."""
+        return self.excludes_zero and (self.p is None or self.p < 1 - self.level)
+
     def parts(self, spec: str = ".1f") -> list[str]:
         """Return value, range over seeds, interval and p-value as texts, as far as known."""
         texts = [number_text(self.value, spec)]
@@ -91,7 +97,7 @@ class Estimate:
 
     def __format__(self, spec: str) -> str:
         texts = self.parts(spec or ".1f")
-        if spec.startswith("+") and self.excludes_zero:
+        if spec.startswith("+") and self.is_marked:
             texts.insert(len(texts) - (self.p is not None), "*")
         return " ".join(texts)
 

@@ -14,8 +14,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fed_plugin.arguments import (
+    add_overrides,
+    add_weights,
+    check_model_words,
+    model_overrides,
+    name_of_method,
+)
 from fed_plugin.benchmark.cells import CONFIG, FINAL_WEIGHTS, RECORD, read_record, read_result
 from fed_plugin.benchmark.runner import clock
+from fed_plugin.benchmark.summary import methods_of
 from fed_plugin.console import ProgressLine, is_mistake, sentence
 from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.files import OutputFile
@@ -28,7 +36,7 @@ from fed_plugin.robustness.pictures import (
     robustness_tables,
 )
 from fed_plugin.visualization.canvas import check_kind
-from fed_plugin.visualization.lines import KINDS
+from fed_plugin.visualization.lines import KINDS, styles_of
 
 if TYPE_CHECKING:
     from fed_plugin.robustness.occlusion import RobustnessSettings
@@ -46,14 +54,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     models = parser.add_mutually_exclusive_group(required=True)
-    models.add_argument("--config-file", metavar="FILE", help="one model; MODEL.WEIGHTS at the end")
+    models.add_argument("--config-file", metavar="FILE", help="one model, with --weights")
     models.add_argument(
         "--benchmark",
         metavar="OUT",
         help=f"every finished cell with a model in a benchmark's folder; writes its {CURVE}",
     )
+    add_weights(parser, untrained=True)
     add("--out", type=OutputFile, metavar="FILE", help=f"curve of one model; default: {CURVE}")
-    add("--method", metavar="NAME", help="name of one model in tables")
+    add("--method", metavar="NAME", help="name of one model in tables; default as for dump")
     add("--dataset", metavar="NAME", help="default: the one in DATASETS.TESTS")
     _add_settings(add)
     add(
@@ -70,12 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--only", nargs="+", default=[], metavar="METHOD", help="methods of a benchmark")
     add("--jobs", type=int, default=1, help="cells at a time; default: 1")
-    add(
-        "overrides",
-        nargs=argparse.REMAINDER,
-        metavar="KEY VALUE",
-        help="config overrides of one model, such as MODEL.WEIGHTS FILE.pth",
-    )
+    add_overrides(parser)
 
 
 def _add_settings(add: Callable[..., Any]) -> None:
@@ -99,28 +103,31 @@ def _add_settings(add: Callable[..., Any]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, write, print a table.
-
-    Raises:
-        FileNotFoundError: A config, a checkpoint, a data set or a folder is not there.
-        ValueError: Arguments do not go together, or the checkpoint is of another model.
-    """
+    """Measure, write, print a table."""
     _refuse_idle_arguments(args)
     settings = _settings(args)
+    if args.benchmark:
+        chosen_model_cells(args)
+    else:
+        check_model_words(args, untrained=True, needed=False)
     measure = measure_benchmark if args.benchmark else measure_one
     curves, cfg, dataset, failures = measure(args, settings)
     if args.figure:
-        path = Path(args.figure)
+        path, named = Path(args.figure), [curve.method for curve in curves]
+        styles = styles_of([*methods_of(args.benchmark), *named] if args.benchmark else named)
         for place, group in enumerate(group_curves(curves), start=1):
             target = path.with_stem(f"{path.stem}_{place}") if place > 1 else path
-            print(f"figure: {draw_curves(group.curves, target)}")
+            print(f"figure: {draw_curves(group.curves, target, styles)}")
     if args.sheet:
         print(f"what is pasted: {draw_sheet(cfg, dataset, settings, Path(args.sheet))}")
     return 1 if failures else 0
 
 
 def _refuse_idle_arguments(args: argparse.Namespace) -> None:
-    of_one = {"--out": args.out, "--method": args.method, "KEY VALUE": args.overrides}
+    of_one = {
+        **{"--out": args.out, "--method": args.method},
+        **{"--weights": args.weights, "KEY VALUE": args.overrides},
+    }
     of_many = {"--only": args.only, "--jobs": args.jobs != 1}
     for name, value in (of_one if args.benchmark else of_many).items():
         if value:
@@ -153,14 +160,13 @@ Measured = tuple[list[RobustnessCurve], Any, str, dict[str, str]]
 
 def measure_one(args: argparse.Namespace, settings: RobustnessSettings) -> Measured:
     """Measure one model, and write and print its curve."""
-    from fed_plugin.fastreid_adapter.config_files import find_config, read_config
+    from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.extract import only_test_set
     from fed_plugin.robustness.covered_search import measure_robustness
 
-    config_file = find_config(args.config_file)
-    cfg = read_config(config_file, args.overrides)
+    cfg = read_config(args.config_file, model_overrides(args))
     dataset = args.dataset or only_test_set(cfg.DATASETS.TESTS)
-    method = args.method or Path(config_file).stem
+    method = args.method or name_of_method(args.config_file, args.weights)
     with ProgressLine(f"covering queries of {dataset}") as progress:
         curve = measure_robustness(cfg, dataset, settings, method, progress)
     target = Path(args.out or CURVE)
@@ -189,14 +195,33 @@ class ModelCell:
 
 
 def measure_benchmark(args: argparse.Namespace, settings: RobustnessSettings) -> Measured:
-    """Measure the cells of a benchmark's folder that have no curve of these settings.
+    """Measure the cells of a benchmark's folder that have no curve of these settings."""
+    out = Path(args.benchmark)
+    cells, without = chosen_model_cells(args)
+    waiting = [cell for cell in cells if not is_measured(cell, settings)]
+    if len(waiting) < len(cells):
+        print(f"{len(cells) - len(waiting)} of {len(cells)} cells were measured before")
+    failures = measure_all(waiting, settings, args.jobs)
+    curves = [
+        RobustnessCurve.load(cell.folder / CURVE) for cell in cells if cell.name not in failures
+    ]
+    print(f"{robustness_tables(curves)}\ncurves: {out / '*' / '*' / 'seed*' / CURVE}")
+    for folder in without:
+        print(f"left out, because the cell has no model: {folder}")
+    for name, error in failures.items():
+        print(f"FAILED: {name}: {error}", file=sys.stderr)
+    from fed_plugin.fastreid_adapter.config_files import read_config
+
+    return curves, read_config(str(cells[0].folder / CONFIG), []), cells[0].dataset, failures
+
+
+def chosen_model_cells(args: argparse.Namespace) -> tuple[list[ModelCell], list[Path]]:
+    """Return what :func:`find_model_cells` finds, of the methods and the data set of the arguments.
 
     Raises:
         FileNotFoundError: The folder holds no finished cell with a model.
         ValueError: ``--only`` names a method that the benchmark does not have.
     """
-    from fed_plugin.fastreid_adapter.config_files import read_config
-
     out = Path(args.benchmark)
     cells, without = find_model_cells(out)
     known = sorted({cell.method for cell in cells})
@@ -213,19 +238,7 @@ def measure_benchmark(args: argparse.Namespace, settings: RobustnessSettings) ->
             f"{f' of {args.dataset}' if args.dataset else ''}; expected the folder that fed-plugin "
             "benchmark writes to, with OUT/<dataset>/<method>/seed<k>/"
         )
-    waiting = [cell for cell in cells if not is_measured(cell, settings)]
-    if len(waiting) < len(cells):
-        print(f"{len(cells) - len(waiting)} of {len(cells)} cells were measured before")
-    failures = measure_all(waiting, settings, args.jobs)
-    curves = [
-        RobustnessCurve.load(cell.folder / CURVE) for cell in cells if cell.name not in failures
-    ]
-    print(f"{robustness_tables(curves)}\ncurves: {out / '*' / '*' / 'seed*' / CURVE}")
-    for folder in without:
-        print(f"left out, because the cell has no model: {folder}")
-    for name, error in failures.items():
-        print(f"FAILED: {name}: {error}", file=sys.stderr)
-    return curves, read_config(str(cells[0].folder / CONFIG), []), cells[0].dataset, failures
+    return cells, without
 
 
 def find_model_cells(out: Path) -> tuple[list[ModelCell], list[Path]]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -23,8 +23,10 @@ from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.splits import Item
 from fed_plugin.identities import JUNK_PID
 from fed_plugin.robustness.curve import Condition
-from fed_plugin.transforms import OccluderSet, drawn_occluders
-from fed_plugin.transforms.people import PeopleSet
+
+if TYPE_CHECKING:  # they import torch, and settings are checked before
+    from fed_plugin.transforms import OccluderSet
+    from fed_plugin.transforms.people import PeopleSet
 
 # One side of an image under an obstacle or another person.
 #
@@ -368,6 +370,8 @@ class RobustnessSettings:
         """
         if self.occluders:
             return _decode(self.occluders)
+        from fed_plugin.transforms import drawn_occluders
+
         return drawn_occluders(DRAWN_COUNT, DRAWN_SEED + self.seed)
 
     def describe_occluders(self, occluders: OccluderSet) -> dict[str, str]:
@@ -396,4 +400,6 @@ class RobustnessSettings:
 
 @functools.lru_cache(maxsize=1)
 def _decode(folder: str) -> OccluderSet:
+    from fed_plugin.transforms import OccluderSet
+
     return OccluderSet.from_folder(folder, key="--occluders")

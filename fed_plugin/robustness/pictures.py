@@ -16,7 +16,7 @@ from fed_plugin.retrieval.estimates import Column, Estimate, as_text
 from fed_plugin.retrieval.intervals import summarize_seeds
 from fed_plugin.retrieval.protocol_card import ProtocolCard
 from fed_plugin.robustness.curve import METRICS, RobustnessCurve, mean_curve
-from fed_plugin.visualization.lines import Curve, Panel, robustness_figure
+from fed_plugin.visualization.lines import Curve, Panel, robustness_figure, styles_of
 from fed_plugin.visualization.sheets import coverage_sheet
 
 if TYPE_CHECKING:
@@ -90,8 +90,12 @@ COLUMNS: list[Column[Sequence[RobustnessCurve]]] = [
 X_LABEL = "visible share of the query"
 
 
-def draw_curves(curves: Sequence[RobustnessCurve], path: Path) -> Path:
+def draw_curves(
+    curves: Sequence[RobustnessCurve], path: Path, styles: Mapping[str, int] | None = None
+) -> Path:
     """Draw Rank-1 and mAP against the visible share, a column per kind of occluder.
+
+    ``styles`` are those of all methods of the benchmark; None takes those of the curves.
 
     Raises:
         ValueError: The path is neither PNG nor SVG.
@@ -101,7 +105,7 @@ def draw_curves(curves: Sequence[RobustnessCurve], path: Path) -> Path:
     band = "; of one seed, ".join(dict.fromkeys(bands[n > 1] for n in sorted(seeds, reverse=True)))
     kinds = list(curves[0].per_query.values)
     return robustness_figure(
-        [[robustness_panel(curves, metric, kind) for kind in kinds] for metric in METRICS],
+        [[robustness_panel(curves, metric, kind, styles) for kind in kinds] for metric in METRICS],
         path,
         f"{curves[0].dataset}: what is found as queries are covered",
         f"{curves[0].queries}. One side of each is covered, mean over left, right, top and bottom; "
@@ -111,24 +115,29 @@ def draw_curves(curves: Sequence[RobustnessCurve], path: Path) -> Path:
 
 
 def robustness_panel(
-    curves: Sequence[RobustnessCurve], metric: str, kind: str | None = None
+    curves: Sequence[RobustnessCurve],
+    metric: str,
+    kind: str | None = None,
+    styles: Mapping[str, int] | None = None,
 ) -> Panel:
     """Return a metric against the visible share, a line per method.
 
-    Several curves of a method give mean and range; None for the kind means all kinds.
+    Several curves of a method give mean and range; None for the kind means all kinds, and None for
+    the styles those of these methods alone.
     """
     methods: dict[str, list[list[tuple[float, Estimate]]]] = {}
     for curve in curves:
         methods.setdefault(curve.method, []).append(mean_curve(curve, metric, kind))
     lines = []
-    for style, (method, seeds) in enumerate(methods.items()):
+    styles = styles or styles_of(methods)
+    for method, seeds in methods.items():
         shares = [share for share, _ in seeds[0]]
         values = np.array([[point.value for _, point in seed] for seed in seeds])
         if len(seeds) == 1:
             low, high = ([getattr(point, end) for _, point in seeds[0]] for end in ("low", "high"))
         else:
             low, high = values.min(axis=0).tolist(), values.max(axis=0).tolist()
-        lines.append(Curve(method, style, shares, values.mean(axis=0).tolist(), low, high))
+        lines.append(Curve(method, styles[method], shares, values.mean(axis=0).tolist(), low, high))
     return Panel(f"{metric}, {kind}" if kind else metric, X_LABEL, lines)
 
 

@@ -290,7 +290,8 @@ def draw_trial(tried: dict[str, Any], path: str, name: str) -> Path:
         path,
         f"{name}: probability by similarity",
         f"Tried on {counts['pairs']} pairs of {counts['people']} people, {counts['right_pairs']} "
-        f"of the pairs right. The curve was fitted on other people; matching {tried['matching']}.",
+        "of the pairs right. Ranked among half of the people; the curve was fitted on the other "
+        f"half. Matching {tried['matching']}.",
     )
 
 
@@ -305,33 +306,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min-probability`. No person is in both halves: the printed figures are of people that "
         "the curve was not fitted on."
     )
-    parser.add_argument("dump", metavar="DUMP.npz", help="a file that `dump` wrote")
-    parser.add_argument(
-        "--weights",
-        required=True,
-        metavar="FILE.pth",
-        help="the checkpoint of the dump; FILE.calibration.json is written beside it",
-    )
-    parser.add_argument("--matching", choices=MATCHINGS, default="cosine", help="as for search")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the halves; default: 0")
-    parser.add_argument(
-        "--json", type=OutputFile, metavar="FILE", help="write the printed figures there too"
-    )
-    parser.add_argument(
-        "--picture",
-        type=OutputFile,
-        metavar="FILE",
-        help="draw the curve, as .png or .svg",
-    )
+    add = parser.add_argument
+    add("dump", metavar="DUMP.npz", help="a file that `dump` wrote")
+    words = "the checkpoint of the dump; FILE.calibration.json is written beside it"
+    add("--weights", required=True, metavar="FILE.pth", help=words)
+    add("--matching", choices=MATCHINGS, default="cosine", help="as for search")
+    add("--seed", type=int, default=0, help="seed of the halves; default: 0")
+    add("--json", type=OutputFile, metavar="FILE", help="write the printed figures there too")
+    add("--picture", type=OutputFile, metavar="FILE", help="draw the curve, as .png or .svg")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Fit, try, write, print.
-
-    Raises:
-        FileNotFoundError: the dump or the weights do not exist.
-        ValueError: the dump is of other weights, or no curve can be fitted.
-    """
+    """Fit, try, write, print."""
     target = calibration_path(args.weights)
     _check_arguments(args, target)
     from fed_plugin.datasets.fingerprints import content_hash
@@ -378,7 +364,9 @@ def _print_tables(tried: dict[str, Any]) -> None:
     print(
         f"fitted on {ours['pairs']} pairs of {ours['people']} people ({ours['right_pairs']} right)"
         f", tried on {others['pairs']} pairs of {others['people']} others ({others['right_pairs']} "
-        "right)"
+        f"right)\nranked among half of the people each: of {ours['people'] + others['people']} "
+        f"people, the gallery of the figures below holds {others['people']}; a gallery of all has "
+        "more wrong answers for each right one, and lower probabilities (`search --prior`)"
     )
     columns = {
         "reliability": {

@@ -519,11 +519,15 @@ class GalleryIndex:
         """
         ours = self.about.get("model")
         ours = ours if isinstance(ours, Mapping) else {}
-        different = sorted(key for key in {*ours, *model} if ours.get(key) != model.get(key))
+        config, former = "config_sha256", "former_config_sha256"
+        different = {key for key in {*ours, *model} - {former} if ours.get(key) != model.get(key)}
+        if {ours.get(config), ours.get(former)} & {model.get(config), model.get(former)} - {None}:
+            different.discard(config)  # an index of 0.1.0, or one that was made beside a project
         if different:
             raise ValueError(
-                f"another model made the index: {', '.join(different)} differ; expected the config "
-                "and the weights of the index, because descriptors of two models do not compare"
+                f"another model made the index: {', '.join(sorted(different))} differ; expected "
+                "the config and the weights of the index, because descriptors of two models do not "
+                "compare"
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fed_plugin.arguments import check_weights, find_config
 from fed_plugin.files import FolderLock, OutputFile, check_apart
 
 if TYPE_CHECKING:
@@ -27,46 +28,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "`search` (docs/search.md). The file holds the config and the hash of the weights, and "
         "takes descriptors of no other model."
     )
-    parser.add_argument("gallery", nargs="?", metavar="GALLERY", help="folder of photos")
-    parser.add_argument(
-        "-o", "--out", type=OutputFile, required=True, metavar="FILE.npz", help="the index"
-    )
-    parser.add_argument("--config-file", help="a path, or the name of an installed config")
-    parser.add_argument("--weights", metavar="FILE.pth", help="checkpoint of that config")
-    parser.add_argument("--device", help="such as cuda:0; default: CUDA if there is a GPU")
-    parser.add_argument(
-        "--add",
-        action="store_true",
-        help="add photos to an existing FILE.npz with the model of the index; photos whose names "
-        "are in the index are skipped",
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("gallery", nargs="?", metavar="GALLERY", help="folder of photos")
+    add("-o", "--out", type=OutputFile, required=True, metavar="FILE.npz", help="the index")
+    add("--config-file", help="a path, or the name of an installed config")
+    add("--weights", metavar="FILE.pth", help="checkpoint of that config")
+    add("--device", help="such as cuda:0; default: CUDA if there is a GPU")
+    words = "add photos with the model of FILE.npz; names that are in it are skipped"
+    add("--add", action="store_true", help=words)
+    add(
         "--compressed",
         action="store_true",
         help="keep about an eighth of the descriptors' bytes, for large galleries: faster, and "
         "nearly always the same answers; the measured share is printed",
     )
-    parser.add_argument(
-        "--remove", nargs="+", metavar="NAME", help="remove photos; nothing is described"
-    )
-    parser.add_argument(
-        "--strict",
-        action="store_true",
-        help="end with status 1 if anything in GALLERY is not in the index: a photo that cannot be "
-        "read, a folder, a file of another kind",
-    )
-    parser.add_argument("--force", action="store_true", help="write over an existing FILE.npz")
+    add("--remove", nargs="+", metavar="NAME", help="remove photos; nothing is described")
+    words = "status 1 if anything in GALLERY is not in the index, such as a broken photo"
+    add("--strict", action="store_true", help=words)
+    add("--force", action="store_true", help="write over an existing FILE.npz")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Make, extend or shorten an index.
-
-    Raises:
-        FileExistsError: FILE.npz exists, without ``--add`` and ``--force``.
-        FileNotFoundError: the folder, the config, the checkpoint or the index does not exist.
-        KeyError: a name to remove is not in the index.
-        ValueError: arguments contradict each other, no photo can be read, or the model is another.
-    """
+    """Make, extend or shorten an index."""
     _check_arguments(args)
     if args.remove:
         _remove(args)
@@ -156,6 +139,9 @@ def _check_arguments(args: argparse.Namespace) -> None:
         _refuse_existing(args)
         if not (args.config_file and args.weights):
             raise ValueError("--config-file and --weights: expected both, to make an index")
+        args.config_file = find_config(args.config_file)
+    if args.weights is not None:
+        check_weights(args.weights)
 
 
 def _remove(args: argparse.Namespace) -> None:

@@ -31,22 +31,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "table, and optionally write a JSON file and a picture of the parts that match. A "
         "similarity is no proof that two photos show one person (docs/model_card.md)."
     )
-    parser.add_argument("index", metavar="INDEX", help="a file that `index` wrote")
-    parser.add_argument(
-        "photos", nargs="+", metavar="PHOTO", help="photo of one person, or a folder of photos"
+    add = parser.add_argument
+    add("index", metavar="INDEX", help="a file that `index` wrote")
+    words = "photo of one person, or a folder of photos"
+    add("photos", nargs="+", metavar="PHOTO", help=words)
+    words = "go on without the photos that cannot be read"
+    add("--skip-errors", action="store_true", help=words)
+    words = "leave out answers with a lower probability, computed by `calibrate`"
+    add("--min-probability", type=float, metavar="P", help=words)
+    add(
+        "--prior",
+        type=float,
+        metavar="P",
+        help="share of the index that shows the person, for probabilities; default: the share of "
+        "right pairs in `calibrate`",
     )
-    parser.add_argument(
-        "--skip-errors", action="store_true", help="go on without the photos that cannot be read"
-    )
-    _add_probabilities(parser)
-    parser.add_argument("--top", type=int, default=10, metavar="K", help="default: 10")
-    parser.add_argument(
-        "--matching",
-        choices=MATCHINGS,
-        default="cosine",
-        help="visibility compares the parts that both photos show (models with FED only)",
-    )
-    parser.add_argument(
+    add("--top", type=int, default=10, metavar="K", help="default: 10")
+    words = "visibility compares the parts that both photos show (models with FED only)"
+    add("--matching", choices=MATCHINGS, default="cosine", help=words)
+    add(
         "--min-visibility",
         type=float,
         default=0.0,
@@ -54,37 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="answer 'too little of the person is visible' for photos with a lower mean "
         "visibility of the parts (models with FED only)",
     )
-    add = parser.add_argument
     add("--weights", metavar="FILE.pth", help="new path of the index's weights")
     add("--device", help="such as cuda:0; default: CUDA if there is a GPU")
     add("--json", type=OutputFile, metavar="FILE", help="write the answers there too")
     add("--picture", type=OutputFile, metavar="FILE", help="draw the answers, .png or .html")
 
 
-def _add_probabilities(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--min-probability",
-        type=float,
-        metavar="P",
-        help="leave out answers with a lower probability, computed by `calibrate`",
-    )
-    parser.add_argument(
-        "--prior",
-        type=float,
-        metavar="P",
-        help="share of the index that shows the person, for probabilities; default: the share of "
-        "right pairs in `calibrate`",
-    )
-
-
 def run(args: argparse.Namespace) -> None:
-    """Search and print.
-
-    Raises:
-        FileNotFoundError: the index, the weights or a photo does not exist.
-        ValueError: a photo cannot be read, the weights are not those of the index, or the model
-            has no visibility.
-    """
+    """Search and print."""
     _check_numbers(args)
     if args.picture:
         from fed_plugin.visualization.canvas import check_kind
@@ -190,11 +170,13 @@ def embedder_of(index: GalleryIndex, weights: str | None, device: str | None) ->
         raise FileNotFoundError(
             f"{where}: no such file; expected the weights of the index, try --weights FILE"
         )
-    from fed_plugin import Embedder
+    from fed_plugin.fastreid_adapter.embedder import Embedder, config_of_former_hash
 
+    sha256, text = index.about["model"].get("config_sha256"), str(index.about["config"])
+    former = config_of_former_hash(text, sha256)
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config_of_the_index.yaml"
-        config.write_text(str(index.about.get("config", "")))
+        config.write_text(text if former is None else former)
         try:
             embedder = Embedder(config, where, device)
         except (ValueError, KeyError) as error:
@@ -202,6 +184,8 @@ def embedder_of(index: GalleryIndex, weights: str | None, device: str | None) ->
             if str(config) not in message:  # the file is gone when the message is read
                 raise
             raise type(error)(message.replace(str(config), "the index's config")) from error
+    if former is not None:
+        embedder.model_identity["former_config_sha256"] = sha256
     index.check_model(embedder.model_identity)
     return embedder
 

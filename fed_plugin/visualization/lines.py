@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ from fed_plugin.visualization.canvas import (
     wrap,
 )
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#4A4A4A")
-_MARKERS = ("o", "s", "^", "D", "v", "X", "P")
+COLORS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#4A4A4A"),
+    *("#332288", "#882255", "#5B7A1E", "#8E5BD0", "#6B3E26", "#DC3220", "#00A3A3"),
+)
+_MARKERS = ("o", "s", "^", "D", "v", "X", "P", "<", ">", "p", "h", "*", "d", "8")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
+_SALT = "18965:"  # with it, the names of our own plans ask for different colours
 _MARKS = 12  # markers of a curve at most
 
 
@@ -30,8 +35,7 @@ class Curve:
 
     Args:
         label: Words of the legend.
-        style: Number from 0 on that chooses colour, marker and dashes. A method has the same
-            number in every panel.
+        style: Number from 0 on that chooses colour, marker and dashes, see `styles_of`.
         x: Ascending or descending numbers.
         y: As many numbers as ``x``.
         low: Lower ends of intervals, as many as ``x``; empty for none.
@@ -93,8 +97,30 @@ def _draw_panel(axes: Any, panel: Panel) -> dict[int, Any]:
     return lines
 
 
+def styles_of(methods: Iterable[str]) -> dict[str, int]:
+    """Return the style of every method, the same in all figures of a benchmark.
+
+    The name of a method asks for a colour, in every benchmark the same. If an earlier method has
+    the colour, the next free one is taken. A method that is added at the end of a plan therefore
+    changes no colour, and seldom does one that is added elsewhere.
+    """
+    styles: dict[str, int] = {}
+    for method in methods:
+        name = _SALT + method.replace("_", " ")  # as folders of a benchmark have no blanks
+        wanted = int.from_bytes(sha256(name.encode()).digest()[:4])
+        free = (
+            dashes * len(COLORS) + (wanted + step) % len(COLORS)
+            for dashes in range(len(_DASHES))
+            for step in range(len(COLORS))
+        )
+        taken = set(styles.values())
+        if method not in styles:
+            styles[method] = next((one for one in free if one not in taken), len(styles))
+    return styles
+
+
 def _look(style: int) -> dict[str, Any]:
-    """Return how matplotlib draws a style: 21 styles differ, the first seven without dashes."""
+    """Return how matplotlib draws a style: 42 styles differ, the first 14 without dashes."""
     return {
         "color": COLORS[style % len(COLORS)],
         "marker": _MARKERS[style % len(_MARKERS)],
@@ -190,8 +216,8 @@ def line_sheet(
 ) -> Path:
     """Draw rows of panels with one legend.
 
-    A method has its own colour and marker and, from the eighth on, its own dashes. The legend has
-    the order of the curves at their right ends, the highest first.
+    Styles have their own colour and marker and, from the fifteenth on, their own dashes. The legend
+    has the order of the curves at their right ends, the highest first.
 
     Args:
         panels: Rows of panels, all of one length; None where a row has fewer panels.

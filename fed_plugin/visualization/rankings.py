@@ -1,4 +1,9 @@
-"""Ranking lists: queries with the gallery images that a method puts first."""
+"""Ranking lists: queries with the gallery images that a method puts first.
+
+A sheet is written to ``path``, ``.png`` or ``.html``, whose folder is made. ``title`` is the
+heading, a general one if empty, and ``titles`` has a line above each image or row. A ValueError
+names shapes, types and values that do not fit, and a path with another ending.
+"""
 
 from __future__ import annotations
 
@@ -82,30 +87,36 @@ def _draw_list(
     ):
         middle = left + slot / 2
         start = left + (slot - width) // 2
-        color = BLUE if right else VERMILLION
         canvas.text(str(rank), top - 11, middle, size=13, color=GREY, align="center")
         canvas.picture(image, top, start, _SHOWN, width)
-        canvas.box(top, start, _SHOWN, width, edge=color, thickness=_FRAME, dashed=not right)
-        mark = "\u2713" if right else "\u2717"
-        canvas.text(
-            f"{mark} {_format_score(float(score))}",
-            top + _SHOWN + 15,
-            middle,
-            size=15,
-            color=color,
-            bold=True,
-            align="center",
-        )
+        score = _format_score(float(score))
+        _draw_frame(canvas, bool(right), score, top, start, _SHOWN, width)
         left += slot + _ROW_GAP
+
+
+def _draw_frame(
+    canvas: Canvas, right: bool | None, score: str, top: int, left: int, height: int, width: int
+) -> None:
+    """Frame an answer, if it is known to be right or wrong, and write mark and score below."""
+    color = INK
+    if right is not None:  # no sign relies on colour alone
+        color, mark = (BLUE, "\u2713") if right else (VERMILLION, "\u2717")
+        canvas.box(top, left, height, width, edge=color, thickness=_FRAME, dashed=not right)
+        score = f"{mark} {score}"
+    words = {"size": 15, "color": color, "bold": True, "align": "center"}
+    canvas.text(score, top + height + 15, left + width / 2, **words)
 
 
 def _format_score(score: float) -> str:
     return f"{score:.2f}" if abs(score) < 100 else f"{score:.0f}"
 
 
+_FRAMES = (
+    "Blue, solid frame and \u2713: the same person. Orange, dashed frame and \u2717: another "
+    "person."
+)
 _RANKING_EXPLANATION = (
-    "Left: the query. Then the gallery, best first, numbered by rank. Blue, solid frame and "
-    "\u2713: the same person. Orange, dashed frame and \u2717: another person. Under each image:"
+    f"Left: the query. Then the gallery, best first, numbered by rank. {_FRAMES} Under each image:"
 )
 
 
@@ -120,17 +131,10 @@ def ranking_sheet(
 ) -> Path:
     """Draw the ranking list of every query; mark right and wrong images.
 
-    Args:
+    Beside the arguments of every sheet:
         query_images: (Nq, H, W, 3) uint8 RGB.
         lists: Ranking lists of one method; for several methods, lists by name, drawn top to bottom.
-        path: File to write, ``.png`` or ``.html``; its folder is made.
-        titles: One line above the list of every query.
-        title: Heading of the sheet; a general one if empty.
         score_name: Name of the printed scores, with the unit if there is one.
-
-    Raises:
-        ValueError: A method has no name, shapes or types do not fit, or the path has another
-            ending.
     """
     if isinstance(lists, RankingLists):
         named, general = {"": lists}, "What the gallery search returns"
@@ -246,6 +250,7 @@ class Answers:
         visibility: (Q, K, P) in [0, 1]; None for a model that estimates none.
         contributions: (Q, K, P), what each part adds to the score; None for a model without parts.
         names: (Q, K) lines under the scores; empty for none.
+        matches: (Q, K) bool, true where the image shows the query's person; None if not known.
     """
 
     images: NDArray[np.uint8]
@@ -253,6 +258,7 @@ class Answers:
     visibility: NDArray[np.floating] | None = None
     contributions: NDArray[np.floating] | None = None
     names: Sequence[Sequence[str]] = ()
+    matches: NDArray[np.bool_] | None = None
 
 
 def match_sheet(
@@ -266,17 +272,10 @@ def match_sheet(
 ) -> Path:
     """Draw queries and their answers, part by part.
 
-    Args:
+    Beside the arguments of every sheet:
         query_images: (Q, H, W, 3) uint8 RGB.
         query_visibility: (Q, P) in [0, 1]; None for a model that estimates none.
         answers: Answers to the queries.
-        path: File to write, ``.png`` or ``.html``; its folder is made.
-        titles: One line above every query.
-        title: Heading of the sheet.
-
-    Raises:
-        ValueError: Shapes do not fit, contributions do not add up to the scores, or the path has
-            another ending.
     """
     queries = check_images("query_images", query_images, ("Q", "H", "W", 3))
     shape = (len(queries), "K", "H", "W", 3)
@@ -290,7 +289,10 @@ def match_sheet(
     width = max(640, 2 * MARGIN + (images.shape[1] + 1) * (slot + bars + _MATCH_GAP) + _MATCH_GAP)
     above = _MATCH_CAPTION + _MATCH_ABOVE
     height = above + SHOWN + _MATCH_BELOW + (18 if answers.names else 0)
-    explanation = _PLAIN if parts is None else _MATCH_EXPLANATION
+    explanation, matches = _PLAIN if parts is None else _MATCH_EXPLANATION, answers.matches
+    if matches is not None:
+        check_booleans("matches", matches, images.shape[:2], "the identity is the query's")
+        explanation += f" {_FRAMES}"
     captions = check_titles(titles, len(queries))
     canvas, tops = Canvas.with_rows(title, explanation, width, height, captions)
     largest = 1e-6 if parts is None else max(1e-6, float(np.abs(parts).max(initial=0)))
@@ -307,8 +309,9 @@ def match_sheet(
             draw_person(canvas, images[index, rank], shares, top, left)
             middle = left + answer_width / 2
             canvas.text(str(rank + 1), top - 11, middle, size=13, color=GREY, align="center")
+            right = None if matches is None else bool(matches[index, rank])
             score = f"{scores[index, rank]:.3f}"
-            canvas.text(score, top + SHOWN + 15, middle, size=15, bold=True, align="center")
+            _draw_frame(canvas, right, score, top, left, SHOWN, answer_width)
             if answers.names:
                 name = shorten(answers.names[index][rank], slot + bars, 11)
                 canvas.text(name, top + SHOWN + 33, left, size=11, color=GREY)

@@ -1,4 +1,9 @@
-"""Sheets of images: training pairs, visibilities, covered queries, neighbours, occluders."""
+"""Sheets of images: training pairs, visibilities, covered queries, neighbours, occluders.
+
+A sheet is written to ``path``, ``.png`` or ``.html``, whose folder is made. ``title`` is the
+heading, a general one if empty, and ``titles`` has a line above each image or row. A ValueError
+names shapes, types and values that do not fit, and a path with another ending.
+"""
 
 from __future__ import annotations
 
@@ -43,18 +48,11 @@ def pair_sheet(
 ) -> Path:
     """Draw augmented pairs with the visibility target of every part.
 
-    Args:
+    Beside the arguments of every sheet:
         holistic: (N, H, W, 3) uint8 RGB, the images without occluder.
         occluded: (N, H, W, 3) uint8 RGB, the same images with a pasted occluder.
         targets: (N, P) in [0, 1], 1 = visible; part 1 is the top stripe.
-        path: File to write, ``.png`` or ``.html``; its folder is made.
-        title: Heading; a general one if empty.
         masks: (N, H, W), True where a pixel is covered, drawn beside the pair.
-        titles: One line above every pair.
-
-    Raises:
-        ValueError: Shapes or types do not fit, values are outside [0, 1], or the path has another
-            ending.
     """
     first = check_images("holistic", holistic)
     second = check_images("occluded", occluded, first.shape)
@@ -89,15 +87,9 @@ def image_sheet(
 ) -> Path:
     """Draw images side by side.
 
-    Args:
+    Beside the arguments of every sheet:
         images: (N, H, W, 3) uint8 RGB.
-        path: File to write, ``.png`` or ``.html``; its folder is made.
-        titles: One line above every image.
-        title: Heading of the sheet.
         explanation: Words below the heading.
-
-    Raises:
-        ValueError: There are no images, a type does not fit, or the path has another ending.
     """
     checked = check_images("images", images)
     return draw_cells(
@@ -128,17 +120,10 @@ def visibility_sheet(
 ) -> Path:
     """Draw images with the visibility that a network predicts for every part.
 
-    Args:
+    Beside the arguments of every sheet:
         images: (N, H, W, 3) uint8 RGB.
         visibility: (N, P) in [0, 1], predicted; 1 = visible, part 1 is the top stripe.
-        path: File to write, ``.png`` or ``.html``; its folder is made.
         truth: (N, P) in [0, 1], the true visible share, drawn beside the prediction.
-        titles: One line above every image.
-        title: Heading of the sheet; a general one if empty.
-
-    Raises:
-        ValueError: Shapes or types do not fit, values are outside [0, 1], or the path has another
-            ending.
     """
     checked = check_images("images", images)
     predicted = check_shares("visibility", visibility, (len(checked), "P"))
@@ -177,15 +162,10 @@ def coverage_sheet(
 ) -> Path:
     """Draw groups side by side: a row for every side, a column for every visible share.
 
-    Args:
+    Beside the arguments of every sheet:
         groups: (S, H, W, 3) uint8, one image per share, by kind of occluder and by side.
         shares: S visible shares.
-        path: File to write, ``.png`` or ``.html``; its folder is made.
-        title: Heading of the sheet.
         explanation: Words below the heading.
-
-    Raises:
-        ValueError: There are no images, shapes or types differ, or the path has another ending.
     """
     first = check_images("images", next(iter(next(iter(groups.values())).values())))
     if len(first) != len(shares):
@@ -253,18 +233,12 @@ def neighbor_sheet(
 ) -> Path:
     """Draw samples and the identities that their occluded view attends to.
 
-    Args:
+    Beside the arguments of every sheet:
         holistic: (N, H, W, 3) uint8 RGB, the images without occluder.
         occluded: (N, H, W, 3) uint8 RGB, the same images with a pasted occluder.
         visibility: (N, P) in [0, 1] of the occluded view; None for a model that estimates none.
         neighbors: Neighbours of every sample.
-        path: File to write, ``.png`` or ``.html``; its folder is made.
-        titles: One line above every sample.
-        title: Heading of the sheet.
         note: Words at the end of the explanation.
-
-    Raises:
-        ValueError: Shapes do not fit, weights do not add up to 1, or the path has another ending.
     """
     whole = check_images("holistic", holistic)
     covered = check_images("occluded", occluded, whole.shape)
@@ -346,18 +320,13 @@ def occluder_sheet(
 ) -> Path:
     """Draw crops of obstacles, tall crops first, and a row of examples.
 
-    Args:
+    Beside the arguments of every sheet:
         crops: (h, w, 3) RGB or (h, w, 4) RGBA uint8, of any sizes; transparent pixels show a
             chequerboard.
         names: One name per crop.
-        path: File to write, ``.png`` or ``.html``; its folder is made.
         examples: (N, H, W, 3) uint8, people with a pasted crop.
         example_titles: One line under every example.
-        title: Heading; a general one if empty.
         note: Sentence at the end of the explanation.
-
-    Raises:
-        ValueError: There is no crop, shapes or types do not fit, or the path has another ending.
     """
     titles = check_titles(names, len(crops))
     pairs = zip(titles, crops, strict=True)

@@ -72,8 +72,8 @@ def test_several_dumps_are_compared_query_by_query(write_dump, tmp_path, capsys)
     assert (a.method, b.method) == ("A", "B")
     lines = capsys.readouterr().out.splitlines()
     place = lines.index(
-        "less A, in points, with 95 % intervals over the queries; * an interval without zero; p: "
-        "sign flips"
+        "minus A, in points, with 95 % intervals over the queries; * an interval without zero and "
+        "p < 0.05; p: sign flips"
     )
     method, *_, difference, _ = cells(lines[place + 3])
     metric = compare_results(b, a)["mAP"]
@@ -86,7 +86,7 @@ def test_p_values_of_several_rows_are_corrected_and_that_is_said(write_dump, cap
     noises = {"plain": 1.0, "better": 0.1, "little better": 0.9, "much better": 0.5}
     paths = [str(write_dump(name, noise)) for name, noise in noises.items()]
     assert main(["evaluate", *paths, "--compare"]) == 0
-    head, *rows = capsys.readouterr().out.split("less plain, ")[1].splitlines()
+    head, *rows = capsys.readouterr().out.split("minus plain, ")[1].splitlines()
     assert head.endswith("p: sign flips, corrected for the 3 rows of a column (Holm)")
     plain, *others = (evaluate_dump(FeatureDump.load(path)) for path in paths)
     found = [compare_results(one, plain)["mAP"].p for one in others]

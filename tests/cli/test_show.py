@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from fed_plugin.cli import main
+from fed_plugin.visualization.lines import styles_of
 
 TINY = ["MODEL.FED.VIT.NUM_LAYERS", "1", "DATALOADER.NUM_WORKERS", "0"]
 
@@ -38,7 +40,31 @@ def test_a_ranking_is_drawn_with_and_without_parts(dump, synthocc_root, tmp_path
     assert main([*words, "--worst", "--queries", "1", "--top", "2", "--out", str(page)]) == 0
     text = page.read_text()
     assert text.startswith("<!doctype html>") and "what is ranked first, and why" in text
-    assert text.count("same person") + text.count("another") == 2
+    assert text.count("✓") + text.count("✗") == 2 + 2  # answers, and what the frames mean
+    (rank,) = re.findall(r"first right answer at rank (\d+) of \d+<", text)
+    assert f"first right answers at rank {rank}\n" in capsys.readouterr().out
+
+
+def test_the_worst_query_names_the_rank_of_its_right_answer(synthocc_root, tmp_path, capsys):
+    from fed_plugin.retrieval.feature_dump import FeatureDump
+
+    files = sorted((synthocc_root / "SynthOcc" / "bounding_box_test").glob("*.jpg"))[:8]
+    angle = np.array([0.0, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6])  # two queries of one look
+    FeatureDump(
+        features=np.stack([np.cos(angle), np.sin(angle)], axis=1).astype("f4"),
+        pids=np.array([1, 2, 2, 2, 2, 2, 1, 3]),
+        camids=np.array([0, 0, 1, 1, 1, 1, 1, 1]),
+        split=np.array(["query"] * 2 + ["gallery"] * 6),
+        names=np.array([file.name for file in files]),
+    ).save(tmp_path / "worst.npz")
+    words = ["show", "ranking", str(tmp_path / "worst.npz"), "--folder", str(files[0].parent)]
+    out = tmp_path / "worst.html"
+    assert main([*words, "--worst", "--queries", "1", "--top", "3", "--out", str(out)]) == 0
+    page = out.read_text()
+    assert f"{files[0].name}: first right answer at rank 5 of 6" in page
+    assert page.count("✗ ") == 3 and page.count("✓ ") == 0
+    assert main([*words, "--queries", "2", "--top", "3", "--out", str(out)]) == 0
+    assert "1 of them right at rank 1; first right answers at rank 5, 1" in capsys.readouterr().out
 
 
 def test_a_ranking_of_queries_with_unequal_numbers_of_answers(synthocc_root, tmp_path, capsys):
@@ -225,6 +251,8 @@ def test_curves_of_two_runs(tmp_path, capsys):
     assert main(["show", "curves", *runs, "--out", str(out)]) == 0
     page = out.read_text()
     assert page.count("<svg") == 4  # two panels, two marks of the legend
+    styles = styles_of(["one", "<two>"])
+    assert all(f"var(--s{style + 1})" in page for style in styles.values())
     assert "&lt;two&gt;" in page and "<two>" not in page
     assert "://" not in page.replace("http://www.w3.org", "")
     for suffix in ("png", "svg"):

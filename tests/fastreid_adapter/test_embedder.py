@@ -14,6 +14,7 @@ from fastreid.utils.checkpoint import Checkpointer
 from PIL import Image
 
 from fed_plugin import Embedder
+from fed_plugin.fastreid_adapter import embedder as embedder_module
 from fed_plugin.fastreid_adapter.embedder import BrokenPhotoError
 from fed_plugin.fastreid_adapter.extract import describe_test_set
 
@@ -190,3 +191,69 @@ def test_importing_the_package_imports_nothing_else():
     code = "import sys, fed_plugin; print({'torch', 'fastreid', 'numpy'} & sys.modules.keys())"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+def test_the_identity_of_a_model_counts_what_changes_its_descriptors(trained, monkeypatch):
+    from fastreid.config import CfgNode, defaults
+
+    cfg, (config, weights, device) = trained()
+    sizes = {embedder_module._config_hash(cfg)}
+    cfg.INPUT.SIZE_TEST = [48, 24]  # which this model of one size refuses
+    assert embedder_module._config_hash(cfg) not in sizes
+
+    def identity(*overrides):
+        return Embedder(config, weights, device, overrides=overrides).model_identity
+
+    before = identity()
+    for same in (
+        ["SOLVER.BASE_LR", 0.5],
+        ["MODEL.LOSSES.TRI.MARGIN=0.9"],
+        ["MODEL.FED.MEMORY.MOMENTUM", 0.5],
+        ["MODEL.FED.PRECISION", "bf16"],
+        ["DATASETS.TESTS", ("Market1501",)],
+    ):
+        assert identity(*same)["config_sha256"] == before["config_sha256"], same
+    for other in (
+        ["TEST.FLIP.ENABLED", True],
+        ["MODEL.FED.NORMALIZE_OUTPUT", False],
+        ["MODEL.PIXEL_MEAN", [1.0, 2.0, 3.0]],
+        ["MODEL.PIXEL_STD", [1.0, 2.0, 3.0]],
+    ):
+        assert identity(*other)["config_sha256"] != before["config_sha256"], other
+    with monkeypatch.context() as patch:  # a project is installed
+        patch.setitem(defaults._C.MODEL, "STRIPES", CfgNode({"NUM_STRIPES": 4}))
+        patch.setitem(defaults._C.INPUT, "FOG", CfgNode({"PROB": 0.5}))
+        assert identity() == before == identity("MODEL.STRIPES.NUM_STRIPES", 3)
+        embedder = Embedder(config, weights, device)
+        assert "STRIPES" not in embedder.cfg.dump() and "FOG" not in embedder.cfg.dump()
+    assert identity() == before
+
+
+def test_keys_of_another_project_count_where_its_code_is_in_the_model(trained, monkeypatch):
+    from fastreid.config import CfgNode, defaults
+
+    config, weights, device = trained()[1]
+    monkeypatch.setitem(defaults._C.MODEL, "STRIPES", CfgNode({"NUM_STRIPES": 4}))
+    monkeypatch.setattr(embedder_module, "_KNOWN_CODE", {"torch", "fastreid", "timm"})  # not ours
+    usual = Embedder(config, weights, device).model_identity["config_sha256"]
+    words = ["MODEL.STRIPES.NUM_STRIPES", 3]
+    other = Embedder(config, weights, device, overrides=words).model_identity["config_sha256"]
+    assert usual != other
+
+
+def test_a_former_hash_vouches_for_a_config_whose_project_is_gone(trained, monkeypatch):
+    from fastreid.config import CfgNode, defaults
+
+    cfg, _ = trained()
+    with monkeypatch.context() as patch:
+        patch.setitem(defaults._C.MODEL, "STRIPES", CfgNode({"NUM_STRIPES": 4}))
+        made = defaults._C.clone()
+        made.merge_from_other_cfg(cfg)
+        text, sha256 = made.dump(), embedder_module.former_config_hash(made)
+    assert "STRIPES" in text
+    known = embedder_module.config_of_former_hash(text, sha256)
+    assert "STRIPES" not in known and "NUM_PARTS" in known
+    edited = text.replace("NUM_PARTS: 4", "NUM_PARTS: 2")
+    assert edited != text and embedder_module.config_of_former_hash(edited, sha256) is None
+    for broken in ("", "- 1", "MODEL: 1", "{"):
+        assert embedder_module.config_of_former_hash(broken, sha256) is None

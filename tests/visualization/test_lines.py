@@ -14,6 +14,7 @@ from fed_plugin.visualization.lines import (
     Curve,
     Panel,
     panel_svg,
+    styles_of,
     swatch_svg,
     tick_label,
 )
@@ -77,13 +78,29 @@ def test_single_points_and_flat_curves_are_drawn():
         assert svg.count("var(--s1)") >= 1 and svg.count("var(--s2)") >= 1 and "nan" not in svg
 
 
-def test_no_two_of_twenty_one_methods_look_alike():
+def test_no_two_styles_look_alike():
     looks = {
         re.sub(r'(?:id="|#)[mp]\w+', "", swatch_svg(style)) for style in range(3 * len(COLORS))
     }
     assert len(looks) == 3 * len(COLORS)
-    plain = {re.sub(r"var\(--s\d\)", "", look) for look in looks}
+    plain = {re.sub(r"var\(--s\d+\)", "", look) for look in looks}
     assert len(plain) == 3 * len(COLORS)  # without colours too
+
+
+def test_a_method_keeps_its_colour_when_others_are_added():
+    plan = ["ViT baseline", "FED", "FED plus", "untrained ViT"]
+    styles = styles_of(plan)
+    assert len(set(styles.values())) == 4 and max(styles.values()) < len(COLORS)
+    for more in ("a dump", "ZZZ", "FED without OEM", *map(str, range(30))):
+        assert styles_of([*plan, more]).items() > styles.items()
+    free = [str(n) for n in range(50) if styles_of([str(n)])[str(n)] not in styles.values()]
+    for first in free:  # also before the others, unless it asks for a colour of theirs
+        assert styles_of([first, *plan]).items() > styles.items()
+    assert all(styles_of([one])[one] == style for one, style in styles.items())
+    assert styles_of(["FED_plus"])["FED_plus"] == styles["FED plus"]  # as folders are named
+    many = [str(n) for n in range(3 * len(COLORS))]
+    assert sorted(styles_of(many).values()) == list(range(3 * len(COLORS)))
+    assert styles_of([*many, "one more"])["one more"] == len(many)
 
 
 def test_a_panel_has_words_for_a_screen_reader_and_escapes_names():

@@ -12,14 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fed_plugin.fastreid_adapter.mends.mending import (
-    UNTRAINED,
-    Call,
-    Overlay,
-    add_step,
-    mend,
-    mentions,
-)
+from fed_plugin.arguments import UNTRAINED
+from fed_plugin.fastreid_adapter.mends.mending import Call, Overlay, add_step, mend, mentions
 
 logger = logging.getLogger("fastreid.compat")
 

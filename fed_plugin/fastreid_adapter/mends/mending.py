@@ -20,8 +20,6 @@ import projects_registry
 
 SKIP = "FASTREID_COMPAT_SKIP"
 HOST = "fastreid"
-UNTRAINED = "untrained"
-"""Word in the place of a path of weights: random ones are wanted."""
 GONE = ("checkpoints_execute_nothing",)
 """Mends that earlier versions had: their defect ended with PyTorch 2.6."""
 

@@ -29,7 +29,6 @@ from fastreid.utils import comm
 from fastreid.utils.checkpoint import PeriodicCheckpointer
 
 from fed_plugin.fastreid_adapter.mends.mending import Call
-from fed_plugin.fastreid_adapter.mends.yaml_files import flatten, load_yaml
 from fed_plugin.fastreid_adapter.seeding import (
     SeededSampler,
     restore_streams,
@@ -37,7 +36,7 @@ from fed_plugin.fastreid_adapter.seeding import (
     saved_streams,
     seed_streams,
 )
-from fed_plugin.files import write_file
+from fed_plugin.files import flatten, load_yaml, write_file
 
 # How long layers have been frozen (``SOLVER.FREEZE_ITERS``): the host counts in a closure.
 #

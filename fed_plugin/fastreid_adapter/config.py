@@ -2,7 +2,8 @@
 
 The table drives the defaults of the host's config, the checks of ``config_checks.py``,
 ``docs/configuration.md`` and the JSON Schema for editors. A default keeps a stock config as it was;
-``Base-FED.yml`` and its leaves hold the values that a method uses.
+``Base-FED.yml`` and its leaves hold the values that a method uses. Nothing here needs PyTorch: the
+keys are known where it is missing.
 """
 
 from __future__ import annotations
@@ -14,15 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
-
-from fastreid.solver import optim
-
-from fed_plugin.modeling.fdm import HEAD_LAYOUTS, SCALES
-from fed_plugin.modeling.head import ERASURES, GLOBAL_TOKENS
-from fed_plugin.modeling.oem import VISIBILITY_RULES
-from fed_plugin.modeling.parts import ROWS
-from fed_plugin.modeling.vit import VIT_PRESETS
-from fed_plugin.transforms.placement_rule import PLACEMENTS
 
 # What a key takes: a JSON Schema, which one function reads, and the words of an error message.
 
@@ -138,11 +130,17 @@ CROP_SIZE = several(COUNT, 1, 2, "[height, width] or [side], whole numbers of pi
 SIDES = several(COUNT, 2, 2, "[height, width] in pixels, 1 or more")
 # A rate of 1 would drop everything and divide by the 0 that is kept.
 RATE = number(0, 0.999, "a share in [0, 1), up to 0.999")
+
+
+def _is_optimizer(name: str) -> bool:
+    from fastreid.solver import optim
+
+    known = isinstance(getattr(optim, name, None), type)
+    return name[:1].isalpha() and name != "Optimizer" and known
+
+
 OPTIMIZER = text(  # the names depend on the version of PyTorch, the page and the schema must not
-    "an optimizer of fast-reid or PyTorch, such as Adam or SGD",
-    also=lambda name: (
-        name[:1].isalpha() and name != "Optimizer" and isinstance(getattr(optim, name, None), type)
-    ),
+    "an optimizer of fast-reid or PyTorch, such as Adam or SGD", also=_is_optimizer
 )
 
 PIXEL_WORDS = ("auto", "reid")
@@ -232,7 +230,7 @@ KEYS = (
         "the image itself with PROB: an augmentation like random erasing, for any method."),
     Key("INPUT.NPO.PROB", 1.0, SHARE,
         "Share of training images that get an occluder (on the second view). Reference: all."),
-    Key("INPUT.NPO.PLACEMENT", "reference", one_of(*PLACEMENTS),
+    Key("INPUT.NPO.PLACEMENT", "reference", one_of("reference", "free"),
         '"reference" (in a corner, one side covered, sizes fixed) or "free" (anywhere inside).'),
     Key("INPUT.NPO.HEIGHT", (0.25, 0.5), PAIR,
         '(low, high) share of the image\'s height that an obstacle covers, in (0, 1]; for "free" '
@@ -259,10 +257,10 @@ KEYS = (
         '"bf16" autocasts tokens and head; similarities, losses and memory stay fp32.'),
     Key("MODEL.FED.NUM_PARTS", 4, COUNT,
         "P, horizontal stripes; divides the rows of the token grid. Reference: 4."),
-    Key("MODEL.FED.ROWS", "whole", one_of(*ROWS),
+    Key("MODEL.FED.ROWS", "whole", one_of("whole", "adaptive"),
         'Whether parts hold whole rows of the grid ("whole": NUM_PARTS divides the rows) or cut '
         'rows by their area ("adaptive").'),
-    Key("MODEL.FED.GLOBAL_TOKEN", "first_patch", one_of(*GLOBAL_TOKENS),
+    Key("MODEL.FED.GLOBAL_TOKEN", "first_patch", one_of("first_patch", "cls"),
         'Feature of the global classifier: "first_patch" (reference, an off-by-one) or "cls", for '
         "a map its mean."),
     Key("MODEL.FED.NORMALIZE_OUTPUT", True, SWITCH,
@@ -289,10 +287,10 @@ KEYS = (
         "Whether parts are erased. Without erasing, every part counts as visible (an ablation)."),
     Key("MODEL.FED.OEM.NAME", "OcclusionErasingModule", NAME,
         "Registered name (REID_HEADS_REGISTRY) of the module that estimates visibility."),
-    Key("MODEL.FED.OEM.TARGET", "reference", one_of(*VISIBILITY_RULES),
+    Key("MODEL.FED.OEM.TARGET", "reference", one_of("reference", "coverage"),
         'Visibility target: "reference" (hidden or not) or "coverage" (1 - share of changed '
         "pixels)."),
-    Key("MODEL.FED.OEM.ERASURE", "before_norm", one_of(*ERASURES),
+    Key("MODEL.FED.OEM.ERASURE", "before_norm", one_of("before_norm", "after_norm"),
         'Whether parts are scaled by their visibility "before_norm" (before BatchNorm; reference: '
         'an erased part leaves a constant) or "after_norm" (an erased part leaves nothing).'),
     # A larger loss in float32, or its gradients, can overflow.
@@ -305,9 +303,9 @@ KEYS = (
         "Registered name (REID_HEADS_REGISTRY) of the module that diffuses neighbours."),
     Key("MODEL.FED.FDM.NUM_NEIGHBORS", 8, COUNT, "K, fewer than M. Reference: 8."),
     Key("MODEL.FED.FDM.NUM_HEADS", 8, COUNT, "Attention heads; they divide P * C. Reference: 8."),
-    Key("MODEL.FED.FDM.SCALE", "part", one_of(*SCALES),
+    Key("MODEL.FED.FDM.SCALE", "part", one_of("part", "head"),
         'Attention scale by the width of a part ("part", reference) or of a whole head ("head").'),
-    Key("MODEL.FED.FDM.HEAD_LAYOUT", "reference", one_of(*HEAD_LAYOUTS),
+    Key("MODEL.FED.FDM.HEAD_LAYOUT", "reference", one_of("reference", "per_sample"),
         'How heads are joined: "reference" (mixes samples of a rank\'s batch) or "per_sample".'),
     Key("MODEL.FED.FDM.SHARE_BN", True, SWITCH,
         "Whether diffused features pass the BatchNorm of the erased features (reference)."),
@@ -362,7 +360,8 @@ KEYS = (
     Key("MODEL.BACKBONE.STRIDE_SIZE", HOST,
         several(COUNT, 2, 2, "(vertical, horizontal) pixels, 1 or more"),
         "Step between patches.", OWN_BACKBONE),
-    Key("MODEL.BACKBONE.DEPTH", HOST, one_of(*VIT_PRESETS), "Preset of the size.", OWN_BACKBONE),
+    Key("MODEL.BACKBONE.DEPTH", HOST, one_of("base", "small", "tiny"), "Preset of the size.",
+        OWN_BACKBONE),
     Key("MODEL.BACKBONE.DROP_PATH_RATIO", HOST, RATE, "Stochastic depth.", OWN_BACKBONE),
     Key("MODEL.BACKBONE.DROP_RATIO", HOST, RATE, "Dropout.", OWN_BACKBONE),
     Key("MODEL.BACKBONE.ATT_DROP_RATE", HOST, RATE, "Dropout of attention.", OWN_BACKBONE),

@@ -12,7 +12,6 @@ from fastreid.config import CfgNode, defaults, get_cfg
 from fed_plugin.arguments import find_config as find_config  # its place before
 from fed_plugin.arguments import key_value_pairs, similar
 from fed_plugin.fastreid_adapter.config import OWN_KEYS, add_fed_config, prune_defaults
-from fed_plugin.fastreid_adapter.config_checks import check_config
 from fed_plugin.files import flatten
 
 _TYPE_MISMATCH = re.compile(
@@ -138,6 +137,8 @@ def read_config(config_file: str, overrides: list[Any], *, checked: bool = True)
         raise KeyError(f"overrides: {error}") from error
     _refuse_nothing(cfg, get_cfg())
     if checked:
+        from fed_plugin.fastreid_adapter.config_checks import check_config
+
         check_config(cfg)
     return cfg
 

@@ -192,3 +192,22 @@ def test_a_message_about_an_argument_names_the_key_that_sets_it():
         raise ValueError("width=3: expected width=2")
     with pytest.raises(ValueError, match=r"^height=3$"), naming_keys(width="A.B"):
         raise ValueError("height=3")
+
+
+def test_the_words_of_a_key_are_those_that_its_reader_takes():
+    from fed_plugin.modeling import fdm, head, oem, parts, vit
+    from fed_plugin.transforms import placement_rule
+
+    words = {
+        "INPUT.NPO.PLACEMENT": placement_rule.PLACEMENTS,
+        "MODEL.FED.ROWS": parts.ROWS,
+        "MODEL.FED.GLOBAL_TOKEN": head.GLOBAL_TOKENS,
+        "MODEL.FED.OEM.TARGET": oem.VISIBILITY_RULES,
+        "MODEL.FED.OEM.ERASURE": head.ERASURES,
+        "MODEL.FED.FDM.SCALE": fdm.SCALES,
+        "MODEL.FED.FDM.HEAD_LAYOUT": fdm.HEAD_LAYOUTS,
+        "MODEL.BACKBONE.DEPTH": tuple(vit.VIT_PRESETS),
+    }
+    for path, taken in words.items():
+        rows = [key.takes.schema.get("enum") for key in KEYS if key.path == path]
+        assert list(taken) in rows, path

@@ -563,6 +563,7 @@ def test_probabilities_come_from_people_of_no_test(calibrated, gallery, tmp_path
     assert tried["rates"][0]["tpr"] > 0.5
     assert cv2.imread(str(tmp_path / "c.png")).shape[1] > 800
     assert "fitted on 2000 pairs of 20 people (100 right)" in printed
+    assert "ranked among half of the people each: of 40 people" in printed
     assert "tried on 2000 pairs of 20 others" in printed and "--min-visibility" not in printed
     assert main([*asked, "--top", "12"]) == 0
     everybody = json.loads((tmp_path / "a.json").read_text())["photos"][0]["answers"]

@@ -545,6 +545,8 @@ class FolderLock:
         """
         import filelock
 
+        if self.path.is_symlink():  # which older filelocks follow, and empty what is behind
+            raise OSError(f"{self.path}: is a link; expected a lock file; try another folder")
         lock, start = filelock.FileLock(self.path), time.monotonic()
         while True:
             try:
@@ -569,8 +571,10 @@ class FolderLock:
             lock.release()
             return self._unguarded()
         self._lock = lock
-        with suppress(OSError):  # the lock counts, not the note
-            self._note.write_text(f"{os.getpid()} {_host()}\n", encoding="utf-8")
+        with suppress(OSError):  # the lock counts, not the note; a planted link is not followed
+            self._note.unlink(missing_ok=True)
+            with self._note.open("x", encoding="utf-8") as note:
+                note.write(f"{os.getpid()} {_host()}\n")
         return self
 
     def __exit__(

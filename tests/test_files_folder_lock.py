@@ -160,3 +160,17 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog,
     with caplog.at_level(logging.WARNING), FolderLock(tmp_path) as lock:
         assert lock.descriptors == ()
     assert "this file system has no locks" in caplog.text
+
+
+@pytest.mark.parametrize("name", [".lock", ".lock.holder"])
+def test_a_planted_link_is_not_followed(tmp_path, name):
+    victim = tmp_path / "victim"
+    victim.write_text("of somebody else")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / name).symlink_to(victim)
+    try:
+        with FolderLock(tmp_path / "folder"):
+            pass
+    except OSError as error:
+        assert name == ".lock" and "is a link; expected a lock file" in str(error)
+    assert victim.read_text() == "of somebody else"

@@ -241,6 +241,33 @@ def test_only_commands_print():
     assert printing <= {"search.index", "search.search", "search.calibration"}
 
 
+MAY_WRITE = {
+    "files": "the one writer",
+    "benchmark.runner": "appends to train.log",
+    "benchmark.training_process": "the output of a process",
+    "fastreid_adapter.resuming.run_state": "shortens metrics.json in place",
+    "search.search": "a config in a temporary folder",
+}
+
+
+def test_files_are_written_by_one_module():
+    writing = {
+        module
+        for module, (_, tree) in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and _writes(node)
+    }
+    assert writing <= set(MAY_WRITE)
+
+
+def _writes(call):
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    words = [one.value for one in call.args if isinstance(one, ast.Constant)]
+    modes = [word for word in words if isinstance(word, str) and len(word) < 4]
+    opens = name == "open" and any(set(mode) & set("wax+") for mode in modes)
+    return opens or name in ("write_text", "write_bytes", "touch", "mkstemp")
+
+
 def test_tests_are_named_after_what_they_test():
     modules = {tuple(module.split(".")) for module in trees()}
     whole = {"test_golden", "test_edges", "test_waiting", "test_commands", "test_interruption"}

@@ -483,28 +483,44 @@ def _people_of(name: str, split: str, items: Any) -> Any:
     return [item for item in items if not _is_junk(item[1])]
 
 
-def _in_words(name: str, error: AssertionError) -> Exception:
-    """Return an error that says what a wordless assertion of a data set expects, and of what."""
+_WORDLESS = (AssertionError, LookupError, ValueError)  # such as KeyError: '0000042'
+
+
+def _in_words(name: str, error: Exception) -> Exception:
+    """Return an error that says what a wordless error of a data set expects, and of what file.
+
+    Other errors than assertions get words if a line of the host, or of its projects, raises them.
+    """
     if isinstance(error, _NoIdentityError):
         return ValueError(f"{name}: {error}")
-    if str(error) or error.__traceback__ is None:
+    frames = list(traceback.walk_tb(error.__traceback__))
+    if not frames or (isinstance(error, AssertionError) and str(error)):
         return error
-    frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+    frame, line = frames[-1]
+    home = str(frame.f_globals.get("__name__")).partition(".")[0]
+    if not isinstance(error, AssertionError) and home not in HOST_PROJECTS:
+        return error
     text = linecache.getline(frame.f_code.co_filename, line).partition("#")[0].strip()
-    known = {
-        word: frame.f_locals[word] for word in re.findall(r"\w+", text) if word in frame.f_locals
-    }
-    got = [
-        f"len({word}) = {len(value)}" if hasattr(value, "__len__") else f"{word} = {value}"
-        for word, value in known.items()
-    ]
-    files = ("img_path", "path", "line", "list_path", "dir_path")
+    known = {word: frame.f_locals.get(word) for word in re.findall(r"\w+", text)}
+    got = [f"{type(error).__name__}: {error}"] if str(error) else []
+    got += [f"{word} = {value!r:.60}" for word, value in known.items() if _is_short(value)]
+    got += [f"len({word}) = {len(value)}" for word, value in known.items() if _is_long(value)]
+    expected = text.removeprefix("assert ") if text.startswith("assert ") else f"what {text} reads"
+    files = ("line", "img_path", "path", "list_path", "dir_path")
     file = next((frame.f_locals[word] for word in files if word in frame.f_locals), "its files")
     return ValueError(
-        f"{name}: {str(file).strip()}: expected {text.removeprefix('assert ') or 'another file'}, "
-        f"got {', '.join(got) or 'something else'}; try moving the file elsewhere, or the name of "
+        f"{name}: {str(file).strip()}: expected {expected}, got "
+        f"{', '.join(got) or 'something else'}; try moving the file elsewhere, or the name of "
         "another data set in DATASETS.NAMES or DATASETS.TESTS"
     )
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, (str, numbers.Real))
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, (list, tuple, dict, set))
 
 
 while_listing: Callable[[Any], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
@@ -522,7 +538,7 @@ def _lists(stock: property, split: str) -> property:
         try:
             with while_listing(self):
                 items = stock.fget(self)  # type: ignore[misc]
-        except AssertionError as error:
+        except _WORDLESS as error:
             raise _in_words(type(self).__name__, error) from error
         items = _people_of(type(self).__name__, split, items)
         vars(self).update({private: items, done: items})
@@ -549,7 +565,7 @@ def data_sets_list_people_under_the_seed(module: ModuleType) -> bool:
     def construct(call: Call) -> Iterator[None]:
         with while_listing(call.args[0]):
             yield
-        if isinstance(call.error, AssertionError):
+        if isinstance(call.error, _WORDLESS):
             call.error = _in_words(type(call.args[0]).__name__, call.error)
 
     def construct_under_the_seed(data_set: type) -> None:

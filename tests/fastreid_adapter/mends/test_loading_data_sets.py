@@ -131,6 +131,34 @@ def test_an_unexpected_file_is_named_with_its_data_set(plant, name, folders, fil
         assert DATASET_REGISTRY.get(name)(root=root).query
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("0000042 x", "ValueError: .*'x'.*line = '0000042 x'"),
+        ("0000042", "IndexError: .*line = '0000042'"),
+        ("image 7", "ValueError: .*'image'.*imgid = 'image'"),
+    ],
+)
+def test_a_line_that_the_host_cannot_read_is_named_with_its_data_set(tmp_path, line, words):
+    lists = tmp_path / "vehicleid" / "train_test_split"
+    lists.mkdir(parents=True)
+    (tmp_path / "vehicleid" / "image").mkdir()
+    for name in ("train_list.txt", "test_list_800.txt"):
+        (lists / name).write_text(line)
+    with pytest.raises(
+        ValueError, match=rf"^SmallVehicleID: {line}: expected .*, got {words}.*; try "
+    ):
+        DATASET_REGISTRY.get("SmallVehicleID")(root=str(tmp_path))
+
+
+def test_errors_of_other_code_are_not_reworded(register):
+    def construct(self, root="", **kwargs):
+        raise ValueError("my own words")
+
+    with pytest.raises(ValueError, match=r"^my own words$"):
+        register("Worded", construct)()
+
+
 # Data sets of other projects: junk, copies, and lists that are drawn.
 
 PEOPLE, PHOTOS = 6, 3

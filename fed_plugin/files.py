@@ -351,6 +351,10 @@ class OutputFile(str):
     """Argument of a command: a file that the command writes."""
 
 
+class OutputFileInNewFolder(OutputFile):
+    """Argument of a command: a file that the command writes, whose folder it makes."""
+
+
 class OutputFolder(str):
     """Argument of a command: a folder that the command writes."""
 
@@ -370,7 +374,9 @@ def check_outputs(arguments: Mapping[str, Any]) -> None:
     for name, path in outputs:
         if path == "-":
             raise ValueError(f"--{name} -: expected the name of a file; tables go to stdout")
-        check_writable(path)
+        folder = os.path.dirname(os.path.realpath(path))
+        if os.path.exists(folder) or not isinstance(path, OutputFileInNewFolder):
+            check_writable(path)
         others = [other for key, other in outputs if key != name]
         check_apart(path, [*(word for word in taken if word is not path), *others])
     for value in arguments.values():

@@ -21,7 +21,7 @@ from fed_plugin.arguments import (
     name_of_method,
     name_of_run,
 )
-from fed_plugin.files import OutputFile
+from fed_plugin.files import OutputFile, OutputFileInNewFolder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,9 +32,14 @@ if TYPE_CHECKING:
 SIZE = (192, 96)  # height and width of a photo on a sheet
 
 
-def _add_out(parser: argparse.ArgumentParser, default: str, kinds: str = ".png or .html") -> None:
+def _add_out(
+    parser: argparse.ArgumentParser,
+    default: str,
+    kinds: str = ".png or .html",
+    kind: type[OutputFile] = OutputFile,
+) -> None:
     help_text = f"{kinds}; default: %(default)s"
-    parser.add_argument("--out", type=OutputFile, default=default, metavar="FILE", help=help_text)
+    parser.add_argument("--out", type=kind, default=default, metavar="FILE", help=help_text)
 
 
 def _check_kind(path: str) -> None:
@@ -232,7 +237,7 @@ def _only_one(
 def add_augment_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``show augment``."""
     parser.add_argument("--config-file", required=True, help="a path, or an installed config")
-    _add_out(parser, "augment.png")
+    _add_out(parser, "augment.png", kind=OutputFileInNewFolder)
     parser.add_argument("--images", type=int, default=16, metavar="N", help="default: %(default)s")
     add_overrides(parser)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fed_plugin.arguments import find_config
-from fed_plugin.files import OutputFile, write_atomically
+from fed_plugin.files import OutputFile, OutputFileInNewFolder, write_atomically
 
 # ``convert``: a checkpoint of the released FED code, for fast-reid's ``--eval-only``.
 
@@ -203,7 +203,10 @@ def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Download published weights. Needs the network."
     parser.add_argument("name", metavar="NAME", choices=PUBLISHED, help="a name of `weights list`")
     parser.add_argument(
-        "--out", type=OutputFile, metavar="FILE", help="file; default: weights/NAME with its ending"
+        "--out",
+        type=OutputFileInNewFolder,
+        metavar="FILE",
+        help="file; default: weights/NAME with its ending",
     )
 
 

@@ -82,7 +82,7 @@ def test_the_same_seed_draws_the_same_sheet(show):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--images", "0"], "expected at least 1 training image, got 0"),
+        (["--images", "0"], "--images 0: expected 1 or more"),
         (["--out", "sheet.gif"], "--out sheet.gif: expected a file name that ends in .png"),
         (["INPUT.NPO.PROB", "2.0"], "INPUT.NPO.PROB=2.0"),
         (["INPUT.EXTRA_TRANSFORMS", "('NoSuch',)"], "NoSuch"),

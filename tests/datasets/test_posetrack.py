@@ -121,8 +121,7 @@ def test_a_stopped_cut_leaves_nothing_that_looks_whole(tmp_path, draw_posetrack,
     drawn = draw_posetrack(tmp_path)
 
     def stop(self, file, **options):
-        with open(file, "wb") as half:
-            half.write(b"half")
+        file.write(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Image.Image, "save", stop)

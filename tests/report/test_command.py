@@ -160,7 +160,7 @@ def test_nothing_is_written_where_one_of_the_files_cannot_be(folder, capsys):
     assert "report.html: is a folder" in capsys.readouterr().err
     assert [path.name for path in (folder / "report").iterdir()] == ["report.html"]
     assert main(["report", str(folder), "--out", str(folder / "results.json")]) == 1
-    assert "is a file; expected a folder" in capsys.readouterr().err
+    assert "is no folder; expected one" in capsys.readouterr().err
 
 
 def test_the_results_file_alone_is_enough(folder, tmp_path):

@@ -32,7 +32,7 @@ test: ready
 demo: ready
 	$(VENV)/bin/fed-plugin demo $(ARGS)
 
-SOAK := kills ranks broken_inputs long_run import_hook
+SOAK := kills ranks machines broken_inputs long_run import_hook
 
 soak: ready
 	@failed=""; for name in $(SOAK); do echo "== $$name"; \

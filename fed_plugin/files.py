@@ -331,7 +331,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         above = above.parent
     if not above.is_dir() or _is_open_file(path):
         raise NotADirectoryError(f"{path}: {above} is no folder; expected one; try another name")
-    if not os.access(above, os.W_OK | os.X_OK):
+    if not os.path.isdir(path) and not os.access(above, os.W_OK | os.X_OK):  # may be complete
         raise PermissionError(f"{path}: {above} cannot be written to; try another folder")
 
 

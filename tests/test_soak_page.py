@@ -36,6 +36,11 @@ def test_ranks_that_die_or_get_nothing_to_do(break_things, scene):
     assert break_things("ranks", "--scenes", scene, "--short")["failed"] == []
 
 
+@pytest.mark.parametrize("scene", ["planted", "one index"])
+def test_links_and_writers_at_once(break_things, scene):
+    assert break_things("machines", "--only", scene)["failures"] == []
+
+
 def test_a_long_run_keeps_its_memory_flat(break_things, tmp_path):
     picture = tmp_path / "long.svg"
     words = ("--steps", 240, "--workers", 1, "--picture", picture)

@@ -114,7 +114,7 @@ def planted_links(machine: Machine) -> Iterator[Attempt]:
         "a.json": ["data", "check", machine.data, "--no-cache", "--json"],
         "a.png": ["show", "visibility", *photos, *machine.model, "--out"],
         "a.html": ["show", "curves", machine.run, "--out"],
-        "a.pth": ["convert", machine.weights, "--force"],  # refused: no checkpoint to convert
+        "a.pth": ["convert", "--force", machine.weights],  # refused: no checkpoint to convert
     }
     for name, words in commands.items():
         refused = name == "a.pth"

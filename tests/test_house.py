@@ -48,7 +48,6 @@ THIRD_PARTY = {
     "console": {"torch", "tqdm"},  # torch inside a function: it names the GPU
 }
 SMALL_AND_USED_ONCE = {
-    "fastreid_adapter.mends.yaml_files": "a mend stands beside the other mends",
     "fastreid_adapter.memory_init": "the first content of the memory is a subject of its own",
     "fastreid_adapter.resuming.checkpoint_file": "the layout of a file that other versions read",
     "modeling.losses": "the losses are a subject of their own",

@@ -15,7 +15,6 @@ from fed_plugin.fastreid_adapter.mends import (  # noqa: F401 - importing a file
     loading,
     optimizer,
     resumption,
-    yaml_files,
 )
 from fed_plugin.fastreid_adapter.mends.mending import MENDS, SKIP, Mend, arm
 

@@ -16,7 +16,7 @@ from fuzzing import BOMBS
 from fed_plugin.benchmark.plan import read_plan
 from fed_plugin.cli import main
 from fed_plugin.fastreid_adapter.config_files import read_config
-from fed_plugin.fastreid_adapter.mends.yaml_files import load_yaml
+from fed_plugin.files import load_yaml
 
 MORE = {
     **BOMBS,

@@ -75,17 +75,24 @@ def check_model_words(
     args.weights = key if args.weights is None else args.weights
     args.overrides = [word for pair in keys if pair[0] != WEIGHTS for word in pair]
     if args.weights:
-        check_weights(args.weights, untrained=untrained)
+        given = "--weights" if key is None else WEIGHTS
+        check_weights(args.weights, untrained=untrained, called=given)
     elif needed:
         also = f", or {UNTRAINED}" if untrained else ""
         raise ValueError(f"--weights: expected a checkpoint of the config{also}, got none")
 
 
-def check_weights(weights: str, *, untrained: bool = False) -> None:
-    """Refuse a checkpoint that does not exist, with a FileNotFoundError."""
+def check_weights(weights: str, *, untrained: bool = False, called: str = "--weights") -> None:
+    """Refuse a checkpoint that does not exist, with a FileNotFoundError.
+
+    Args:
+        weights: path of the checkpoint, or a URL.
+        untrained: whether the word ``UNTRAINED`` stands for random weights.
+        called: name of the flag or of the key, for the message.
+    """
     if not ((untrained and weights == UNTRAINED) or "://" in weights or Path(weights).is_file()):
         raise FileNotFoundError(
-            f"--weights {weights}: no such file; expected a checkpoint"
+            f"{called} {weights}: no such file; expected a checkpoint"
             + (f", or {UNTRAINED}" if untrained else "")
         )
 

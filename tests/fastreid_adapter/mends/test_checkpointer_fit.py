@@ -172,7 +172,7 @@ def test_no_command_takes_weights_of_a_deeper_model(deeper, on_synthocc, tmp_pat
         ((), "for --eval-only; try MODEL.WEIGHTS untrained for random weights"),
         (
             ("MODEL.WEIGHTS", "nowhere.pth"),
-            "--weights nowhere.pth: no such file; expected a checkpoint, or untrained",
+            "MODEL.WEIGHTS nowhere.pth: no such file; expected a checkpoint, or untrained",
         ),
     ],
 )

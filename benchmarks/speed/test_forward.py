@@ -15,7 +15,7 @@ from interleaved import compared, in_turns, print_table, write_row
 from steps import BF16, THREADS, BareViT, device, fed, named
 from training_floor import products_per_second
 
-from fed_plugin.modeling.vit import Fp32PatchEmbed
+from fed_plugin.modeling.vit import VIT_PRESETS, TokenViT
 
 BASELINE = "bare stock ViT, fp32"
 TARGET = "fp32 <= 1.00, bf16 <= 0.50 of the bare stock ViT in fp32"
@@ -60,7 +60,7 @@ def main() -> None:
 @torch.no_grad()
 def patch_embedding(batch: int, rounds: int) -> dict[str, object]:
     """Time the first layer in fp32, as it is under autocast on the CPU, and in bf16."""
-    embed = Fp32PatchEmbed((256, 128), 16, 3, 768).to(device())
+    embed = TokenViT((256, 128), VIT_PRESETS["base"]).patch_embed.to(device())
     images = torch.randn(batch, 3, 256, 128, device=device())
 
     def in_bf16() -> None:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -178,7 +179,7 @@ class TimmBackbone(nn.Module):
         self.name, self.img_size, self.output = name, img_size, output
         rates = {"drop_path_rate": drop_path, "attn_drop_rate": attn_drop}
         rates |= {"pos_drop_rate": drop, "proj_drop_rate": drop}
-        self.model = _create(name, img_size, stride, rates, pretrained)
+        self.model: Any = _create(name, img_size, stride, rates, pretrained)
         if recompute:
             self.model.set_grad_checkpointing(True)
         self.prefix_tokens = prefix_tokens(self.model)
@@ -263,7 +264,7 @@ def _create(
     stride: tuple[int, int] | None,
     rates: dict[str, float],
     pretrained: bool,
-) -> nn.Module:
+) -> Any:
     """Create a model with the arguments that its class takes."""
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
@@ -274,9 +275,7 @@ def _create(
     with torch.device("meta"):
         sketch = timm.create_model(name, num_classes=0)
     taken = {
-        argument
-        for kind in type(sketch).__mro__
-        for argument in inspect.signature(kind.__init__).parameters
+        argument for kind in type(sketch).__mro__ for argument in inspect.signature(kind).parameters
     }
     arguments: dict[str, Any] = {key: rate for key, rate in rates.items() if key in taken}
     patch = _patch_of(sketch)
@@ -296,7 +295,8 @@ def _create(
     model = _fetched(name, arguments, pretrained)
     model.patch_embed.proj.stride = tuple(step)
     model.patch_embed.img_size = img_size
-    return cast(nn.Module, model)
+    keep_patches_in_fp32(model)
+    return model
 
 
 def _patch_of(model: nn.Module) -> tuple[int, int] | None:
@@ -355,6 +355,24 @@ def prefix_tokens(model: nn.Module) -> tuple[str, ...]:
     return (*named, *["register"] * (count - len(named)))[:count]
 
 
+@cache
+def _in_fp32(kind: Any) -> Any:
+    def forward(self: Any, x: Tensor) -> Any:
+        with torch.autocast("cpu", enabled=False) if x.is_cpu else nullcontext():
+            return kind.forward(self, x)
+
+    return type(kind.__name__, (kind,), {"forward": forward})
+
+
+def keep_patches_in_fp32(model: Any) -> None:
+    """Keep autocast off the projection of a ViT's patches on a CPU.
+
+    PyTorch's bf16 convolution for AMX gives NaN now and then.
+    """
+    kind: Any = type(model.patch_embed)
+    model.patch_embed.__class__ = _in_fp32(kind)
+
+
 def choose_attention(model: nn.Module, images: Tensor) -> None:
     """Turn the fused attention off where it is slow.
 
@@ -363,6 +381,7 @@ def choose_attention(model: nn.Module, images: Tensor) -> None:
     machine, and keeps no weights (benchmarks/speed/choices.py).
     """
     bf16 = images.is_cpu and torch.is_autocast_enabled("cpu")
-    for module in model.modules():
+    modules: Iterable[Any] = model.modules()
+    for module in modules:
         if hasattr(module, "fused_attn"):
             module.fused_attn = not bf16

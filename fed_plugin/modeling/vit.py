@@ -6,15 +6,17 @@ row-major order, ``H, W`` image height and width.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 
-import torch
-from timm.layers import PatchEmbed
 from timm.models import VisionTransformer
 from torch import Tensor, nn
 
-from fed_plugin.modeling.backbones import check_choice, choose_attention, size_of_grid
+from fed_plugin.modeling.backbones import (
+    check_choice,
+    choose_attention,
+    keep_patches_in_fp32,
+    size_of_grid,
+)
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,6 @@ VIT_PRESETS = {
     "small": ViTSize(num_layers=12, embed_dim=384, num_heads=6),
     "tiny": ViTSize(num_layers=12, embed_dim=192, num_heads=3),
 }
-
-
-class Fp32PatchEmbed(PatchEmbed):
-    """Projection of patches that stays in fp32 on a CPU."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Project images, (B, 3, H, W) -> (B, L, C)."""
-        # PyTorch's bf16 convolution for AMX gives NaN now and then.
-        with torch.autocast("cpu", enabled=False) if x.is_cpu else nullcontext():
-            return super().forward(x)
 
 
 class TokenViT(VisionTransformer):
@@ -96,16 +88,17 @@ class TokenViT(VisionTransformer):
             proj_drop_rate=drop,
             attn_drop_rate=attn_drop,
             drop_path_rate=drop_path,
-            embed_layer=Fp32PatchEmbed,
         )
         self.patch_embed.proj.stride = tuple(stride)
         self.patch_embed.img_size = tuple(img_size)
+        keep_patches_in_fp32(self)
         self.grid = self.patch_embed.grid_size
         self.output = output
         self.set_grad_checkpointing(recompute)
+        assert self.cls_token is not None
         nn.init.trunc_normal_(self.cls_token, std=0.02)  # as the released code; timm's is near 0
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]
         """Encode normalised images.
 
         Args:

@@ -145,3 +145,13 @@ def test_parts_that_are_no_rows_are_refused(rows):
             pool_rows(torch.zeros(1, 5, 4, 2), 4)
     with pytest.raises(ValueError, match="num_parts=6: expected a divisor of the 5 rows"):
         pool_rows(torch.zeros(1, 5, 4, 2), 6, rows)
+
+
+@pytest.mark.parametrize("name", ["test_vit", "vit_small_patch16_dinov3"])
+def test_patches_are_projected_in_fp32_under_autocast(name):
+    model, seen = TimmBackbone(name, (64, 32)), []
+    for module in (model.model.patch_embed.proj, model.model.blocks[0].attn.proj):
+        module.register_forward_hook(lambda module, inputs, out: seen.append(out.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        model(torch.randn(2, 3, 64, 32))
+    assert seen == [torch.float32, torch.bfloat16]

@@ -375,7 +375,9 @@ def check_outputs(arguments: Mapping[str, Any]) -> None:
         if path == "-":
             raise ValueError(f"--{name} -: expected the name of a file; tables go to stdout")
         folder = os.path.dirname(os.path.realpath(path))
-        if os.path.exists(folder) or not isinstance(path, OutputFileInNewFolder):
+        if isinstance(path, OutputFileInNewFolder) and not os.path.lexists(folder):
+            check_folder(folder)
+        else:
             check_writable(path)
         others = [other for key, other in outputs if key != name]
         check_apart(path, [*(word for word in taken if word is not path), *others])

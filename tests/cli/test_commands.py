@@ -15,7 +15,7 @@ import torch
 
 from fed_plugin.cli import COMMANDS, main
 from fed_plugin.fastreid_adapter.config_files import find_config
-from fed_plugin.files import OutputFile, OutputFolder
+from fed_plugin.files import OutputFile, OutputFileInNewFolder, OutputFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -219,16 +219,17 @@ def all_arguments():
             yield from arguments(parser, tuple(name.split()))
 
 
+OF_OUTPUTS = (OutputFile, OutputFileInNewFolder, OutputFolder)
 OUTPUTS = [
     (*words, one.option_strings[-1] if one.option_strings else one.dest, one.type)
     for words, _, one in all_arguments()
-    if one.type in (OutputFile, OutputFolder)
+    if one.type in OF_OUTPUTS
 ]
 
 
 def test_every_argument_of_a_file_is_an_input_or_an_output():
     for words, _, one in all_arguments():
-        if one.nargs == 0 or one.type in (int, float, OutputFile, OutputFolder) or one.choices:
+        if one.nargs == 0 or one.type in (int, float, *OF_OUTPUTS) or one.choices:
             continue
         assert one.dest in INPUTS or (one.metavar in NO_FILES and "out" not in one.dest), words
     assert len(OUTPUTS) > 25
@@ -249,7 +250,7 @@ def command_line(output, path, read="nothing_here"):
             groups += [group] if alone else []
             value = "1" if one.type is int else next(iter(one.choices or [str(read)]))
             value = str(path) if own else value
-            if one.type is OutputFile and not own:
+            if one.type in (OutputFile, OutputFileInNewFolder) and not own:
                 value = str(path) + ".other"
             if one.option_strings:
                 flags += [one.option_strings[-1], value]
@@ -264,12 +265,14 @@ def test_an_output_that_cannot_be_written_is_refused_and_stays(output, tmp_path,
     (tmp_path / "null").symlink_to("/dev/null")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "read").write_text("read")
-    is_file = output[-1] is OutputFile
     wrong = {"pipe": ("pipe", "no folder"), "null": ("device", "no folder")}
     wrong |= {"/dev/stdout": ("device", "no folder"), "read/below": ("folder", "no folder")}
-    if is_file:
-        wrong |= {"folder.png": ("is a folder", ""), "none/a.png": ("existing folder", "")}
-        wrong |= {"read": ("is read here", "exists already")}
+    if output[-1] is not OutputFolder:
+        wrong |= {"folder.png": ("is a folder", ""), "read": ("is read here", "exists already")}
+    if output[-1] is OutputFile:
+        wrong |= {"none/a.png": ("existing folder", "")}
+    if output[-1] is OutputFileInNewFolder:
+        wrong |= {"read/none/a.png": ("no folder", "")}
     for name, messages in wrong.items():
         assert main(command_line(output, tmp_path / name, tmp_path / "read")) == 1
         error = capsys.readouterr().err

@@ -69,8 +69,8 @@ def test_both_views_of_fed_are_multiplied(method, monkeypatch):
     running = method()
     one = count_macs(lambda: running.model.features(running.on_training.images[:1, 0]))
     whole = count_macs(running.losses)
-    tokens = running.model.features(running.on_training.images.flatten(0, 1))
-    monkeypatch.setattr(running.model, "tokens", lambda images: tokens)
+    features = running.model.features(running.on_training.images.flatten(0, 1))
+    monkeypatch.setattr(running.model, "features", lambda images: features)
     assert whole - count_macs(running.losses) == 2 * 8 * one
     baseline = method(leaf=BASELINE)
     assert 8 * one < count_macs(baseline.losses) < 1.05 * 8 * one

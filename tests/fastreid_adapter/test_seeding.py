@@ -116,7 +116,8 @@ def test_an_image_that_comes_again_is_augmented_anew(tiny_cfg, on_synthocc):
 def test_ranks_draw_different_numbers_for_one_image(tiny_cfg, on_synthocc, monkeypatch):
     drawn = []
     for get_rank in (lambda: 0, lambda: 1):
-        monkeypatch.setattr(loaders, "comm", SimpleNamespace(get_rank=get_rank))
+        ranks = SimpleNamespace(get_rank=get_rank, get_local_size=lambda: 2)
+        monkeypatch.setattr(loaders, "comm", ranks)
         loader = build_reid_train_loader(tiny_cfg("SEED", 5))
         first = next(iter(loader.batch_sampler.sampler))
         drawn.append(loader.dataset[SeededIndex(0, first.entropy)]["images"])

@@ -18,9 +18,9 @@ def poisoned(run, monkeypatch):
 
     def make(iteration, value=float("nan")):
         found = {}
-        stock = FED.tokens
+        stock = FED.features
 
-        def tokens(self, images):
+        def features(self, images):
             trainer = found["trainer"]
             return stock(self, images * value if trainer.iter == iteration else images)
 
@@ -29,7 +29,7 @@ def poisoned(run, monkeypatch):
             if trainer.iter == iteration:
                 found["before"] = {n: t.clone() for n, t in trainer.model.state_dict().items()}
 
-        monkeypatch.setattr(FED, "tokens", tokens)
+        monkeypatch.setattr(FED, "features", features)
         monkeypatch.setattr(FED, "_initialize_memories", lambda self: None)
         with pytest.raises(FloatingPointError) as caught:
             run("bad", stop=note)
@@ -88,11 +88,13 @@ def test_weights_that_a_step_spoiled_do_not_become_the_newest_checkpoint(run, tm
 def test_a_full_disk_does_not_hide_which_loss_was_bad(run, poisoned, monkeypatch):
     from fastreid.utils.checkpoint import Checkpointer
 
+    from fed_plugin.fastreid_adapter.resuming import training_loop
+
     def full(*args, **kwargs):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Checkpointer, "save", full)
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(training_loop, "write_file", full)
     sentence = poisoned(5)[0]
     assert "loss_id_erased is nan" in sentence
     assert "in no file: No space left" in sentence
@@ -119,9 +121,9 @@ RANK_ONE_IS_POISONED = """
         default_setup(cfg, None)
         trainer = DefaultTrainer(cfg)
         trainer.resume_or_load(resume=True)
-        stock, step = FED.tokens, trainer.run_step
+        stock, step = FED.features, trainer.run_step
 
-        def tokens(self, images):
+        def features(self, images):
             fresh = trainer.start_iter == 0
             bad = self.training and fresh and trainer.iter == 3 and comm.get_rank() == 1
             return stock(self, images * torch.nan if bad else images)
@@ -131,7 +133,7 @@ RANK_ONE_IS_POISONED = """
                 torch.save(trainer.model.module.state_dict(), cfg.OUTPUT_DIR + "/before.pt")
             step()
 
-        FED.tokens, trainer.run_step = tokens, run_step
+        FED.features, trainer.run_step = features, run_step
         trainer.train()
 
 

@@ -27,7 +27,7 @@ from fed_plugin.files import open_regular
 
 logger = logging.getLogger("fastreid.fed_plugin.photos")
 
-SUFFIXES = (
+IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".avif"),
     *(".gif", ".ppm", ".pgm", ".tga", ".jp2"),
 )

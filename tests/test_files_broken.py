@@ -33,7 +33,8 @@ from fed_plugin.datasets.own_data import read_own_data
 from fed_plugin.datasets.posetrack import listed_detections
 from fed_plugin.fastreid_adapter.config_files import read_config
 from fed_plugin.fastreid_adapter.resuming.run_state import _end_of_lines_before
-from fed_plugin.modeling.checkpoints import load_pretrained, read_weights
+from fed_plugin.modeling.checkpoints import load_pretrained
+from fed_plugin.modeling.weight_files import read_weights
 from fed_plugin.report.curves import read_training
 from fed_plugin.report.tables import read_benchmark
 from fed_plugin.retrieval.card_files import card_of_dump, read_card

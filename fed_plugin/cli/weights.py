@@ -54,7 +54,7 @@ def run_convert(args: argparse.Namespace) -> None:
 
 
 def _read_reference(source: Path) -> dict[str, Any]:
-    from fed_plugin.modeling.checkpoints import read_weights, unwrapped
+    from fed_plugin.modeling.weight_files import read_weights, unwrapped
 
     try:
         content = unwrapped(read_weights(source))

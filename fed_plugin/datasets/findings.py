@@ -12,7 +12,7 @@ from statistics import median
 from fed_plugin.datasets.fingerprints import NEAR, NEAR_COLORS, color_distance, near_pairs
 from fed_plugin.datasets.image_facts import Facts
 from fed_plugin.datasets.splits import Item, Layout, SplitScan
-from fed_plugin.photos import SUFFIXES as IMAGE_SUFFIXES
+from fed_plugin.photos import IMAGE_SUFFIXES
 
 SEVERITIES = ("error", "warning", "note")
 """An error makes numbers wrong or stops training; a warning may do so; a note does not."""

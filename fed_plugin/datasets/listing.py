@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from fed_plugin.console import printable
-from fed_plugin.photos import SUFFIXES as IMAGE_SUFFIXES
-from fed_plugin.photos import read_rgb
+from fed_plugin.photos import IMAGE_SUFFIXES, read_rgb
 
 _CLUTTER = ("thumbs.db", "desktop.ini", ".ds_store")  # files that file managers make
 _NAMED = 3  # files that a log line names

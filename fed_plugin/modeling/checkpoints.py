@@ -8,11 +8,6 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from fed_plugin.modeling.weight_files import (  # noqa: F401 - others import them from here
-    SAFETENSORS,
-    read_weights,
-    unwrapped,
-)
 from fed_plugin.modeling.weight_layouts import Layout
 from fed_plugin.modeling.weight_loading import find_source_grid, load_weights, resize_grid
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fed_plugin.photos import MID_GREY, SUFFIXES, pixels_of, read_rgb, read_rgba  # noqa: F401
+from fed_plugin.photos import IMAGE_SUFFIXES, read_rgb, read_rgba
 
 logger = logging.getLogger("fastreid.fed_plugin.occluders")
 _TINY = 1e-9  # rounding error of a whole number of pixels after a division
@@ -184,7 +184,9 @@ def occluder_files(path: str | Path, key: str = "path") -> list[Path]:
         (
             file
             for file in folder.iterdir()
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+            if file.suffix.lower() in IMAGE_SUFFIXES
+            and not file.name.startswith(".")
+            and file.is_file()
         ),
         key=lambda file: file.name,
     )

@@ -13,7 +13,7 @@ import pytest
 import torch
 from numpy._core import multiarray
 
-from fed_plugin.modeling.checkpoints import read_weights
+from fed_plugin.modeling.weight_files import read_weights
 
 
 class Payload:

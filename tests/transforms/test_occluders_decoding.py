@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fed_plugin.transforms.occluders import OccluderSet, read_rgb, read_rgba, shrink_to_side
+from fed_plugin.photos import read_rgb, read_rgba
+from fed_plugin.transforms.occluders import OccluderSet, shrink_to_side
 
 RED, MID_GREY = (255, 0, 0), (128, 128, 128)
 

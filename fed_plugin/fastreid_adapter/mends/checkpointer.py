@@ -187,7 +187,7 @@ def checkpoints_may_hold_numpy(module: ModuleType) -> bool:
     """Let ``Checkpointer`` read tensors, numbers and ``.safetensors``, and execute nothing."""
 
     def read(call: Call) -> Iterator[None]:
-        from fed_plugin.modeling.checkpoints import SAFETENSORS, read_weights
+        from fed_plugin.modeling.weight_files import SAFETENSORS, read_weights
 
         def load_file(self: Any, f: str) -> Any:
             content = read_weights(f, numpy_globals())
@@ -368,7 +368,7 @@ def pretrained_weights_execute_nothing(module: ModuleType) -> bool:
 
 def load_pretrained(path: Any, map_location: Any = None, **_: Any) -> dict[str, Any]:
     """Read pretrained weights in the place of ``torch.load``; errors name the file."""
-    from fed_plugin.modeling.checkpoints import read_weights
+    from fed_plugin.modeling.weight_files import read_weights
 
     where = f"MODEL.BACKBONE.PRETRAIN_PATH or a download, {path}"
     try:

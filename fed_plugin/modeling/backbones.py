@@ -112,15 +112,28 @@ def measure(backbone: nn.Module, img_size: tuple[int, int]) -> Facts:
 
 @lru_cache
 def facts_of_timm(
-    name: str, img_size: tuple[int, int], stride: tuple[int, int] | None = None
+    name: str,
+    img_size: tuple[int, int],
+    stride: tuple[int, int] | None = None,
+    other_size: tuple[int, int] | None = None,
 ) -> Facts:
     """Return the facts of a timm model without its weights and without computing anything.
 
+    Args:
+        name: as :class:`TimmBackbone`.
+        img_size: (H, W) that the model is made for.
+        stride: as :class:`TimmBackbone`.
+        other_size: (H, W) of images that the made model is asked about, if not ``img_size``.
+
     Raises:
-        ValueError: as :class:`TimmBackbone`.
+        ValueError: as :class:`TimmBackbone`; or the made model takes no images of ``other_size``.
     """
     with torch.device("meta"):
-        return measure(TimmBackbone(name, img_size, stride), img_size)
+        model = TimmBackbone(name, img_size, stride)
+        try:
+            return measure(model, other_size or img_size)
+        except (AssertionError, RuntimeError) as error:
+            raise ValueError(f"other_size={other_size}: {name} is for {img_size} alone") from error
 
 
 WANTED_STRIDE = 16
@@ -292,6 +305,8 @@ def _create(
             "less, None for the patch itself"
         )
     arguments["img_size"] = size_of_grid(img_size, patch, step)
+    if "dynamic_img_size" in taken:  # which resamples positions, even to the same grid
+        arguments["dynamic_img_size"] = False
     model = _fetched(name, arguments, pretrained)
     model.patch_embed.proj.stride = tuple(step)
     model.patch_embed.img_size = img_size

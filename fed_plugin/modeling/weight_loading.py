@@ -159,7 +159,7 @@ def plan_weights(
     interpolation: str = "bicubic",
     pixels: str | tuple[Any, Any] = "auto",
     resample_patch: bool = False,
-    activation: str = "",
+    activation: str = "auto",
     keep: tuple[str, ...] = (),
     wrapper: str = "",
 ) -> tuple[Report, dict[str, Tensor]]:
@@ -174,7 +174,8 @@ def plan_weights(
         pixels: ``"auto"`` for the constants of the weights, ``"reid"`` for 127.5 as re-ID projects
             fine-tune with, or ``(mean, std)`` in [0, 255], refused where the weights have others.
         resample_patch: whether kernels of another patch size are resampled.
-        activation: ``"gelu"`` for weights of a CLIP that was trained with it; OpenAI's was not.
+        activation: that of the weights; ``"auto"`` for what their layout had, or ``"gelu"`` for a
+            CLIP that was trained with it; OpenAI's was not.
         keep: of ``"sie"`` and ``"heads"``, tensors for the report instead of dropped ones.
         wrapper: entry of the file that holds the state dict; empty for the usual one.
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
+import timm
 import torch
 from fastreid.modeling import build_model
 from fastreid.utils.events import EventStorage
+
+from fed_plugin.fastreid_adapter.config_checks import check_config
 
 # MODEL.BACKBONE.NAME, DEPTH of the host's backbones
 BACKBONES = [
@@ -80,3 +85,101 @@ def test_normalisation_follows_the_weights_or_re_id(tiny_cfg, keys):
     assert constants("timm:resnet10t", *reid) == [[127.5] * 3] * 2
     numbers = "MODEL.PIXEL_MEAN", [1.0, 2.0, 3.0], "MODEL.PIXEL_STD", [4.0, 5.0, 6.0]
     assert constants("timm:resnet10t", *auto, *numbers) == [[1, 2, 3], [4, 5, 6]]
+
+
+@pytest.mark.parametrize("method", ["FED", "Baseline"])
+def test_a_model_for_one_size_is_refused_for_another(method, tiny_cfg, keys):
+    def faults(*words):
+        try:
+            check_config(tiny_cfg(*keys("timm:test_vit", "base"), *baseline, *words))
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    baseline = () if method == "FED" else ("MODEL.META_ARCHITECTURE", "Baseline")
+    size = list(tiny_cfg().INPUT.SIZE_TRAIN)
+    other = [2 * side for side in size]
+    message = faults("INPUT.SIZE_TEST", other)
+    assert f"INPUT.SIZE_TEST={other}: expected {size}" in message and "timm:test_vit" in message
+    message = faults("INPUT.CROP.ENABLED", True, "INPUT.CROP.SIZE", other)
+    assert f"INPUT.CROP.SIZE={other}: expected {size}" in message
+    assert "INPUT.SIZE_TRAIN=[0]: expected [height, width]" in faults("INPUT.SIZE_TRAIN", [0])
+    assert "timm has no such model" in faults("MODEL.BACKBONE.NAME", "timm:test_vitt")
+
+
+def test_a_map_takes_another_size_and_its_rows_are_checked(tiny_cfg, keys):
+    def check(height, parts):
+        check_config(
+            tiny_cfg(
+                *keys("timm:test_efficientnet", "base"),
+                *("INPUT.SIZE_TRAIN", (64, 32), "INPUT.SIZE_TEST", (height, 32)),
+                *("MODEL.FED.ROWS", "whole", "MODEL.FED.NUM_PARTS", parts),
+            )
+        )
+
+    check(128, 4)
+    with pytest.raises(ValueError, match=r"NUM_PARTS=4: .* 6 rows .*INPUT\.SIZE_TEST 96 pixels"):
+        check(96, 4)
+
+
+@pytest.fixture
+def weights_in_a_package(tmp_path, monkeypatch):
+    """Yield a package with one file of weights, of timm's test_vit."""
+    package = tmp_path / "some_weights"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    model = timm.create_model("test_vit", num_classes=0, img_size=(160, 160))
+    torch.save(model.state_dict(), package / "vit.pth")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield model
+    sys.modules.pop("some_weights", None)
+
+
+def test_weights_come_from_an_installed_package(weights_in_a_package, tiny_cfg, keys):
+    def backbone(path):
+        cfg = tiny_cfg(*keys("timm:test_vit", "base"))
+        cfg.MODEL.BACKBONE.PRETRAIN, cfg.MODEL.BACKBONE.PRETRAIN_PATH = True, path
+        cfg.MODEL.FED.VIT.PRETRAIN_GRID = (10, 10)
+        return build_model(cfg).backbone.model
+
+    loaded = backbone("package:some_weights/vit.pth")
+    source = weights_in_a_package.blocks[0].attn.qkv.weight
+    assert torch.equal(loaded.blocks[0].attn.qkv.weight, source)
+    for path, why in (
+        ("package:some_weights/none.pth", "no such file in the package"),
+        ("package:nobodys_weights/vit.pth", "the package is not installed"),
+        ("package:", "the package is not installed"),
+    ):
+        with pytest.raises(FileNotFoundError, match=f"PRETRAIN_PATH='{path}': {why}.*demo"):
+            backbone(path)
+
+
+def test_patches_and_activations_of_weights_are_keys(tmp_path, tiny_cfg, keys):
+    def load(name, source, *words):
+        torch.save(source.state_dict(), tmp_path / "weights.pth")
+        cfg = tiny_cfg(*keys(f"timm:{name}", "base"), *words)
+        cfg.MODEL.BACKBONE.PRETRAIN = True
+        cfg.MODEL.BACKBONE.PRETRAIN_PATH = str(tmp_path / "weights.pth")
+        return build_model(cfg).backbone.model
+
+    model = timm.create_model("test_vit", num_classes=0, patch_size=8, img_size=(32, 32))
+    auto = "MODEL.PIXEL_MEAN", "auto", "MODEL.PIXEL_STD", "auto"
+    with pytest.raises(ValueError, match=r"MODEL\.FED\.VIT\.RESAMPLE_PATCH=False: .* 8 pixels"):
+        load("test_vit", model, *auto)
+    assert load("test_vit", model, *auto, "MODEL.FED.VIT.RESAMPLE_PATCH", True)
+
+    clip, few = "vit_base_patch32_clip_224", torch.zeros(768)
+    openai = {
+        "visual.class_embedding": few,
+        "visual.positional_embedding": torch.zeros(5, 768),
+        "visual.transformer.resblocks.0.ln_1.weight": few,
+    }
+    torch.save(openai, tmp_path / "clip.pth")
+    cfg = tiny_cfg(*keys(f"timm:{clip}", "base"), *auto)
+    cfg.MODEL.BACKBONE.PRETRAIN = True
+    cfg.MODEL.BACKBONE.PRETRAIN_PATH = str(tmp_path / "clip.pth")
+    with pytest.raises(ValueError, match=r"MODEL\.FED\.VIT\.PRETRAIN_ACTIVATION='gelu' takes"):
+        build_model(cfg)
+    cfg.MODEL.FED.VIT.PRETRAIN_ACTIVATION = "gelu"
+    with pytest.raises(ValueError, match="missing"):  # the activation is no reason any more
+        build_model(cfg)

@@ -75,6 +75,8 @@ BAD = {
     "MODEL.FED.VIT.PATCH_SIZE": (-1, 8.0, True, "8", 33),
     "MODEL.FED.VIT.OUTPUT": (*NO_WORD, "cls"),
     "MODEL.FED.VIT.PRETRAIN_GRID": ((), (14,), (14, 0), (-1, -1), (1.0, 1.0), 14, "14"),
+    "MODEL.FED.VIT.PRETRAIN_ACTIVATION": NO_WORD,
+    "MODEL.FED.VIT.RESAMPLE_PATCH": NO_SWITCH,
     "MODEL.FED.VIT.RECOMPUTE": NO_SWITCH,
     "MODEL.FED.OEM.ENABLED": NO_SWITCH,
     "MODEL.FED.OEM.NAME": NO_NAME,
@@ -186,10 +188,10 @@ def test_values_fit_a_schema_as_they_do_in_json(schema, good, bad):
 
 def test_a_message_about_an_argument_names_the_key_that_sets_it():
     with (
-        pytest.raises(ValueError, match=r"^A\.B=3: expected width=2$"),
+        pytest.raises(ValueError, match=r"^A\.B=3: expected A\.B=2, not a\.width=1$"),
         naming_keys(width="A.B"),
     ):
-        raise ValueError("width=3: expected width=2")
+        raise ValueError("width=3: expected width=2, not a.width=1")
     with pytest.raises(ValueError, match=r"^height=3$"), naming_keys(width="A.B"):
         raise ValueError("height=3")
 

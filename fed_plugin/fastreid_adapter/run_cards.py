@@ -221,7 +221,7 @@ def _of_weights(path: str, model: Any) -> EvaluatedEpoch:
     if not names_weights(path):
         return EvaluatedEpoch(0, trained=False) if path else EvaluatedEpoch()
     try:
-        content = Checkpointer(torch.nn.Module())._load_file(path)
+        content = Checkpointer(model)._load_file(path)
     except (OSError, ValueError) as error:
         logger.warning("MODEL.WEIGHTS=%s: the card will not name its epoch: %s", path, error)
         return EvaluatedEpoch()

@@ -201,6 +201,7 @@ class TimmBackbone(nn.Module):
         self.pixel_std = tuple(255 * value for value in constants["std"])
         self._check_images(stride)
 
+    @torch.enable_grad()
     def _check_images(self, stride: tuple[int, int] | None) -> None:
         """Describe one image; freeze what it did not need, as DDP wants a gradient for the rest.
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fed_plugin.modeling.weight_layouts import Layout
-from fed_plugin.modeling.weight_loading import find_source_grid, load_weights, resize_grid
+from fed_plugin.modeling.weight_files import unwrap_tensors
+from fed_plugin.modeling.weight_layouts import FINE_TUNED, SIE, Layout
+from fed_plugin.modeling.weight_loading import (
+    find_source_grid,
+    load_weights,
+    plan_weights,
+    resize_grid,
+)
+
+logger = logging.getLogger("fastreid.fed_plugin.weights")
 
 
 def load_pretrained(vit: nn.Module, path: str, source_grid: tuple[int, int] = (0, 0)) -> None:
@@ -90,6 +100,64 @@ def misfit(
             "of a deeper model or of other parts"
         )
     return "; ".join(problems)
+
+
+# Checkpoints that TransReID and projects after it fine-tuned, for the host's Baseline.
+
+_THEIR_HEAD = {"bottleneck.": "heads.bottleneck.0.", "classifier.": "heads."}
+
+
+def is_fine_tuned(content: Any) -> bool:
+    """Return whether a file holds a backbone and the BNNeck of a project of ``FINE_TUNED``."""
+    names = [str(name).removeprefix("module.") for name in content]
+    return "bottleneck.running_mean" in names and any(n.startswith((*FINE_TUNED,)) for n in names)
+
+
+def in_host_layout(content: Any, path: str, model: Any) -> dict[str, Tensor]:
+    """Name fine-tuned weights as the host's Baseline does: a vector or map, and a BNNeck.
+
+    Args:
+        content: what the file holds.
+        path: of the file.
+        model: the host's ``Baseline`` with an ``EmbeddingHead``.
+
+    Raises:
+        ValueError: the model has another head, backbone, size or normalisation than the weights;
+            or the head of the weights joins several features (TransReID's JPM).
+    """
+    file = unwrap_tensors(content, path)
+    whose = f"path={path!r}: weights that TransReID, or a project after it, fine-tuned"
+    if "heads.bottleneck.0.running_mean" not in model.state_dict():
+        raise ValueError(
+            f"{whose}; expected META_ARCHITECTURE Baseline, HEADS.NAME EmbeddingHead and "
+            "HEADS.WITH_BNNECK True"
+        )
+    if any(re.match(r"(module\.)?b1\.", name) for name in file.tensors):
+        raise ValueError(
+            f"{whose}, whose head joins the features of several branches (JPM), which the host's "
+            "Baseline does not; expected a model with one feature and a BNNeck"
+        )
+    is_timm = hasattr(model.backbone, "model")
+    backbone, prefix = (model.backbone.model, "model.") if is_timm else (model.backbone, "")
+    pixels = tuple(getattr(model, key).flatten().tolist() for key in ("pixel_mean", "pixel_std"))
+    report, weights = plan_weights(backbone, path, file=file, pixels=pixels, keep=("heads",))
+    report.check()
+    logger.info("Read %s as %s, %s\n%s", path, report.layout, report.counts, report.table())
+    renamed = {f"backbone.{prefix}{name}": tensor for name, tensor in weights.items()}
+    unused = [row.tensor for row in report.rows if row.detail == SIE]
+    for name, tensor in report.kept.items():
+        layer, dot, kind = name.removeprefix("module.").rpartition(".")
+        if layer + dot in _THEIR_HEAD:
+            renamed[_THEIR_HEAD[layer + dot] + kind] = tensor.as_subclass(Tensor)
+        else:
+            unused.append(name)
+    if unused:
+        logger.warning(
+            "%s: the descriptor is that of the BNNeck alone; %d weights of other features, or of "
+            "cameras and views, are left out, first %s",
+            *(path, len(unused), unused[0]),
+        )
+    return renamed
 
 
 # Checkpoints of the released FED code, renamed for this model.

@@ -148,6 +148,17 @@ def read_weight_file(path: str | os.PathLike[str], wrapper: str = "") -> WeightF
         raise ValueError(
             f"path={str(path)!r}: not a PyTorch checkpoint of tensors ({error})"
         ) from error
+    return unwrap_tensors(content, path, wrapper)
+
+
+def unwrap_tensors(
+    content: Any, path: str | os.PathLike[str] | io.BytesIO, wrapper: str = ""
+) -> WeightFile:
+    """Return the tensors of what a file holds, as :func:`read_weight_file`.
+
+    Raises:
+        ValueError: there are none.
+    """
     wrappers: list[str] = []
     while isinstance(content, Mapping):
         here = [name for name in WRAPPERS if isinstance(content.get(name), Mapping)]

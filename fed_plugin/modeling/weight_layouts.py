@@ -421,7 +421,8 @@ LAYOUTS = (  # the first that fits
     Layout("timm's own names", ()),
 )  # fmt: skip
 
-_FINE_TUNED = {"base.": "TransReID", "image_encoder.": "CLIP-ReID"}
+FINE_TUNED = {"base.": "TransReID", "image_encoder.": "CLIP-ReID"}
+"""Projects whose trained models have a backbone of that name."""
 
 
 def recognise(
@@ -438,7 +439,7 @@ def recognise(
             and layout.patches in (0, cells)
         ):
             break
-    trained = next((name for prefix, name in _FINE_TUNED.items() if prefix in prefixes), "")
+    trained = next((name for prefix, name in FINE_TUNED.items() if prefix in prefixes), "")
     if "mae." in prefixes and cells == LUPERSON_GRID[0] * LUPERSON_GRID[1]:
         layout = replace(layout, grid=LUPERSON_GRID)  # HAP's
     if trained:  # the grid is that of the images

@@ -162,6 +162,7 @@ def plan_weights(
     activation: str = "auto",
     keep: tuple[str, ...] = (),
     wrapper: str = "",
+    file: WeightFile | None = None,
 ) -> tuple[Report, dict[str, Tensor]]:
     """Return what :func:`load_weights` would do, and the tensors by the model's names.
 
@@ -178,6 +179,7 @@ def plan_weights(
             CLIP that was trained with it; OpenAI's was not.
         keep: of ``"sie"`` and ``"heads"``, tensors for the report instead of dropped ones.
         wrapper: entry of the file that holds the state dict; empty for the usual one.
+        file: what is in the file, if it was read already.
 
     Raises:
         FileNotFoundError: no file at ``path``.
@@ -185,7 +187,7 @@ def plan_weights(
             constants differ.
     """
     path = str(path)
-    file = read_weight_file(path, wrapper)
+    file = file or read_weight_file(path, wrapper)
     reasons: dict[str, str] = {}
     tensors, prefixes = without_prefixes(file.tensors, reasons)
     layout = recognise(tensors, prefixes, file.wrappers)

@@ -21,6 +21,7 @@ from timm.models.swin_transformer import SwinTransformer
 from torch import nn
 
 from fed_plugin.modeling import timm_variants
+from fed_plugin.modeling.checkpoints import in_host_layout, is_fine_tuned
 from fed_plugin.modeling.weight_loading import load_weights
 
 WIDTH, DEPTH, HEADS, PATCH = 16, 2, 2, 8
@@ -441,6 +442,27 @@ def test_clip_reid(tmp_path):
         "cv_embed", "classifier.weight", "classifier_proj.weight", "bottleneck.running_mean",
         "bottleneck_proj.weight",
     }  # fmt: skip
+
+
+def test_a_fine_tuned_clip_reid_gets_the_hosts_names(caplog):
+    neck = nn.Sequential(nn.BatchNorm2d(WIDTH))
+    model = nn.ModuleDict({"backbone": nn.ModuleDict({"model": clip_vit()}), "heads": nn.Module()})
+    model["heads"].bottleneck = neck
+    model.backbone, model.backbone.model = model["backbone"], model["backbone"]["model"]
+    model.pixel_mean = model.pixel_std = torch.tensor([127.5] * 3)
+    source = clip_source()
+    content = {
+        **prefixed("image_encoder.", source.state),
+        **{f"bottleneck.{name}": tensor + 1 for name, tensor in neck[0].state_dict().items()},
+        **{"bottleneck_proj.weight": torch.zeros(8), "classifier.weight": torch.ones(5, WIDTH)},
+    }
+    assert is_fine_tuned(content)
+    weights = in_host_layout(content, "clip_reid.pth", model)
+    assert torch.equal(weights["heads.weight"], content["classifier.weight"])
+    assert torch.equal(weights["heads.bottleneck.0.bias"], content["bottleneck.bias"])
+    names = {name for name in weights if name.startswith("backbone.model.")}
+    assert names == {f"backbone.model.{name}" for name in clip_vit().state_dict()}
+    assert "left out, first bottleneck_proj.weight" in caplog.text
 
 
 def test_siglip_in_open_clip_with_a_tower_of_timm(tmp_path):

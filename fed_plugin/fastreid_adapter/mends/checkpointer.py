@@ -184,13 +184,19 @@ def numpy_globals() -> list[Any]:
 
 @mend("Checkpoints with NumPy numbers are refused", after="fastreid.utils.checkpoint")
 def checkpoints_may_hold_numpy(module: ModuleType) -> bool:
-    """Let ``Checkpointer`` read tensors, numbers and ``.safetensors``, and execute nothing."""
+    """Let ``Checkpointer`` read tensors, numbers and ``.safetensors``, and execute nothing.
+
+    Models that TransReID and projects after it fine-tuned get the host's names.
+    """
 
     def read(call: Call) -> Iterator[None]:
+        from fed_plugin.modeling.checkpoints import in_host_layout, is_fine_tuned
         from fed_plugin.modeling.weight_files import SAFETENSORS, read_weights
 
         def load_file(self: Any, f: str) -> Any:
             content = read_weights(f, numpy_globals())
+            if isinstance(content, dict) and "model" not in content and is_fine_tuned(content):
+                return {"model": in_host_layout(content, str(f), self.model)}
             return {"model": content} if str(f).endswith(SAFETENSORS) else content
 
         call.function = load_file

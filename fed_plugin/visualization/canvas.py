@@ -116,8 +116,14 @@ def save_figure(figure: Any, path: str | Path, title: str, kinds: Sequence[str] 
         ValueError: The file name ends in none of ``kinds``.
     """
     target = check_kind(path, kinds=kinds)
-    render = {".png": _as_png, ".svg": _as_svg_file}.get(target.suffix.lower())
-    content = render(figure) if render else _as_page(figure, title)
+    content: str | bytes
+    match target.suffix.lower():
+        case ".png":
+            content = _as_png(figure)
+        case ".svg":
+            content = _print_svg(figure, {"svg.hashsalt": "fed_plugin"})
+        case _:
+            content = _as_page(figure, title)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_file(target, content)
     return target
@@ -156,10 +162,6 @@ def _print_svg(figure: Any, settings: dict[str, Any]) -> str:
     return drawn.getvalue()
 
 
-def _as_svg_file(figure: Any) -> bytes:
-    return _print_svg(figure, {"svg.hashsalt": "fed_plugin"}).encode()
-
-
 def _as_png(figure: Any) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -170,11 +172,11 @@ def _as_png(figure: Any) -> bytes:
     return encoded
 
 
-def _as_page(figure: Any, title: str) -> bytes:
+def _as_page(figure: Any, title: str) -> str:
     """Return a page whose words can be searched, copied and enlarged."""
     width, height = (round(side * figure.dpi) for side in figure.get_size_inches())
     svg = as_svg(figure, title).replace("<svg", f'<svg width="{width}" height="{height}"', 1)
-    return _PAGE.format(title=html.escape(printable(title)), style=_STYLE, svg=svg).encode()
+    return _PAGE.format(title=html.escape(printable(title)), style=_STYLE, svg=svg)
 
 
 _DPI = 100
@@ -212,6 +214,16 @@ class Canvas:
         self._axes.set_axis_off()
 
     @classmethod
+    def with_heading(
+        cls, title: str, explanation: str, width: int, height: int
+    ) -> tuple[Canvas, int]:
+        """Return a sheet with ``height`` rows below its heading, and the first of these rows."""
+        heading = Heading.fit(title, explanation, width)
+        sheet = cls(heading.height + height, width)
+        sheet._write_heading(heading)
+        return sheet, heading.height
+
+    @classmethod
     def with_rows(
         cls, title: str, explanation: str, width: int, height: int, captions: Sequence[str]
     ) -> tuple[Canvas, list[int]]:
@@ -220,10 +232,8 @@ class Canvas:
         ``width`` is that of the sheet and ``height`` that of a row, in pixels. The second value
         holds the upper end of every row.
         """
-        heading = Heading.fit(title, explanation, width)
-        sheet = cls(heading.height + 20 + len(captions) * height, width)
-        sheet.heading(heading)
-        tops = [heading.height + 10 + row * height for row in range(len(captions))]
+        sheet, start = cls.with_heading(title, explanation, width, 20 + len(captions) * height)
+        tops = [start + 10 + row * height for row in range(len(captions))]
         for caption, top in zip(captions, tops, strict=True):
             sheet.rule(top, MARGIN, width - MARGIN, PALE_GREY)
             sheet.text(shorten(caption, width - 2 * MARGIN), top + 16, MARGIN, bold=True)
@@ -299,8 +309,7 @@ class Canvas:
             parse_math=False,
         )
 
-    def heading(self, heading: Heading) -> None:
-        """Write title and explanation at the top."""
+    def _write_heading(self, heading: Heading) -> None:
         self._title = " ".join(heading.title)
         y = MARGIN
         for line in heading.title:
@@ -366,17 +375,16 @@ def draw_cells(
     height, width = pictures[0][0].shape[:2]
     scale = math.ceil(max(_LEAST_HEIGHT, _LEAST_ROW * parts) / height)
     size = height * scale, width * scale
-    cell_width = len(pictures[0]) * (size[1] + _GAP) + len(shares[0]) * _BARS
-    cell_width = max(_LEAST_CELL, cell_width)
+    drawn_width = len(pictures[0]) * (size[1] + _GAP) + len(shares[0]) * _BARS
+    cell_width = max(_LEAST_CELL, drawn_width)
     caption = _CAPTION * (any(titles) + any(captions))
     cell_height = size[0] + caption + _GUTTER // 2
-    columns = _count_columns(len(pictures), cell_height, cell_width + _GUTTER)
-    rows = math.ceil(len(pictures) / columns)
+    wide = math.sqrt(1.5 * len(pictures) * cell_height / (cell_width + _GUTTER))
+    columns = max(1, min(len(pictures), round(wide)))  # a sheet of about 3 wide to 2 high
     sheet_width = max(_LEAST_WIDTH, 2 * MARGIN + columns * cell_width + (columns - 1) * _GUTTER)
-    heading = Heading.fit(title, explanation, sheet_width)
-    start = heading.height + _GAP
-    canvas = Canvas(start + rows * cell_height + MARGIN // 2, sheet_width)
-    canvas.heading(heading)
+    below = _GAP + math.ceil(len(pictures) / columns) * cell_height + MARGIN // 2
+    canvas, start = Canvas.with_heading(title, explanation, sheet_width, below)
+    start += _GAP
     for index, (images, vectors) in enumerate(zip(pictures, shares, strict=True)):
         row, column = divmod(index, columns)
         top, left = start + row * cell_height, MARGIN + column * (cell_width + _GUTTER)
@@ -385,11 +393,6 @@ def draw_cells(
             canvas.text(name, top + _CAPTION / 2, left, bold=True)
         _draw_cell(canvas, images, vectors, captions, top + caption, left, size)
     return canvas.save(path)
-
-
-def _count_columns(count: int, cell_height: int, cell_width: int) -> int:
-    """Return the number of cells in a row that makes the sheet about 3 wide to 2 high."""
-    return max(1, min(count, round(math.sqrt(1.5 * count * cell_height / cell_width))))
 
 
 def _draw_cell(
@@ -403,45 +406,41 @@ def _draw_cell(
 ) -> None:
     height, width = size
     parts = len(vectors[0]) if vectors else 1
-    x = left
+    room, x = height / parts, left
+    thickness = min(20.0, room * 0.6)
     for image, caption in zip(images, captions, strict=False):
         canvas.text(caption, top - 10, x, size=13, color=GREY)
         canvas.picture(image, top, x, height, width)
         x += width + _GAP
     right = x + len(vectors) * _BARS - _GAP
     for part in range(1, parts):
-        y = top + height * part / parts
+        y = top + part * room
         canvas.rule(y, x - _GAP - width, x - _GAP, INK)
         canvas.rule(y, x - _GAP - width, x - _GAP, PAPER, dashed=True)
         canvas.rule(y, x - _GAP, right, PALE_GREY)
     for vector, caption in zip(vectors, captions[len(images) :], strict=True):
         canvas.text(caption, top - 10, x, size=13, color=GREY)
         for part, share in enumerate(vector.tolist()):
-            _draw_share(canvas, share, top + height * (part + 0.5) / parts, x, height / parts)
+            y = top + (part + 0.5) * room
+            canvas.share_bar(share, y - thickness / 2, x, thickness, _BAR)
+            canvas.text(f"{share:.2f}", y, x + _BAR + 5, size=min(14.0, room * 0.9))
         x += _BARS
-
-
-def _draw_share(canvas: Canvas, share: float, y: float, x: float, room: float) -> None:
-    thickness = min(20.0, room * 0.6)
-    canvas.share_bar(share, y - thickness / 2, x, thickness, _BAR)
-    canvas.text(f"{share:.2f}", y, x + _BAR + 5, size=min(14.0, room * 0.9))
 
 
 # Checks of arguments: shapes, types and ranges.
 
 
-def check_images(
-    name: str, images: Any, shape: tuple[int | str, ...] = ("N", "H", "W", 3)
-) -> NDArray[np.uint8]:
+Shape = tuple[int | str, ...]
+"""Lengths of the axes of an array; a letter stands for any length above 0."""
+
+
+def check_images(name: str, images: Any, shape: Shape = ("N", "H", "W", 3)) -> NDArray[np.uint8]:
     """Return ``images`` as an array, if it has the given shape and is uint8.
 
-    A letter of the shape stands for any length above 0; the message calls the argument ``name``.
-
     Raises:
-        ValueError: The shape or the type differs.
+        ValueError: The shape or the type differs; the message calls the argument ``name``.
     """
-    array = np.asarray(images)
-    _check_shape(name, array, shape, "uint8 RGB images")
+    array = _of_shape(name, np.asarray(images), shape, "uint8 RGB images")
     if array.dtype != np.uint8:
         raise ValueError(
             f"{name}: expected uint8 in 0..255, got {array.dtype}; "
@@ -450,14 +449,13 @@ def check_images(
     return array
 
 
-def check_shares(name: str, values: Any, shape: tuple[int | str, ...]) -> NDArray[np.float64]:
+def check_shares(name: str, values: Any, shape: Shape) -> NDArray[np.float64]:
     """Return ``values`` as float64, if they have the given shape and are in [0, 1].
 
     Raises:
         ValueError: The shape differs, or a value is outside [0, 1] or not finite.
     """
-    array = np.asarray(values, dtype=np.float64)
-    _check_shape(name, array, shape, "visibilities in [0, 1]")
+    array = _of_shape(name, np.asarray(values, np.float64), shape, "visibilities in [0, 1]")
     if not ((array >= 0) & (array <= 1)).all():
         raise ValueError(
             f"{name}: expected visibilities in [0, 1], got {array.min():.3g} to {array.max():.3g}"
@@ -465,30 +463,20 @@ def check_shares(name: str, values: Any, shape: tuple[int | str, ...]) -> NDArra
     return array
 
 
-def check_booleans(
-    name: str, values: Any, shape: tuple[int | str, ...], meaning: str
-) -> NDArray[np.bool_]:
-    """Return ``values``, if they are booleans of the given shape; ``meaning`` is for the message.
+def check_booleans(name: str, values: Any, shape: Shape, meaning: str) -> NDArray[np.bool_]:
+    """Return ``values``, if they are booleans of the given shape; errors are as in `check_images`.
 
-    Raises:
-        ValueError: The shape or the type differs.
+    The ``meaning`` of a true value is for the message.
     """
-    array = np.asarray(values)
-    _check_shape(name, array, shape, f"booleans, true where {meaning}")
+    array = _of_shape(name, np.asarray(values), shape, f"booleans, true where {meaning}")
     if array.dtype != np.bool_:
         raise ValueError(f"{name}: expected booleans, got {array.dtype}")
     return array
 
 
-def check_scores(name: str, values: Any, shape: tuple[int | str, ...]) -> NDArray[np.float64]:
-    """Return ``values`` as float64, if they have the given shape.
-
-    Raises:
-        ValueError: The shape differs.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    _check_shape(name, array, shape, "scores")
-    return array
+def check_scores(name: str, values: Any, shape: Shape) -> NDArray[np.float64]:
+    """Return ``values`` as float64, if they have the given shape, else raise ValueError."""
+    return _of_shape(name, np.asarray(values, np.float64), shape, "scores")
 
 
 def check_titles(titles: Sequence[str] | None, count: int) -> list[str]:
@@ -505,13 +493,12 @@ def check_titles(titles: Sequence[str] | None, count: int) -> list[str]:
     return [str(title) for title in titles]
 
 
-def _check_shape(name: str, array: NDArray[Any], shape: tuple[int | str, ...], what: str) -> None:
+def _of_shape(name: str, array: NDArray[Any], shape: Shape, what: str) -> NDArray[Any]:
     fits = array.ndim == len(shape) and all(
         wanted == length if isinstance(wanted, int) else length > 0
         for wanted, length in zip(shape, array.shape, strict=True)
     )
     if not fits:
-        wanted_shape = ", ".join(str(axis) for axis in shape)
-        raise ValueError(
-            f"{name}: expected ({wanted_shape}) {what}, none of them empty, got shape {array.shape}"
-        )
+        expected = f"({', '.join(map(str, shape))}) {what}, none of them empty"
+        raise ValueError(f"{name}: expected {expected}, got shape {array.shape}")
+    return array

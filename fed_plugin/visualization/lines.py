@@ -144,6 +144,7 @@ def tick_label(value: float) -> str:
 _VARIABLES = {INK: "--ink", GREY: "--soft", PALE_GREY: "--line"} | {
     color: f"--s{number}" for number, color in enumerate(COLORS, start=1)
 }
+_COLOR = re.compile("|".join(_VARIABLES), re.IGNORECASE)
 _WIDTH, _HEIGHT = 360, 250
 
 
@@ -184,14 +185,9 @@ def swatch_svg(style: int, salt: str = "swatch") -> str:
 
 def _in_page_colors(svg: str) -> str:
     """Replace the colours of this module by the variables of the page, in tags alone."""
-    variables = {color.lower(): name for color, name in _VARIABLES.items()}
 
     def in_tag(tag: re.Match[str]) -> str:
-        return re.sub(
-            r"#[0-9a-f]{6}\b",
-            lambda color: f"var({variables[color[0]]})" if color[0] in variables else color[0],
-            tag[0],
-        )
+        return _COLOR.sub(lambda color: f"var({_VARIABLES[color[0].upper()]})", tag[0])
 
     return re.sub(r'style="[^"]*"(?=[^<>]*>)', in_tag, svg)
 
@@ -274,7 +270,8 @@ def _draw(
                 continue
             drawn = _draw_panel(axes[y][x], panel) | drawn
             dress(axes[y][x], panel, x == 0, y == rows - 1 or panels[y + 1][x] is None)
-    ordered = sorted(curves, key=lambda style: -_value_at_right(curves[style]))
+    at_right = {style: max(zip(one.x, one.y, strict=True))[1] for style, one in curves.items()}
+    ordered = sorted(curves, key=at_right.__getitem__, reverse=True)
     legend = figure.legend(
         [drawn[style] for style in ordered],
         [curves[style].label for style in ordered],
@@ -287,10 +284,6 @@ def _draw(
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
-
-
-def _value_at_right(curve: Curve) -> float:
-    return max(zip(curve.x, curve.y, strict=True))[1]
 
 
 def robustness_figure(

@@ -7,8 +7,9 @@ names shapes, types and values that do not fit, and a path with another ending.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -62,35 +63,18 @@ def shown_width(images: NDArray[np.uint8], height: int) -> int:
     return max(1, round(int(columns) * height / int(rows)))
 
 
-def _draw_query(canvas: Canvas, image: NDArray[np.uint8], top: int) -> None:
-    width = shown_width(image, _SHOWN)
-    canvas.text("query", top - 10, MARGIN, size=13, color=GREY)
-    canvas.picture(image, top, MARGIN, _SHOWN, width)
-    canvas.box(top, MARGIN, _SHOWN, width, edge=INK, thickness=2)
-
-
-def _draw_label(
-    canvas: Canvas, name: str, matches: NDArray[np.bool_], top: float, left: float
-) -> None:
-    canvas.text(name, top + _SHOWN / 2 - 10, left, size=15, bold=True)
-    right = f"{int(np.sum(matches))} of {len(matches)} right"
-    canvas.text(right, top + _SHOWN / 2 + 12, left, size=13, color=GREY)
-
-
 def _draw_list(
     canvas: Canvas, ranked: RankingLists, index: int, top: int, left: int, slot: int
 ) -> None:
-    images, matches = ranked.gallery_images[index], ranked.matches[index]
+    images = ranked.gallery_images[index]
     width = shown_width(images, _SHOWN)
-    for rank, (image, right, score) in enumerate(
-        zip(images, matches, ranked.scores[index], strict=True), start=1
-    ):
-        middle = left + slot / 2
+    answers = zip(images, ranked.matches[index], ranked.scores[index], strict=True)
+    for rank, (image, right, score) in enumerate(answers, start=1):
         start = left + (slot - width) // 2
-        canvas.text(str(rank), top - 11, middle, size=13, color=GREY, align="center")
+        canvas.text(str(rank), top - 11, left + slot / 2, size=13, color=GREY, align="center")
         canvas.picture(image, top, start, _SHOWN, width)
-        score = _format_score(float(score))
-        _draw_frame(canvas, bool(right), score, top, start, _SHOWN, width)
+        words = f"{score:.2f}" if abs(score) < 100 else f"{score:.0f}"
+        _draw_frame(canvas, bool(right), words, top, start, _SHOWN, width)
         left += slot + _ROW_GAP
 
 
@@ -105,10 +89,6 @@ def _draw_frame(
         score = f"{mark} {score}"
     words = {"size": 15, "color": color, "bold": True, "align": "center"}
     canvas.text(score, top + height + 15, left + width / 2, **words)
-
-
-def _format_score(score: float) -> str:
-    return f"{score:.2f}" if abs(score) < 100 else f"{score:.0f}"
 
 
 _FRAMES = (
@@ -158,12 +138,18 @@ def ranking_sheet(
     explanation = f"{_RANKING_EXPLANATION} {score_name}."
     canvas, tops = Canvas.with_rows(title or general, explanation, width, height, captions)
     for index, (query, top) in enumerate(zip(queries, tops, strict=True)):
-        _draw_query(canvas, query, top + above)
-        for place, (method, ranked) in enumerate(checked.items()):
-            y = top + above + place * step
+        y, own_width = top + above, shown_width(query, _SHOWN)
+        canvas.text("query", y - 10, MARGIN, size=13, color=GREY)
+        canvas.picture(query, y, MARGIN, _SHOWN, own_width)
+        canvas.box(y, MARGIN, _SHOWN, own_width, edge=INK, thickness=2)
+        for method, ranked in checked.items():
             if method:
-                _draw_label(canvas, method, ranked.matches[index], y, MARGIN + slot + _BETWEEN / 2)
+                x, middle, matches = MARGIN + slot + _BETWEEN / 2, y + _SHOWN / 2, ranked.matches
+                right = f"{matches[index].sum()} of {matches.shape[1]} right"
+                canvas.text(method, middle - 10, x, size=15, bold=True)
+                canvas.text(right, middle + 12, x, size=13, color=GREY)
             _draw_list(canvas, ranked, index, y, left, slot)
+            y += step
     return canvas.save(path)
 
 
@@ -190,9 +176,10 @@ SHOWN = 192
 _DIM = 0.35  # share of the contrast that a covered part keeps
 
 
-def part_edges(num_parts: int) -> NDArray[np.int64]:
-    """Return the P + 1 rows at which parts begin and end."""
-    return np.linspace(0, SHOWN, num_parts + 1).round().astype(int)
+def _parts(values: NDArray[np.floating]) -> Iterator[tuple[float, tuple[int, int]]]:
+    """Return every value of (P,), with the rows at which its part begins and ends."""
+    edges = np.linspace(0, SHOWN, len(values) + 1).round().astype(int).tolist()
+    return zip(values.tolist(), pairwise(edges), strict=True)
 
 
 def draw_person(
@@ -201,9 +188,16 @@ def draw_person(
     visibility: NDArray[np.floating] | None,
     top: int,
     left: int,
+    caption: str = "",
+    *,
+    numbers: bool = False,
 ) -> None:
-    """Paste an image (H, W, 3); ``visibility`` (P,) in [0, 1] makes hidden parts pale."""
+    """Paste an image (H, W, 3); ``visibility`` (P,) in [0, 1] makes hidden parts pale.
+
+    The ``caption`` stands above the image, the visibilities beside it as ``numbers`` from 0 to 100.
+    """
     width = shown_width(image, SHOWN)
+    canvas.text(caption, top - 11, left, size=13, color=GREY)
     if visibility is not None:
         edges = np.linspace(0, len(image), len(visibility) + 1).round().astype(int)
         shares = np.repeat(visibility, np.diff(edges))[:, None, None]  # (H, 1, 1)
@@ -211,17 +205,12 @@ def draw_person(
         image = (255 - (255 - image.astype(np.float32)) * contrast).round().astype(np.uint8)
     canvas.picture(image, top, left, SHOWN, width)
     canvas.box(top, left, SHOWN, width, edge=INK, thickness=1.5)
-    if visibility is not None:
-        for edge in part_edges(len(visibility))[1:-1]:
-            canvas.rule(top + edge, left, left + width, INK, dashed=True)
-
-
-def write_visibility(canvas: Canvas, visibility: NDArray[np.floating], top: int, left: int) -> None:
-    """Write (P,) shares as numbers from 0 to 100 beside the parts."""
-    edges = part_edges(len(visibility))
-    for value, above, below in zip(visibility, edges, edges[1:], strict=False):
-        size = min(13, max(8, (below - above) * 0.8))
-        canvas.text(f"{100 * value:.0f}", top + (above + below) / 2, left + 6, size=size)
+    for value, (above, below) in () if visibility is None else _parts(visibility):
+        if above:
+            canvas.rule(top + above, left, left + width, INK, dashed=True)
+        if numbers:
+            y, size = top + (above + below) / 2, min(13, max(8, (below - above) * 0.8))
+            canvas.text(f"{100 * value:.0f}", y, left + width + 6, size=size)
 
 
 # Why images match: the visibility of each part in both, and its share of the similarity.
@@ -284,8 +273,8 @@ def match_sheet(
     seen, parts = _checked_parts(query_visibility, answers, images.shape[:2])
     if parts is not None and np.abs(parts.sum(axis=2) - scores).max(initial=0) > 1e-3:
         raise ValueError("contributions: expected parts that add up to their scores")
-    query_width, answer_width = shown_width(queries, SHOWN), shown_width(images, SHOWN)
-    slot, bars = max(query_width, answer_width), 0 if parts is None else _BARS
+    answer_width, bars = shown_width(images, SHOWN), 0 if parts is None else _BARS
+    slot = max(shown_width(queries, SHOWN), answer_width)
     width = max(640, 2 * MARGIN + (images.shape[1] + 1) * (slot + bars + _MATCH_GAP) + _MATCH_GAP)
     above = _MATCH_CAPTION + _MATCH_ABOVE
     height = above + SHOWN + _MATCH_BELOW + (18 if answers.names else 0)
@@ -299,10 +288,7 @@ def match_sheet(
     for index, (query, row) in enumerate(zip(queries, tops, strict=True)):
         top = row + above
         own = None if query_visibility is None else np.asarray(query_visibility)[index]
-        draw_person(canvas, query, own, top, MARGIN)
-        canvas.text("query", top - 11, MARGIN, size=13, color=GREY)
-        if own is not None:
-            write_visibility(canvas, own, top, MARGIN + query_width)
+        draw_person(canvas, query, own, top, MARGIN, "query", numbers=True)
         left = MARGIN + slot + max(bars // 2, 34) + _MATCH_GAP
         for rank in range(images.shape[1]):
             shares = None if seen is None else seen[index, rank]
@@ -344,13 +330,12 @@ def _checked_parts(
 def _draw_bars(canvas: Canvas, lengths: NDArray[np.floating], top: int, left: int) -> None:
     """Draw a bar per part, ``lengths`` in [-1, 1]; negative bars go left from a third."""
     zero, room = left + _BARS * 0.3, _BARS * 0.62
-    edges = part_edges(len(lengths))
     canvas.box(top, zero - 0.5, SHOWN, 1, fill=GREY)
-    for length, above, below in zip(lengths, edges, edges[1:], strict=False):
+    for length, (above, below) in _parts(lengths):
         thick = (below - above) * 0.5
-        middle = top + (above + below) / 2 - thick / 2
-        wide = abs(float(length)) * (room if length >= 0 else _BARS * 0.3)
-        start = zero if length >= 0 else zero - wide
-        color = BLUE if length >= 0 else VERMILLION
-        fill = color if length >= 0 else "none"
-        canvas.box(middle, start, thick, wide, edge=color, fill=fill, hatched=length < 0)
+        y = top + (above + below) / 2 - thick / 2
+        if length >= 0:
+            canvas.box(y, zero, thick, length * room, edge=BLUE, fill=BLUE)
+        else:
+            wide = -length * _BARS * 0.3
+            canvas.box(y, zero - wide, thick, wide, edge=VERMILLION, hatched=True)

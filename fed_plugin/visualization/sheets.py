@@ -22,7 +22,6 @@ from fed_plugin.visualization.canvas import (
     MARGIN,
     PALE_GREY,
     Canvas,
-    Heading,
     check_booleans,
     check_images,
     check_scores,
@@ -31,7 +30,7 @@ from fed_plugin.visualization.canvas import (
     draw_cells,
     shorten,
 )
-from fed_plugin.visualization.rankings import SHOWN, draw_person, shown_width, write_visibility
+from fed_plugin.visualization.rankings import SHOWN, draw_person, shown_width
 
 _SCALE = "blue = visible share, hatched orange = covered share; the number is the visible share"
 
@@ -61,9 +60,9 @@ def pair_sheet(
     pictures = [first, second]
     explanation = "Left: the image as it came. Then the same image with what was pasted on it"
     if masks is not None:
-        pictures.append(
-            _draw_masks(check_booleans("masks", masks, first.shape[:3], "a pixel is covered"))
-        )
+        covered = check_booleans("masks", masks, first.shape[:3], "a pixel is covered")
+        black_on_grey = np.where(covered, np.uint8(0), np.uint8(225))
+        pictures.append(np.repeat(black_on_grey[..., None], 3, axis=3))
         explanation += ", and the pixels that this changed, in black"
     return draw_cells(
         [list(row) for row in zip(*pictures, strict=True)],
@@ -101,12 +100,6 @@ def image_sheet(
         explanation,
         check_titles(titles, len(checked)),
     )
-
-
-def _draw_masks(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Turn (N, H, W) masks into (N, H, W, 3) pictures with black covered pixels on grey."""
-    pictures = np.where(masks, np.uint8(0), np.uint8(225))
-    return np.repeat(pictures[..., None], 3, axis=3)
 
 
 def visibility_sheet(
@@ -176,10 +169,9 @@ def coverage_sheet(
     rows = max(len(sides) for sides in groups.values())
     group_width = len(shares) * (max(size[1], 44) + _COVERAGE_GAP)
     sheet_width = 2 * MARGIN + _LABEL + len(groups) * (group_width + _GROUP_GAP) - _GROUP_GAP
-    heading = Heading.fit(title, explanation, sheet_width)
-    top = heading.height + _COVERAGE_GAP
-    canvas = Canvas(top + 2 * _LINE + rows * (size[0] + _COVERAGE_GAP) + MARGIN // 2, sheet_width)
-    canvas.heading(heading)
+    below = _COVERAGE_GAP + 2 * _LINE + rows * (size[0] + _COVERAGE_GAP) + MARGIN // 2
+    canvas, top = Canvas.with_heading(title, explanation, sheet_width, below)
+    top += _COVERAGE_GAP
     for place, (kind, sides) in enumerate(groups.items()):
         left = MARGIN + _LABEL + place * (group_width + _GROUP_GAP)
         canvas.text(kind, top + _LINE / 2, left, bold=True)
@@ -201,6 +193,15 @@ def coverage_sheet(
 
 _NEIGHBOR_GAP, _NUMBERS, _NEIGHBOR_CAPTION, _ABOVE, _BELOW = 18, 40, 26, 24, 66
 _BAR = 9
+_NEIGHBOR_EXPLANATION = (
+    "Left: a training image, and the same image with an occluder. Then the identities whose "
+    "memories are most similar to the occluded view, other people only. Their slots are diffused "
+    "into the view; the blue bar is the share of the attention."
+)
+_PALE_PARTS = (
+    "A pale part of the occluded view has a low estimated visibility; the number beside the part "
+    "is this visibility, from 0 to 100."
+)
 
 
 @dataclass(frozen=True)
@@ -247,31 +248,24 @@ def neighbor_sheet(
     similarity = check_scores("similarity", neighbors.similarity, images.shape[:2])
     if np.abs(weights.sum(axis=1) - 1).max() > 1e-3:
         raise ValueError("weights: expected shares of the attention that add up to 1")
-    seen = visibility
-    if seen is not None:
-        seen = check_shares("visibility", seen, (len(whole), "P"))
+    seen = None if visibility is None else check_shares("visibility", visibility, (len(whole), "P"))
     captions = check_titles(titles, len(whole))
     own, other = shown_width(whole, SHOWN), shown_width(images, SHOWN)
     first = MARGIN + 2 * own + _NEIGHBOR_GAP // 2 + _NUMBERS + _NEIGHBOR_GAP
     width = max(640, first + images.shape[1] * (other + _NEIGHBOR_GAP) - _NEIGHBOR_GAP + MARGIN)
     above = _NEIGHBOR_CAPTION + _ABOVE
-    explanation, height = _explain(seen is not None, note), above + SHOWN + _BELOW
+    words = [_NEIGHBOR_EXPLANATION, _PALE_PARTS if seen is not None else "", note]
+    explanation, height = " ".join(filter(None, words)), above + SHOWN + _BELOW
     canvas, tops = Canvas.with_rows(title, explanation, width, height, captions)
     for index, row in enumerate(tops):
         top = row + above
         shares = None if seen is None else seen[index]
-        for image, words, part_shares, left in (
-            (whole[index], "holistic", None, MARGIN),
-            (covered[index], "occluded", shares, MARGIN + own + _NEIGHBOR_GAP // 2),
-        ):
-            draw_person(canvas, image, part_shares, top, left)
-            canvas.text(words, top - 11, left, size=13, color=GREY)
-        if shares is not None:
-            write_visibility(canvas, shares, top, MARGIN + 2 * own + _NEIGHBOR_GAP // 2)
+        left = MARGIN + own + _NEIGHBOR_GAP // 2
+        draw_person(canvas, whole[index], None, top, MARGIN, "holistic")
+        draw_person(canvas, covered[index], shares, top, left, "occluded", numbers=True)
         for rank, image in enumerate(images[index]):
             left = first + rank * (other + _NEIGHBOR_GAP)
-            draw_person(canvas, image, None, top, left)
-            canvas.text(str(rank + 1), top - 11, left, size=13, color=GREY)
+            draw_person(canvas, image, None, top, left, str(rank + 1))
             canvas.share_bar(float(weights[index, rank]), top + SHOWN + 6, left, _BAR, other)
             taken = f"{100 * weights[index, rank]:.0f} % taken"
             canvas.text(taken, top + SHOWN + 27, left, size=13, bold=True)
@@ -279,20 +273,6 @@ def neighbor_sheet(
             for y, words in ((43, f"cosine {similarity[index, rank]:.2f}"), (57, name)):
                 canvas.text(words, top + SHOWN + y, left, size=11, color=GREY)
     return canvas.save(path)
-
-
-def _explain(parts: bool, note: str) -> str:
-    words = (
-        "Left: a training image, and the same image with an occluder. Then the identities whose "
-        "memories are most similar to the occluded view, other people only. Their slots are "
-        "diffused into the view; the blue bar is the share of the attention. "
-    )
-    if parts:
-        words += (
-            "A pale part of the occluded view has a low estimated visibility; the number beside "
-            "the part is this visibility, from 0 to 100. "
-        )
-    return (words + note).strip()
 
 
 # A contact sheet of obstacles: every crop with name and size, and some pasted over people.
@@ -355,11 +335,10 @@ def occluder_sheet(
         "crops (h/w > 2) cover the full height of a training image, wide ones the full width. "
         + note
     )
-    heading = Heading.fit(title or "Occluders", explanation.strip(), width)
     heights = [one.height_on(width) for one in sections]
-    canvas = Canvas(heading.height + MARGIN + sum(heights), width)
-    canvas.heading(heading)
-    top = heading.height + _OCCLUDER_GAP // 2
+    below = MARGIN + sum(heights)
+    canvas, top = Canvas.with_heading(title or "Occluders", explanation.strip(), width, below)
+    top += _OCCLUDER_GAP // 2
     for section, height in zip(sections, heights, strict=True):
         section.draw(canvas, top)
         top += height

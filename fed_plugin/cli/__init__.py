@@ -3,8 +3,8 @@
 `COMMANDS` is the table of all commands: the words, the module that holds the command, and one line
 of help. A module of one command has ``add_arguments(parser)``, ``run(args)`` and, optionally,
 ``INTERRUPTED``: a sentence about what Ctrl-C leaves behind. A module of several commands adds the
-command's word to these names, for example ``run_synth``. Only the module of the called command is
-imported, therefore ``--help`` does not wait for PyTorch.
+last word of the command to these names, for example ``run_synth``. Only the module of the called
+command is imported, therefore ``--help`` does not wait for PyTorch.
 """
 
 from __future__ import annotations
@@ -24,110 +24,64 @@ from fed_plugin.pool import started_rank
 
 @dataclass(frozen=True)
 class Command:
-    """Place of a command.
+    """Command with its words, its module below ``fed_plugin``, and one line for ``--help``."""
 
-    Attributes:
-        module: below ``fed_plugin``.
-        help: one line for ``--help``.
-        word: part of the function names in a module of several commands; empty otherwise.
-    """
-
+    words: str
     module: str
     help: str
-    word: str = ""
 
     def arguments(self) -> Callable[[argparse.ArgumentParser], None]:
         """Import the module and return the function that declares the command's arguments."""
-        return self._get(f"add_{self.word}_arguments" if self.word else "add_arguments")
+        return self._get("add_{}arguments")
 
     def run(self) -> Callable[[argparse.Namespace], int | None]:
         """Import the module and return the function that runs the command."""
-        return self._get(f"run_{self.word}" if self.word else "run")
+        return self._get("run_{}")
 
     @property
     def interrupted(self) -> str:
         """Sentence about what Ctrl-C leaves behind; empty if there is nothing to say."""
-        name = f"{self.word.upper()}_INTERRUPTED" if self.word else "INTERRUPTED"
-        return getattr(import_module(f"fed_plugin.{self.module}"), name, "")
+        return self._get("{}INTERRUPTED") or ""
 
     def _get(self, name: str) -> Any:
-        return getattr(import_module(f"fed_plugin.{self.module}"), name)
+        module = import_module(f"fed_plugin.{self.module}")
+        word = self.words.split()[-1].replace("-", "_") + "_"
+        word = word.upper() if name.isupper() else word
+        own = getattr(module, name.format(word).rstrip("_"), None)
+        return own or getattr(module, name.format("").rstrip("_"), None)
 
 
-TRAIN = Command(
-    "cli.train", "train or evaluate by a config, as fast-reid's tools/train_net.py does"
+_TABLE = (
+    ("train", "cli.train", "train or evaluate by a config, as fast-reid's tools/train_net.py does"),
+    ("convert", "cli.weights", "turn a checkpoint of the released code into one for --eval-only"),
+    ("dump", "cli.dump", "write a trained model's features of a test set, for evaluate"),
+    ("evaluate", "cli.evaluate", "score feature dumps of any method, with intervals, and compare"),
+    ("index", "search.index", "describe a gallery of photos once, for search"),
+    ("search", "search.search", "find the photos of an index most like others, and why"),
+    ("calibrate", "search.calibration", "learn which similarity means one person"),
+    ("benchmark", "benchmark.command", "run or continue a plan of methods, data sets and seeds"),
+    ("export", "cli.export", "write a model as ONNX, TorchScript or torch.export, and check it"),
+    ("costs", "costs.command", "measure parameters, multiplications, time and memory of methods"),
+    ("report", "report.command", "write tables, figures and failures of a benchmark"),
+    ("robustness", "robustness.command", "measure accuracy while more of every query is covered"),
+    ("data synth", "cli.data", "draw SynthOcc: people, whole and occluded"),
+    ("data occluders", "cli.occluder_commands", "build, check and preview sets of obstacles"),
+    ("data build-occluded-duke", "cli.data", "make Occluded_Duke from your copy of DukeMTMC-reID"),
+    ("data check", "cli.data", "list what a data set holds, and what is wrong"),
+    ("data build-occluded-posetrack", "cli.data", "cut the set's crops out of PoseTrack21"),
+    ("show augment", "cli.show", "draw a config's training images, with masks and targets"),
+    ("show ranking", "cli.show", "draw what a method ranks first, and the share of each part"),
+    ("show visibility", "cli.show", "draw the visibilities that a trained model gives to photos"),
+    ("show neighbors", "cli.show", "draw whose memories a trained FED diffuses into its samples"),
+    ("show curves", "cli.show", "draw losses, learning rate and accuracy of trainings"),
+    ("cards diff", "cli.cards", "compare the protocols of two results, field by field"),
+    ("cards show", "cli.cards", "print what a result was measured on, and how"),
+    ("weights inspect", "cli.weights", "describe a weight file, or what a config would load of it"),
+    ("weights list", "cli.weights", "name published weights"),
+    ("weights fetch", "cli.weights", "download published weights (network)"),
+    ("demo", "cli.demo", "draw people, train the ViT baseline and FED, compare both"),
 )
-COMMANDS: Mapping[str, Command] = {
-    "train": TRAIN,
-    "convert": Command(
-        "cli.weights",
-        "turn a checkpoint of the released FED code into one for --eval-only",
-        "convert",
-    ),
-    "dump": Command("cli.dump", "write a trained model's features of a test set, for evaluate"),
-    "evaluate": Command(
-        "cli.evaluate", "score feature dumps of any method, with intervals, and compare them"
-    ),
-    "index": Command("search.index", "describe a gallery of photos once, for search"),
-    "search": Command("search.search", "find the photos of an index most like others, and why"),
-    "calibrate": Command(
-        "search.calibration", "learn which similarity means one person, on people of no test"
-    ),
-    "benchmark": Command(
-        "benchmark.command", "run a plan of methods, data sets and seeds, or continue one"
-    ),
-    "export": Command(
-        "cli.export", "write a trained model as ONNX, TorchScript or torch.export, and check it"
-    ),
-    "costs": Command(
-        "costs.command", "measure parameters, multiplications, time and memory of a plan's methods"
-    ),
-    "report": Command(
-        "report.command", "write tables, figures and failures of a benchmark, and one HTML page"
-    ),
-    "robustness": Command(
-        "robustness.command", "measure accuracy while more and more of every query is covered"
-    ),
-    "data synth": Command("cli.data", "draw SynthOcc: people, whole and occluded", "synth"),
-    "data occluders": Command(
-        "cli.occluder_commands",
-        "build, check and preview sets of obstacles for INPUT.NPO.OCCLUDERS",
-    ),
-    "data build-occluded-duke": Command(
-        "cli.data", "make Occluded_Duke from your copy of DukeMTMC-reID", "build_occluded_duke"
-    ),
-    "data check": Command("cli.data", "list what a data set holds, and what is wrong", "check"),
-    "data build-occluded-posetrack": Command(
-        "cli.data",
-        "cut Occluded-PoseTrack-ReID's crops out of PoseTrack21",
-        "build_occluded_posetrack",
-    ),
-    "show augment": Command(
-        "cli.show", "draw a config's training images, with masks and targets", "augment"
-    ),
-    "show ranking": Command(
-        "cli.show", "draw what a dump's method ranks first, and the share of each part", "ranking"
-    ),
-    "show visibility": Command(
-        "cli.show", "draw the visibilities that a trained model gives to photos", "visibility"
-    ),
-    "show neighbors": Command(
-        "cli.show", "draw whose memories a trained FED diffuses into its samples", "neighbors"
-    ),
-    "show curves": Command(
-        "cli.show", "draw losses, learning rate and accuracy of trainings, on one page", "curves"
-    ),
-    "cards diff": Command(
-        "cli.cards", "compare the protocols of two results, field by field", "diff"
-    ),
-    "cards show": Command("cli.cards", "print what a result was measured on, and how", "show"),
-    "weights inspect": Command(
-        "cli.weights", "describe a weight file, or what a config would load of it", "inspect"
-    ),
-    "weights list": Command("cli.weights", "name published weights", "list"),
-    "weights fetch": Command("cli.weights", "download published weights (network)", "fetch"),
-    "demo": Command("cli.demo", "draw people, train the ViT baseline and FED, compare both"),
-}
+COMMANDS: Mapping[str, Command] = {row[0]: Command(*row) for row in _TABLE}
 GROUPS: Mapping[str, str] = {
     "data": "draw, check and build data sets",
     "show": "draw training images, rankings, visibility and training curves",
@@ -155,9 +109,9 @@ def _run(words: Sequence[str]) -> int:
         with one_sentence_for_mistakes() as outcome:
             _check_processes("train", any(word.startswith("--num-m") for word in words))
         if not outcome.status:
-            module = import_module(f"fed_plugin.{TRAIN.module}")
-            with one_sentence_for_mistakes(TRAIN.interrupted) as outcome:
-                module.train(words[1:])
+            train = COMMANDS["train"]
+            with one_sentence_for_mistakes(train.interrupted) as outcome:
+                train.run()(words[1:])
         return outcome.status
     parser = argparse.ArgumentParser(
         prog="fed-plugin",
@@ -169,7 +123,7 @@ def _run(words: Sequence[str]) -> int:
     args = parser.parse_args(words)
     with one_sentence_for_mistakes() as outcome:
         import_module("fed_plugin.files").check_outputs(vars(args))
-        _check_processes(next(name for name in COMMANDS if COMMANDS[name] is args.command))
+        _check_processes(args.command.words)
     if not outcome.status:
         with one_sentence_for_mistakes(args.command.interrupted) as outcome:
             outcome.status = args.command.run()(args) or 0

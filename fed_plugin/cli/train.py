@@ -12,7 +12,7 @@ from fed_plugin.console import WithoutTraceback
 INTERRUPTED = "`train --resume` goes on from the last checkpoint"
 
 
-def train(words: list[str]) -> None:
+def run(words: list[str]) -> None:
     """Parse fast-reid's flags and run its trainer, or its evaluator with ``--eval-only``."""
     checked = None if {"-h", "--help"} & set(words) else _checked(words)
 

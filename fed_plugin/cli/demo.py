@@ -19,23 +19,23 @@ from PIL import Image
 
 from fed_plugin.arguments import find_config, key_value_pairs
 from fed_plugin.benchmark.training_process import train_in_process
-from fed_plugin.cli.show import to_pictures
+from fed_plugin.cli.show import draw_pairs
 from fed_plugin.console import ProgressLine
 from fed_plugin.files import OutputFolder, clear_folder, write_json
 from fed_plugin.photos import read_rgb
 from fed_plugin.pool import TRAINING, only_training
-from fed_plugin.retrieval import RankingResult, bootstrap_interval, cosine_distance, rank
+from fed_plugin.retrieval import cosine_distance
 from fed_plugin.retrieval.estimates import Column, Estimate, as_text
+from fed_plugin.retrieval.evaluation import evaluate_dump
 from fed_plugin.retrieval.ranking import first_ranked
-from fed_plugin.retrieval.result import correlate_visibility
-from fed_plugin.synthocc import read_visibility
-from fed_plugin.visualization import RankingLists, pair_sheet, ranking_sheet, visibility_sheet
+from fed_plugin.retrieval.result import METRICS, correlate_visibility
+from fed_plugin.synthocc import build_synthocc, read_visibility
+from fed_plugin.visualization import RankingLists, ranking_sheet, visibility_sheet
 
 if TYPE_CHECKING:  # fast-reid reads FASTREID_DATASETS when imported: `run` sets it before
     from fed_plugin.fastreid_adapter.extract import Description
 
 # The table: results of a described test set.
-
 
 Row = dict[str, Any]
 """Results of one method and seed: percentages, millions of parameters, seconds.
@@ -44,11 +44,13 @@ Row = dict[str, Any]
 queries; None for a method without predicted visibility.
 """
 
-RANK1 = ("rank1", "rank1_low", "rank1_high")
 COLUMNS: list[Column[Row]] = [
     Column("method", "method", itemgetter("method")),
     Column("seed", "seed", itemgetter("seed")),
-    Column("rank1", "Rank-1 [95 %]", lambda row: Estimate(*map(row.get, RANK1))),
+    Column(
+        *("rank1", "Rank-1 [95 %]"),
+        lambda row: Estimate(row["rank1"], row["rank1_low"], row["rank1_high"]),
+    ),
     Column("rank5", "Rank-5", itemgetter("rank5")),
     Column("rank10", "Rank-10", itemgetter("rank10")),
     Column("mAP", "mAP", itemgetter("mAP")),
@@ -61,37 +63,22 @@ COLUMNS: list[Column[Row]] = [
 
 def make_row(method: str, seed: int, description: Description, seconds: float) -> Row:
     """Rank a described test set and summarise the ranking."""
-    ranking = rank_description(description)
-    interval = bootstrap_interval(100.0 * (ranking.first_hits == 0))
-    return {
-        **{"method": method, "seed": seed, "rank1": 100 * ranking.rank1},
-        **{"rank1_low": interval.low, "rank1_high": interval.high},
-        **{name: 100 * getattr(ranking, name) for name in ("rank5", "rank10", "mAP", "mINP")},
-        "visibility": _visibility_correlation(description),
-        "parameters": description.num_parameters / 1e6,
-        "seconds": seconds,
-    }
+    metrics = evaluate_dump(description.to_dump({})).metrics
+    row = {"method": method, "seed": seed, "visibility": None}
+    row |= {name.lower().replace("-", ""): metrics[name].value for name in METRICS[:3]}
+    row |= {"rank1_low": metrics["Rank-1"].low, "rank1_high": metrics["Rank-1"].high}
+    row |= {name: metrics[name].value for name in METRICS[3:]}
+    if description.visibility is not None:
+        truth = _true_shares(description)[:, 1:]
+        row["visibility"] = correlate_visibility(description.visibility[: len(truth)], truth)
+    return {**row, "parameters": description.num_parameters / 1e6, "seconds": seconds}
 
 
-def _visibility_correlation(description: Description) -> float | None:
-    if description.visibility is None:
-        return None
+def _true_shares(description: Description) -> NDArray[np.float64]:
+    """Return the visible share of every query and of its parts, (Q, 1 + P)."""
     queries = [Path(path) for path in description.paths[: description.num_query]]
     rows = read_visibility(queries[0].parents[1])
-    truth = np.array([rows[query.name].shares[1:] for query in queries])
-    return correlate_visibility(description.visibility[: len(queries)], truth)
-
-
-def rank_description(description: Description) -> RankingResult:
-    """Rank the gallery of a described data set for its queries, by cosine."""
-    query, gallery = slice(None, description.num_query), slice(description.num_query, None)
-    return rank(
-        cosine_distance(description.features[query], description.features[gallery]),
-        description.pids[query],
-        description.pids[gallery],
-        description.camids[query],
-        description.camids[gallery],
-    )
+    return np.array([rows[query.name].shares for query in queries])
 
 
 def report(rows: list[Row], path: Path, context: dict[str, Any]) -> None:
@@ -115,12 +102,8 @@ INTERRUPTED = "`demo --reuse` does not repeat finished trainings"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``demo``."""
     add = parser.add_argument
-    add(
-        "--out",
-        type=OutputFolder,
-        default="demo_output",
-        help="folder to write; default: demo_output",
-    )
+    words = "folder to write; default: demo_output"
+    add("--out", type=OutputFolder, default="demo_output", help=words)
     add("--size", default="small", help="size of SynthOcc: tiny, small or medium")
     add("--seeds", type=int, nargs="+", default=[0], help="seeds; one training per seed and method")
     add(
@@ -140,7 +123,8 @@ def run(args: argparse.Namespace) -> None:
     out, opts = Path(args.out).resolve(), key_value_pairs(args.opts)
     out.mkdir(parents=True, exist_ok=True)
     os.environ["FASTREID_DATASETS"] = str(out / "datasets")
-    _draw(out / "datasets" / DATASET, args.size)
+    with ProgressLine(f"drawing SynthOcc {args.size}") as progress:
+        build_synthocc(out / "datasets" / DATASET, args.size, progress=progress)
 
     logging.getLogger("fastreid").setLevel(logging.ERROR)  # each training has its own log file
 
@@ -156,21 +140,17 @@ def run(args: argparse.Namespace) -> None:
                 _train(method, seed, folder, overrides)
             trained = [*overrides, "MODEL.WEIGHTS", str(weights)]
             description = _describe(METHODS[method], trained)
-            rows.append(make_row(method, seed, description, _seconds(folder)))
-            _check_against_the_stock_evaluator(rows[-1], folder)
+            log = (folder / "train.log").read_text(errors="replace")
+            times = re.findall(r"Total training time: (\d+):(\d+):(\d+)", log)
+            hours, minutes, seconds = map(int, times[-1])
+            rows.append(make_row(method, seed, description, 3600 * hours + 60 * minutes + seconds))
+            _check_against_the_stock_evaluator(rows[-1], log, folder)
             described.setdefault(method, description)
     cfg = _config(CONFIG, overrides)
     about = _about(cfg, next(iter(described.values())))
     report(rows, out / "results.json", {"size": args.size, "about": about})
-    for path in draw_all(cfg, described, out / "datasets" / DATASET, out):
+    for path in draw_all(cfg, described, out):
         print(f"picture: {path}")
-
-
-def _draw(folder: Path, size: str) -> None:
-    from fed_plugin.synthocc import build_synthocc
-
-    with ProgressLine(f"drawing SynthOcc {size}") as progress:
-        build_synthocc(folder, size, progress=progress)
 
 
 def _train(method: str, seed: int, folder: Path, overrides: list[str]) -> None:
@@ -182,16 +162,6 @@ def _train(method: str, seed: int, folder: Path, overrides: list[str]) -> None:
         folder,
         what=f"training {method}, seed {seed}",
     )
-
-
-def _seconds(folder: Path) -> float:
-    times = re.findall(r"Total training time: (\d+):(\d+):(\d+)", _log(folder))
-    hours, minutes, seconds = map(int, times[-1])
-    return 3600.0 * hours + 60 * minutes + seconds
-
-
-def _log(folder: Path) -> str:
-    return (folder / "train.log").read_text(errors="replace")
 
 
 def _config(name: str, overrides: list[str]) -> Any:
@@ -206,10 +176,10 @@ def _describe(name: str, overrides: list[str]) -> Description:
     return describe_test_set(_config(name, overrides), DATASET)
 
 
-def _check_against_the_stock_evaluator(row: Row, folder: Path) -> None:
+def _check_against_the_stock_evaluator(row: Row, log: str, folder: Path) -> None:
     """Refuse numbers that differ from fast-reid's own evaluation of the same weights."""
     names, values = (
-        re.findall(rf"^\| {first} .*$", _log(folder), re.MULTILINE)[-1].strip("| ").split("|")
+        re.findall(rf"^\| {first} .*$", log, re.MULTILINE)[-1].strip("| ").split("|")
         for first in ("Dataset", DATASET)
     )
     stock = {name.strip(): value for name, value in zip(names, values, strict=True)}
@@ -246,45 +216,29 @@ LIST_LENGTH = 8
 TILE = (128, 64)
 
 
-def draw_all(cfg: Any, described: dict[str, Description], dataset: Path, out: Path) -> list[Path]:
+def draw_all(cfg: Any, described: dict[str, Description], out: Path) -> list[Path]:
     """Draw every sheet that the described methods allow."""
-    paths = [_pairs(cfg, out / "augmented_pairs.png")]
+    from fed_plugin.fastreid_adapter.loaders import first_training_images
+
+    paths = [out / "augmented_pairs.png"]
+    draw_pairs(cfg, first_training_images(cfg, NUM_PAIRS), paths[0], CONFIG)
     for method, description in described.items():
         if description.visibility is not None:
             name = f"visibility_{method.replace(' ', '_').lower()}.png"
-            paths.append(_visibility(method, description, dataset, out / name))
+            paths.append(_visibility(method, description, out / name))
     paths.append(_rankings(described, out / "ranking_lists.png"))
     return paths
 
 
-def _pairs(cfg: Any, path: Path) -> Path:
-    from fed_plugin.fastreid_adapter.loaders import first_training_images
-    from fed_plugin.modeling import visibility_target
-
-    holistic, occluded = first_training_images(cfg, NUM_PAIRS).views.unbind(1)
-    rule = cfg.MODEL.FED.OEM.TARGET
-    targets = visibility_target(holistic, occluded, cfg.MODEL.FED.NUM_PARTS, rule)
-    return pair_sheet(
-        to_pictures(holistic),
-        to_pictures(occluded),
-        targets.numpy(),
-        path,
-        title=f"Training pairs and visibility targets ({rule})",
-    )
-
-
-def _visibility(method: str, description: Description, dataset: Path, path: Path) -> Path:
-    truth = {name: row.shares for name, row in read_visibility(dataset).items()}
-    queries = range(description.num_query)
-    overall = [truth[Path(description.paths[i]).name][0] for i in queries]
-    spread = np.linspace(0, len(overall) - 1, min(NUM_QUERIES, len(overall))).astype(int)
-    order = np.argsort(overall)[spread]
-    shares = np.array([truth[Path(description.paths[i]).name][1:] for i in order])
+def _visibility(method: str, description: Description, path: Path) -> Path:
+    shares = _true_shares(description)
+    spread = np.linspace(0, len(shares) - 1, min(NUM_QUERIES, len(shares))).astype(int)
+    order = np.argsort(shares[:, 0])[spread]
     return visibility_sheet(
         np.stack([_read(description.paths[i]) for i in order]),
         description.visibility[order],
         path,
-        truth=np.nan_to_num(shares, nan=1.0),
+        truth=np.nan_to_num(shares[order, 1:], nan=1.0),
         title=f"{method}: visibility of occluded queries, predicted and true",
     )
 
@@ -292,7 +246,8 @@ def _visibility(method: str, description: Description, dataset: Path, path: Path
 def _rankings(described: dict[str, Description], path: Path) -> Path:
     """Draw the queries on which the methods differ most, with the lists of all methods."""
     first = next(iter(described.values()))
-    precisions = np.stack([rank_description(d).average_precisions for d in described.values()])
+    results = [evaluate_dump(one.to_dump({})).queries for one in described.values()]
+    precisions = np.stack([one.average_precisions for one in results])
     queries = np.argsort(-np.ptp(precisions, axis=0), kind="stable")[:NUM_LISTS]
     return ranking_sheet(
         np.stack([_read(first.paths[i]) for i in queries]),
@@ -303,18 +258,11 @@ def _rankings(described: dict[str, Description], path: Path) -> Path:
 
 
 def _lists(description: Description, queries: NDArray[np.int64]) -> RankingLists:
-    Q = description.num_query
-    pids, camids = description.pids, description.camids
-    first = first_ranked(
-        cosine_distance(description.features[queries], description.features[Q:]),
-        pids[queries],
-        pids[Q:],
-        camids[queries],
-        camids[Q:],
-        LIST_LENGTH,
-    )
+    dump, gallery = description.to_dump({}), description.paths[description.num_query :]
+    distances = cosine_distance(dump.features[queries], dump.features[dump.gallery])
+    first = first_ranked(distances, *dump.labels(queries), LIST_LENGTH)
     return RankingLists(
-        np.stack([[_read(description.paths[Q + i]) for i in row] for row in first.places]),
+        np.stack([[_read(gallery[i]) for i in row] for row in first.places]),
         first.matches,
         1 - first.distances,
     )

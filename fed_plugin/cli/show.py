@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from fed_plugin.arguments import (
     name_of_run,
 )
 from fed_plugin.files import OutputFile, OutputFileInNewFolder
+from fed_plugin.visualization.canvas import check_kind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from fed_plugin.fastreid_adapter.loaders import TrainingImages
     from fed_plugin.retrieval.feature_dump import FeatureDump
 
+_DEVICE = "such as cuda:0; default: CUDA if available"
 SIZE = (192, 96)  # height and width of a photo on a sheet
 
 
@@ -42,19 +45,12 @@ def _add_out(
     parser.add_argument("--out", type=kind, default=default, metavar="FILE", help=help_text)
 
 
-def _check_kind(path: str) -> None:
-    from fed_plugin.visualization.canvas import check_kind
-
-    check_kind(path, "--out")
-
-
-def _add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", help="such as cuda:0; default: CUDA if available")
-
-
-def _check_count(count: int, flag: str) -> None:
-    if count < 1:
-        raise ValueError(f"{flag} {count}: expected 1 or more")
+def _check(args: argparse.Namespace, *counts: str) -> None:
+    """Refuse another kind of picture, and counts below 1."""
+    check_kind(args.out, "--out")
+    for name in counts:
+        if getattr(args, name) < 1:
+            raise ValueError(f"--{name} {getattr(args, name)}: expected 1 or more")
 
 
 def _photo(path: str | Path, size: tuple[int, int] = SIZE) -> NDArray[Any]:
@@ -96,9 +92,7 @@ def run_ranking(args: argparse.Namespace) -> None:
     from fed_plugin.retrieval.feature_dump import FeatureDump
     from fed_plugin.visualization import Answers, match_sheet
 
-    _check_kind(args.out)
-    _check_count(args.queries, "--queries")
-    _check_count(args.top, "--top")
+    _check(args, "queries", "top")
     dump = FeatureDump.load(args.dump)
     photo = _photos_of(dump, args.folder)
     chosen, rows, right, ranks = _first_answers(dump, args)
@@ -163,11 +157,8 @@ def _scores(
     scores = np.einsum("qd,qkd->qk", unit[chosen], unit[rows])
     if dump.visibility is None:
         return scores, None
-    parts = dump.visibility.shape[1]
-    pairs = zip(chosen, rows, strict=True)
-    return scores, np.stack(
-        [part_contributions(unit[row][None], unit[of], parts)[0] for row, of in pairs]
-    )
+    pairs, parts = zip(unit[chosen], unit[rows], strict=True), dump.visibility.shape[1]
+    return scores, np.stack([part_contributions(one[None], of, parts)[0] for one, of in pairs])
 
 
 def _photos_of(dump: FeatureDump, folder: str | None) -> Callable[[int], NDArray[np.uint8]]:
@@ -185,15 +176,15 @@ def _photos_of(dump: FeatureDump, folder: str | None) -> Callable[[int], NDArray
 
     def photo(row: int) -> NDArray[np.uint8]:
         name, split = str(dump.names[row]), str(dump.split[row])
-        if folder is None:
-            path = below(str(recorded.get(split, "")), name) if recorded.get(split) else None
-            if path is None or not path.is_file():
-                raise FileNotFoundError(
-                    f"{name}: not below {recorded.get(split)}, the folder that the dump names; try "
-                    "--folder DIR with the data set"
-                )
-            return _photo(path)
-        return _photo(_only_one(name, split, files, folder, recorded))
+        if folder is not None:
+            return _photo(_only_one(name, split, files, folder, recorded))
+        path = below(str(recorded[split]), name) if recorded.get(split) else None
+        if path is None or not path.is_file():
+            raise FileNotFoundError(
+                f"{name}: not below {recorded.get(split)}, the folder that the dump names; try "
+                "--folder DIR with the data set"
+            )
+        return _photo(path)
 
     return photo
 
@@ -221,14 +212,13 @@ def _only_one(
         )
     own = [path for path in fitting if parents[path] == ours]
     own = own or [path for path in fitting if split in parents[path]]
-    own = own or [path for path in fitting if other not in parents[path]]
-    if len(own or fitting) > 1:
-        first, second = (own or fitting)[:2]
+    own = own or [path for path in fitting if other not in parents[path]] or fitting
+    if len(own) > 1:
         raise ValueError(
-            f"{name}: stands several times below --folder {folder}: {first} and {second}; expected "
-            "one file of that name, try a folder that holds the dumped data set alone"
+            f"{name}: stands several times below --folder {folder}: {own[0]} and {own[1]}; "
+            "expected one file of that name, try a folder that holds the dumped data set alone"
         )
-    return (own or fitting)[0]
+    return own[0]
 
 
 # ``show augment``: a contact sheet of the images that a config's training pipeline yields.
@@ -244,8 +234,7 @@ def add_augment_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_augment(args: argparse.Namespace) -> None:
     """Draw the first training images of a config, and describe the sheet."""
-    _check_kind(args.out)
-    _check_count(args.images, "--images")
+    _check(args, "images")
     config_file, overrides = find_config(args.config_file), key_value_pairs(args.overrides)
 
     from fed_plugin.fastreid_adapter.config_files import read_config
@@ -253,30 +242,29 @@ def run_augment(args: argparse.Namespace) -> None:
 
     cfg = read_config(config_file, overrides)
     images = first_training_images(cfg, args.images)
-    draw = _draw_pairs if images.views.shape[1] == 2 else _draw_single
+    draw = draw_pairs if images.views.shape[1] == 2 else _draw_single
     for sentence in draw(cfg, images, Path(args.out), Path(config_file).stem):
         print(sentence)
 
 
-def _draw_pairs(cfg: Any, images: TrainingImages, path: Path, name: str) -> list[str]:
+def draw_pairs(cfg: Any, images: TrainingImages, path: Path, name: str) -> list[str]:
+    """Draw holistic and occluded views with masks and targets; return sentences about them."""
     from fed_plugin.modeling import visibility_target
     from fed_plugin.visualization import pair_sheet
 
     holistic, occluded = images.views.unbind(1)
-    rule, num_parts = cfg.MODEL.FED.OEM.TARGET, cfg.MODEL.FED.NUM_PARTS
-    targets = visibility_target(holistic, occluded, num_parts, rule)
+    rule = cfg.MODEL.FED.OEM.TARGET
+    targets = visibility_target(holistic, occluded, cfg.MODEL.FED.NUM_PARTS, rule)
     masks = (holistic != occluded).any(dim=1)
     sheet = pair_sheet(
-        to_pictures(holistic),
-        to_pictures(occluded),
+        *map(to_pictures, (holistic, occluded)),
         targets.numpy(),
         path,
         title=f"{name}: training pairs, masks and visibility targets ({rule})",
         masks=masks.numpy(),
         titles=_names(images.paths),
     )
-    hidden = int((targets < 1).any(dim=1).sum())
-    covered = int(masks.flatten(1).any(dim=1).sum())
+    hidden, covered = (int(x.flatten(1).any(dim=1).sum()) for x in (targets < 1, masks))
     share = f"{masks.float().mean():.0%} of all pixels"
     return [
         f"{sheet}: {len(masks)} training images of {name}, through the stock loader",
@@ -317,33 +305,33 @@ def run_curves(args: argparse.Namespace) -> None:
     from fed_plugin.files import write_file
     from fed_plugin.report.curves import TRAINING, Figure, read_training, training_panels
     from fed_plugin.report.renderers import curves_page
-    from fed_plugin.visualization.canvas import check_kind
     from fed_plugin.visualization.lines import COLORS, styles_of, training_figure
 
     kind = check_kind(args.out, "--out", (".html", ".htm", ".png", ".svg")).suffix.lower()
     runs: list[tuple[str, int, Any]] = []
     names = list(dict.fromkeys(args.runs))
     methods = [name_of_run(name).partition("/")[0] for name in names]
-    styles = styles_of(methods)
-    for place, name in enumerate(names):
+    styles, before = styles_of(methods), Counter[str]()
+    for name, method in zip(names, methods, strict=True):
         path = Path(name) / TRAINING
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; expected the OUTPUT_DIR of a training")
         logged = read_training(path)
         if not logged:
             raise ValueError(f"{path}: holds no loss yet; expected a training that has logged some")
-        seeds_before = methods[:place].count(methods[place])
-        style = styles[methods[place]] + seeds_before * len(COLORS)  # the colour, other dashes
+        style = styles[method] + before[method] * len(COLORS)  # the colour, other dashes
         runs.append((name, style, logged))
+        before[method] += 1
     trainings = f"{len(runs)} training{'s' * (len(runs) > 1)}"
     caption = (
         f"Losses, learning rate, Rank-1 and mAP of {trainings} by iteration, as fast-reid logged "
         f"them in {TRAINING}, and the last evaluation in log.txt."
     )
+    panels = training_panels(runs)
     if kind in (".png", ".svg"):
-        training_figure(training_panels(runs), args.out, "Training curves", caption)
+        training_figure(panels, args.out, "Training curves", caption)
     else:
-        write_file(args.out, curves_page(Figure(training_panels(runs), caption)))
+        write_file(args.out, curves_page(Figure(panels, caption)))
     print(f"{args.out}: {trainings}")
 
 
@@ -353,7 +341,7 @@ def run_curves(args: argparse.Namespace) -> None:
 def add_neighbors_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``show neighbors``."""
     parser.add_argument("--images", type=int, default=6, metavar="N", help="default: %(default)s")
-    _add_device(parser)
+    parser.add_argument("--device", help=_DEVICE)
     _add_out(parser, "neighbors.png")
     add_model_arguments(parser)
 
@@ -361,8 +349,7 @@ def add_neighbors_arguments(parser: argparse.ArgumentParser) -> None:
 def run_neighbors(args: argparse.Namespace) -> None:
     """Take training samples, search the memory, draw."""
     check_model_words(args)
-    _check_kind(args.out)
-    _check_count(args.images, "--images")
+    _check(args, "images")
 
     import torch
 
@@ -411,14 +398,14 @@ def add_visibility_arguments(parser: argparse.ArgumentParser) -> None:
         "photos", nargs="+", metavar="PHOTO", help="photo of one person, or a folder"
     )
     add_model_arguments(parser, overrides=False)
-    _add_device(parser)
+    parser.add_argument("--device", help=_DEVICE)
     _add_out(parser, "visibility.png")
 
 
 def run_visibility(args: argparse.Namespace) -> None:
     """Describe photos and draw their visibilities."""
     check_model_words(args)
-    _check_kind(args.out)
+    _check(args)
     from fed_plugin.datasets.listing import readable_photos
     from fed_plugin.files import check_apart
 

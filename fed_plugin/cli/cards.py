@@ -39,15 +39,16 @@ def run_diff(args: argparse.Namespace) -> int:
     _print("Different:", different, lambda name: f"   ({COMPARED[name]})")
     _print("Not known:", unknown)
     _print("Different, which is allowed:", other_differences(a, b))
-    apart = _names(different) or (_names(unknown) if args.strict else "")
+    apart = different or (unknown if args.strict else ())
     if apart:
         why = "differ in" if different else "have unknown fields:"
-        print(f"The two may not stand in one table: they {why} {apart}.")
+        names = ", ".join(pair.field for pair in apart)
+        print(f"The two may not stand in one table: they {why} {names}.")
     elif unknown:
         print("As far as is known, the two follow one protocol: they may stand in one table.")
     else:
         print("The two follow one protocol: they may stand in one table.")
-    return 1 if apart else 0
+    return int(bool(apart))
 
 
 def _print(title: str, differences: Sequence[Difference], why=lambda name: "") -> None:
@@ -59,10 +60,6 @@ def _print(title: str, differences: Sequence[Difference], why=lambda name: "") -
         print(f"    A: {worded(pair.field, pair.a)}")
         print(f"    B: {worded(pair.field, pair.b)}")
     print()
-
-
-def _names(differences: Sequence[Difference]) -> str:
-    return ", ".join(pair.field for pair in differences)
 
 
 SHOW_EPILOG = (

@@ -9,6 +9,8 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+from tabulate import tabulate
+
 from fed_plugin.console import ProgressLine, printable
 from fed_plugin.files import OutputFile, OutputFolder
 
@@ -121,11 +123,9 @@ def _table(report: Report) -> list[str]:
         )
         for row in report.splits
     ]
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-        for row in (head, *rows)
-    ]
+    sides = ("left", *["right"] * (len(head) - 1))
+    options = {"tablefmt": "plain", "colalign": sides, "disable_numparse": True}
+    return tabulate(rows, head, **options).splitlines()
 
 
 def _number(value: int | None) -> str:
@@ -281,7 +281,6 @@ def run_synth(args: argparse.Namespace) -> None:
     from fed_plugin.synthocc import build_synthocc
 
     with ProgressLine(f"drawing SynthOcc {args.size}") as progress:
-        folder = build_synthocc(
-            args.out, args.size, args.seed, workers=args.workers, progress=progress
-        )
+        options = {"workers": args.workers, "progress": progress}
+        folder = build_synthocc(args.out, args.size, args.seed, **options)
     print(f"SynthOcc {args.size}, seed {args.seed}: {folder}")

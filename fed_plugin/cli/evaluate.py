@@ -8,17 +8,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fed_plugin.files import OutputFile
+from fed_plugin.console import ProgressLine
+from fed_plugin.files import OutputFile, write_json
+from fed_plugin.retrieval.card_files import card_of_dump
 from fed_plugin.retrieval.estimates import Column, as_text
-from fed_plugin.retrieval.evaluation import compare_results
+from fed_plugin.retrieval.evaluation import (
+    compare_results,
+    distance_for,
+    evaluate_dump,
+    with_groups,
+)
+from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.intervals import holm_adjusted
+from fed_plugin.retrieval.protocol_card import (
+    COMPARED,
+    ProtocolCard,
+    protocol_differences,
+    unknown_fields,
+)
 from fed_plugin.retrieval.result import METRICS, Result
 from fed_plugin.retrieval.thresholds import THRESHOLD_METRICS
-
-if TYPE_CHECKING:
-    from fed_plugin.retrieval.protocol_card import ProtocolCard
 
 
 @dataclass(frozen=True)
@@ -58,8 +69,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Score and print."""
-    from fed_plugin.files import write_json
-
     if args.method and len(args.method) != len(args.files):
         raise ValueError(
             f"--method: expected a name per file, {len(args.files)}, got {len(args.method)}"
@@ -83,70 +92,62 @@ def run(args: argparse.Namespace) -> None:
 
 def _score(args: argparse.Namespace) -> list[_Scored]:
     """Return the result of every file; one dump is in memory at a time."""
-    from fed_plugin.console import ProgressLine
-
     scored: list[_Scored] = []
     with ProgressLine("ranking") as progress:
         for done, path in enumerate(args.files):
+            is_result = Path(path).suffix == ".json"
+            content: Any = (Result if is_result else FeatureDump).load(path)
             name = args.method[done] if args.method else None
-            one = _read_result if Path(path).suffix == ".json" else _rank
-            scored.append(one(path, name, args.distance, args.groups, scored))
+            try:
+                one = _regroup if is_result else _rank
+                scored.append(one(path, content, name, args, scored))
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from error
             progress(done + 1, len(args.files))
     return scored
 
 
 def _rank(
-    path: str, method: str | None, distance: str | None, groups: str, before: Sequence[_Scored]
+    path: str,
+    dump: FeatureDump,
+    method: str | None,
+    args: argparse.Namespace,
+    before: Sequence[_Scored],
 ) -> _Scored:
-    from fed_plugin.console import ProgressLine
-    from fed_plugin.retrieval.card_files import card_of_dump
-    from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
-    from fed_plugin.retrieval.feature_dump import FeatureDump
-
-    dump = FeatureDump.load(path)
-    try:
-        distance = distance_for(dump, distance)
-        card = card_of_dump(dump, distance)
-        _refuse_another_protocol(card, before)
-        with ProgressLine(f"ranking {Path(path).name}") as progress:
-            result = evaluate_dump(
-                dump,
-                method=method or str(dump.about.get("method") or Path(path).stem),
-                distance=distance,
-                card=card.to_json(),
-                groups=groups,
-                progress=progress,
-            )
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    distance = distance_for(dump, args.distance)
+    card = card_of_dump(dump, distance)
+    _refuse_another_protocol(card, before)
+    with ProgressLine(f"ranking {Path(path).name}") as progress:
+        result = evaluate_dump(
+            dump,
+            method=method or str(dump.about.get("method") or Path(path).stem),
+            distance=distance,
+            card=card.to_json(),
+            groups=args.groups,
+            progress=progress,
+        )
     return _Scored(path, result, card, len(dump.query) - len(result.queries.names))
 
 
-def _read_result(
-    path: str, method: str | None, distance: str | None, groups: str, before: Sequence[_Scored]
+def _regroup(
+    path: str,
+    result: Result,
+    method: str | None,
+    args: argparse.Namespace,
+    before: Sequence[_Scored],
 ) -> _Scored:
-    from fed_plugin.retrieval.evaluation import with_groups
-    from fed_plugin.retrieval.protocol_card import ProtocolCard
-    from fed_plugin.retrieval.result import Result
-
-    result = Result.load(path)
-    try:
-        card = ProtocolCard.from_json(result.card) if result.card else ProtocolCard()
-        if distance not in (None, card.distance):
-            raise ValueError(
-                f"--distance {distance}: a result is ranked already, by {card.distance}; try its "
-                "feature dump"
-            )
-        _refuse_another_protocol(card, before)
-        result = with_groups(replace(result, method=method or result.method), groups)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    return _Scored(path, result, card)
+    card = ProtocolCard.from_json(result.card) if result.card else ProtocolCard()
+    if args.distance not in (None, card.distance):
+        raise ValueError(
+            f"--distance {args.distance}: a result is ranked already, by {card.distance}; try its "
+            "feature dump"
+        )
+    _refuse_another_protocol(card, before)
+    named = replace(result, method=method or result.method)
+    return _Scored(path, with_groups(named, args.groups), card)
 
 
 def _notes(scored: Sequence[_Scored]) -> list[str]:
-    from fed_plugin.retrieval.protocol_card import unknown_fields
-
     notes = [
         f"{one.path}: {one.left_out} queries have no right answer in the gallery and are left out"
         for one in scored
@@ -164,11 +165,8 @@ def _notes(scored: Sequence[_Scored]) -> list[str]:
 
 
 def _refuse_another_protocol(card: ProtocolCard, before: Sequence[_Scored]) -> None:
-    from fed_plugin.retrieval.protocol_card import COMPARED, protocol_differences
-
     for other in before:
-        differences = protocol_differences(card, other.card)
-        if differences:
+        if differences := protocol_differences(card, other.card):
             fields = "; ".join(
                 f"{one.field} is {_short(one.a)}, not {_short(one.b)} ({COMPARED[one.field]})"
                 for one in differences
@@ -184,6 +182,7 @@ def _short(value: object) -> str:
 # Tables: numbers with intervals, and differences with p-values.
 
 DRAWN = {"query": "the queries", "identity": "the queries' identities"}
+_METHOD: Column[Any] = Column("method", "method", lambda row: row[0])
 
 
 def _columns(names: Iterable[str], spec: str = ".1f") -> list[Column[Any]]:
@@ -193,11 +192,7 @@ def _columns(names: Iterable[str], spec: str = ".1f") -> list[Column[Any]]:
 
 def means_table(results: Sequence[Result], groups: str) -> str:
     """Return a table of Rank-1 to mINP, and a line about the intervals."""
-    columns = [
-        Column("method", "method", lambda row: row[0]),
-        Column("queries", "queries", lambda row: row[1]),
-        *_columns(METRICS),
-    ]
+    columns = [_METHOD, Column("queries", "queries", lambda row: row[1]), *_columns(METRICS)]
     names = row_names(results)
     rows = [(n, len(r.queries.names), r.metrics) for n, r in zip(names, results, strict=True)]
     return f"{as_text(columns, rows)}\n95 % intervals: bootstrap over {DRAWN[groups]}"
@@ -247,7 +242,7 @@ def differences_table(results: Sequence[Result], groups: str) -> str:
         f"minus {names[0]}, in points, with 95 % intervals over {DRAWN[groups]}; * an interval "
         f"without zero and p < 0.05; p: {flipped}"
     )
-    columns = [Column("method", "method", lambda row: row[0]), *_columns(METRICS, "+.1f")]
+    columns = [_METHOD, *_columns(METRICS, "+.1f")]
     return f"{head}\n{as_text(columns, zip(names[1:], rows, strict=True))}"
 
 

@@ -43,8 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int | None:
     """Run the chosen one of the three commands."""
-    status: int | None = args.work(args)
-    return status
+    return args.work(args)
 
 
 def _add_build(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,9 +55,8 @@ def _add_build(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     build.set_defaults(work=run_build)
     source = build.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--from-crops", metavar="DIR", help="image files of any kind; transparency is kept"
-    )
+    words = "image files of any kind; transparency is kept"
+    source.add_argument("--from-crops", metavar="DIR", help=words)
     source.add_argument(
         "--mine",
         metavar="NAME|PATH",
@@ -67,13 +65,8 @@ def _add_build(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     source.add_argument("--drawn", type=int, metavar="N", help="draw N obstacles; no download")
     add = build.add_argument
-    add(
-        "--out",
-        type=OutputFolder,
-        required=True,
-        metavar="DIR",
-        help="an empty folder, or a new one",
-    )
+    words = "an empty folder, or a new one"
+    add("--out", type=OutputFolder, required=True, metavar="DIR", help=words)
     add("--licence", metavar="TEXT", help="licence of the crops, for the manifest")
     add("--source", metavar="TEXT", help="source of the crops, for the manifest")
     add("--count", type=int, metavar="N", help="crops at most; default: all, 200 if mined")
@@ -176,30 +169,27 @@ def _drawn(args: argparse.Namespace) -> Source:
 def run_build(args: argparse.Namespace) -> None:
     """Gather crops, leave out duplicates and leaks, write the set, report; or write nothing."""
     from fed_plugin.cli.occluder_quality import check_words, named_split
-    from fed_plugin.datasets.occluder_sets import (
-        LeftOut,
-        check_target,
-        without_duplicates,
-        write_set,
-    )
+    from fed_plugin.datasets import occluder_sets as sets
 
-    check_target(args.out)
+    sets.check_target(args.out)
     check_words(args.draws, args.image_size)
     if args.count is not None and args.count < 1:
         raise ValueError(f"--count {args.count}: expected 1 or more")
     queries = named_split(args.leaks_in, "query") if args.leaks_in else None
     source = _gather(args)
-    crops, duplicates = without_duplicates(source.crops)
+    crops, duplicates = sets.without_duplicates(source.crops)
     left_out = [*source.left_out, *duplicates]
     leaks = None
-    if queries is not None:
+    if queries:
         report = _search(crops, *queries)
         leaks = report.to_json(crops)
         left_out += report.left_out(crops)
         crops = [crop for index, crop in enumerate(crops) if index not in report.leaks]
-    kept, rest = crops[: source.most], crops[len(crops[: source.most]) :]
+    kept = crops[: source.most]
+    rest = crops[len(kept) :]
     if args.mine is None:  # a training set always has more windows
-        left_out += [LeftOut(c.origin, "beyond --count", f"{source.most} are enough") for c in rest]
+        enough = ("beyond --count", f"{source.most} are enough")
+        left_out += [sets.LeftOut(crop.origin, *enough) for crop in rest]
     _print_left_out(left_out, None if not kept else _NAMED)
     about = {
         "source": source.source,
@@ -215,7 +205,7 @@ def run_build(args: argparse.Namespace) -> None:
         return measured
 
     with ProgressLine("writing crops") as progress:
-        folder = write_set(args.out, kept, about, describe, progress)
+        folder = sets.write_set(args.out, kept, about, describe, progress)
     _print_summary(args, folder, kept, source)
     _print_supervision(measured, kept)
     print(f"to train with it:\n    INPUT.NPO.OCCLUDERS {folder}")
@@ -236,18 +226,12 @@ def _print_summary(
 def _command(args: argparse.Namespace) -> str:
     """Return the command in words for any machine, without the folders of this machine."""
     words = ["fed-plugin", "data", "occluders", "build"]
-    named = {
-        "--from-crops": args.from_crops and Path(args.from_crops).resolve().name,
-        "--mine": args.mine and Path(args.mine).name,
-        "--drawn": args.drawn,
-        "--count": args.count,
-        "--licence": args.licence,
-        "--source": args.source,
-        "--leaks-in": args.leaks_in and Path(args.leaks_in).name,
-        "--draws": args.draws,
-    }
-    for word, value in named.items():
-        words += [] if value is None else [word, str(value)]
+    folders, others = ("from_crops", "mine", "leaks_in"), ("drawn", "count", "licence", "source")
+    for name in (*folders, *others, "draws"):
+        value = getattr(args, name)
+        if value is not None:
+            value = Path(value).resolve().name if name in folders else str(value)
+            words += [f"--{name.replace('_', '-')}", value]
     size = ["--image-size", *map(str, args.image_size)]
     return shlex.join([*words, *size, "--seed", str(args.seed)])
 
@@ -310,16 +294,13 @@ def _search(crops: list[Crop], layout: Layout, queries: list[Item]) -> LeakRepor
 
     with ProgressLine(f"searching {len(crops)} crops in queries") as progress:
         report = search_leaks(crops, layout.name, queries, progress)
-    print(
-        f"leaks: {len(report.leaks)} crops occur in {report.images} query images of "
-        f"{report.dataset}"
-    )
-    if report.unsearchable:
-        names = ", ".join(crops[index].origin for index in report.unsearchable[:_NAMED])
-        more = len(report.unsearchable) - _NAMED
+    found = f"{len(report.leaks)} crops occur in {report.images} query images of {report.dataset}"
+    print(f"leaks: {found}")
+    if unsearchable := [crops[index].origin for index in report.unsearchable]:
+        more = len(unsearchable) - _NAMED
         print(
-            f"    {len(report.unsearchable)} crops are too small, flat or transparent to be "
-            f"recognised: {names}{f' and {more} more' if more > 0 else ''}"
+            f"    {len(unsearchable)} crops are too small, flat or transparent to be recognised: "
+            f"{', '.join(unsearchable[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
         )
     for name in report.unreadable:
         print(f"    cannot be searched: {name}")
@@ -330,13 +311,10 @@ def _measure(folder: Path, args: argparse.Namespace, crops: Sequence[Crop]) -> d
     """Measure the supervision of a folder of crops, also with its transparency if it has any."""
     from fed_plugin.cli.occluder_quality import measure_supervision
 
-    def measured(alpha: bool) -> dict[str, Any]:
-        size = tuple(args.image_size)
-        return measure_supervision(folder, args.draws, size, seed=args.seed, alpha=alpha)
-
-    result = {"supervision": measured(alpha=False)}
-    if any(crop.pixels.shape[2] == 4 for crop in crops):
-        result["supervision_with_alpha"] = measured(alpha=True)
+    result, size = {}, tuple(args.image_size)
+    for key, alpha in {"supervision": False, "supervision_with_alpha": True}.items():
+        if not alpha or any(crop.pixels.shape[2] == 4 for crop in crops):
+            result[key] = measure_supervision(folder, args.draws, size, seed=args.seed, alpha=alpha)
     return result
 
 
@@ -369,24 +347,24 @@ def run_preview(args: argparse.Namespace) -> None:
         _print_left_out(check.problems)
         raise ValueError(f"{args.folder}: holds no crop that can be shown")
     visible = check.crops[: args.most]
-    notes = []
+    counted, notes = f"{len(visible)} of {len(check.crops)} crops", []
     if len(visible) < len(check.crops):
-        notes.append(f"{len(visible)} of {len(check.crops)} crops are shown.")
+        notes.append(f"{counted} are shown.")
     if any(crop.pixels.shape[2] == 4 for crop in visible):
         notes.append("The examples keep transparency, as INPUT.NPO.ALPHA True does.")
     pictures, lines = _paste_examples(visible, args.seed)
-    source = check.manifest.about.get("source") if check.manifest else None
+    source = check.manifest and check.manifest.about.get("source")
+    named = [f"Occluder set {Path(args.folder).resolve().name}", source]
     sheet = occluder_sheet(
         [crop.pixels for crop in visible],
         [crop.name for crop in visible],
         args.out,
         examples=pictures,
         example_titles=lines,
-        title=f"Occluder set {Path(args.folder).resolve().name}"
-        + (f": {source}" if source else ""),
+        title=": ".join(filter(None, named)),
         note=" ".join(notes),
     )
-    print(f"{sheet}: {len(visible)} of {len(check.crops)} crops")
+    print(f"{sheet}: {counted}")
     _print_left_out([*check.warnings, *check.problems])
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tabulate import tabulate
+
 from fed_plugin.arguments import find_config
 from fed_plugin.files import OutputFile, OutputFileInNewFolder, write_atomically
 
@@ -166,10 +168,8 @@ def run_list(args: argparse.Namespace) -> None:
         print(json.dumps(rows, indent=1))
         return
     shown = ("name", "timm", "million", "recipe", "licence", "pixels", "url", "page")
-    lines = [{key: key for key in shown}, *rows]
-    widths = [max(len(str(line[key])) for line in lines) for key in shown]
-    for row in lines:
-        print("  ".join(f"{row[k]!s:{w}}" for k, w in zip(shown, widths, strict=True)).rstrip())
+    lines = [[str(row[key]) for key in shown] for row in rows]
+    print(tabulate(lines, shown, tablefmt="plain", disable_numparse=True))
 
 
 def facts(published: Published) -> dict[str, Any]:
@@ -201,13 +201,10 @@ def facts(published: Published) -> dict[str, Any]:
 def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.description = "Download published weights. Needs the network."
-    parser.add_argument("name", metavar="NAME", choices=PUBLISHED, help="a name of `weights list`")
-    parser.add_argument(
-        "--out",
-        type=OutputFileInNewFolder,
-        metavar="FILE",
-        help="file; default: weights/NAME with its ending",
-    )
+    add = parser.add_argument
+    add("name", metavar="NAME", choices=PUBLISHED, help="a name of `weights list`")
+    words = "file; default: weights/NAME with its ending"
+    add("--out", type=OutputFileInNewFolder, metavar="FILE", help=words)
 
 
 def run_fetch(args: argparse.Namespace) -> None:

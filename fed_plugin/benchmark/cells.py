@@ -40,8 +40,21 @@ FINAL_WEIGHTS = "model_final.pth"
 LAST_CHECKPOINT = "last_checkpoint"
 
 
+class NamedCell:
+    """Base of what has a ``dataset``, a ``method`` and a ``seed``."""
+
+    dataset: str
+    method: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name in messages."""
+        return f"{self.dataset} / {self.method} / seed {self.seed}"
+
+
 @dataclass(frozen=True)
-class Cell:
+class Cell(NamedCell):
     """Unit of work in a process of its own; ``kind`` is "trained", "untrained" or "dump".
 
     ``settings`` holds config values by key, or the hash of the dump; equal settings make equal
@@ -57,11 +70,6 @@ class Cell:
     settings: dict[str, Any]
     folder: Path
     config_text: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Name in messages."""
-        return f"{self.dataset} / {self.method} / seed {self.seed}"
 
 
 class CellRecord(msgspec.Struct, kw_only=True):

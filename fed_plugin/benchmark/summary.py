@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from fed_plugin.benchmark.cells import Cell, CellState, read_record, read_result
+from fed_plugin.benchmark.cells import Cell, CellState, NamedCell, read_record, read_result
 from fed_plugin.benchmark.plan import Plan
 from fed_plugin.files import decode, write_json
 from fed_plugin.retrieval.card_files import group_by_protocol, words_apart
@@ -24,8 +25,12 @@ NUMBERS = (
 COLUMNS = ("Rank-1", "mAP", "mINP")
 
 
-class ResultRow(msgspec.Struct, kw_only=True):
-    """Row of ``results.json``: a finished cell with its result; older rows have fewer keys."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ResultRow(NamedCell):
+    """Row of ``results.json``: a finished cell with its result; older rows have fewer keys.
+
+    The others are fields of `CellRecord`.
+    """
 
     dataset: str
     method: str
@@ -55,9 +60,8 @@ def join_results(plan: Plan, cells: Sequence[Cell]) -> Path:
         result = read_result(cell.folder)
         if result is not None:
             record = read_record(cell.folder)
-            keys = set(ResultRow.__struct_fields__) - {"result"}
-            about = {key: getattr(record, key) for key in keys}
-            rows.append(ResultRow(**about, result=result.to_json()))
+            about = {one.name: getattr(record, one.name, None) for one in fields(ResultRow)}
+            rows.append(ResultRow(**{**about, "result": result.to_json()}))
     path = plan.out / RESULTS
     write_json(path, msgspec.to_builtins(Results(plan=plan.name, cells=rows)))
     return path

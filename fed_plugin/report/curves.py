@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from fed_plugin.robustness.curve import (
     compare_areas,
     compare_whole,
 )
-from fed_plugin.robustness.pictures import robustness_panel
+from fed_plugin.robustness.pictures import over_seeds, robustness_panel
 from fed_plugin.visualization.lines import Curve, Panel
 
 
@@ -140,16 +141,13 @@ def banded_figure(panels: Sequence[Panel], table: Table, caption: str) -> Figure
     ranked = [row for row in table.rows if "mAP" in row.numbers]
     best = max(ranked, key=lambda row: row.numbers["mAP"].mean, default=table.rows[0]).method
     kept = list(dict.fromkeys((table.baseline, best)))
-    few = [
-        replace(
-            panel,
-            curves=[
-                curve if curve.label in kept else replace(curve, low=(), high=())
-                for curve in panel.curves
-            ],
-        )
-        for panel in panels
-    ]
+    few = []
+    for panel in panels:
+        curves = [
+            curve if curve.label in kept else replace(curve, low=(), high=())
+            for curve in panel.curves
+        ]
+        few.append(replace(panel, curves=curves))
     return Figure(few, f"{caption} To keep lines visible, only {' and '.join(kept)} have bands.")
 
 
@@ -236,9 +234,8 @@ def read_robustness(table: Table) -> Robustness:
     curves: dict[str, dict[int, RobustnessCurve]] = {}
     left_out = []
     absent: dict[str, list[str]] = {}
-    order = sorted(table.rows, key=lambda row: row.method != table.baseline)
     reference = None
-    for row in order:
+    for row in sorted(table.rows, key=lambda row: row.method != table.baseline):
         for cell in row.cells:
             path = cell.file(CURVE)
             if path is None:
@@ -257,9 +254,13 @@ def read_robustness(table: Table) -> Robustness:
     base = means.get(table.baseline)
     rows = []
     for method in (row.method for row in table.rows if row.method in means):
-        curve = means[method]
-        gaps = _gaps(curve, base) if base and method != table.baseline else {}
-        rows.append(RobustnessRow(method, tuple(curves[method]), curve, _numbers(curve), gaps))
+        curve, gaps = means[method], {}
+        values = [*map(curve.per_query.whole, METRICS), *map(curve.per_query.areas, METRICS)]
+        numbers = dict(zip(ROBUSTNESS_COLUMNS, map(bootstrap_interval, values), strict=True))
+        if base and method != table.baseline:
+            whole, area = compare_whole(curve, base), compare_areas(curve, base)
+            gaps = dict(zip(ROBUSTNESS_COLUMNS, (*whole.values(), *area.values()), strict=True))
+        rows.append(RobustnessRow(method, tuple(curves[method]), curve, numbers, gaps))
     if curves and absent:
         words = "; ".join(f"{method}, seed {' and '.join(s)}" for method, s in absent.items())
         left_out.append(f"{table.dataset}: no robustness curve of {words}")
@@ -288,10 +289,9 @@ def robustness_figure(
     curves = [row.curve for row in robustness.rows]
     first = curves[0]
     panels = []
-    for metric in METRICS:
-        for kind in first.per_query.values:
-            panel = robustness_panel(curves, metric, kind, styles)
-            panels += [replace(panel, title=f"{panel.title}, %", falling_x=True)]
+    for metric, kind in product(METRICS, first.per_query.values):
+        panel = robustness_panel(curves, metric, kind, styles)
+        panels += [replace(panel, title=f"{panel.title}, %", falling_x=True)]
     covered = "; ".join(f"{kind}: {words}" for kind, words in first.occluders.items())
     caption = (
         f"Part of every query is covered. {first.queries} ({len(first.per_query.names)} queries.) "
@@ -317,25 +317,13 @@ def robustness_as_json(robustness: Robustness) -> dict[str, Any]:
     }
 
 
-def _numbers(curve: RobustnessCurve) -> dict[str, Estimate]:
-    rows = curve.per_query
-    values = [rows.whole(name) for name in METRICS] + [rows.areas(name) for name in METRICS]
-    return dict(zip(ROBUSTNESS_COLUMNS, map(bootstrap_interval, values), strict=True))
-
-
-def _gaps(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Estimate]:
-    gaps = [*compare_whole(curve, baseline).values(), *compare_areas(curve, baseline).values()]
-    return dict(zip(ROBUSTNESS_COLUMNS, gaps, strict=True))
-
-
 def _refuse_other_protocol(curve: RobustnessCurve, reference: RobustnessCurve) -> None:
     """Refuse a curve with another protocol than the first curve."""
     check_comparable(curve, reference)
-    if not (curve.card and reference.card):
-        return
-    cards = (ProtocolCard.from_json(one.card) for one in (reference, curve))
-    for sentence in words_apart(protocol_differences(*cards)):
-        raise ValueError(sentence)
+    if curve.card and reference.card:
+        cards = (ProtocolCard.from_json(one.card) for one in (reference, curve))
+        for sentence in words_apart(protocol_differences(*cards)):
+            raise ValueError(sentence)
 
 
 # Results by visible share of the query, for data sets with a side file.
@@ -431,10 +419,7 @@ def bins_of(table: Table, shares: Mapping[str, float]) -> list[Bin]:
         for parts in zip(*seeds, strict=True):
             held = results.setdefault((parts[0].low, parts[0].high, parts[0].count), {})
             for metric in METRICS:
-                values = [part.metrics[metric] for part in parts]
-                alone = len(values) == 1
-                mean = values[0] if alone else over_seeds([one.value for one in values])
-                held[row.method, metric] = mean
+                held[row.method, metric] = over_seeds([part.metrics[metric] for part in parts])
     return [Bin(*place, values) for place, values in sorted(results.items())]
 
 
@@ -448,10 +433,8 @@ def visible_figure(visible: Visible, table: Table, styles: Mapping[str, int]) ->
         for method in visible.methods:
             held = [one for one in visible.bins if (method, metric) in one.values]
             x = [50 * (one.low + one.high) for one in held]
-            ends = zip(
-                *(_mean_and_ends(y.values[method, metric]).values() for y in held), strict=True
-            )
-            curves.append(Curve(method, styles[method], x, *map(list, ends)))
+            y = [_mean_and_ends(one.values[method, metric]).values() for one in held]
+            curves.append(Curve(method, styles[method], x, *map(list, zip(*y, strict=True))))
         panels.append(Panel(f"{metric}, %", "visible share of the query, %", curves))
     caption = (
         "Queries by the visible share of the person, from the side file of the data set. A point "
@@ -474,9 +457,7 @@ def _estimate(row: Row, shares: Mapping[str, tuple[float, ...]]) -> Estimate | N
         if predicted.shape != true.shape:
             return None  # another number of parts
         correlations.append(correlate_visibility(predicted, true))
-    return over_seeds(correlations) if correlations else None
-
-
-def over_seeds(values: Sequence[float]) -> Estimate:
-    """Return the mean of values, one per seed, and their range."""
-    return Estimate(float(np.mean(values)), lowest=min(values), highest=max(values))
+    if not correlations:
+        return None
+    ends = {"lowest": min(correlations), "highest": max(correlations)}
+    return Estimate(float(np.mean(correlations)), **ends)

@@ -76,7 +76,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table for people; the first column names the rows.
+    """A table for people, false if empty; the first column names the rows.
 
     Attributes:
         caption: Words above the table.
@@ -89,6 +89,9 @@ class Grid:
     columns: Sequence[Column[Any]]
     rows: Sequence[Any]
     notes: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
 
     @property
     def visible(self) -> list[Column[Any]]:
@@ -120,11 +123,14 @@ def _cell(column: Column[Any], row: Any) -> Cell:
     return Cell([column.text(row)])
 
 
-def _texts(
-    caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], *notes: str
-) -> Grid | None:
+def _texts(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], *notes: str) -> Grid:
     columns = [Column(title, title, itemgetter(place)) for place, title in enumerate(header)]
-    return Grid(caption, columns, rows, notes) if rows else None
+    return Grid(caption, columns, rows, notes)
+
+
+def _differences(caption: str, names: Sequence[str], rows: Sequence[Any], note: str) -> Grid:
+    columns = [ROW_COLUMNS[0], *(_metric(name, "gaps", "+.1f") for name in names)]
+    return Grid(caption, columns, [row for row in rows if row.gaps], (note,))
 
 
 def _metric(name: str, of: str = "numbers", spec: str = ".1f") -> Column[Any]:
@@ -142,35 +148,32 @@ def metrics(table: Table) -> Grid:
     return Grid(f"{table.dataset}: metrics", columns, table.rows, (note,))
 
 
-def gaps(table: Table) -> Grid | None:
-    """Return the differences to the baseline; None if there are none."""
-    rows = [row for row in table.rows if row.gaps]
+def gaps(table: Table) -> Grid:
+    """Return the differences to the baseline."""
     note = (
         f"Points above {table.baseline}, on the same queries, each in the mean over all its seeds; "
         "range over the seeds that both methods have; 95 % interval over queries; p of a sign-flip "
         "test. Bold: the interval excludes 0."
     )
-    columns = [ROW_COLUMNS[0], *(_metric(name, "gaps", "+.1f") for name in COLUMNS)]
-    caption = f"{table.dataset}: difference to {table.baseline}"
-    return Grid(caption, columns, rows, (note,)) if rows else None
+    return _differences(
+        f"{table.dataset}: difference to {table.baseline}", COLUMNS, table.rows, note
+    )
 
 
-def more_metrics(table: Table) -> Grid | None:
-    """Return the metrics that are not in the main grid; None if there are none."""
+def more_metrics(table: Table) -> Grid:
+    """Return the metrics that are not in the main grid."""
     note = (
         "TPR@FPR: share of right pairs above the threshold that accepts the given share of wrong "
         "pairs. DIR@FAR: share of searched people that are found at the threshold that accepts the "
         "given share of strangers. These intervals exist for one seed only."
     )
     columns = [ROW_COLUMNS[0], *map(_metric, table.more_metrics)]
-    caption = f"{table.dataset}: more metrics"
-    return Grid(caption, columns, table.rows, (note,)) if table.more_metrics else None
+    rows = table.rows if table.more_metrics else ()
+    return Grid(f"{table.dataset}: more metrics", columns, rows, (note,))
 
 
-def visible(visible: Visible, table: Table) -> Grid | None:
-    """Return mAP by visible share, and the quality of estimated visibility; None without bins."""
-    if not visible.bins:
-        return None
+def visible(visible: Visible, table: Table) -> Grid:
+    """Return mAP by visible share, and the quality of estimated visibility."""
     columns: list[Column[str]] = [Column("method", "method", str)]
     for one in visible.bins:
         columns.append(
@@ -185,41 +188,38 @@ def visible(visible: Visible, table: Table) -> Grid | None:
     return Grid(caption, columns, visible.methods, (note,) * bool(visible.estimates))
 
 
-def areas(robustness: Robustness, table: Table) -> Grid | None:
-    """Return the metrics of whole queries and the areas under the curves; None without curves."""
+def areas(robustness: Robustness, table: Table) -> Grid:
+    """Return the metrics of whole queries and the areas under the curves."""
     columns = [ROW_COLUMNS[0], ROW_COLUMNS[2], *map(_metric, ROBUSTNESS_COLUMNS)]
     caption = f"{table.dataset}: whole queries, and area under the robustness curves"
-    return Grid(caption, columns, robustness.rows, (AREA,)) if robustness.rows else None
+    return Grid(caption, columns, robustness.rows, (AREA,))
 
 
-def area_gaps(robustness: Robustness, table: Table) -> Grid | None:
-    """Return the differences of `areas` to the baseline; None if there are none."""
-    rows = [row for row in robustness.rows if row.gaps]
-    columns = [ROW_COLUMNS[0], *(_metric(name, "gaps", "+.1f") for name in ROBUSTNESS_COLUMNS)]
+def area_gaps(robustness: Robustness, table: Table) -> Grid:
+    """Return the differences of `areas` to the baseline."""
     caption = f"{table.dataset}: difference of robustness to {table.baseline}"
     note = "Differences are paired over queries; bold: the interval excludes 0."
-    return Grid(caption, columns, rows, (note,)) if rows else None
+    return _differences(caption, ROBUSTNESS_COLUMNS, robustness.rows, note)
 
 
-def card(table: Table) -> Grid | None:
-    """Return the protocol card of a table; None if no result has a card."""
+def card(table: Table) -> Grid:
+    """Return the protocol card of a table."""
     return _texts("What was measured, and how", ("field", "value"), card_lines(table))
 
 
-def cells(table: Table) -> Grid | None:
-    """Return seed, config and time of every cell; None if no cell is finished."""
+def cells(table: Table) -> Grid:
+    """Return seed, config and time of every cell."""
     header = ("method", "seed", "kind", "config or dump", "time", "training", "ended", "machine")
     note = "Time of the last attempt, training and evaluation, beside other work of the machine."
     return _texts("One line per cell", header, cell_lines(table), note)
 
 
-def settings(cells: Sequence[FinishedCell]) -> Grid | None:
+def settings(cells: Sequence[FinishedCell]) -> Grid:
     """Return the config values of all methods, then of every method what not all share."""
     rows = [("all methods", shared_settings(cells)), *reversed(own_settings(cells).items())]
     note = "Config keys that differ from fast-reid's defaults."
-    return _texts(
-        "Settings of all methods, then of single methods", ("method", "settings"), rows, note
-    )
+    caption = "Settings of all methods, then of single methods"
+    return _texts(caption, ("method", "settings"), rows, note)
 
 
 def costs(costs: Costs) -> Grid:

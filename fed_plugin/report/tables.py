@@ -5,11 +5,9 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from fed_plugin.benchmark.cells import FAILED, RESULT, Failure, read_record
 from fed_plugin.benchmark.runner import clock
@@ -25,42 +23,12 @@ from fed_plugin.retrieval.result import METRICS, Result
 # The folder of a benchmark: finished cells, and the state of the others.
 
 
-@dataclass(frozen=True, eq=False)
-class FinishedCell:
-    """Result of a method on a data set with one seed.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FinishedCell(ResultRow):
+    """Row of ``results.json`` with its measured numbers, and the folder, None if there is none."""
 
-    Attributes:
-        dataset: Name of the data set.
-        method: Name of the method.
-        seed: Seed of the training or of the random weights.
-        kind: "trained", "untrained" or "dump".
-        source: Name or path of the config or dump.
-        settings: Config values that differ from fast-reid's defaults.
-        seconds: Duration of training and evaluation; None if not recorded.
-        resumed: Whether the training was stopped and resumed.
-        result: Measured numbers.
-        folder: Folder of the cell; None if the folder does not exist.
-        ended: Date and time in UTC; None if not recorded.
-        machine: Machine of the cell; None if not recorded.
-    """
-
-    dataset: str
-    method: str
-    seed: int
-    kind: str
-    source: str
-    settings: Mapping[str, Any]
-    seconds: float | None
-    resumed: bool
     result: Result
     folder: Path | None
-    ended: str | None = None
-    machine: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the cell in messages."""
-        return f"{self.dataset} / {self.method} / seed {self.seed}"
 
     def file(self, name: str) -> Path | None:
         """Return a file in the folder of the cell; None if the file does not exist."""
@@ -82,7 +50,7 @@ class Benchmark:
     written: datetime.datetime
     cells: tuple[FinishedCell, ...]
     unfinished: tuple[str, ...] = ()
-    wanted: tuple[tuple[str, str, int], ...] = field(default=())
+    wanted: tuple[tuple[str, str, int], ...] = ()
 
 
 def read_benchmark(folder: str | os.PathLike[str]) -> Benchmark:
@@ -108,14 +76,9 @@ def read_benchmark(folder: str | os.PathLike[str]) -> Benchmark:
         raise ValueError(f"{path}: no cell is finished; expected at least one")
     done = {(cell.dataset, cell.method, cell.seed) for cell in cells}
     others = {key: place for key, place in records.items() if key not in done}
-    return Benchmark(
-        path.parent,
-        content.plan,
-        datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC),
-        cells,
-        tuple(_became(key, place) for key, place in others.items()),
-        (*done, *others),
-    )
+    unfinished = tuple(_became(key, place) for key, place in others.items())
+    written = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
+    return Benchmark(path.parent, content.plan, written, cells, unfinished, wanted=(*done, *others))
 
 
 def _finished(row: ResultRow, records: Mapping[Any, Path]) -> FinishedCell:
@@ -124,8 +87,8 @@ def _finished(row: ResultRow, records: Mapping[Any, Path]) -> FinishedCell:
         ProtocolCard.from_json(result.card)
     if row.seconds is not None and row.seconds < 0:
         raise ValueError(f"seconds is {row.seconds}: expected a time")
-    fields = {**msgspec.structs.asdict(row), "result": result}
-    return FinishedCell(**fields, folder=records.get((row.dataset, row.method, row.seed)))
+    folder = records.get((row.dataset, row.method, row.seed))
+    return FinishedCell(**{**vars(row), "result": result, "folder": folder})
 
 
 def _records(folder: Path) -> Iterator[tuple[tuple[str, str, int], Path]]:
@@ -218,8 +181,6 @@ def groups_of(rows: Sequence[MethodRow]) -> str:
 
 # Tables of a data set, one per protocol.
 
-BASELINE = "baseline"
-
 
 @dataclass(frozen=True)
 class Table:
@@ -258,16 +219,15 @@ def make_tables(benchmark: Benchmark, dataset: str, baseline: str | None) -> lis
         for method in dict.fromkeys(methods)
         for seed in seeds
     )
-    missing = {
-        method: tuple(seed for seed in seeds if (method, seed) not in results)
-        for method in dict.fromkeys(methods)
-    }
     tables = []
     for group in group_by_protocol(rows, lambda row: row.cards):
         first = choose_baseline([row.method for row in group.rows if row.results], baseline)
         against = next((row for row in group.rows if row.method == first), None)
         groups = groups_of(group.rows)
-        made = [_row(row, against, groups, cells, missing[row.method]) for row in group.rows]
+        made = []
+        for row in group.rows:
+            missing = tuple(seed for seed in seeds if (row.method, seed) not in results)
+            made.append(_row(row, against, groups, cells, missing))
         apart = tuple(words_apart(group.differences))
         tables.append(Table(dataset, apart, first, tuple(made), groups == "identity"))
     return tables
@@ -304,7 +264,7 @@ def choose_baseline(methods: Sequence[str], asked: str | None) -> str:
     """Return the chosen method, else one with "baseline" in its name, else the first."""
     if asked in methods:
         return str(asked)
-    named = [method for method in methods if BASELINE in method.lower()]
+    named = [method for method in methods if "baseline" in method.lower()]
     return (named or list(methods) or [""])[0]
 
 
@@ -337,38 +297,28 @@ def card_lines(table: Table) -> list[tuple[str, str]]:
 
 def cell_lines(table: Table) -> list[tuple[str, ...]]:
     """Return method, seed, kind, config, time, end and machine of every cell."""
-    return [
-        (
-            row.method,
-            str(cell.seed),
-            cell.kind,
-            cell.source,
-            "not known" if cell.seconds is None else clock(cell.seconds),
-            "stopped and resumed" if cell.resumed else "in one go",
-            cell.ended or "not known",
-            cell.machine or "not known",
-        )
-        for row in table.rows
-        for cell in row.cells
-    ]
+    lines = []
+    for cell in (cell for row in table.rows for cell in row.cells):
+        seconds = "not known" if cell.seconds is None else clock(cell.seconds)
+        how = "stopped and resumed" if cell.resumed else "in one go"
+        ended = (cell.ended or "not known", cell.machine or "not known")
+        lines.append((cell.method, str(cell.seed), cell.kind, cell.source, seconds, how, *ended))
+    return lines
 
 
 def shared_settings(cells: Sequence[FinishedCell]) -> dict[str, Any]:
     """Return config values that all trained and untrained cells share."""
-    all_settings = [cell.settings for cell in cells if cell.kind != "dump"]
-    first = all_settings[0] if all_settings else {}
+    every = [cell.settings for cell in cells if cell.kind != "dump"] or [{}]
     return {
         key: value
-        for key, value in first.items()
-        if key not in OWN and all(key in other and other[key] == value for other in all_settings)
+        for key, value in every[0].items()
+        if key not in OWN and all(other.get(key, ...) == value for other in every)
     }
 
 
 def own_settings(cells: Sequence[FinishedCell]) -> dict[str, dict[str, Any]]:
     """Return the config values of every method that not all methods share."""
-    shared = shared_settings(cells)
-    return {cell.method: _without(cell.settings, shared) for cell in reversed(cells)}
-
-
-def _without(settings: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key not in (*shared, *OWN)}
+    hidden, own = {*shared_settings(cells), *OWN}, {}
+    for cell in reversed(cells):
+        own[cell.method] = {key: one for key, one in cell.settings.items() if key not in hidden}
+    return own

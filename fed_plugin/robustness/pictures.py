@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,22 +67,23 @@ def _cards(curve: RobustnessCurve) -> list[ProtocolCard]:
     return [ProtocolCard.from_json(curve.card)] if curve.card else []
 
 
-def _over_seeds(curves: Sequence[RobustnessCurve], kind: str, metric: str) -> Estimate:
-    values = [getattr(curve, kind)[metric] for curve in curves]
-    if len(values) == 1:
-        return values[0]
-    seeds = summarize_seeds([one.value for one in values])
+def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
+    """Return the estimate of a single seed, or the mean and the range over several seeds."""
+    if len(estimates) == 1:
+        return estimates[0]
+    seeds = summarize_seeds([one.value for one in estimates])
     return Estimate(seeds.mean, lowest=seeds.lowest, highest=seeds.highest)
+
+
+def _column(kind: str, metric: str) -> Column[Sequence[RobustnessCurve]]:
+    name = f"{kind} {metric}"
+    return Column(name, name, lambda curves: over_seeds([getattr(x, kind)[metric] for x in curves]))
 
 
 COLUMNS: list[Column[Sequence[RobustnessCurve]]] = [
     Column("method", "method", lambda curves: curves[0].method),
     Column("seeds", "seeds", len),
-    *(
-        Column(f"{kind} {name}", f"{kind} {name}", partial(_over_seeds, kind=kind, metric=name))
-        for kind in ("whole", "area")
-        for name in METRICS
-    ),
+    *(_column(kind, name) for kind in ("whole", "area") for name in METRICS),
 ]
 
 

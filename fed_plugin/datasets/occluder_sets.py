@@ -47,12 +47,9 @@ def no_progress(done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """File or crop that is not part of a set.
+    """File or crop that is not part of a set, with a reason for a reader.
 
-    Attributes:
-        name: name of the file or crop.
-        kind: "not an image", "broken", "unfit", "duplicate", "near duplicate" or "leak".
-        reason: reason for a reader.
+    ``kind`` is "not an image", "broken", "unfit", "duplicate", "near duplicate" or "leak".
     """
 
     name: str
@@ -95,8 +92,7 @@ class Entry(msgspec.Struct, frozen=True):
     """Description of one file of a set.
 
     Attributes:
-        file: name of the file.
-        sha256: sha256 of the bytes, in hex.
+        sha256: of the bytes, in hex.
         size: (height, width) in pixels.
         ratio: height / width, rounded to four digits.
         kind: "tall" where h/w > 2 and NPO covers the full height, else "wide".
@@ -115,12 +111,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Manifest:
-    """Content of ``manifest.json``.
-
-    Attributes:
-        entries: one per file, in name order.
-        about: all other values.
-    """
+    """Content of ``manifest.json``: an entry per file, in name order, and all other values."""
 
     entries: tuple[Entry, ...]
     about: Mapping[str, Any]
@@ -129,21 +120,16 @@ class Manifest:
 def to_json(entries: list[Entry], about: Mapping[str, Any]) -> bytes:
     """Return the bytes of a manifest; the same arguments give the same bytes.
 
-    Args:
-        entries: one per file.
-        about: further values, such as source and licence; they stand before the files.
+    Values ``about`` the set, such as source and licence, stand before the files.
     """
     tall = sum(entry.kind == "tall" for entry in entries)
     counts = {"count": len(entries), "tall": tall, "wide": len(entries) - tall}
     values = {"format": FORMAT, "version": VERSION, **counts, **about}
-    head = [f" {_dump(key)}: {_dump(value)}" for key, value in values.items()]
-    crops = ",\n".join(f"  {_dump(msgspec.to_builtins(entry))}" for entry in entries)
+    dump = json.JSONEncoder(ensure_ascii=False).encode
+    head = [f" {dump(key)}: {dump(value)}" for key, value in values.items()]
+    crops = ",\n".join(f"  {dump(msgspec.to_builtins(entry))}" for entry in entries)
     text = "{\n" + ",\n".join([*head, f' "crops": [\n{crops}\n ]']) + "\n}\n"
     return text.encode("utf-8", "backslashreplace")  # JSON's own escape for names in no encoding
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def read_manifest(folder: str | Path) -> Manifest | None:
@@ -173,10 +159,8 @@ def read_manifest(folder: str | Path) -> Manifest | None:
         raise ValueError(f"{path}: its list of crops is damaged ({error})") from error
     for entry in entries:
         if Path(entry.file).name != entry.file:
-            raise ValueError(
-                f"{path}: its list of crops is damaged: {entry.file!r} is no name of a file in "
-                "this folder"
-            )
+            reason = f"{entry.file!r} is no name of a file in this folder"
+            raise ValueError(f"{path}: its list of crops is damaged: {reason}")
     return Manifest(entries, values)
 
 
@@ -200,15 +184,9 @@ def read_crops(
     Raises:
         FileNotFoundError: the folder does not exist, or is a file.
     """
-    crops: list[Crop] = []
-    left_out: list[LeftOut] = []
-    for path in _files_of(folder, progress):
-        crop = read_crop(path)
-        if isinstance(crop, Crop):
-            crops.append(crop)
-        else:
-            left_out.append(crop)
-    return crops, left_out
+    found = [read_crop(path) for path in _files_of(folder, progress)]
+    left_out = [one for one in found if isinstance(one, LeftOut)]
+    return [one for one in found if isinstance(one, Crop)], left_out
 
 
 def _files_of(folder: str | Path, progress: Progress) -> Iterator[Path]:
@@ -233,30 +211,25 @@ def read_crop(path: Path) -> Crop | LeftOut:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings of odd metadata
-            pixels, note = _decode(path)
+            with open_photo(path) as opened:
+                frames = int(getattr(opened, "n_frames", 1))
+                pixels = with_transparency(opened)
     except Exception as error:  # every decoder raises its own kinds
         reason = f"{type(error).__name__}: {error}".replace(str(path), name)
         return LeftOut(name, "broken", f"cannot be read ({printable(reason)})")
-    unfit = _why_unfit(pixels)
-    if unfit:
+    if unfit := _why_unfit(pixels):
         return LeftOut(name, "unfit", unfit)
+    note = f" (first of {frames} pictures)" if frames > 1 else ""
     return Crop(printable(path.stem), pixels, name + note)
-
-
-def _decode(path: Path) -> tuple[Pixels, str]:
-    """Return RGB or, where any pixel is not opaque, RGBA; and a note for the reader."""
-    with open_photo(path) as opened:
-        frames = int(getattr(opened, "n_frames", 1))
-        pixels = with_transparency(opened)
-    return pixels, f" (first of {frames} pictures)" if frames > 1 else ""
 
 
 def _why_unfit(pixels: Pixels) -> str:
     height, width = pixels.shape[:2]
+    size = f"{height} x {width} (h x w) pixels"
     if min(height, width) < MIN_SIDE:
-        return f"{height} x {width} (h x w) pixels; expected at least {MIN_SIDE} a side"
+        return f"{size}; expected at least {MIN_SIDE} a side"
     if max(height, width) > MAX_ELONGATION * min(height, width):
-        return f"{height} x {width} (h x w) pixels; expected at most {MAX_ELONGATION:g} : 1"
+        return f"{size}; expected at most {MAX_ELONGATION:g} : 1"
     if pixels.shape[2] == 4 and not pixels[..., 3].any():
         return "wholly transparent"
     return ""
@@ -296,32 +269,25 @@ def alike(left: Sequence[Look], right: Sequence[Look] | None = None) -> list[tup
     """
     others = left if right is None else right
     hashes = None if right is None else [look.hash for look in right]
-    pairs = near_pairs([look.hash for look in left], hashes, NEAR).tolist()
-    return [(a, b) for a, b in pairs if _agree(left[a], others[b])]
-
-
-def _agree(first: Look, second: Look) -> bool:
-    low, high = sorted((first.ratio, second.ratio))
-    alike_in_color = color_distance(first.colors, second.colors) <= NEAR_COLORS
-    return high <= NEAR_RATIO * low and alike_in_color
+    pairs = []
+    for a, b in near_pairs([look.hash for look in left], hashes, NEAR).tolist():
+        low, high = sorted((left[a].ratio, others[b].ratio))
+        near = color_distance(left[a].colors, others[b].colors) <= NEAR_COLORS
+        if near and high <= NEAR_RATIO * low:
+            pairs.append((a, b))
+    return pairs
 
 
 def without_duplicates(crops: Sequence[Crop]) -> tuple[list[Crop], list[LeftOut]]:
-    """Keep the first of every group of equal or nearly equal crops.
-
-    Returns:
-        The kept crops, in order, and the others.
-    """
-    first: dict[str, str] = {}
+    """Keep the first of every group of equal or nearly equal crops, in order; return the others."""
+    first: dict[str, Crop] = {}
     left_out: list[LeftOut] = []
-    unique: list[Crop] = []
     for crop in crops:
-        if crop.digest in first:
-            reason = f"the same pixels as {first[crop.digest]}"
+        same = first.setdefault(crop.digest, crop)
+        if same is not crop:
+            reason = f"the same pixels as {same.origin}"
             left_out.append(LeftOut(crop.origin, "duplicate", reason))
-        else:
-            first[crop.digest] = crop.origin
-            unique.append(crop)
+    unique = list(first.values())
     gone: set[int] = set()
     for a, b in alike([look_of(crop.pixels) for crop in unique]):
         if a not in gone and b not in gone:
@@ -351,10 +317,9 @@ def check_target(out: str | Path) -> Path:
             f"{out}: holds an occluder set already; try another folder, or delete this one"
         )
     if not is_empty(folder):
-        first = min(os.listdir(folder))
         raise ValueError(
-            f"{out}: expected an empty folder or none; it holds {first}, which would be "
-            "mixed with the crops; try another folder"
+            f"{out}: expected an empty folder or none; it holds {min(os.listdir(folder))}, which "
+            "would be mixed with the crops; try another folder"
         )
     draft = _draft(folder)
     left = {entry.name for entry in draft.iterdir()} if draft.is_dir() else set()
@@ -376,14 +341,11 @@ def write_set(
     call leaves no set. The next call removes what a killed call left.
 
     Args:
-        out: folder to write; must not hold anything.
+        out: folder to write; must not hold anything; returned as an absolute path.
         crops: at least one; alpha is kept.
         about: values of the manifest before its list of crops, ready for JSON.
         describe: called with the folder of written crops; the result joins ``about``.
         progress: called with (crops done, crops in all).
-
-    Returns:
-        ``out`` as an absolute path.
 
     Raises:
         ValueError: there is no crop, or ``out`` holds something.
@@ -443,7 +405,7 @@ class SetCheck:
     """Content of a folder of occluders.
 
     Attributes:
-        manifest: the folder's manifest; None where there is none.
+        manifest: None where there is none.
         crops: every file that training would use and that can be read, in name order.
         problems: faults that contradict the manifest or stop training; kinds "missing", "changed",
             "unlisted", "broken", "duplicate".
@@ -476,11 +438,10 @@ def check_set(folder: str | Path, progress: Progress = no_progress) -> SetCheck:
             check.warnings.append(LeftOut(printable(path.name), "not used", reason))
         else:
             _check_file(path, hashes, check)
-    check.problems.extend(
-        LeftOut(name, "missing", "the manifest lists it, the folder lacks it")
-        for name in hashes
-        if name not in there
-    )
+    for name in hashes:
+        if name not in there:
+            reason = "the manifest lists it, the folder lacks it"
+            check.problems.append(LeftOut(name, "missing", reason))
     for twin in without_duplicates(check.crops)[1]:
         (check.problems if twin.kind == "duplicate" else check.warnings).append(twin)
     return check

@@ -22,6 +22,7 @@ from fed_plugin.datasets.own_split import (
     OwnFiles,
     Record,
     SplitRule,
+    by_identity,
     counted,
     divide,
     first_names,
@@ -40,7 +41,6 @@ from fed_plugin.identities import NOBODY, canonical
 
 _TABLES = (".csv", ".tsv", ".txt")
 _KEY = "DATASETS.FOLDER_REID.ROOT"
-_DISTRACTORS = 0  # Market-1501's identity of people in the gallery alone
 _FEW = 3  # files of a folder that are named one by one
 
 
@@ -76,7 +76,7 @@ def read_own_data(path: str | os.PathLike[str], rule: SplitRule | None = None) -
 
     Args:
         path: a folder (:func:`read_folder`), or a file (:func:`read_table`).
-        rule: rule for the division of data without a split; None takes the defaults.
+        rule: for data without a split; None takes the defaults.
 
     Returns:
         Lists sorted by path, the same on every platform.
@@ -150,11 +150,10 @@ def _items(division: Division, pids: Mapping[str, int]) -> dict[str, list[Item]]
 
 
 def _distractors(division: Division, pids: Mapping[str, int]) -> tuple[int, ...]:
-    """Return identity 0 if numbers are identities and only the gallery holds it."""
-    asked = {pids[record.identity] for record in division.train + division.query}
-    there = {pids[record.identity] for record in division.gallery}
-    alone = keep_their_value(pids) and _DISTRACTORS in there - asked
-    return (_DISTRACTORS,) if alone else ()
+    """Return Market-1501's identity 0 if identities are numbers and only the gallery holds it."""
+    asked = {record.identity for record in division.train + division.query}
+    there = {record.identity for record in division.gallery}
+    return (0,) if keep_their_value(pids) and "0" in there - asked else ()
 
 
 def _numbering(pids: Mapping[str, int]) -> str:
@@ -165,10 +164,10 @@ def _numbering(pids: Mapping[str, int]) -> str:
 
 
 def _counts(division: Division) -> str:
-    counts = []
-    for split, records in division.lists.items():
-        people = identities(len({record.identity for record in records}))
-        counts.append(f"{split} {counted(len(records), 'image')} of {people}")
+    counts = (
+        f"{split} {counted(len(records), 'image')} of {identities(len(by_identity(records)))}"
+        for split, records in division.lists.items()
+    )
     return f"In all: {', '.join(counts)}."
 
 
@@ -221,27 +220,21 @@ def read_table(file: str) -> OwnFiles:
     extra = [name for name in columns[1] if name not in _NEEDED + _OPTIONAL]
     filled = _filled_columns(file, rows)
     records, twice = _records(file, rows, filled)
-    sentences = [
-        f"{short(file)}: a table with {counted(len(rows), 'row')}, its columns separated by "
-        f"{SEPARATORS[separator]}."
-    ]
+    table = f"a table with {counted(len(rows), 'row')}"
+    sentences = [f"{short(file)}: {table}, its columns separated by {SEPARATORS[separator]}."]
     sentences += spelled_differently(row["pid"] for _, row in rows)
-    if extra:
-        sentences.append(f"Not used: {counted(len(extra), 'column')}, {first_names(extra)}.")
-    if twice:
-        rows_ = counted(len(twice), "row")
-        sentences.append(f"Listed twice, taken once: {rows_}, {first_names(twice)}.")
+    lists = {"Not used": ("column", extra), "Listed twice, taken once": ("row", twice)}
+    for what, (noun, names) in lists.items():
+        if names:
+            sentences.append(f"{what}: {counted(len(names), noun)}, {first_names(names)}.")
     passed_over: list[str] = []
     if "split" in filled:
         records, passed_over, sentence = _with_uses(file, records)
         sentences.append(sentence)
-    cameras = len({record.camera for record in records}) if "camid" in filled else 0
-    sentences.append(
-        f"Cameras: {cameras}, from the column camid."
-        if cameras
-        else "Cameras: none, there is no column camid."
-    )
-    return OwnFiles(records, sentences, passed_over)
+    cameras = "none, there is no column camid"
+    if "camid" in filled:
+        cameras = f"{len({record.camera for record in records})}, from the column camid"
+    return OwnFiles(records, [*sentences, f"Cameras: {cameras}."], passed_over)
 
 
 def _read_text(file: str) -> str:
@@ -260,20 +253,18 @@ def _separator(file: str, text: str) -> str:
         header = next(_cells(file, text, separator), (1, []))[1]
         if set(_NEEDED) <= {name.lower() for name in header}:
             return separator
+    expected = f"a header with the columns path and pid, such as {_CSV_EXAMPLE}"
     first = text.split("\n", 1)[0].strip()
-    raise _wrong(
-        *(file, 1, f"a header with the columns path and pid, such as {_CSV_EXAMPLE}"),
-        f"{first!r:.120}; try adding that line on top",
-    )
+    raise _wrong(file, 1, expected, f"{first!r:.120}; try adding that line on top")
 
 
 def _parse(file: str, text: str, separator: str) -> Iterator[Row]:
     """Yield the header, its names as both keys and cells, then each row that is not empty."""
     lines = _cells(file, text, separator)
     columns = [name.lower() for name in next(lines)[1]]
-    twice = [name for name in _NEEDED + _OPTIONAL if columns.count(name) > 1]
-    if twice:
-        raise _wrong(file, 1, f"one column {twice[0]}", f"{columns.count(twice[0])}")
+    for name in _NEEDED + _OPTIONAL:
+        if columns.count(name) > 1:
+            raise _wrong(file, 1, f"one column {name}", f"{columns.count(name)}")
     yield 1, {name: name for name in columns}
     empty = True
     for line, cells in lines:
@@ -308,10 +299,8 @@ def _filled_columns(file: str, rows: list[Row]) -> set[str]:
         if not empty:
             filled.add(name)
         elif len(empty) < len(rows):
-            raise _wrong(
-                *(file, empty[0], f"a {name} in every row, or in none"),
-                f"an empty cell; try filling it in ({counted(len(empty), 'row')} without one)",
-            )
+            got = f"an empty cell; try filling it in ({counted(len(empty), 'row')} without one)"
+            raise _wrong(file, empty[0], f"a {name} in every row, or in none", got)
     return filled
 
 
@@ -329,10 +318,9 @@ def _records(file: str, rows: list[Row], filled: set[str]) -> tuple[list[Record]
         )
         before, same = first.setdefault(record.path, (line, record))
         if (same.identity, same.camera) != (record.identity, record.camera):
-            raise _wrong(
-                *(file, line, f"{short(row['path'])} with one identity and one camera"),
-                f"others than in line {before}; try correcting one of the two",
-            )
+            expected = f"{short(row['path'])} with one identity and one camera"
+            got = f"others than in line {before}; try correcting one of the two"
+            raise _wrong(file, line, expected, got)
         if taken.setdefault((record.path, record.split), record) is not record:
             twice.append(row["path"])
     return list(taken.values()), twice
@@ -340,16 +328,14 @@ def _records(file: str, rows: list[Row], filled: set[str]) -> tuple[list[Record]
 
 def _path(file: str, line: int, cell: str) -> str:
     _not_empty(file, line, "path", cell)
-    folder = os.path.dirname(file)
-    written = os.path.normpath(os.path.join(folder, cell))
-    paths = (written, os.path.normpath(os.path.join(folder, cell.replace("\\", "/"))))
-    path = next(filter(os.path.isfile, paths), None)
+    written, turned = (
+        os.path.normpath(os.path.join(os.path.dirname(file), name))
+        for name in (cell, cell.replace("\\", "/"))
+    )
+    path = next(filter(os.path.isfile, (written, turned)), None)
     if path is None:
-        message = _wrong(
-            *(file, line, f"an image at path={short(cell)}"),
-            f"nothing at {short(written)}; try paths relative to the table's folder",
-        )
-        raise FileNotFoundError(str(message))
+        got = f"nothing at {short(written)}; try paths relative to the table's folder"
+        raise FileNotFoundError(str(_wrong(file, line, f"an image at path={short(cell)}", got)))
     if not path.lower().endswith(IMAGE_SUFFIXES):
         expected = f"an image ({' '.join(IMAGE_SUFFIXES)})"
         raise _wrong(file, line, expected, f"path={short(cell)}; try converting it")
@@ -357,17 +343,15 @@ def _path(file: str, line: int, cell: str) -> str:
 
 
 def _not_empty(file: str, line: int, name: str, cell: str) -> str:
-    if not cell:
-        got = "an empty cell; try filling it in or removing the row"
-        raise _wrong(file, line, f"a {name}", got)
-    return cell
+    if cell:
+        return cell
+    raise _wrong(file, line, f"a {name}", "an empty cell; try filling it in or removing the row")
 
 
 def _part(file: str, line: int, cell: str) -> str:
-    part = part_of(cell)
-    if part is None:
-        raise _wrong(file, line, f"a split, {EXPECTED}", f"split={short(cell)}; try one of these")
-    return part
+    if part := part_of(cell):
+        return part
+    raise _wrong(file, line, f"a split, {EXPECTED}", f"split={short(cell)}; try one of these")
 
 
 def _with_uses(file: str, records: list[Record]) -> tuple[list[Record], list[str], str]:
@@ -393,28 +377,21 @@ _NAME_EXAMPLE = MARKET_NAMES.example
 
 _CAMERA_FOLDER = re.compile(r"c[0-9]+|cam(era)?([-_ ]\w+|[0-9]+)", re.IGNORECASE)
 
-_NESTED = "a folder per identity"
-_TWO_LEVELS = (
-    "a folder per camera with a folder per identity inside",
-    "a folder per identity with a folder per camera inside",
-)
-_FLAT = "images named <identity>_..."
+_FORMS = {  # by the level of the cameras' folders
+    None: "a folder per identity",
+    0: "a folder per camera with a folder per identity inside",
+    1: "a folder per identity with a folder per camera inside",
+}
 
 
 @dataclass
 class _Part:
     """Images below one folder, with the identity of each, and the cameras that folders name."""
 
-    form: str = ""
-    cameras: dict[str, str] = field(default_factory=dict)
+    form: str
+    passed_over: list[str]
     images: list[tuple[str, str]] = field(default_factory=list)
-    passed_over: list[str] = field(default_factory=list)
-
-    def take(self, folder: str, scan: FolderScan, identity: str) -> None:
-        """Add the images of an identity's folder; an empty folder is passed over."""
-        self.images += [(image, identity) for image in scan.images]
-        empty = [] if scan.images else [os.path.join(folder, "")]
-        self.passed_over += scan.passed_over or empty
+    cameras: dict[str, str] = field(default_factory=dict)
 
 
 def read_folder(root: str) -> OwnFiles:
@@ -432,10 +409,7 @@ def read_folder(root: str) -> OwnFiles:
     roots: dict[str | None, str] = {**splits} or {None: root}
     level = _camera_level(roots.values())
     parts = {s: _read_part(path, level) for s, path in roots.items()}
-    passed_over = []
-    if splits:
-        beside = scan_folder(root)
-        passed_over += _outside(beside.images + beside.passed_over, splits.values())
+    passed_over = [path for part in parts.values() for path in part.passed_over]
     records = [
         Record(path, canonical(identity), part.cameras.get(path), split)
         for split, part in parts.items()
@@ -447,10 +421,11 @@ def read_folder(root: str) -> OwnFiles:
     sentences = [f"{short(root)}: {counted(len(records), 'image')}, {forms}."]
     sentences += spelled_differently(who for part in parts.values() for _, who in part.images)
     if splits:
+        beside = scan_folder(root)
+        passed_over += _outside(beside.images + beside.passed_over, splits.values())
         names = (f"{short(os.path.relpath(path, root))}/ is {s}" for s, path in splits.items())
         sentences.append(f"Split: by the folders, {', '.join(names)}.")
     records, cameras = _with_cameras(records)
-    passed_over += [path for part in parts.values() for path in part.passed_over]
     return OwnFiles(records, [*sentences, cameras], sorted(passed_over))
 
 
@@ -460,11 +435,11 @@ def _splits_on_top(root: str) -> dict[str, str]:
     for folder in top:
         part = part_of(os.path.basename(folder))
         inner = {part_of(os.path.basename(path)): path for path in _folders(folder)}
+        found = {part: folder} if part else {}
         if part in ("test", "val") and inner.keys() >= {"query", "gallery"}:
-            by_part.setdefault("query", []).append(inner["query"])
-            by_part.setdefault("gallery", []).append(inner["gallery"])
-        elif part:
-            by_part.setdefault(part, []).append(folder)
+            found = {"query": inner["query"], "gallery": inner["gallery"]}
+        for name, path in found.items():
+            by_part.setdefault(name, []).append(path)
     divided = by_part.keys() & {"train", "query"} and by_part.keys() & {"gallery", "test", "val"}
     if not divided and not all(part_of(os.path.basename(folder)) for folder in top):
         return {}  # a person may be called Val
@@ -497,31 +472,27 @@ def _camera_level(roots: Iterable[str]) -> int | None:
     return None
 
 
-def _read_two_levels(folder: str, camera_level: int) -> _Part:
-    here = scan_folder(folder)
-    part = _Part(_TWO_LEVELS[camera_level])
-    inner = [path for upper in _folders(folder) for path in _folders(upper)]
-    part.passed_over = here.images + _outside(here.passed_over, inner)
-    for path in inner:
-        names = os.path.basename(os.path.dirname(path)), os.path.basename(path)
-        scan = scan_folder(path)
-        part.take(path, scan, names[1 - camera_level])
-        part.cameras |= dict.fromkeys(scan.images, canonical(names[camera_level]))
-    return part
-
-
-def _read_part(folder: str, camera_level: int | None = None) -> _Part:
+def _read_part(folder: str, camera_level: int | None) -> _Part:
     """Read one folder by its subfolders or by its names: the form with more images."""
-    if camera_level is not None:
-        return _read_two_levels(folder, camera_level)
     here = scan_folder(folder)
-    below = {path: scan_folder(path) for path in _folders(folder)}
+    inner = _folders(folder)
+    if camera_level is not None:
+        inner = [path for upper in inner for path in _folders(upper)]
+    below = {path: scan_folder(path) for path in inner}
     flat = _by_names(here)
-    if sum(len(scan.images) for scan in below.values()) < max(1, len(flat.images)):
+    nested = sum(len(scan.images) for scan in below.values())
+    if camera_level is None and nested < max(1, len(flat.images)):
         return flat
-    part = _Part(_NESTED, passed_over=here.images + _outside(here.passed_over, below))
+    part = _Part(_FORMS[camera_level], here.images + _outside(here.passed_over, below))
     for path, scan in below.items():
-        part.take(path, scan, os.path.basename(path))
+        identity, other = os.path.basename(path), os.path.basename(os.path.dirname(path))
+        if camera_level == 1:
+            identity, other = other, identity
+        part.images += [(image, identity) for image in scan.images]
+        if camera_level is not None:
+            part.cameras |= dict.fromkeys(scan.images, canonical(other))
+        empty = [] if scan.images else [os.path.join(path, "")]
+        part.passed_over += scan.passed_over or empty
     return part
 
 
@@ -529,7 +500,7 @@ def _by_names(here: FolderScan) -> _Part:
     """Read identities from names: before the camera if all have one, else before the first _."""
     cameras = [_CAMERA.match(_stem(image)) for image in here.images]
     all_have_one = all(cameras)
-    part = _Part(_FLAT, passed_over=list(here.passed_over))
+    part = _Part("images named <identity>_...", list(here.passed_over))
     for image, camera in zip(here.images, cameras, strict=True):
         identity, mark, _ = _stem(image).partition("_")
         if camera and all_have_one:
@@ -562,20 +533,19 @@ def _with_cameras(records: list[Record]) -> tuple[list[Record], str]:
     stems = [_stem(record.path) for record in records]
     matches = [_CAMERA.match(stem) for stem in stems]
     cameras = [canonical(match["camera"]) for match in matches if match]
+    if not cameras:
+        return records, "Cameras: none, the names contain none."
     if len(cameras) == len(records):
         with_camera = [replace(r, camera=c) for r, c in zip(records, cameras, strict=True)]
         number = len(set(cameras))
         return with_camera, f"Cameras: {number}, read from the names (as in {_NAME_EXAMPLE})."
     without = [stem for stem, match in zip(stems, matches, strict=True) if not match]
-    why = "the names contain none"
-    if cameras:
-        contain = "contains" if len(without) == 1 else "contain"
-        why = (
-            f"{counted(len(without), 'name')} of {len(records):,} {contain} none "
-            f"({first_names(without)}; expected names like {_NAME_EXAMPLE}), so the others' are "
-            "not used"
-        )
-    return records, f"Cameras: none, {why}."
+    contain = "contains" if len(without) == 1 else "contain"
+    return records, (
+        f"Cameras: none, {counted(len(without), 'name')} of {len(records):,} {contain} none "
+        f"({first_names(without)}; expected names like {_NAME_EXAMPLE}), so the others' are not "
+        "used."
+    )
 
 
 def _nothing_readable(root: str) -> str:

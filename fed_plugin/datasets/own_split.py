@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import numbers
 import os
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -52,12 +52,9 @@ _LONGEST_NUMBER = 18  # digits that surely fit the int64 of a batch
 class Record:
     """One image of a folder or a table.
 
-    Attributes:
-        path: path of the image.
-        identity: name of the person, in the form of :func:`canonical`.
-        camera: name of the camera in that form; None where no camera is given.
-        split: ``"train"``, ``"query"``, ``"gallery"``, ``"test"`` (to be divided into queries and
-            gallery), or None where no split is given.
+    Identity and camera are names in the form of :func:`canonical`. ``split`` is ``"train"``,
+    ``"query"``, ``"gallery"`` or ``"test"`` (to be divided into queries and gallery). Camera and
+    split are None where none is given.
     """
 
     path: str
@@ -68,13 +65,10 @@ class Record:
 
 @dataclass(frozen=True)
 class OwnFiles:
-    """Content of a folder or a table.
+    """Content of a folder or a table: a record per image, and sentences on the form of the data.
 
-    Attributes:
-        records: one per image.
-        sentences: explanation of the form in which the data were read.
-        passed_over: paths of files that are no part of the data, and of empty folders (these end
-            in a separator).
+    ``passed_over`` are paths of files that are no part of the data, and of empty folders (these end
+    in a separator).
     """
 
     records: list[Record]
@@ -88,19 +82,14 @@ def spelled_differently(names: Iterable[str]) -> list[str]:
     for name in names:
         spellings[canonical(name)].add(name)
     several = [" = ".join(sorted(group)) for group in spellings.values() if len(group) > 1]
-    if not several:
-        return []
-    return [f"One identity, spelled differently: {first_names(sorted(several))}."]
+    sentence = f"One identity, spelled differently: {first_names(sorted(several))}."
+    return [sentence] if several else []
 
 
 def numbered(names: Iterable[str]) -> dict[str, int]:
-    """Give each name an int: its own value where all are natural numbers, else its sorted place.
-
-    Args:
-        names: canonical names; repetitions do not matter.
-    """
+    """Give each canonical name an int: its value if all are natural numbers, else its place."""
     different = sorted(set(names))
-    if all(_is_number(name) and len(name) <= _LONGEST_NUMBER for name in different):
+    if all(re.fullmatch(f"[0-9]{{1,{_LONGEST_NUMBER}}}", name) for name in different):
         return {name: int(name) for name in sorted(different, key=int)}
     return {name: place for place, name in enumerate(different)}
 
@@ -121,10 +110,6 @@ def by_identity(records: Iterable[Record]) -> dict[str, list[Record]]:
     for record in records:
         images[record.identity].append(record)
     return dict(images)
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdigit()
 
 
 # Names of the parts of a divided data set, and the use of each part.
@@ -148,10 +133,7 @@ def part_of(spelling: str) -> str | None:
 
 
 def uses(parts: Collection[str]) -> dict[str, str | None]:
-    """Return the use of each part.
-
-    Args:
-        parts: existing parts.
+    """Return the use of each existing part.
 
     Returns:
         Per part ``"train"``, ``"query"``, ``"gallery"``, ``"test"`` (to be divided into queries and
@@ -177,8 +159,6 @@ def uses(parts: Collection[str]) -> dict[str, str | None]:
 # Nothing is shuffled: each decision depends on the seed and on its own names alone. Therefore
 # neither the order of files nor the platform matters, and a new identity moves no other.
 
-_KEYS = "DATASETS.FOLDER_REID"
-
 
 @dataclass(frozen=True)
 class SplitRule:
@@ -198,21 +178,21 @@ class SplitRule:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        share = self.test_share
-        if not _is(share, numbers.Real) or not math.isfinite(share) or not 0 < share < 1:
-            _refuse("TEST_SHARE", share, "a share of the identities, above 0 and below 1", 0.5)
-        if not _is(self.queries, numbers.Integral) or self.queries < 1:
-            _refuse("QUERIES", self.queries, "a number of images, 1 or more", 1)
-        if not _is(self.seed, numbers.Integral) or self.seed < 0:
-            _refuse("SPLIT_SEED", self.seed, "a whole number, 0 or more", 0)
-
-
-def _is(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
+        if not isinstance(self.test_share, numbers.Real) or not 0 < self.test_share < 1:
+            expected = "a share of the identities, above 0 and below 1"
+            _refuse("TEST_SHARE", self.test_share, expected, 0.5)
+        whole_numbers = (
+            ("QUERIES", self.queries, "a number of images, 1 or more", 1),
+            ("SPLIT_SEED", self.seed, "a whole number, 0 or more", 0),
+        )
+        for key, value, expected, least in whole_numbers:
+            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if not whole or value < least:
+                _refuse(key, value, expected, least)
 
 
 def _refuse(key: str, value: Any, expected: str, default: float) -> None:
-    raise ValueError(f"{_KEYS}.{key}={value!r}: expected {expected}; try {default}")
+    raise ValueError(f"DATASETS.FOLDER_REID.{key}={value!r}: expected {expected}; try {default}")
 
 
 def identities_to_test(eligible: Collection[str], everybody: int, rule: SplitRule) -> set[str]:
@@ -226,13 +206,12 @@ def identities_to_test(eligible: Collection[str], everybody: int, rule: SplitRul
         everybody: number of all identities.
         rule: share and seed.
     """
-    places = {identity: _draw(rule.seed, "identity", identity) for identity in eligible}
-    ascending = sorted(places, key=lambda identity: (places[identity], identity))
-    chosen = {identity for identity in ascending if places[identity] < rule.test_share}
-    if ascending and not chosen:
-        chosen = {ascending[0]}
+    places = sorted((_draw(rule.seed, "identity", one), one) for one in eligible)
+    chosen = {one for place, one in places if place < rule.test_share}
+    if places and not chosen:
+        chosen = {places[0][1]}
     if len(chosen) == everybody > 1:
-        chosen.remove(ascending[-1])
+        chosen.remove(places[-1][1])
     return chosen
 
 
@@ -241,10 +220,7 @@ def queries_of(records: Iterable[Record], rule: SplitRule) -> list[Record]:
 
     Every query keeps a right answer: an image in the gallery, of another camera where there are
     cameras. Therefore an identity with one image, or with one camera of several, has no query.
-
-    Args:
-        records: images of one identity; either all have a camera or none has.
-        rule: number of queries per camera, and seed.
+    Either all images have a camera or none has.
     """
 
     def place(record: Record) -> float:
@@ -279,16 +255,10 @@ def _draw(seed: int, *words: str) -> float:
 
 @dataclass
 class Division:
-    """The three lists, with sentences about them.
+    """The three lists, with sentences about them and warnings of their faults.
 
-    Attributes:
-        train: training images.
-        query: query images.
-        gallery: gallery images.
-        uses_cameras: whether cameras count in the evaluation. They do not where none are given,
-            and where they would leave no right answer to any query.
-        sentences: explanation of the lists.
-        warnings: faults of the lists.
+    ``uses_cameras`` tells whether cameras count in the evaluation. They do not where none are
+    given, and where they would leave no right answer to any query.
     """
 
     train: list[Record] = field(default_factory=list)
@@ -305,11 +275,9 @@ class Division:
 
 
 def divide(records: list[Record], rule: SplitRule) -> Division:
-    """Divide records that all have a split, or all have none.
+    """Divide records that all have a split, or all have none (then by the rule).
 
-    Args:
-        records: at least one, of different images within a split.
-        rule: rule for the division of data without a split.
+    There is one record at least, and within a split they are of different images.
 
     Raises:
         ValueError: no split is given, and there is one identity only.
@@ -332,12 +300,11 @@ def divide(records: list[Record], rule: SplitRule) -> Division:
 
 
 def _divide_as_given(records: list[Record], rule: SplitRule, has_cameras: bool) -> Division:
-    train, query, gallery = (
+    train, query, gallery, undivided = (
         [record for record in records if record.split == split]
-        for split in ("train", "query", "gallery")
+        for split in ("train", "query", "gallery", "test")
     )
     divided = Division(train, query, gallery)
-    undivided = [record for record in records if record.split == "test"]
     if not undivided:
         divided.uses_cameras = has_cameras
         _check_given(divided)
@@ -366,11 +333,8 @@ def _divide_identities(records: list[Record], rule: SplitRule) -> Division:
             "identities, the folder that holds the files"
         )
     divided = Division(uses_cameras=_cross_cameras(records))
-    if divided.uses_cameras:
-        what, sizes = "one camera", {who: len({r.camera for r in images[who]}) for who in images}
-    else:
-        what, sizes = "one image", {who: len(images[who]) for who in images}
-    eligible = [who for who, size in sizes.items() if size > 1]
+    what = "camera" if divided.uses_cameras else "path"
+    eligible = [who for who in images if len({getattr(r, what) for r in images[who]}) > 1]
     tested = identities_to_test(eligible, len(images), rule)
     divided.train = [record for record in records if record.identity not in tested]
     _divide_test(divided, [record for record in records if record.identity in tested], rule)
@@ -381,8 +345,9 @@ def _divide_identities(records: list[Record], rule: SplitRule) -> Division:
     )
     alone = sorted(images.keys() - set(eligible))
     if alone:
+        what = "camera" if divided.uses_cameras else "image"
         divided.sentences.append(
-            f"For training, with {what} each: {identities(len(alone))}, {first_names(alone)}."
+            f"For training, with one {what} each: {identities(len(alone))}, {first_names(alone)}."
         )
     if not tested:
         divided.warnings.append(

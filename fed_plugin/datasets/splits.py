@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from fed_plugin.datasets.listing import (
@@ -90,11 +90,9 @@ MARKET_NAMES = NameRule(
 
 @dataclass(frozen=True)
 class Published:
-    """Published size of one split.
+    """Published size of one split, without detections of nobody.
 
-    Attributes:
-        images: number of images, without detections of nobody.
-        identities: number of identities; None where only the images are published.
+    ``identities`` is None where only the number of images is published.
     """
 
     images: int
@@ -165,10 +163,7 @@ class Layout:
 class Splits:
     """Three lists of (path, pid, camid) with Python ints.
 
-    Attributes:
-        train: training images; empty for a data set that is for testing only.
-        query: query images.
-        gallery: gallery images.
+    ``train`` is empty for a data set that is for testing only.
     """
 
     train: list[Item]
@@ -210,13 +205,7 @@ class SplitScan:
 
 
 def read_splits(layout: Layout, root: str, queries: str | None = None) -> Splits:
-    """List all splits of a data set; see :func:`list_split`.
-
-    Args:
-        layout: row of the data set.
-        root: folder that holds the data set's folder.
-        queries: another query set of ``layout``; None takes the default.
-    """
+    """List all splits of a data set, perhaps with another of its query sets; see `list_split`."""
     if queries is not None:
         layout = layout.with_queries(queries)
     lists = {split: list_split(layout, root, split) for split in layout.splits}
@@ -226,15 +215,7 @@ def read_splits(layout: Layout, root: str, queries: str | None = None) -> Splits
 def list_split(layout: Layout, root: str, split: str, log: logging.Logger = logger) -> list[Item]:
     """List one split, sorted by base name; one warning counts and names what is passed over.
 
-    Args:
-        layout: row of the data set.
-        root: folder that holds the data set's folder.
-        split: a key of ``layout.splits``.
-        log: logger that gets the warning.
-
-    Raises:
-        OSError: as :func:`scan_split`.
-        ValueError: as :func:`scan_split`.
+    Arguments and errors are those of :func:`scan_split`; ``log`` gets the warning.
     """
     scan = scan_split(layout, root, split)
     warn_of_passed_over(os.path.commonpath(scan.folders), scan.passed_over, log)
@@ -247,7 +228,7 @@ def list_split(layout: Layout, root: str, split: str, log: logging.Logger = logg
 
 
 def scan_split(layout: Layout, root: str, split: str, *, strict: bool = True) -> SplitScan:
-    """List one split without a log line.
+    """List one split, sorted by base name, without a log line.
 
     Args:
         layout: row of the data set.
@@ -255,9 +236,6 @@ def scan_split(layout: Layout, root: str, split: str, *, strict: bool = True) ->
         split: a key of ``layout.splits``.
         strict: whether to raise the first problem; otherwise the split is listed as far as
             possible.
-
-    Returns:
-        Items sorted by base name.
 
     Raises:
         FileNotFoundError: The data set or the split is missing or holds no image; the message
@@ -289,12 +267,9 @@ def _scan_into(scan: SplitScan, layout: Layout, folder: str) -> None:
     if layout.select is not None:
         try:
             images, others = layout.select(folder, scan.split, images)
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # without the lists, the split of an image is unknown
+        except (OSError, ValueError) as error:
             scan.problems.append(error)
-            images, others = [], images
+            images, others = [], images  # without the lists, the split of an image is unknown
         scan.passed_over.extend(others)
     for path in images:
         try:
@@ -322,14 +297,9 @@ def find_dataset(layout: Layout, root: str) -> str:
 
 
 def find_split_folders(layout: Layout, root: str) -> dict[str, tuple[str, ...]]:
-    """Find the folders of each split, all in one spelling of the data set.
+    """Return the folders by split, all in one spelling of the data set; several if joined.
 
-    Args:
-        layout: row of the data set.
-        root: folder that holds the data set's folder.
-
-    Returns:
-        Folders by split; several folders only for a joined split.
+    ``root`` is the folder that holds the data set's folder.
     """
     dataset = find_dataset(layout, root)
     return _splits_in(layout, os.path.join(root, dataset)) if dataset else {}
@@ -351,19 +321,12 @@ def _splits_in(layout: Layout, folder: str) -> dict[str, tuple[str, ...]]:
 
 
 def missing_message(layout: Layout, root: str, split: str) -> str:
-    """Return several lines for a data set, or one split of it, that does not exist.
-
-    Args:
-        layout: row of the data set.
-        root: folder that should hold the data set's folder.
-        split: the wanted split.
-    """
+    """Return several lines for a data set, or one split of it, that does not exist below root."""
     dataset = find_dataset(layout, root)
     searched = os.path.join(root, dataset) if dataset else root
     what = f"no {split} folder in {searched}" if dataset else f"not in {root}"
-    if dataset:
-        advice = f"unpacking the dataset again, or moving its folders into {dataset}/"
-    else:
+    advice = f"unpacking the dataset again, or moving its folders into {dataset}/"
+    if not dataset:
         advice = (
             f"setting the environment variable FASTREID_DATASETS (now root={root!r}; without it: "
             f"'datasets') to the folder that holds {layout.folders[0]}/, before Python starts"
@@ -373,28 +336,20 @@ def missing_message(layout: Layout, root: str, split: str) -> str:
         subfolders = _either(spellings, " and " if name in layout.joined else " or ")
         expected.append(f"      {subfolders}  ({name}: {layout.names.example} and so on)")
     notes = [_usual_mistake(layout, root, searched), layout.note]
-    return _message(layout, what, expected, searched, advice, notes)
+    lines = [_message(layout, what, expected, searched, advice)]
+    return "\n".join([*lines, *(f"note: {note}" for note in notes if note)])
 
 
 def _empty_message(layout: Layout, folder: str, split: str) -> str:
-    suffixes = ", ".join(IMAGE_SUFFIXES)
-    expected = [f"  {os.path.join(folder, '')}"]
-    expected.append(f"    {layout.names.example} and so on ({suffixes})")
-    what = f"no {split} image in {folder}"
+    image = f"    {layout.names.example} and so on ({', '.join(IMAGE_SUFFIXES)})"
+    expected, what = [f"  {os.path.join(folder, '')}", image], f"no {split} image in {folder}"
     return _message(layout, what, expected, folder, "unpacking the dataset again")
 
 
-def _message(
-    layout: Layout,
-    what: str,
-    expected: list[str],
-    searched: str,
-    advice: str,
-    notes: Sequence[str] = (),
-) -> str:
+def _message(layout: Layout, what: str, expected: list[str], searched: str, advice: str) -> str:
     head = f"{layout.name} (DATASETS.NAMES, DATASETS.TESTS): {what}"
     lines = [head, "expected:", *expected, "found:", *_tree(searched), f"try: {advice}"]
-    return "\n".join([*lines, *(f"note: {note}" for note in notes if note)])
+    return "\n".join(lines)
 
 
 def _usual_mistake(layout: Layout, root: str, searched: str) -> str:
@@ -407,15 +362,15 @@ def _usual_mistake(layout: Layout, root: str, searched: str) -> str:
         return f"{root} looks like the dataset's own folder; {advice}"
     if not os.path.isdir(searched):
         return ""
-    folders = [entry for entry in visible_entries(searched) if is_folder(entry)]
-    if searched != root:
-        inner = next((entry.path for entry in folders if _holds_a_split(layout, entry.path)), "")
-        advice = "looks like the dataset's own folder; move what it holds one up"
-        return f"{inner} {advice}" if inner else ""
-    spelled = {_letters(name) for name in layout.folders}
-    alike = next((entry.name for entry in folders if _letters(entry.name) in spelled), "")
-    advice = "looks like another spelling; rename it, or link to it, as one of those expected"
-    return f"{printable(alike)}/ {advice}" if alike else ""
+    spelled = set(map(_letters, layout.folders))
+    for entry in filter(is_folder, visible_entries(searched)):
+        if searched != root and _holds_a_split(layout, entry.path):
+            advice = "looks like the dataset's own folder; move what it holds one up"
+            return f"{entry.path} {advice}"
+        if searched == root and _letters(entry.name) in spelled:
+            advice = "looks like another spelling; rename it, or link to it, as one of those"
+            return f"{printable(entry.name)}/ {advice} expected"
+    return ""
 
 
 def _holds_a_split(layout: Layout, folder: str) -> bool:

@@ -22,7 +22,7 @@ from fed_plugin.datasets.findings import (
 from fed_plugin.datasets.image_facts import FactsCache, Progress, scan
 from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.listing import printable
-from fed_plugin.datasets.own_data import OwnData, read_own_data
+from fed_plugin.datasets.own_data import read_own_data
 from fed_plugin.datasets.splits import (
     MARKET_NAMES,
     Layout,
@@ -74,17 +74,15 @@ def find_targets(words: str | None, data_root: str) -> list[Target]:
         OSError: The path cannot be read.
     """
     if words is None:
-        targets = _in_parent(data_root)
-        if not targets:
-            raise FileNotFoundError(_nothing_known(data_root))
-        return targets
+        if targets := _in_parent(data_root):
+            return targets
+        raise FileNotFoundError(_nothing_known(data_root))
     layout = _named(words)
     path = os.path.normpath(words)
-    if layout is not None and (find_dataset(layout, data_root) or not os.path.exists(path)):
-        if not find_dataset(layout, data_root):
-            first_split = next(iter(layout.splits))
-            raise FileNotFoundError(missing_message(layout, data_root, first_split))
+    if layout is not None and find_dataset(layout, data_root):
         return [_layout_target(layout, data_root)]
+    if layout is not None and not os.path.exists(path):
+        raise FileNotFoundError(missing_message(layout, data_root, next(iter(layout.splits))))
     if not os.path.exists(path):
         raise FileNotFoundError(
             f"{printable(words)}: no such file or folder; expected a path, or one of "
@@ -113,9 +111,8 @@ def _in_parent(root: str) -> list[Target]:
     """Take ``root`` as a folder that holds data sets under their known names."""
     by_folder: dict[str, list[Layout]] = {}
     for layout in LAYOUTS.values():
-        name = find_dataset(layout, root)
-        if name:
-            by_folder.setdefault(name, []).append(layout)
+        by_folder.setdefault(find_dataset(layout, root), []).append(layout)
+    by_folder.pop("", None)
     return [target for group in by_folder.values() for target in _most_complete(group, root)]
 
 
@@ -131,17 +128,16 @@ def _most_complete(layouts: Sequence[Layout], root: str) -> list[Target]:
 def _renamed(path: str) -> list[Target]:
     """Take ``path`` as a benchmark in a folder of another name, if it has the published files."""
     root, name = os.path.split(os.path.abspath(path))
-    fits: list[tuple[float, Layout]] = []
-    for layout in LAYOUTS.values():
-        here = replace(layout, folders=(name,))
-        if len(find_split_folders(here, root)) == len(layout.splits):
-            distance = _distance(here, root)
-            fits += [(distance, here)] if distance <= _NEAR else []
-    return [_layout_target(min(fits, key=lambda fit: fit[0])[1], root)] if fits else []
+    here = [replace(layout, folders=(name,)) for layout in LAYOUTS.values()]
+    distances = [_distance(layout, root) for layout in here]
+    best = here[distances.index(min(distances))]
+    return [_layout_target(best, root)] if min(distances) <= _NEAR else []
 
 
 def _distance(layout: Layout, root: str) -> float:
     """Return the largest share by which the images of a split differ from the published number."""
+    if len(find_split_folders(layout, root)) < len(layout.splits):
+        return math.inf
     if os.path.exists(os.path.join(root, layout.folders[0], _DRAWN)):
         return 0.0 if layout.name == "SynthOcc" else math.inf
     shares = []
@@ -164,16 +160,13 @@ def _layout_target(layout: Layout, root: str) -> Target:
         for path in paths
     ]
     spelling = f"{name}/" if name in known else f"{name}/ (a name that no loader knows)"
-    return Target(
-        layout=layout,
-        folder=folder,
-        variant=(f"found as {spelling}: {', '.join(places)}",),
-        list_files=lambda: [
-            scan_split(layout, root, split, strict=False) for split in layout.splits
-        ],
-        has_cameras=layout.names.has_camera,
-        remarks=tuple(_other_spellings(known, root, name)),
-    )
+
+    def list_files() -> list[SplitScan]:
+        return [scan_split(layout, root, split, strict=False) for split in layout.splits]
+
+    variant = (f"found as {spelling}: {', '.join(places)}",)
+    remarks = tuple(_other_spellings(known, root, name))
+    return Target(layout, folder, variant, list_files, layout.names.has_camera, remarks)
 
 
 def _other_spellings(folders: tuple[str, ...], root: str, read: str) -> Iterator[Finding]:
@@ -187,22 +180,18 @@ def _other_spellings(folders: tuple[str, ...], root: str, read: str) -> Iterator
 
 def _own_data(path: str) -> Target:
     own = read_own_data(path)
+    layout = Layout(OWN, (OWN,), {}, MARKET_NAMES, distractor_pids=own.distractor_pids)
     warned = {f"Warning: {sentence}" for sentence in own.warnings}
-    return Target(
-        layout=Layout(OWN, (OWN,), {}, MARKET_NAMES, distractor_pids=own.distractor_pids),
-        folder=path,
-        variant=tuple(sentence for sentence in own.explanation if sentence not in warned),
-        list_files=lambda: _own_listings(path, own),
-        has_cameras=own.uses_cameras,
-        remarks=tuple(Finding("warning", "own data", sentence) for sentence in own.warnings),
-    )
+    variant = tuple(sentence for sentence in own.explanation if sentence not in warned)
+    remarks = tuple(Finding("warning", "own data", sentence) for sentence in own.warnings)
 
+    def list_files() -> list[SplitScan]:
+        lists = {"train": own.train, "query": own.query, "gallery": own.gallery}
+        listings = [SplitScan(split, (path,), items) for split, items in lists.items() if items]
+        listings[0].passed_over.extend(own.passed_over)
+        return listings
 
-def _own_listings(path: str, own: OwnData) -> list[SplitScan]:
-    lists = {"train": own.train, "query": own.query, "gallery": own.gallery}
-    listings = [SplitScan(split, (path,), items) for split, items in lists.items() if items]
-    listings[0].passed_over.extend(own.passed_over)
-    return listings
+    return Target(layout, path, variant, list_files, own.uses_cameras, remarks)
 
 
 def _nothing_known(root: str) -> str:

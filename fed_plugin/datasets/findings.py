@@ -77,7 +77,7 @@ def answer_findings(listings: Sequence[SplitScan], distractor_pids: Sequence[int
     by_split = {listing.split: listing for listing in listings}
     train, query, gallery = (by_split.get(split) for split in ("train", "query", "gallery"))
     findings = []
-    if train and train.items and len({pid for _, pid, _ in train.items}) == 1:
+    if train and len({pid for _, pid, _ in train.items}) == 1:
         what = "train: one identity only, so that nothing can be learned; try more people, or for "
         what += "own data another DATASETS.FOLDER_REID.SPLIT_SEED"
         findings.append(Finding("error", "identities", what))
@@ -101,11 +101,12 @@ def _unanswered(query: SplitScan, gallery: SplitScan) -> list[Finding]:
         return []
     severity = "warning" if answered else "error"
     result = "evaluation leaves them out" if answered else "nothing can be evaluated"
+    reasons = {
+        "whose identity is not in the gallery": nowhere,
+        "whose identity is in the gallery from the query's camera alone": same,
+    }
     findings = []
-    for paths, why in (
-        (nowhere, "whose identity is not in the gallery"),
-        (same, "whose identity is in the gallery from the query's camera alone"),
-    ):
+    for why, paths in reasons.items():
         sentence = f"query: {len(paths)} of {len(query.items)} images {why}: {result}"
         findings += _about(severity, "unanswered", sentence, paths)
     return findings
@@ -113,15 +114,14 @@ def _unanswered(query: SplitScan, gallery: SplitScan) -> list[Finding]:
 
 def _in_both(train: SplitScan, tested: list[SplitScan], distractors: set[int]) -> list[Finding]:
     trained = {pid for _, pid, _ in train.items} - distractors
-    both = {
-        pid: path for listing in tested for path, pid, _ in listing.items if pid in trained
-    }  # a query's path wins
+    items = [item for listing in tested for item in listing.items]
+    both = {pid: path for path, pid, _ in items if pid in trained}  # a query's path wins
     if not both:
         return []
     sentence = (
-        f"{len(both)} identities are in train and in query or gallery, such as "
-        f"{min(both)} in {os.path.basename(both[min(both)])}: if these are the same people, "
-        "the figures are too good"
+        f"{len(both)} identities are in train and in query or gallery, such as {min(both)} in "
+        f"{os.path.basename(both[min(both)])}: if these are the same people, the figures are too "
+        "good"
     )
     return _about("warning", "identities", sentence, sorted(both.values()))
 
@@ -137,10 +137,7 @@ FAR = 8.0
 
 _KINDS = {  # severity and consequence
     "several frames": ("warning", "hold several frames, of which the first alone is read"),
-    "16-bit": (
-        "note",
-        "have more than 8 bits, scaled to 8 by the range of their values",
-    ),
+    "16-bit": ("note", "have more than 8 bits, scaled to 8 by the range of their values"),
     "palette": ("note", "have a palette, read as RGB"),
     "CMYK": ("note", "are CMYK, read as RGB"),
     "transparent": ("note", "have transparency, read as if they lay on mid grey"),
@@ -154,8 +151,7 @@ def content_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) 
     for listing in listings:
         bad = [path for path in listing.paths if facts[path].problem]
         reasons = Counter(facts[path].problem for path in bad)
-        if bad:
-            most = max(reasons, key=lambda reason: reasons[reason])
+        for most, _ in reasons.most_common(1):
             reason = f"such as ({most})" if len(reasons) > 1 else f"({most})"
             what = f"{listing.split}: {len(bad)} images cannot be read, {reason}"
             findings += _about("error", "unreadable", what, bad)
@@ -177,23 +173,20 @@ def median_size(paths: Sequence[str], facts: Mapping[str, Facts]) -> tuple[int, 
 def _sizes(split: str, paths: list[str], facts: Mapping[str, Facts]) -> list[Finding]:
     """Return the images with a size that no crop of a person has among these."""
     width, height = median_size(paths, facts)
-
-    def differs(side: int, usual: int) -> bool:
-        return not usual / FAR <= side <= usual * FAR
-
-    tests = (
-        (lambda w, h: min(w, h) < SMALLEST, f"have a side below {SMALLEST} pixels"),
-        (lambda w, h: max(w, h) > LARGEST, f"have a side above {LARGEST} pixels"),
-        (
-            lambda w, h: differs(w, width) or differs(h, height),
-            f"are {FAR:.0f} times larger or smaller than most, which are about {width} x {height}",
-        ),
-    )
+    odd: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(paths):
+        w, h = facts[path].width, facts[path].height
+        near = width / FAR <= w <= width * FAR and height / FAR <= h <= height * FAR
+        if min(w, h) < SMALLEST:
+            odd[f"have a side below {SMALLEST} pixels"].append(path)
+        elif max(w, h) > LARGEST:
+            odd[f"have a side above {LARGEST} pixels"].append(path)
+        elif not near:
+            usual = f"than most, which are about {width} x {height}"
+            odd[f"are {FAR:.0f} times larger or smaller {usual}"].append(path)
     findings = []
-    for is_odd, what in tests:
-        odd = [path for path in paths if is_odd(facts[path].width, facts[path].height)]
-        paths = sorted(set(paths).difference(odd))
-        findings += _about("warning", "size", f"{split}: {len(odd)} images {what}", odd)
+    for what, those in odd.items():
+        findings += _about("warning", "size", f"{split}: {len(those)} images {what}", those)
     return findings
 
 
@@ -255,13 +248,12 @@ def count_findings(rows: Sequence[SplitCounts], cameras: int, layout: Layout) ->
     """
     findings = []
     for row in rows:
-        counts = (
-            ("images", row.images, row.published_images),
-            ("identities", row.identities, row.published_identities),
-        )
         wrong = [
             f"{number:,} {what} instead of {published:,}"
-            for what, number, published in counts
+            for what, number, published in (
+                ("images", row.images, row.published_images),
+                ("identities", row.identities, row.published_identities),
+            )
             if published is not None and number != published
         ]
         if wrong and row.images:
@@ -287,9 +279,7 @@ def count_findings(rows: Sequence[SplitCounts], cameras: int, layout: Layout) ->
 # Copies have the same bytes. Look-alikes (re-encoded, resized) have similar perceptual hashes and
 # mean colours, as two different pictures may have: a warning at most.
 
-Relation = Callable[[Item, Item], bool]
 Twins = Callable[[Item], Sequence[Item]]
-Pairs = tuple[tuple[str, ...], ...]
 
 
 def leak_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) -> list[Finding]:
@@ -299,15 +289,15 @@ def leak_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) -> 
         for listing in listings
     }
     train, query, gallery = (sound.get(split, []) for split in ("train", "query", "gallery"))
-    findings = [
-        finding for split, items in sound.items() for finding in _within(split, items, facts)
-    ]
+    findings = []
+    for split, items in sound.items():
+        findings += _within(split, items, facts)
     findings += _query_in_gallery(query, gallery, facts)
     test = query + gallery
-    copies = _pairs(train, test, _by_content(test, facts))
+    copies = _pairs(train, _by_content(test, facts))
     what = f"{len(copies)} training images are query or gallery images, too: a leak"
     findings += _about("error", "leak", what, copies)
-    alike = _pairs(train, test, _by_look(train, test, facts))
+    alike = _pairs(train, _by_look(train, test, facts))
     what = f"{len(alike)} training images look like query or gallery images"
     return findings + _about("warning", "look-alike", what, alike)
 
@@ -331,49 +321,38 @@ def _query_in_gallery(
     query: list[Item], gallery: list[Item], facts: Mapping[str, Facts]
 ) -> list[Finding]:
     """Return the queries that are gallery images; the rule of cameras removes some of them."""
-
-    def is_removed(one: Item, other: Item) -> bool:
-        return one[1:] == other[1:]  # same identity, same camera
-
-    def is_left(one: Item, other: Item) -> bool:
-        return not is_removed(one, other)
-
     twins = _by_content(gallery, facts)
-    left = _pairs(query, gallery, twins, is_left)
+    left = _pairs(query, twins, same_view=False)
     what = (
         f"{len(left)} queries are gallery images, too, under another identity or camera, where "
         "no rule removes them: a leak"
     )
     findings = _about("error", "leak", what, left)
-    removed = _pairs(query, gallery, twins, is_removed)
+    removed = _pairs(query, twins, same_view=True)
     what = (
         f"{len(removed)} of {len(query)} queries ({len(removed) / max(1, len(query)):.1%}) are "
         "gallery images, too: harmless while images of the query's identity and camera are removed "
         "from its ranking, a leak in a search or a benchmark that removes none"
     )
     findings += _about("note", "query in gallery", what, removed)
-    alike = _pairs(query, gallery, _by_look(query, gallery, facts), is_left)
+    alike = _pairs(query, _by_look(query, gallery, facts), same_view=False)
     what = f"{len(alike)} queries look like gallery images of another identity or camera"
     return findings + _about("warning", "look-alike", what, alike)
 
 
-def _pairs(
-    left: list[Item], right: list[Item], twins: Twins, related: Relation = lambda *_: True
-) -> Pairs:
-    if not left or not right:
-        return ()
+def _pairs(left: list[Item], twins: Twins, same_view: bool | None = None) -> list[tuple[str, str]]:
+    """Pair each path with the first twin of any, of another, or of the same identity and camera."""
     pairs = []
     for item in left:
-        twin = next((twin for twin in twins(item) if related(item, twin)), None)
-        if twin is not None:
-            pairs.append((item[0], twin[0]))
-    return tuple(pairs)
+        paths = [twin[0] for twin in twins(item) if same_view in (None, twin[1:] == item[1:])]
+        pairs += [(item[0], path) for path in paths[:1]]
+    return pairs
 
 
 def _by_content(right: list[Item], facts: Mapping[str, Facts]) -> Twins:
     """Return a function from an image to the images of ``right`` with the same bytes."""
     by_hash: dict[str, dict[tuple[int, int], Item]] = defaultdict(dict)
-    for item in right:  # one per identity and camera is enough for every relation
+    for item in right:  # one per identity and camera is enough
         by_hash[facts[item[0]].sha256].setdefault(item[1:], item)
     lists = {sha256: list(items.values()) for sha256, items in by_hash.items()}
     return lambda item: lists.get(facts[item[0]].sha256, [])

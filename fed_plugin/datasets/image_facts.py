@@ -7,7 +7,7 @@ import io
 import os
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,14 +24,14 @@ _MAX_BYTES = 256 << 20  # a file beyond is hashed, not decoded
 
 
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Facts about one file.
+    """Facts about one file; None, empty or 0 where a fact is not known.
 
     Attributes:
-        sha256: sha256 of the bytes, in hex; empty where they could not be read.
-        look: perceptual hash; None where the picture was not decoded.
-        colors: mean colours in hex; empty where the picture was not decoded.
-        width: width in pixels; 0 where unknown.
-        height: height in pixels; 0 where unknown.
+        sha256: of the bytes, in hex.
+        look: perceptual hash.
+        colors: mean colours in hex.
+        width: in pixels.
+        height: in pixels.
         kinds: unusual properties: ``"palette"``, ``"CMYK"``, ``"16-bit"``, ``"grey"``,
             ``"transparent"``, ``"several frames"``.
         problem: reason why the file cannot be read; empty for a sound file.
@@ -56,10 +56,14 @@ def inspect(path: str, *, decode: bool = True) -> Facts:
         decode: whether to decode every pixel; without it, the header alone is read.
     """
     try:
-        data = _read(path)
+        with open_regular(path) as file:
+            too_large = os.fstat(file.fileno()).st_size > _MAX_BYTES
+            data = b"" if too_large else file.read()
     except OSError as error:
-        return Facts(problem=_reason(path, error), decoded=decode)
-    if data is None:
+        broken = isinstance(error, FileNotFoundError) and os.path.islink(path)
+        reason = f"broken link to {os.readlink(path)}" if broken else error.strerror or str(error)
+        return Facts(problem=reason, decoded=decode)
+    if too_large:
         return Facts(content_hash(path), problem=f"over {_MAX_BYTES >> 20} MiB", decoded=decode)
     sha256 = hashlib.sha256(data).hexdigest()
     if not data.strip(b"\0"):
@@ -71,7 +75,9 @@ def inspect(path: str, *, decode: bool = True) -> Facts:
             warnings.simplefilter("ignore")  # warnings of metadata that nothing here reads
             with open_photo(io.BytesIO(data)) as image:
                 size, kinds = image.size, _kinds(image)
-                look, colors = _decode(image) if decode else (None, "")
+                if decode:  # every pixel, as training does
+                    whole = opaque(image)
+                    look, colors = perceptual_hash(whole), mean_colors(whole).hex()
         problem = "cut off: its end is missing" if decode and _lacks_end(data) else ""
     except UnidentifiedImageError:
         problem = f"no image in {', '.join(FORMATS)}"
@@ -80,38 +86,17 @@ def inspect(path: str, *, decode: bool = True) -> Facts:
     return Facts(sha256, look, colors, *size, kinds, problem, decode)
 
 
-def _read(path: str) -> bytes | None:
-    """Return the bytes of a regular file; None for a file that is too large."""
-    with open_regular(path) as file:
-        return file.read() if os.fstat(file.fileno()).st_size <= _MAX_BYTES else None
-
-
-def _reason(path: str, error: OSError) -> str:
-    if isinstance(error, FileNotFoundError) and os.path.islink(path):
-        return f"broken link to {os.readlink(path)}"
-    return error.strerror or str(error)
-
-
 def _kinds(image: Image.Image) -> tuple[str, ...]:
     """Name the unusual properties of an image that is not decoded yet."""
-    return tuple(
-        kind
-        for kind, present in (
-            ("palette", image.mode in ("P", "PA")),
-            ("CMYK", image.mode == "CMYK"),
-            ("16-bit", has_more_than_8_bits(image)),
-            ("grey", image.mode in ("1", "L", "LA")),
-            ("transparent", "A" in image.getbands() or "transparency" in image.info),
-            ("several frames", getattr(image, "is_animated", False)),
-        )
-        if present
-    )
-
-
-def _decode(image: Image.Image) -> tuple[int, str]:
-    """Decode every pixel, as training does; return the perceptual hash and the mean colours."""
-    image = opaque(image)
-    return perceptual_hash(image), mean_colors(image).hex()
+    properties = {
+        "palette": image.mode in ("P", "PA"),
+        "CMYK": image.mode == "CMYK",
+        "16-bit": has_more_than_8_bits(image),
+        "grey": image.mode in ("1", "L", "LA"),
+        "transparent": "A" in image.getbands() or "transparency" in image.info,
+        "several frames": getattr(image, "is_animated", False),
+    }
+    return tuple(kind for kind, present in properties.items() if present)
 
 
 def _lacks_end(data: bytes) -> bool:
@@ -150,11 +135,7 @@ def default_cache() -> Path:
 class FactsCache:
     """Facts by path and stamp, in a database; a fault of the database is a warning, no error.
 
-    Args:
-        file: path of the database; the file and its folder are made when the first facts are kept.
-
-    Attributes:
-        warnings: sentences about faults of the database.
+    The file and its folder are made when the first facts are kept.
     """
 
     def __init__(self, file: str | os.PathLike[str]) -> None:
@@ -164,12 +145,7 @@ class FactsCache:
         self._usable = True
 
     def recall(self, stamps: Mapping[str, Stamp], *, decoded: bool) -> dict[str, Facts]:
-        """Return the facts of the files that have not changed.
-
-        Args:
-            stamps: present stamp by path.
-            decoded: whether to leave out facts of files that were not decoded.
-        """
+        """Return the facts of the files that still have the given stamps, perhaps decoded ones."""
         known: dict[str, Facts] = {}
         paths = list(stamps)
         try:
@@ -195,13 +171,9 @@ class FactsCache:
             return
         try:
             with self._open() as connection:
-                connection.executemany(
-                    f"INSERT OR REPLACE INTO {_TABLE} VALUES (?, ?, ?)",
-                    [
-                        (_key(path), _text(stamp), msgspec.json.encode(facts).decode())
-                        for path, stamp, facts in rows
-                    ],
-                )
+                for path, stamp, facts in rows:
+                    values = (_key(path), _text(stamp), msgspec.json.encode(facts).decode())
+                    connection.execute(f"INSERT OR REPLACE INTO {_TABLE} VALUES (?, ?, ?)", values)
         except (sqlite3.Error, OSError) as error:
             self._give_up(error)
 
@@ -259,12 +231,7 @@ _FEW = 500  # files that this process has inspected before other processes have 
 
 @dataclass(frozen=True)
 class Scan:
-    """Facts of all files.
-
-    Attributes:
-        facts: facts by path.
-        inspected: number of files that were read now; the facts of the others were remembered.
-    """
+    """Facts of all files by path; ``inspected`` files were read now, the others remembered."""
 
     facts: dict[str, Facts]
     inspected: int
@@ -303,7 +270,11 @@ def scan(
         new = dict(zip(chunk, results, strict=True))
         facts |= new
         if cache:
-            cache.keep(_lasting(new, known))
+            cache.keep(  # of files that could be opened and did not change since
+                (path, known[path], one)
+                for path, one in new.items()
+                if one.sha256 and path in known and stamp_of(path) == known[path]
+            )
         done += len(chunk)
         if progress is not None:
             progress(done, len(todo))
@@ -313,12 +284,3 @@ def scan(
 def inspect_all(paths: Sequence[str], decode: bool) -> list[Facts]:
     """Inspect a few files in this process."""
     return [inspect(path, decode=decode) for path in paths]
-
-
-def _lasting(
-    facts: dict[str, Facts], stamps: dict[str, Stamp]
-) -> Iterator[tuple[str, Stamp, Facts]]:
-    """Yield the facts worth keeping: of files that could be opened and did not change since."""
-    for path, known in facts.items():
-        if known.sha256 and path in stamps and stamp_of(path) == stamps[path]:
-            yield path, stamps[path], known

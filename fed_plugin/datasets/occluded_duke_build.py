@@ -41,19 +41,15 @@ TEST = "bounding_box_test"
 """Folder of DukeMTMC-reID that holds the images which a list's own folder lacks."""
 
 _REPOSITORY = "lightas/Occluded-DukeMTMC-Dataset"
-
-
 _LAYOUT = LAYOUTS["Occluded_Duke"]
 
 
 def read_lists(
     folder: str | os.PathLike[str], layout: Layout = _LAYOUT
 ) -> dict[str, tuple[str, ...]]:
-    """Read ``train.list``, ``query.list`` and ``gallery.list`` and verify them.
+    """Read ``train.list``, ``query.list`` and ``gallery.list`` of a folder and verify them.
 
-    Args:
-        folder: folder of the lists.
-        layout: the data set's row, with the published hashes and counts of the lists.
+    ``layout`` has the published hashes and counts of the lists.
 
     Returns:
         Names of images by folder of the data set.
@@ -75,10 +71,8 @@ def read_lists(
     for name in names["query"]:
         pid, camid = DUKE_NAMES.parse(name)
         if not cameras.get(pid, set()) - {camid}:
-            raise ValueError(
-                f"query.list: expected {name}'s identity in gallery.list from another "
-                "camera, got none"
-            )
+            expected = f"{name}'s identity in gallery.list from another camera"
+            raise ValueError(f"query.list: expected {expected}, got none")
     return {layout.splits[split][0]: listed for split, listed in names.items()}
 
 
@@ -101,8 +95,8 @@ def _read_list(folder: str | os.PathLike[str], split: str, layout: Layout) -> tu
     names = tuple(data.decode().split())
     _refuse_bad_names(path, names)
     counts = {"images": len(names), "identities": len(_people(names))}
-    if counts != asdict(layout.published[split]):
-        expected = asdict(layout.published[split])
+    expected = asdict(layout.published[split])
+    if counts != expected:
         raise ValueError(f"{printable(path)}: expected {expected}, got {counts}")
     return names
 
@@ -112,10 +106,8 @@ def _refuse_bad_names(path: str, names: Sequence[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if os.path.basename(name) != name or "\\" in name or not name.endswith(".jpg"):
-            raise ValueError(
-                f"{printable(path)}: expected names like {DUKE_NAMES.example}, got "
-                f"{printable(name)}"
-            )
+            expected = f"expected names like {DUKE_NAMES.example}"
+            raise ValueError(f"{printable(path)}: {expected}, got {printable(name)}")
         DUKE_NAMES.parse(name)
         if name in seen:
             raise ValueError(f"{printable(path)}: expected {name} once, got it twice")
@@ -200,10 +192,8 @@ def _in_archive(path: str, archive: zipfile.ZipFile) -> dict[Place, Original]:
             continue
         twin = copies.setdefault(root, {}).setdefault((folder, name), entry)
         if (twin.CRC, twin.file_size) != (entry.CRC, entry.file_size):
-            raise ValueError(
-                f"{printable(path)}: expected {printable(entry.filename)} once, got two of it "
-                "that differ"
-            )
+            expected = f"expected {printable(entry.filename)} once, got two of it that differ"
+            raise ValueError(f"{printable(path)}: {expected}")
     complete = [copy for copy in copies.values() if any(place[0] == TEST for place in copy)]
     if not complete:
         raise FileNotFoundError(_no_folders(path))
@@ -227,10 +217,8 @@ def _unpack(path: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> byte
 
 
 def _no_folders(path: str) -> str:
-    return (
-        f"{printable(path)}: expected DukeMTMC-reID with {', '.join(_FOLDERS)} in it, found "
-        f"no {TEST}"
-    )
+    expected = f"expected DukeMTMC-reID with {', '.join(_FOLDERS)} in it"
+    return f"{printable(path)}: {expected}, found no {TEST}"
 
 
 MANIFEST = "occluded_duke.json"
@@ -247,13 +235,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Built:
-    """Result of a build.
+    """Result of a build: the folder of the data set, and its number of images.
 
-    Attributes:
-        folder: folder of the data set.
-        images: number of images.
-        copied: number of images that this call copied; the others existed and are the same.
-        sha256: sha256 of all names and contents together, the same for every build.
+    This call copied ``copied`` images; the others existed and are the same. ``sha256`` is that of
+    all names and contents together, the same for every build.
     """
 
     folder: Path
@@ -291,17 +276,17 @@ def build_occluded_duke(
     """
     names = read_lists(lists, layout)
     with open_source(duke) as source:
-        origins = dict(_origins(names, source, duke))
-        folder = Path(out)
-        work = {
-            "dataset": "Occluded_Duke",
-            "lists": {f"{split}.list": layout.lists[split] for split in layout.splits},
-        }
+        origins, folder = _origins(names, source, duke), Path(out)
+        lists_used = {f"{split}.list": layout.lists[split] for split in layout.splits}
+        work = {"dataset": "Occluded_Duke", "lists": lists_used}
         _claim(folder, work, origins)
         missing = [place for place in origins if not folder.joinpath(*place).exists()]
         _refuse_full_disk(folder, [source[origins[place]].size for place in missing])
         if missing or not (folder / MANIFEST).exists():
-            _start(folder, work, names)
+            for inside in names:
+                (folder / inside).mkdir(parents=True, exist_ok=True)
+            write_json(folder / STARTED, work)
+            (folder / MANIFEST).unlink(missing_ok=True)
         digest = hashlib.sha256()
         for done, place in enumerate(sorted(origins), start=1):
             sha256 = _copy(source[origins[place]].read(), folder.joinpath(*place), duke)
@@ -320,22 +305,18 @@ def _origins(
     names: Mapping[str, Sequence[str]],
     source: Mapping[Place, Original],
     duke: str | os.PathLike[str],
-) -> Iterator[tuple[Place, Place]]:
-    """Yield the target and the source of each image; refuse lists with images that are missing."""
-    lost = []
-    for folder, listed in names.items():
-        for name in listed:
-            places = [place for place in ((folder, name), (TEST, name)) if place in source]
-            if places:
-                yield (folder, name), places[0]
-            else:
-                lost.append(f"{folder}/{name}")
+) -> dict[Place, Place]:
+    """Return the source of each image by its target; refuse lists with images that are missing."""
+    targets = [(folder, name) for folder, listed in names.items() for name in listed]
+    origins = {place: place if place in source else (TEST, place[1]) for place in targets}
+    lost = ["/".join(target) for target, place in origins.items() if place not in source]
     if lost:
         raise FileNotFoundError(
             f"{printable(os.fspath(duke))}: expected every image of the lists, got none for "
-            f"{len(lost):,} of {sum(map(len, names.values())):,}, such as {', '.join(lost[:3])}; "
-            "try a complete copy of DukeMTMC-reID"
+            f"{len(lost):,} of {len(targets):,}, such as {', '.join(lost[:3])}; try a complete "
+            "copy of DukeMTMC-reID"
         )
+    return origins
 
 
 def _claim(folder: Path, work: Mapping[str, object], places: Mapping[Place, Place]) -> None:
@@ -366,18 +347,8 @@ def _refuse_full_disk(folder: Path, sizes: Sequence[int]) -> None:
     above = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(above).free
     if sizes and free < needed:
-        raise OSError(
-            f"{folder}: expected {needed >> 20:,} MiB of free disk, got {free >> 20:,}; try "
-            "another disk"
-        )
-
-
-def _start(folder: Path, work: Mapping[str, object], names: Mapping[str, Sequence[str]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / STARTED, work)
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for inside in names:
-        (folder / inside).mkdir(exist_ok=True)
+        expected = f"expected {needed >> 20:,} MiB of free disk, got {free >> 20:,}"
+        raise OSError(f"{folder}: {expected}; try another disk")
 
 
 def _copy(data: bytes, target: Path, duke: str | os.PathLike[str]) -> str:

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -42,14 +43,10 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Detection:
-    """One person in one frame of PoseTrack21.
+    """One person, with the same pid in all videos, in one frame of PoseTrack21.
 
-    Attributes:
-        pid: identity of the person, the same in all videos.
-        video: video of the frame.
-        frame: number of the frame in PoseTrack21.
-        file_name: file of the frame, below PoseTrack21's folder.
-        box: left, top, width, height in pixels; may reach over the frame's edge.
+    ``file_name`` is the frame's file below PoseTrack21's folder. ``box`` is left, top, width and
+    height in pixels, and may reach over the frame's edge.
     """
 
     pid: int
@@ -120,16 +117,14 @@ def _read_list(path: str, splits: tuple[str, ...]) -> dict[int, str]:
 
 
 def _read_detections(folder: str, wanted: dict[int, str]) -> dict[int, Detection]:
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    names = [name for name in names if name.endswith(".json")]
-    if not names:
+    paths = sorted(map(str, Path(folder).glob("*.json")))
+    if not paths:
         raise FileNotFoundError(
             f"{folder}: expected PoseTrack21's annotations, such as 000001_bonn_train.json, got "
             "none; try unpacking PoseTrack21's posetrack_data there"
         )
     detections = {}
-    for name in names:
-        path = os.path.join(folder, name)
+    for path in paths:
         video = _read_json(path)
         try:  # files of others: what no list names may have any form
             frames = {int(frame["id"]): frame for frame in video["images"]}
@@ -147,12 +142,10 @@ def _read_detections(folder: str, wanted: dict[int, str]) -> dict[int, Detection
 
 def _detection(annotation: dict[str, Any], frame: dict[str, Any]) -> Detection:
     left, top, width, height = map(float, annotation["bbox"])
-    video = str(frame["vid_id"])
+    pid, video, number = int(annotation["person_id"]), str(frame["vid_id"]), int(frame["id"])
     if not video.isalnum():  # the video's name becomes a folder
         raise ValueError(f"vid_id {video!r}")
-    box = (left, top, width, height)
-    pid, number = int(annotation["person_id"]), int(frame["id"])
-    return Detection(pid, video, number, str(frame["file_name"]), box)
+    return Detection(pid, video, number, str(frame["file_name"]), (left, top, width, height))
 
 
 def _read_json(path: str) -> Any:
@@ -190,10 +183,8 @@ def select_crops(folder: str, split: str, images: list[str]) -> tuple[list[str],
             f"split {split}, such as {', '.join(missing[:_NAMED])}; try cutting them: fed-plugin "
             f"data build-occluded-posetrack --posetrack {posetrack}"
         )
-    return (
-        [path for path in images if split_of.get(path) == split],
-        [path for path in images if path not in split_of],
-    )
+    chosen = [path for path in images if split_of.get(path) == split]
+    return chosen, [path for path in images if path not in split_of]
 
 
 def _dataset_of(folder: str) -> str:
@@ -259,14 +250,13 @@ def cut_crops(
                 _cut_frame(os.path.join(posetrack, frame), missing, target)
             cut, done = cut + len(missing), done + len(people)
             progress(done, total)
-    splits: dict[str, int] = defaultdict(int)
-    identities: dict[str, set[int]] = defaultdict(set)
+    pids: dict[str, list[int]] = defaultdict(list)
     for detections in listed.values():
         for person, split in detections.items():
-            splits[split] += 1
-            identities[split].add(person.pid)
-    numbers = {split: len(pids) for split, pids in identities.items()}
-    return CutCrops(cut, total - cut, dict(splits), numbers)
+            pids[split].append(person.pid)
+    splits = {split: len(crops) for split, crops in pids.items()}
+    identities = {split: len(set(crops)) for split, crops in pids.items()}
+    return CutCrops(cut, total - cut, splits, identities)
 
 
 def _has_bytes(path: str) -> bool:
@@ -282,9 +272,8 @@ def _cut_frame(path: str, detections: list[Detection], target: str) -> None:
     try:
         frame = Image.fromarray(read_rgb(path))
     except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(
-            f"{path}: cannot be decoded ({error}); try unpacking the frame again"
-        ) from error
+        problem = f"cannot be decoded ({error}); try unpacking the frame again"
+        raise ValueError(f"{path}: {problem}") from error
     for person in detections:
         crop = frame.crop(_clipped(person, frame.size, path))
         if crop.height > MAX_HEIGHT or crop.width > MAX_WIDTH:
@@ -299,14 +288,13 @@ def _cut_frame(path: str, detections: list[Detection], target: str) -> None:
 
 def _clipped(person: Detection, size: tuple[int, int], path: str) -> tuple[int, int, int, int]:
     left, top, width, height = person.box
-    frame_width, frame_height = size
-    left, top = min(max(left, 0), frame_width - 1), min(max(top, 0), frame_height - 1)
-    width = min(max(width, 0), frame_width - 1 - left)
-    height = min(max(height, 0), frame_height - 1 - top)
+    last_x, last_y = size[0] - 1, size[1] - 1
+    left, top = min(max(left, 0), last_x), min(max(top, 0), last_y)
+    width, height = min(max(width, 0), last_x - left), min(max(height, 0), last_y - top)
     left, top, width, height = int(left), int(top), int(width), int(height)
     if not width or not height:
         raise ValueError(
-            f"{path}: expected person {person.pid} within {frame_width} x {frame_height} pixels, "
-            f"got the box {person.box}; try PoseTrack21's annotations of the same release"
+            f"{path}: expected person {person.pid} within {size[0]} x {size[1]} pixels, got the "
+            f"box {person.box}; try PoseTrack21's annotations of the same release"
         )
     return left, top, left + width, top + height

@@ -46,11 +46,8 @@ def same_photos(
     """Return the rows of queries and gallery images that are one file, or copies of one.
 
     Only images of one identity are compared, and not those of one camera: a ranking leaves these
-    out anyway. Names do not count: equal names in two folders may be two photos.
-
-    Args:
-        query: (path, pid, camid) of every query.
-        gallery: (path, pid, camid) of every gallery image.
+    out anyway. Names do not count: equal names in two folders may be two photos. Both lists hold
+    (path, pid, camid) of every image.
     """
     sized = [
         [(pid, os.path.getsize(path)) if os.path.isfile(path) else None for path, pid, _ in items]
@@ -100,11 +97,7 @@ def perceptual_hash(image: Image.Image | str | PathLike[str]) -> int:
 def mean_colors(image: Image.Image) -> bytes:
     """Return the mean colours of a picture's 4 x 4 fields, which the perceptual hash ignores.
 
-    Args:
-        image: decoded image of any mode. Not modified.
-
-    Returns:
-        48 bytes, RGB, row by row from the top; upright, transparency laid on mid grey.
+    These are 48 bytes, RGB, row by row from the top; upright, transparency laid on mid grey.
     """
     return opaque(image).resize((_FIELDS, _FIELDS), Image.Resampling.BOX).tobytes()
 

@@ -79,13 +79,9 @@ def photos_below(folder: str, needed: bool = True) -> FolderScan:
     Links to files are followed, links to folders are not. All that is no photo is passed over;
     files of file managers do not count.
 
-    Args:
-        folder: an existing folder.
-        needed: whether to refuse a folder without photos.
-
     Raises:
         OSError: the folder cannot be read.
-        ValueError: the folder holds no photo.
+        ValueError: the folder holds no photo, and a photo is ``needed``.
     """
     scan = FolderScan()
     todo = [folder]
@@ -212,7 +208,7 @@ def _readable_entries(folder: str, scan: FolderScan) -> list[os.DirEntry[str]]:
 def _sort_in(entry: os.DirEntry[str], scan: FolderScan) -> None:
     if is_hidden(entry.name) or not entry.name.lower().endswith(IMAGE_SUFFIXES):
         scan.passed_over.append(entry.path)
-    elif _is_file(entry):
+    elif os.path.isfile(entry.path):
         scan.images.append(entry.path)
     elif entry.is_symlink() and not os.path.exists(entry.path):
         scan.images.append(entry.path)
@@ -224,13 +220,6 @@ def _sort_in(entry: os.DirEntry[str], scan: FolderScan) -> None:
         scan.problems.append(FileNotFoundError(message))
     else:
         scan.passed_over.append(entry.path)  # a pipe or a device: opening it might wait for ever
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:
-        return False
 
 
 def _files_below(folder: os.DirEntry[str]) -> Iterator[str]:
@@ -256,7 +245,6 @@ def _copies(images: list[str]) -> Iterator[ValueError]:
     for path in images:
         twin = first.setdefault(os.path.splitext(os.path.basename(path))[0], path)
         if twin is not path:
-            yield ValueError(
-                f"{printable(twin)} and {printable(path)}: expected one file per image, got "
-                "two of one name; try moving the copies elsewhere"
-            )
+            problem = "expected one file per image, got two of one name"
+            names = f"{printable(twin)} and {printable(path)}"
+            yield ValueError(f"{names}: {problem}; try moving the copies elsewhere")

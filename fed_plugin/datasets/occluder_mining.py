@@ -78,11 +78,8 @@ def _codes(image: Pixels) -> NDArray[np.int64]:
 def _edge_counts(code: NDArray[np.int64]) -> NDArray[np.int64]:
     columns = max(1, round(code.shape[1] * _EDGE))
     outer = np.concatenate([code[:, :columns], code[:, -columns:]], axis=1)
-    return np.array([np.bincount(band.ravel(), minlength=_COLOURS) for band in _bands(outer)])
-
-
-def _bands(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return np.array_split(rows, _BANDS)
+    bands = np.array_split(outer, _BANDS)
+    return np.array([np.bincount(band.ravel(), minlength=_COLOURS) for band in bands])
 
 
 def _judge(code: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -91,7 +88,7 @@ def _judge(code: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.boo
     reach = height // (2 * _BANDS)
     person = []
     top = 0
-    for index, band in enumerate(_bands(code)):
+    for index, band in enumerate(np.array_split(code, _BANDS)):
         bottom = top + len(band)
         around = middle[max(0, top - reach) : bottom + reach]
         in_middle = _density(np.bincount(around.ravel(), minlength=_COLOURS))
@@ -178,9 +175,7 @@ def mine_crops(
                 images.append((item, np.ascontiguousarray(image.pixels[..., :3])))
             done += 1
             progress(done, total)
-        crops, unused = _mine_camera(images, rng)
-        cut.append(crops)
-        left_out += unused
+        cut.append(_mine_camera(images, rng, left_out))
     return _take_turns(cut)[:count], left_out
 
 
@@ -195,23 +190,20 @@ def _sample_by_camera(train: Sequence[Item], rng: Generator) -> list[list[Item]]
 
 
 def _mine_camera(
-    images: Sequence[tuple[Item, Pixels]], rng: Generator
-) -> tuple[list[Crop], list[LeftOut]]:
-    crops: list[Crop] = []
-    left_out: list[LeftOut] = []
+    images: Sequence[tuple[Item, Pixels]], rng: Generator, left_out: list[LeftOut]
+) -> list[Crop]:
+    crops = []
     masks = person_pixels([pixels for _, pixels in images], [item[1] for item, _ in images])
     for ((path, _, camid), pixels), person in zip(images, masks, strict=True):
         if person is None:
             reason = f"camera {camid} shows fewer than {MIN_OTHERS} other identities"
             left_out.append(LeftOut(Path(path).name, "unfit", reason))
-            continue
-        window = _choose_window(pixels, person, rng)
-        if window is not None:
-            name = f"camera{camid}"
+        elif window := _choose_window(pixels, person, rng):
             place = f"rows {window.top}-{window.top + window.height - 1}, "
             place += f"columns {window.left}-{window.left + window.width - 1}"
-            crops.append(Crop(name, window.of(pixels).copy(), f"{Path(path).name}, {place}"))
-    return crops, left_out
+            origin = f"{Path(path).name}, {place}"
+            crops.append(Crop(f"camera{camid}", window.of(pixels).copy(), origin))
+    return crops
 
 
 def _choose_window(pixels: Pixels, person: NDArray[np.bool_], rng: Generator) -> Window | None:
@@ -234,12 +226,11 @@ def border_windows(height: int, width: int) -> list[Window]:
     Tall windows take 3/16 of the columns and all rows or half of them. Wide windows take 5/16 of
     the columns and a quarter of the rows, beside head, arms or feet.
     """
-    columns = round(width * 3 / 16)
-    half, quarter = height // 2, height // 4
+    columns, half = round(width * 3 / 16), height // 2
     rows = [(0, height), (0, half), (height // 4, half), (height - half, half)]
     windows = [Window(top, 0, rows_, columns) for top, rows_ in rows]
     columns = round(width * 5 / 16)
-    quarter = min(quarter, 2 * columns)
+    quarter = min(height // 4, 2 * columns)
     tops = np.linspace(0, height - quarter, 7).round().astype(int).tolist()
     windows += [Window(top, 0, quarter, columns) for top in tops]
     windows = [w for w in windows if min(w.height, w.width) >= MIN_SIDE]
@@ -248,15 +239,13 @@ def border_windows(height: int, width: int) -> list[Window]:
 
 def _take_turns(cut: Sequence[Sequence[Crop]]) -> list[Crop]:
     """Order crops: every beginning of the list holds all cameras and both kinds."""
-    tall, wide = (
-        [crop for turn in zip_longest(*kinds) for crop in turn if crop is not None]
-        for kinds in (
-            [[crop for crop in crops if crop.is_tall == is_tall] for crops in cut]
-            for is_tall in (True, False)
-        )
-    )
+    kinds: dict[bool, list[Crop]] = {True: [], False: []}
+    for is_tall, crops_of_kind in kinds.items():
+        per_camera = [[crop for crop in crops if crop.is_tall == is_tall] for crops in cut]
+        for turn in zip_longest(*per_camera):
+            crops_of_kind += filter(None, turn)
     ordered: list[Crop] = []
-    wides = iter(wide)
-    for crop in tall:
+    wides = iter(kinds[False])
+    for crop in kinds[True]:
         ordered += [crop, *islice(wides, _WIDE_PER_TALL)]
     return [*ordered, *wides]

@@ -60,13 +60,9 @@ def evaluate_dump(
     distance = distance_for(dump, distance)
     beyond, ranked = _rank_all(dump, distance, progress)
     rows = dump.query[ranked.valid_queries]
-    queries = Queries(
-        tuple(map(str, dump.names[rows])),
-        ranked.first_hits,
-        ranked.average_precisions,
-        ranked.inverse_negative_penalties,
-        pids=dump.pids[rows].astype(np.int64),
-    )
+    names, pids = tuple(map(str, dump.names[rows])), dump.pids[rows].astype(np.int64)
+    values = ranked.first_hits, ranked.average_precisions, ranked.inverse_negative_penalties
+    queries = Queries(names, *values, pids=pids)
     return Result(
         method=method or str(dump.about.get("method") or "unnamed"),
         metrics={**_means(queries, groups), **beyond.metrics},
@@ -162,10 +158,8 @@ def compare_results(
 ) -> dict[str, Estimate]:
     """Compute the differences of two results in points, with intervals and p-values.
 
-    Args:
-        result: result of one method.
-        baseline: result of another method on the same queries, in any order.
-        groups: what is drawn and flipped: ``query`` by query, or ``identity`` by identity.
+    Both ranked the same queries, in any order. Drawn and flipped is ``query`` by query, or
+    ``identity`` by identity.
 
     Returns:
         ``result - baseline`` by metric, for metrics that are means over queries. If the interval
@@ -201,10 +195,10 @@ def _partners(result: Result, baseline: Result) -> NDArray[np.intp]:
         return order
     others = np.flatnonzero(ours.pids != theirs.pids[order])
     if others.size:
+        methods = f"{result.method} than in {baseline.method}"
         raise ValueError(
-            f"{ours.names[others[0]]!r} is of another identity in {result.method} than in "
-            f"{baseline.method}: expected the same queries; try dumping both methods on one test "
-            "set"
+            f"{ours.names[others[0]]!r} is of another identity in {methods}: expected the same "
+            "queries; try dumping both methods on one test set"
         )
     return order
 
@@ -235,9 +229,8 @@ class MethodRow:
     def estimate(self, metric: str, groups: str = "query") -> Estimate | None:
         """Return the mean over the seeds, their range, and the interval of :meth:`over_queries`.
 
-        A single seed keeps the interval of its result if the metric is no mean over queries.
-
-        None without seeds, or if a seed lacks the metric. ``groups`` is one of ``GROUPS``.
+        A single seed keeps the interval of its result if the metric is no mean over queries. None
+        without seeds, or if a seed lacks the metric.
         """
         seeds = self.summary(metric)
         if seeds is None:
@@ -252,9 +245,8 @@ class MethodRow:
         """Return the mean over the seeds with its interval over the queries.
 
         Every query counts with its mean over the seeds. The interval shows what another draw of
-        queries would do to these trained models, and nothing about other seeds.
-
-        None as for :meth:`per_query`. ``groups`` is one of ``GROUPS``.
+        queries would do to these trained models, and nothing about other seeds. None as for
+        :meth:`per_query`; ``groups`` is one of ``GROUPS``.
 
         Raises:
             ValueError: As :func:`drawn_together`.
@@ -272,20 +264,19 @@ class MethodRow:
         """
         if metric not in METRICS or not self.results:
             return None
-        first, total = self.results[0].queries, np.zeros(len(self.results[0].queries.names))
+        names, columns = self.results[0].queries.names, []
         for queries in (one.queries for one in self.results):
-            place = {name: row for row, name in enumerate(queries.names)}
-            if place.keys() != set(first.names):
+            values = dict(zip(queries.names, queries.percentages(metric), strict=True))
+            if values.keys() != set(names):
                 return None
-            total += queries.percentages(metric)[[place[name] for name in first.names]]
-        return total / len(self.results)
+            columns.append([values[name] for name in names])
+        return np.mean(columns, axis=0)
 
 
 def method_rows(results: Iterable[tuple[str, str, Result | None]]) -> list[MethodRow]:
     """Return a row per data set and method, or several if its seeds follow several protocols.
 
-    Args:
-        results: (data set, method, result) for every seed; None for a missing result.
+    A seed is (data set, method, result), with None for a missing result.
     """
     seeds: dict[tuple[str, str], list[Result | None]] = {}
     for dataset, method, result in results:

@@ -86,13 +86,8 @@ def paired_bootstrap(
     The pairs stay together. Therefore what makes a query hard for both methods cancels out. If the
     interval leaves out zero, the draw of queries does not explain the difference.
 
-    Args:
-        a: (V,) one number per query.
-        b: (V,) the other method's numbers for the same queries in the same order.
-        groups: as for :func:`bootstrap_interval`.
-        level: as for :func:`bootstrap_interval`.
-        resamples: as for :func:`bootstrap_interval`.
-        seed: as for :func:`bootstrap_interval`.
+    ``a`` and ``b`` (V,) are the numbers of two methods for the same queries in the same order; all
+    other arguments are those of :func:`bootstrap_interval`.
 
     Raises:
         ValueError: The lengths differ, or as :func:`bootstrap_interval`.
@@ -175,12 +170,9 @@ def checked_level(level: float) -> None:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Outcome of a paired test.
+    """Mean of ``a - b`` over the queries, and its two-sided p-value, in (0, 1].
 
-    Attributes:
-        difference: mean of ``a - b`` over the queries, in the unit of the values.
-        p_value: two-sided p-value, in (0, 1].
-        exact: whether all sign flips were counted; otherwise some were drawn.
+    ``exact`` tells whether all sign flips were counted; otherwise some were drawn.
     """
 
     difference: float
@@ -220,23 +212,20 @@ def sign_flip_test(
     difference = float(differences.mean())
     sums = sums[sums != 0]  # either sign of a zero is the same flip
     exact = 2**sums.size <= flips
-    signs = _all_signs(sums.size) if exact else _drawn_signs(sums.size, flips, seed)
     # A sum that equals the observed sum but for rounding is as large.
     bound = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()
+    signs = _signs(sums.size, None if exact else flips, seed)
     as_large = sum(int(np.count_nonzero(np.abs(block @ sums) >= bound)) for block in signs)
     p_value = as_large / 2**sums.size if exact else (1 + as_large) / (1 + flips)
     return PairedTest(difference, p_value, exact)
 
 
 def holm_adjusted(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Correct the p-values of several comparisons by Holm's method.
+    """Correct the p-values (n,), in [0, 1], of several comparisons by Holm's method.
 
     Suppose that differences with an adjusted p-value below 0.05 are called real. Then at most 5 of
     100 such families have a chance difference called real, also where the tests depend on each
     other.
-
-    Args:
-        p_values: (n,) in [0, 1], in any order.
 
     Returns:
         (n,) in the same order: the k-th smallest times n + 1 - k, at most 1 and never below the
@@ -255,21 +244,16 @@ def holm_adjusted(p_values: ArrayLike) -> NDArray[np.float64]:
     return adjusted
 
 
-def _all_signs(count: int) -> Iterator[NDArray[np.float64]]:
-    """Yield every row of ``count`` signs once, (R, count) float64 in blocks."""
-    rows = max(1, _BLOCK_ELEMENTS // max(count, 1))
-    for top in range(0, 2**count, rows):
-        numbers = np.arange(top, min(top + rows, 2**count))
-        yield 1.0 - 2.0 * (numbers[:, None] >> np.arange(count) & 1)
-
-
-def _drawn_signs(count: int, flips: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield ``flips`` rows of ``count`` random signs, (R, count) float64 in blocks."""
+def _signs(count: int, flips: int | None, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Yield ``flips`` drawn rows of signs, or every row once, (R, count) float64 in blocks."""
     generator = np.random.default_rng(seed)
-    rows = max(1, _BLOCK_ELEMENTS // count)
-    for top in range(0, flips, rows):
-        drawn = generator.random((min(rows, flips - top), count))
-        yield np.where(drawn < 0.5, -1.0, 1.0)
+    rows, end = max(1, _BLOCK_ELEMENTS // max(count, 1)), flips or 2**count
+    for top in range(0, end, rows):
+        numbers = np.arange(top, min(top + rows, end))
+        if flips:
+            yield np.where(generator.random((len(numbers), count)) < 0.5, -1.0, 1.0)
+        else:
+            yield 1.0 - 2.0 * (numbers[:, None] >> np.arange(count) & 1)
 
 
 # Mean and spread of one number over training seeds.
@@ -281,15 +265,10 @@ def _drawn_signs(count: int, flips: int, seed: int) -> Iterator[NDArray[np.float
 
 @dataclass(frozen=True)
 class SeedSummary:
-    """Mean and spread over training seeds, in the unit of the values.
+    """Mean and spread over ``count`` training seeds, in the unit of the values.
 
-    Attributes:
-        count: number of seeds.
-        mean: mean over the seeds.
-        sd: standard deviation of one seed, divided by count - 1; None for one seed.
-        lowest: smallest value.
-        highest: largest value.
-        interval: Student's t interval of the mean; None for one seed, which has no spread.
+    ``sd`` is the standard deviation of one seed, divided by count - 1; ``interval`` is Student's t
+    interval of the mean. Both are None for one seed, which has no spread.
     """
 
     count: int
@@ -308,11 +287,8 @@ def summarize_seeds(values: ArrayLike, *, level: float = 0.95) -> SeedSummary:
     ``level`` of all such intervals contain the mean of this distribution. Few seeds cost width: t
     is 12.7 for two seeds, 4.30 for three, 2.78 for five. The interval may reach below 0 or above 1.
 
-    For two methods trained with the same seeds, summarize the differences seed by seed.
-
-    Args:
-        values: (n,) one number per seed.
-        level: share of repetitions whose interval contains the mean, in (0, 1).
+    ``values`` (n,) are one number per seed, and ``level`` is in (0, 1). For two methods trained
+    with the same seeds, summarize the differences seed by seed.
 
     Raises:
         ValueError: The values are empty, not one-dimensional or not finite, or ``level`` is out of

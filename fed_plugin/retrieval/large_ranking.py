@@ -47,7 +47,11 @@ def blocks_of_rows(
     def read(start: int) -> NDArray[np.float32]:
         part = features[start : start + rows_at_once]
         rows = checked_features(name, part, start)
-        rows = np.array(rows) if _is_view(rows, part) else rows
+        if isinstance(part, np.ndarray):
+            is_view = np.shares_memory(rows, part)
+        else:  # perhaps a tensor's own memory
+            is_view = hasattr(part, "data_ptr") and rows.ctypes.data == part.data_ptr()
+        rows = np.array(rows) if is_view else rows
         give_back_pages(features)
         return rows
 
@@ -58,12 +62,6 @@ def blocks_of_rows(
             if start + rows_at_once < features.shape[0]:
                 ahead = reader.submit(read, start + rows_at_once)
             yield start, block
-
-
-def _is_view(rows: NDArray[np.float32], part: Any) -> bool:
-    if isinstance(part, np.ndarray):
-        return bool(np.shares_memory(rows, part))
-    return hasattr(part, "data_ptr") and rows.ctypes.data == part.data_ptr()  # a tensor's own
 
 
 def even_share(count: int, most: int) -> int:
@@ -243,19 +241,12 @@ def rank_features(
     distances and about 50 bytes per pair of a query and a gallery image of its identity. The
     gallery is read twice.
 
-    Args:
-        query: (Q, D) features, NumPy array or torch tensor of any float type.
-        gallery: (G, D) features of the same kind, or any object with a ``shape`` whose slices of
-            rows are such arrays. Pages of a memory-mapped file are given back after each block.
-        q_pids: (Q,) identities of the queries, numbers or strings.
-        g_pids: (G,) identities of the gallery.
-        q_camids: (Q,) or (Q, K) cameras of the queries.
-        g_camids: (G,) or (G, K) cameras of the gallery.
-        metric: ``cosine``, or ``euclidean`` with float64 products, which takes twice the time.
-        max_rank: length of the CMC curve.
-        rows_at_once: most gallery images of a block.
-        progress: called with images done and images in all, after each block. The count starts
-            again if some queries must be counted once more.
+    ``query`` (Q, D) is a NumPy array or torch tensor of any float type. ``gallery`` (G, D) is such
+    an array, or any object with a ``shape`` whose slices of rows are; pages of a memory-mapped file
+    are given back after each block. The metric is ``cosine``, or ``euclidean`` with float64
+    products, which takes twice the time. ``progress`` is called with images done and images in all,
+    after each block of at most ``rows_at_once`` images; the count starts again if some queries must
+    be counted once more. All other arguments are those of :func:`rank`.
 
     Raises:
         ValueError: Shapes do not fit, features are not finite, the metric is unknown, a number is
@@ -268,9 +259,8 @@ def rank_features(
     if metric not in _METRICS:
         raise ValueError(f"metric {metric!r}: expected one of {', '.join(_METRICS)}")
     if max_rank < 1 or rows_at_once < 1:
-        raise ValueError(
-            f"max_rank={max_rank}, rows_at_once={rows_at_once}: expected at least 1 of each"
-        )
+        values = f"max_rank={max_rank}, rows_at_once={rows_at_once}"
+        raise ValueError(f"{values}: expected at least 1 of each")
     if len(gallery.shape) != 2 or gallery.shape[1] != query.shape[1] or not gallery.shape[0]:
         raise ValueError(
             f"gallery features have shape {tuple(gallery.shape)}: expected (images, "

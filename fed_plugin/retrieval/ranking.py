@@ -145,11 +145,7 @@ def identity_pairs(
 ) -> IdentityPairs:
     """Pair every query with a right answer with the gallery images of its identity.
 
-    Args:
-        q_pids: (Q,) identities of the queries, none of them junk.
-        g_pids: (G,) identities of the gallery.
-        q_camids: (Q, K) cameras of the queries, as :func:`checked_labels` returns them.
-        g_camids: (G, K) cameras of the gallery.
+    Arguments are as :func:`checked_labels` returns them; no query is junk.
 
     Raises:
         ValueError: No query has a right answer.
@@ -172,13 +168,9 @@ def identity_pairs(
             "queries and its gallery different ones, and that they are not the same photos"
         )
     kept = answers[query] > 0
-    return IdentityPairs(
-        np.searchsorted(valid, query[kept]),
-        image[kept],
-        removed[kept],
-        np.concatenate(([0], np.cumsum(counts[valid]))),
-        valid,
-    )
+    first_pairs = np.concatenate(([0], np.cumsum(counts[valid])))
+    places = np.searchsorted(valid, query[kept])
+    return IdentityPairs(places, image[kept], removed[kept], first_pairs, valid)
 
 
 def _seen_alike(first: NDArray, second: NDArray) -> NDArray[np.bool_]:
@@ -189,10 +181,7 @@ def _seen_alike(first: NDArray, second: NDArray) -> NDArray[np.bool_]:
 def right_and_wrong(
     q_pids: NDArray, g_pids: NDArray, q_camids: NDArray, g_camids: NDArray
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return (Q, G) which pairs are right answers and which are wrong ones; others are removed.
-
-    Arguments are as for :func:`identity_pairs`.
-    """
+    """Return (Q, G) which pairs are right answers and which are wrong ones; others are removed."""
     same = q_pids[:, None] == g_pids
     right = same & ~_seen_alike(q_camids[:, None], g_camids)
     return right, ~same & ~is_junk(g_pids)
@@ -201,9 +190,7 @@ def right_and_wrong(
 def cameras_and_photos(camids: NDArray, own: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return (n, 2) labels of n images: the camera, and a number that copies of a photo share.
 
-    Args:
-        camids: (n,) cameras, integers.
-        own: (M, 2) rows of two images that are one photo.
+    ``camids`` (n,) are integers; ``own`` (M, 2) are the rows of two images that are one photo.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
@@ -219,15 +206,10 @@ def result_of_hits(
     """Summarize queries ``valid`` (V,): ``hits`` are ascending ranks, from 0, of right answers."""
     first = np.array([ranks[0] for ranks in hits], dtype=np.int64)
     counts = np.bincount(first[first < max_rank], minlength=max_rank)
-    return RankingResult(
-        cmc=(np.cumsum(counts) / len(valid)).astype(np.float32),
-        average_precisions=np.array(
-            [np.mean(np.arange(1, ranks.size + 1) / (ranks + 1)) for ranks in hits]
-        ),
-        inverse_negative_penalties=np.array([ranks.size / (ranks[-1] + 1) for ranks in hits]),
-        first_hits=first,
-        valid_queries=valid,
-    )
+    cmc = (np.cumsum(counts) / len(valid)).astype(np.float32)
+    precisions = [np.mean(np.arange(1, ranks.size + 1) / (ranks + 1)) for ranks in hits]
+    penalties = [ranks.size / (ranks[-1] + 1) for ranks in hits]
+    return RankingResult(cmc, np.array(precisions), np.array(penalties), first, valid)
 
 
 def evaluate_rank(
@@ -240,11 +222,8 @@ def evaluate_rank(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
     """Return ``(cmc, all_AP, all_INP)``, as fast-reid's evaluator expects them.
 
-    Arguments and errors are those of :func:`rank`.
-
-    Returns:
-        The CMC curve (max_rank,), and average precision and inverse negative penalty of the V
-        queries with a right answer, (V,) float64 each.
+    These are the CMC curve (max_rank,), and average precision and inverse negative penalty of the V
+    queries with a right answer, (V,) float64 each. Arguments and errors are those of :func:`rank`.
     """
     result = rank(distmat, q_pids, g_pids, q_camids, g_camids, max_rank)
     return result.cmc, result.average_precisions, result.inverse_negative_penalties
@@ -350,8 +329,5 @@ def first_ranked(
     right, wrong = right_and_wrong(*labels)
     distances = np.where(right | wrong, distmat, np.inf)
     places = np.argsort(distances, axis=1, kind="stable")[:, :count]
-    return FirstRanked(
-        places,
-        np.take_along_axis(distances, places, axis=1),
-        np.take_along_axis(right, places, axis=1),
-    )
+    columns = (np.take_along_axis(one, places, axis=1) for one in (distances, right))
+    return FirstRanked(places, *columns)

@@ -24,15 +24,10 @@ _BLOCK_ELEMENTS = 4_000_000  # distances looked at in one go
 
 
 class PairBlock(NamedTuple):
-    """Rows of the distances, and what their pairs are.
+    """Rows of the distances, (R, G), a view, and what their pairs are, (R, G) bool.
 
-    A pair with the same identity *and* camera, or with junk, is neither right nor wrong: the
-    protocol removes it.
-
-    Attributes:
-        distances: (R, G) rows of the distances, a view.
-        right: (R, G) bool: same identity, other camera.
-        wrong: (R, G) bool: other identity, and no junk.
+    Right pairs have the same identity and other cameras, wrong pairs other identities and no junk.
+    The protocol removes all other pairs.
     """
 
     distances: NDArray
@@ -43,10 +38,7 @@ class PairBlock(NamedTuple):
 class Pairs:
     """All pairs under the same-identity-and-camera rule, read in blocks.
 
-    Args:
-        distmat: (Q, G) distances, any real dtype.
-        labels: ``q_pids`` (Q,), ``g_pids`` (G,), ``q_camids`` (Q,) and ``g_camids`` (G,), as
-            :func:`rank` takes them.
+    Distances (Q, G) and labels are those of :func:`rank`.
 
     Raises:
         ValueError: The shapes do not fit, a distance is NaN, or a query is junk.
@@ -97,8 +89,6 @@ class VerificationResult:
             the requested rate where distances tie or wrong pairs are few, and never above.
         thresholds: (F,) float64; a pair with a *smaller* distance is accepted. Infinite where
             every pair is accepted.
-        positive_pairs: number of right pairs.
-        negative_pairs: number of wrong pairs.
     """
 
     false_positive_rates: NDArray[np.float64]
@@ -123,13 +113,8 @@ def verify_pairs(
     kept. The memory beside the input is one block and twice the share of wrong pairs that the
     largest rate below one allows.
 
-    Args:
-        distmat: (Q, G) distances, any real dtype, smaller is nearer; infinities are allowed.
-        q_pids: (Q,) identities of the queries, numbers or strings.
-        g_pids: (G,) identities of the gallery.
-        q_camids: (Q,) or (Q, K) cameras of the queries.
-        g_camids: (G,) or (G, K) cameras of the gallery.
-        false_positive_rates: (F,) numbers in [0, 1], in any order.
+    The rates are (F,) numbers in [0, 1], in any order; all other arguments are those of
+    :func:`rank`.
 
     Raises:
         ValueError: As :class:`Pairs`, a rate is out of [0, 1], or there is no right or wrong pair.
@@ -154,7 +139,8 @@ def verify_pairs(
     thresholds, reached, accepted = np.full(rates.shape, np.inf), np.ones(rates.shape), free * 1.0
     thresholds[~free] = limits
     reached[~free] = np.searchsorted(nearest, limits) / negatives
-    accepted[~free] = _right_below(pairs, limits) / positives
+    right = (np.sort(block.distances[block.right]) for block in pairs)
+    accepted[~free] = sum(np.searchsorted(some, limits) for some in right) / positives
     return VerificationResult(rates, accepted, reached, thresholds, positives, negatives)
 
 
@@ -183,22 +169,14 @@ def nearest_wrong(pairs: Pairs, keep: int) -> NDArray:
     waiting: list[NDArray] = []
     bound = None
     for block in pairs:
-        wanted = block.wrong
+        wanted = block.distances[block.wrong]
         if bound is not None:
-            wanted = wanted & (block.distances < bound)  # an equal one would change nothing
-        waiting.append(block.distances[wanted])
+            wanted = wanted[wanted < bound]  # an equal one would change nothing
+        waiting.append(wanted)
         if sum(map(len, waiting)) >= 2 * keep > 0:
             held = np.partition(np.concatenate(waiting), keep - 1)[:keep].copy()
             waiting, bound = [held], held[-1]
     return np.sort(np.concatenate(waiting))[:keep]
-
-
-def _right_below(pairs: Pairs, limits: NDArray) -> NDArray[np.int64]:
-    """Return (F,) how many right pairs are nearer than each of the limits."""
-    counts = np.zeros(limits.shape, dtype=np.int64)
-    for block in pairs:
-        counts += np.searchsorted(np.sort(block.distances[block.right]), limits)
-    return counts
 
 
 # DIR@FAR: identification in an open set, where a query's person may not be in the gallery.
@@ -266,14 +244,8 @@ def identify_open_set(
 
     If every query has a mate, :func:`leave_identities_out` makes unmated queries.
 
-    Args:
-        distmat: (Q, G) distances, any real dtype, smaller is nearer; infinities are allowed.
-        q_pids: (Q,) identities of the queries, numbers or strings.
-        g_pids: (G,) identities of the gallery.
-        q_camids: (Q,) or (Q, K) cameras of the queries.
-        g_camids: (G,) or (G, K) cameras of the gallery.
-        false_alarm_rates: (F,) numbers in [0, 1], in any order.
-        max_rank: lowest rank that a right answer may have.
+    The rates are (F,) numbers in [0, 1], in any order; ``max_rank`` is the lowest rank that a right
+    answer may have. All other arguments are those of :func:`rank`.
 
     Raises:
         ValueError: As :class:`Pairs`, a rate is out of [0, 1], ``max_rank`` is below 1, or there is
@@ -350,15 +322,13 @@ def _nearest(
     pairs: Pairs,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Return per query the distances of its nearest right and wrong image, mated and unmated."""
-    columns: tuple[list, ...] = ([], [], [], [])
+    parts = []
     for block in pairs:
         distances = block.distances.astype(np.float64, copy=False)
         nearest = [distances.min(axis=1, where=one, initial=np.inf) for one in block[1:]]
         mated = block.right.any(axis=1)
-        values = (*nearest, mated, ~mated & block.wrong.any(axis=1))
-        for column, value in zip(columns, values, strict=True):
-            column.append(value)
-    right, wrong, mated, unmated = map(np.concatenate, columns)
+        parts.append((*nearest, mated, ~mated & block.wrong.any(axis=1)))
+    right, wrong, mated, unmated = map(np.concatenate, zip(*parts, strict=True))
     return right, wrong, np.flatnonzero(mated), np.flatnonzero(unmated)
 
 
@@ -424,14 +394,10 @@ def verification_intervals(
 def open_set_intervals(
     result: OpenSetResult, q_pids: ArrayLike, *, seed: int = 0
 ) -> list[tuple[float, float] | None]:
-    """Compute the interval of DIR@FAR at every rate of a result.
+    """Compute the interval of DIR@FAR at every rate; None if either kind is of one identity.
 
     Identities with and without right answers are drawn separately. Therefore their numbers stay.
-
-    ``q_pids`` (Q,) are the identities of the same queries.
-
-    Returns:
-        An interval for every rate; None if the queries of either kind are of one identity.
+    ``q_pids`` (Q,) are the identities of the result's queries.
     """
     q_pids, generator = np.asarray(q_pids), np.random.default_rng(seed)
     sides = []
@@ -462,9 +428,7 @@ def _by_identity(
         ours = identity[top : top + len(block.distances)]
         top += len(ours)
         for side, chosen in enumerate((block.right, block.wrong)):
-            totals[side] += np.bincount(ours, weights=chosen.sum(axis=1), minlength=count).astype(
-                np.intp
-            )
+            np.add.at(totals[side], ours, chosen.sum(axis=1))
             if side:
                 chosen = chosen & (block.distances < limit)  # however many tie there
             rows, columns = np.nonzero(chosen)
@@ -551,9 +515,9 @@ def threshold_metrics(
     except ValueError as error:
         rated.undefined |= dict.fromkeys(rates, str(error))
     else:
-        defined = _defined(rated, rates, verified.negative_pairs, "wrong pairs")
-        intervals = verification_intervals(Pairs(distmat, *labels), list(defined.values()))
-        _add(rated, rates, verified.true_positive_rates, dict(zip(defined, intervals, strict=True)))
+        values, count = verified.true_positive_rates, verified.negative_pairs
+        intervals = verification_intervals(Pairs(distmat, *labels), list(rates.values()))
+        _add(rated, rates, values, intervals, count, "wrong pairs")
     rates = FALSE_ALARM_RATES
     try:
         kept = leave_identities_out(q_pids, g_pids, share=0.5, seed=0)
@@ -564,10 +528,10 @@ def threshold_metrics(
     except ValueError as error:
         rated.undefined |= dict.fromkeys(rates, str(error))
     else:
+        values, count = opened.detection_rates, opened.unmated_queries.size
+        intervals = open_set_intervals(opened, q_pids)
         what = "queries of identities that left the gallery"
-        defined = _defined(rated, rates, opened.unmated_queries.size, what)
-        intervals = dict(zip(rates, open_set_intervals(opened, q_pids), strict=True))
-        _add(rated, rates, opened.detection_rates, {name: intervals[name] for name in defined})
+        _add(rated, rates, values, intervals, count, what)
     return rated
 
 
@@ -576,23 +540,19 @@ def not_computed(reason: str) -> ThresholdMetrics:
     return ThresholdMetrics(undefined=dict.fromkeys(THRESHOLD_METRICS, reason))
 
 
-def _defined(
-    rated: ThresholdMetrics, rates: dict[str, float], count: int, what: str
-) -> dict[str, float]:
-    """Return the rates that allow at least one error; note the reason for the others."""
-    least = {name: round(1 / rate) for name, rate in rates.items()}
-    few = {name: f"{count} {what}: expected at least {n}" for name, n in least.items() if count < n}
-    rated.undefined |= few
-    return {name: rate for name, rate in rates.items() if name not in few}
-
-
 def _add(
     rated: ThresholdMetrics,
     rates: dict[str, float],
     values: NDArray[np.float64],
-    intervals: dict[str, tuple[float, float] | None],
+    intervals: list[tuple[float, float] | None],
+    count: int,
+    what: str,
 ) -> None:
-    for name, value in zip(rates, values, strict=True):
-        if name in intervals:
-            ends = [100 * end for end in intervals[name] or ()]
+    """Add the rates that allow at least one error of ``count``, or the reason against a rate."""
+    for name, value, interval in zip(rates, values, intervals, strict=True):
+        least = round(1 / rates[name])
+        if count < least:
+            rated.undefined[name] = f"{count} {what}: expected at least {least}"
+        else:
+            ends = [100 * end for end in interval or ()]
             rated.metrics[name] = Estimate(100 * float(value), *ends)

@@ -219,18 +219,12 @@ def _read(path: Path, kind: type[_Kind]) -> _Kind | None:
 
 def _differences(record: CellRecord, cell: Cell) -> tuple[str, ...]:
     was, now = record.settings, json.loads(json.dumps(cell.settings))
-    differences = [
-        f"{key} was {_value(was, key)}, the plan says {_value(now, key)}"
-        for key in sorted({*was, *now})
-        if was.get(key, ...) != now.get(key, ...)
-    ]
-    if record.kind != cell.kind:
-        differences.insert(0, f"it was {record.kind}, the plan says {cell.kind}")
-    return tuple(differences)
-
-
-def _value(settings: dict[str, Any], key: str) -> str:
-    return repr(settings[key]) if key in settings else "the host's default"
+    pairs = {"it": (record.kind, cell.kind)} if record.kind != cell.kind else {}
+    for key in sorted({*was, *now}):
+        if was.get(key, ...) != now.get(key, ...):
+            values = (repr(one[key]) if key in one else "the host's default" for one in (was, now))
+            pairs[key] = tuple(values)
+    return tuple(f"{key} was {old}, the plan says {new}" for key, (old, new) in pairs.items())
 
 
 # The process of one cell: ``python -m fed_plugin.benchmark.cells FOLDER``.

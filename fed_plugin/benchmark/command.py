@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
     from fed_plugin.benchmark.cells import look
     from fed_plugin.benchmark.plan import make_cells, other_cells, read_plan
     from fed_plugin.benchmark.runner import only_runner, run_plan
-    from fed_plugin.benchmark.summary import states_table
+    from fed_plugin.benchmark.summary import STATE_COLUMNS
+    from fed_plugin.retrieval.estimates import as_text
 
     plan = read_plan(args.plan)
     if args.out:
@@ -46,14 +47,8 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger("fastreid").setLevel(logging.ERROR)  # the cells have logs
     cells = make_cells(plan, args.only)
     if args.dry_run:
-        print(states_table(cells, [look(cell) for cell in cells]))
+        print(as_text(STATE_COLUMNS, [(cell, look(cell)) for cell in cells]))
         return 0
     with only_runner(plan.out) as lock:
-        return run_plan(
-            plan,
-            cells,
-            others=other_cells(plan, args.only),
-            jobs=args.jobs,
-            resume=args.resume,
-            lock=lock,
-        )
+        options = {"jobs": args.jobs, "resume": args.resume, "lock": lock}
+        return run_plan(plan, cells, others=other_cells(plan, args.only), **options)

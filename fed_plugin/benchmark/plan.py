@@ -188,22 +188,20 @@ def _method(path: Path, where: str, name: Any, content: Any) -> Method:
     if "dump" in given:
         source = _convert(where, content, _DumpKeys).dump
         beside = path.parent / source
-        return Method(name, "dump", str(beside if _exists(beside) else Path(source)))
-    untrained = "untrained" in given
-    keys = _convert(where, content, _UntrainedKeys if untrained else _TrainedKeys)
+        glob = re.sub(r"\{(dataset|seed)\}", "*", beside.name)  # any file of the pattern
+        there = beside.is_file() or "{" in str(beside.parent) or any(beside.parent.glob(glob))
+        return Method(name, "dump", str(beside if there else Path(source)))
+    kind, known = "trained", _TrainedKeys
+    if "untrained" in given:
+        kind, known = "untrained", _UntrainedKeys
+    keys = _convert(where, content, known)
     beside = path.parent / keys.config
     try:
         config = str(beside) if beside.is_file() else find_config(keys.config)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{where}.config: {str(error).partition(': ')[2]}") from error
     overrides = _overrides(f"{where}.overrides", keys.overrides)
-    return Method(name, "untrained" if untrained else "trained", config, overrides)
-
-
-def _exists(pattern: Path) -> bool:
-    """Return whether a file matches, with anything in the place of the placeholders."""
-    glob = re.sub(r"\{(dataset|seed)\}", "*", pattern.name)
-    return pattern.is_file() or "{" in str(pattern.parent) or any(pattern.parent.glob(glob))
+    return Method(name, kind, config, overrides)
 
 
 def _overrides(where: str, value: dict[Any, Any] | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from fed_plugin.benchmark import summary
 from fed_plugin.benchmark.cells import (
     FAILED,
     RESULT,
@@ -29,13 +30,6 @@ from fed_plugin.benchmark.cells import (
     write_record,
 )
 from fed_plugin.benchmark.plan import Plan
-from fed_plugin.benchmark.summary import (
-    COLUMNS,
-    NUMBERS,
-    failures_table,
-    join_results,
-    results_tables,
-)
 from fed_plugin.benchmark.training_process import (
     LOG,
     TrainingProgress,
@@ -46,6 +40,7 @@ from fed_plugin.benchmark.training_process import (
 )
 from fed_plugin.console import DEBUG, machine_words, printable, terminal
 from fed_plugin.files import FolderInUseError, FolderLock, write_json
+from fed_plugin.retrieval.estimates import as_text
 from fed_plugin.retrieval.result import Result
 
 # The board: cells done, time left, and the running cells.
@@ -89,11 +84,8 @@ class Board:
             return
         self.done += 1
         self.seconds.setdefault(cell.method, []).append(seconds)
-        numbers = ", ".join(
-            f"{name} {result.metrics[name].value:.1f}"
-            for name in ("Rank-1", "mAP")
-            if name in result.metrics
-        )
+        known = {name: result.metrics[name] for name in ("Rank-1", "mAP") if name in result.metrics}
+        numbers = ", ".join(f"{name} {one.value:.1f}" for name, one in known.items())
         self._print(f"{self._count()}  done: {cell.name}: {numbers} ({clock(seconds)})")
 
     def show(self, running: Sequence[tuple[Cell, float]], waiting: Sequence[Cell]) -> None:
@@ -102,16 +94,13 @@ class Board:
         if not running or now - self.last_line < SECONDS_BETWEEN_LINES[self.on_terminal]:
             return
         self.last_line = now
-        progress = [
-            self.watches.setdefault(cell.name, TrainingWatch(cell.folder)).look()
-            for cell, _ in running
-        ]
+        progress, words = [], []
+        for cell, _ in running:
+            at = self.watches.setdefault(cell.name, TrainingWatch(cell.folder)).look()
+            done = f" {at.done}/{at.total} loss {at.loss:.2f}" if at else ""
+            progress.append(at)
+            words.append(f"{cell.method}/{cell.dataset}/seed{cell.seed}{done}")
         left = self.seconds_left(running, progress, waiting)
-        words = [
-            f"{cell.method}/{cell.dataset}/seed{cell.seed}"
-            + (f" {at.done}/{at.total} loss {at.loss:.2f}" if at else "")
-            for (cell, _), at in zip(running, progress, strict=True)
-        ]
         eta = "?" if left is None else clock(left)
         line = f"{self._count()}  {clock(now - self.start)}, ETA {eta}  {', '.join(words)}"
         if self.on_terminal:
@@ -288,15 +277,10 @@ def _start(
         environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
     if device is not None:
         environment[VISIBLE] = device
+    descriptors = () if lock is None else lock.descriptors
     with (cell.folder / LOG).open("ab") as log:
-        process = start_logged(
-            command,
-            log,
-            environment,
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-            pass_fds=() if lock is None else lock.descriptors,
-        )
+        options = {"stdin": subprocess.PIPE, "start_new_session": True, "pass_fds": descriptors}
+        process = start_logged(command, log, environment, **options)
     return Running(cell, process, device)
 
 
@@ -359,12 +343,8 @@ PATIENCE = 15.0
 
 def only_runner(out: Path) -> FolderLock:
     """Return the lock of a folder; the lock is free when no cell of a killed runner still runs."""
-    return FolderLock(
-        out,
-        work="runs cells in it",
-        remedy="waiting for it, or --out with another folder",
-        patience=PATIENCE,
-    )
+    remedy = "waiting for it, or --out with another folder"
+    return FolderLock(out, work="runs cells in it", remedy=remedy, patience=PATIENCE)
 
 
 # One call of ``benchmark``: run the cells that are not finished, and join all results.
@@ -387,45 +367,37 @@ def run_plan(
     Raises:
         ValueError: A finished cell has other settings than the plan.
     """
-    states = [look(cell) for cell in cells]
-    refuse_changed(plan, cells, states)
-    waiting = [cell for cell, at in zip(cells, states, strict=True) if at.kind != "finished"]
+    states = [(cell, look(cell)) for cell in cells]
+    refuse_changed(plan, states)
+    waiting = [cell for cell, state in states if state.kind != "finished"]
     seconds: dict[str, list[float]] = {}
-    for cell, state in zip(cells, states, strict=True):
+    for cell, state in states:
         if state.kind == "finished" and state.seconds:
             seconds.setdefault(cell.method, []).append(state.seconds)
     listed = [*cells, *(cell for cell in others if look(cell).kind == "finished")]
     board = Board(len(cells), len(cells) - len(waiting), seconds)
 
-    def join(_: Cell | None = None) -> str:
-        return str(join_results(plan, listed))
+    def join(_: Cell | None = None) -> Path:
+        return summary.join_results(plan, listed)
 
-    try:
-        failures = run_cells(
-            waiting,
-            board,
-            jobs=jobs,
-            devices=cuda_devices() if jobs > 1 else (),
-            finished=join,
-            **options,
-        )
-    finally:
-        board.close()
+    devices = cuda_devices() if jobs > 1 else ()
+    with closing(board):
+        options |= {"jobs": jobs, "devices": devices, "finished": join}
+        failures = run_cells(waiting, board, **options)
     joined = join()  # before the first print: a pipe to `head` may be closed
-    print(f"\n{plan.name}\n\n{results_tables(listed)}")
-    print(f"\n{', '.join(COLUMNS)} {NUMBERS}\n")
+    print(f"\n{plan.name}\n\n{summary.results_tables(listed)}")
+    print(f"\n{', '.join(summary.COLUMNS)} {summary.NUMBERS}\n")
     print(f"numbers: {joined}")
     if failures:
-        print(f"\n{failures_table(failures)}\nlogs: {plan.out / '*/*/seed*/train.log'}")
+        print(f"\n{as_text(summary.FAILURE_COLUMNS, failures.items())}")
+        print(f"logs: {plan.out / '*/*/seed*/train.log'}")
         print("The same command tries failed cells again.")
     return 1 if failures else 0
 
 
-def refuse_changed(plan: Plan, cells: Sequence[Cell], states: Sequence[CellState]) -> None:
+def refuse_changed(plan: Plan, states: Sequence[tuple[Cell, CellState]]) -> None:
     """Raise a ValueError for finished cells with other settings than the plan."""
-    changed = [
-        (cell, state) for cell, state in zip(cells, states, strict=True) if state.kind == "changed"
-    ]
+    changed = [(cell, state) for cell, state in states if state.kind == "changed"]
     if not changed:
         return
     named = "; ".join(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -93,14 +93,10 @@ def results_tables(cells: Sequence[Cell]) -> str:
     return "\n\n".join(tables)
 
 
-def _metric_column(name: str) -> Column[MethodRow]:
-    return Column(name, name, lambda row: row.estimate(name))
-
-
 METHOD_COLUMNS: list[Column[MethodRow]] = [
     Column("method", "method", lambda row: row.method),
     Column("seeds", "seeds", lambda row: f"{len(row.results)}/{row.wanted}"),
-    *map(_metric_column, COLUMNS),
+    *(Column(name, name, lambda row, name=name: row.estimate(name)) for name in COLUMNS),
 ]
 STATE_COLUMNS: list[Column[tuple[Cell, CellState]]] = [
     Column("dataset", "data set", lambda row: row[0].dataset),
@@ -113,16 +109,6 @@ FAILURE_COLUMNS: list[Column[tuple[str, str]]] = [
     Column("cell", "failed", lambda row: row[0]),
     Column("error", "last lines", lambda row: row[1].partition("\n")[0]),
 ]
-
-
-def states_table(cells: Sequence[Cell], states: Sequence[CellState]) -> str:
-    """Return a table with the state of every cell."""
-    return as_text(STATE_COLUMNS, zip(cells, states, strict=True))
-
-
-def failures_table(failures: Mapping[str, str]) -> str:
-    """Return a table with the first line about every failure."""
-    return as_text(FAILURE_COLUMNS, failures.items())
 
 
 def _note(cell: Cell, state: CellState) -> str:

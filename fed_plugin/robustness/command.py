@@ -21,7 +21,14 @@ from fed_plugin.arguments import (
     model_overrides,
     name_of_method,
 )
-from fed_plugin.benchmark.cells import CONFIG, FINAL_WEIGHTS, RECORD, read_record, read_result
+from fed_plugin.benchmark.cells import (
+    CONFIG,
+    FINAL_WEIGHTS,
+    RECORD,
+    NamedCell,
+    read_record,
+    read_result,
+)
 from fed_plugin.benchmark.runner import clock
 from fed_plugin.benchmark.summary import methods_of
 from fed_plugin.console import ProgressLine, is_mistake, sentence
@@ -55,28 +62,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     models = parser.add_mutually_exclusive_group(required=True)
     models.add_argument("--config-file", metavar="FILE", help="one model, with --weights")
-    models.add_argument(
-        "--benchmark",
-        metavar="OUT",
-        help=f"every finished cell with a model in a benchmark's folder; writes its {CURVE}",
-    )
+    words = f"every finished cell with a model in a benchmark's folder; writes its {CURVE}"
+    models.add_argument("--benchmark", metavar="OUT", help=words)
     add_weights(parser, untrained=True)
     add("--out", type=OutputFile, metavar="FILE", help=f"curve of one model; default: {CURVE}")
     add("--method", metavar="NAME", help="name of one model in tables; default as for dump")
     add("--dataset", metavar="NAME", help="default: the one in DATASETS.TESTS")
     _add_settings(add)
-    add(
-        "--figure",
-        type=OutputFile,
-        metavar="FILE",
-        help="draw the curves of all models, as .png or .svg",
-    )
-    add(
-        "--sheet",
-        type=OutputFile,
-        metavar="FILE.png",
-        help="draw a query with all that is pasted on it",
-    )
+    words = "draw the curves of all models, as .png or .svg"
+    add("--figure", type=OutputFile, metavar="FILE", help=words)
+    words = "draw a query with all that is pasted on it"
+    add("--sheet", type=OutputFile, metavar="FILE.png", help=words)
     add("--only", nargs="+", default=[], metavar="METHOD", help="methods of a benchmark")
     add("--jobs", type=int, default=1, help="cells at a time; default: 1")
     add_overrides(parser)
@@ -84,21 +80,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_settings(add: Callable[..., Any]) -> None:
     add("--occluders", default="", metavar="FOLDER", help="default: drawn ones")
-    add(
-        "--visible",
-        nargs="+",
-        type=float,
-        metavar="SHARE",
-        help="visible shares, falling; default: 0.875 to 0.25 in steps of 0.125",
-    )
+    words = "visible shares, falling; default: 0.875 to 0.25 in steps of 0.125"
+    add("--visible", nargs="+", type=float, metavar="SHARE", help=words)
     add("--kinds", nargs="+", choices=("objects", "people"), help="default: both")
     add("--queries", type=int, default=300, help="at most; default: 300")
-    add(
-        "--queries-from",
-        choices=("auto", "query", "gallery"),
-        default="auto",
-        help="auto: the gallery where the set's queries are known to be occluded",
-    )
+    words = "auto: the gallery where the set's queries are known to be occluded"
+    add("--queries-from", choices=("auto", "query", "gallery"), default="auto", help=words)
     add("--seed", type=int, default=0, help="of what is pasted where; default: 0")
 
 
@@ -106,10 +93,6 @@ def run(args: argparse.Namespace) -> int:
     """Measure, write, print a table."""
     _refuse_idle_arguments(args)
     settings = _settings(args)
-    if args.benchmark:
-        chosen_model_cells(args)
-    else:
-        check_model_words(args, untrained=True, needed=False)
     measure = measure_benchmark if args.benchmark else measure_one
     curves, cfg, dataset, failures = measure(args, settings)
     if args.figure:
@@ -124,15 +107,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse_idle_arguments(args: argparse.Namespace) -> None:
-    of_one = {
-        **{"--out": args.out, "--method": args.method},
-        **{"--weights": args.weights, "KEY VALUE": args.overrides},
-    }
-    of_many = {"--only": args.only, "--jobs": args.jobs != 1}
-    for name, value in (of_one if args.benchmark else of_many).items():
-        if value:
-            way = "--benchmark" if args.benchmark else "--config-file"
-            raise ValueError(f"{name}: not read with {way}; try without")
+    way, idle = "--config-file", {"--only": args.only, "--jobs": args.jobs != 1}
+    if args.benchmark:
+        way, idle = "--benchmark", {"--out": args.out, "--method": args.method}
+        idle |= {"--weights": args.weights, "KEY VALUE": args.overrides}
+    if given := [name for name, value in idle.items() if value]:
+        raise ValueError(f"{given[0]}: not read with {way}; try without")
     if args.jobs < 1:
         raise ValueError(f"--jobs {args.jobs}: expected 1 or more")
     if args.figure:
@@ -160,6 +140,7 @@ Measured = tuple[list[RobustnessCurve], Any, str, dict[str, str]]
 
 def measure_one(args: argparse.Namespace, settings: RobustnessSettings) -> Measured:
     """Measure one model, and write and print its curve."""
+    check_model_words(args, untrained=True, needed=False)
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.extract import only_test_set
     from fed_plugin.robustness.covered_search import measure_robustness
@@ -179,7 +160,7 @@ def measure_one(args: argparse.Namespace, settings: RobustnessSettings) -> Measu
 
 
 @dataclass(frozen=True)
-class ModelCell:
+class ModelCell(NamedCell):
     """Finished cell with a model; empty ``weights`` stand for random weights."""
 
     folder: Path
@@ -187,11 +168,6 @@ class ModelCell:
     method: str
     seed: int
     weights: str
-
-    @property
-    def name(self) -> str:
-        """Name in messages."""
-        return f"{self.dataset} / {self.method} / seed {self.seed}"
 
 
 def measure_benchmark(args: argparse.Namespace, settings: RobustnessSettings) -> Measured:
@@ -202,9 +178,8 @@ def measure_benchmark(args: argparse.Namespace, settings: RobustnessSettings) ->
     if len(waiting) < len(cells):
         print(f"{len(cells) - len(waiting)} of {len(cells)} cells were measured before")
     failures = measure_all(waiting, settings, args.jobs)
-    curves = [
-        RobustnessCurve.load(cell.folder / CURVE) for cell in cells if cell.name not in failures
-    ]
+    done = [cell for cell in cells if cell.name not in failures]
+    curves = [RobustnessCurve.load(cell.folder / CURVE) for cell in done]
     print(f"{robustness_tables(curves)}\ncurves: {out / '*' / '*' / 'seed*' / CURVE}")
     for folder in without:
         print(f"left out, because the cell has no model: {folder}")
@@ -227,11 +202,8 @@ def chosen_model_cells(args: argparse.Namespace) -> tuple[list[ModelCell], list[
     known = sorted({cell.method for cell in cells})
     if unknown := [method for method in args.only if method not in known]:
         raise ValueError(f"--only {unknown[0]!r}: expected one of {', '.join(known)}")
-    cells = [
-        cell
-        for cell in cells
-        if (not args.only or cell.method in args.only) and args.dataset in (None, cell.dataset)
-    ]
+    wanted = args.only or known
+    cells = [x for x in cells if x.method in wanted and args.dataset in (None, x.dataset)]
     if not cells:
         raise FileNotFoundError(
             f"--benchmark {out}: no finished cell with a model"
@@ -249,11 +221,9 @@ def find_model_cells(out: Path) -> tuple[list[ModelCell], list[Path]]:
         if read_result(folder) is None:
             continue
         record = read_record(folder)
-        weights = folder / FINAL_WEIGHTS
-        random = record.kind == "untrained"
-        if (folder / CONFIG).is_file() and (random or weights.is_file()):
-            file = "" if random else str(weights)
-            cells.append(ModelCell(folder, record.dataset, record.method, record.seed, file))
+        weights = "" if record.kind == "untrained" else str(folder / FINAL_WEIGHTS)
+        if (folder / CONFIG).is_file() and (not weights or Path(weights).is_file()):
+            cells.append(ModelCell(folder, record.dataset, record.method, record.seed, weights))
         else:
             without.append(folder)
     return sorted(cells, key=lambda cell: (cell.dataset, cell.method, cell.seed)), without

@@ -80,14 +80,8 @@ def plan_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> Q
         ValueError: No image can be a query, or the gallery holds nobody else to paste.
     """
     query, gallery = query_and_gallery(with_the_trainings_seed(cfg), dataset_name)
-    chosen = choose_whole_queries(
-        dataset_name,
-        query,
-        gallery,
-        most=settings.queries,
-        per_identity=settings.per_identity,
-        source=settings.source,
-    )
+    limits = {"most": settings.queries, "per_identity": settings.per_identity}
+    chosen = choose_whole_queries(dataset_name, query, gallery, **limits, source=settings.source)
     names = unique_names([path for path, _, _ in chosen.queries])
     people: dict[str, list[str]] = {}
     if PEOPLE in settings.kinds:
@@ -119,21 +113,16 @@ class PixelStore:
 
     def complete(self, cfg: Any, settings: RobustnessSettings) -> CoveredQueries:
         """Read the files that no batch held, and return the queries."""
-        chosen = self.plan.chosen
+        chosen, people = self.plan.chosen, {}
         items = {item[0]: item for item in (*chosen.queries, *chosen.gallery)}
         missing = [items[path] for path in sorted(self.needed - self.pixels.keys())]
         for batch in load_images(cfg, missing) if missing else ():
             self.keep(batch)
-        return CoveredQueries(
-            np.stack([self.pixels[path] for path, _, _ in chosen.queries]),
-            self.plan.names,
-            settings.load_occluders(),
-            {
-                side: [self.pixels[path] for path in paths]
-                for side, paths in self.plan.people.items()
-            },
-            settings.seed,
-        )
+        for side, paths in self.plan.people.items():
+            people[side] = [self.pixels[path] for path in paths]
+        images = np.stack([self.pixels[path] for path, _, _ in chosen.queries])
+        occluders = settings.load_occluders()
+        return CoveredQueries(images, self.plan.names, occluders, people, settings.seed)
 
 
 def example_query(
@@ -186,15 +175,9 @@ def measure_robustness(
         return result
 
     occluders = settings.describe_occluders(settings.load_occluders())
-    card = describe_evaluation(
-        cfg,
-        dataset_name,
-        chosen.queries,
-        chosen.gallery,
-        rerank=OFF,
-        query_expansion=OFF,
-        **fields_of_training(cfg, trained),
-    ).to_json()
+    off = {"rerank": OFF, "query_expansion": OFF, **fields_of_training(cfg, trained)}
+    shown = chosen.queries, chosen.gallery
+    card = describe_evaluation(cfg, dataset_name, *shown, **off).to_json()
     return summarize_rankings(
         plan.names,
         ranking(OBJECTS, SIDES[0], 1.0),

@@ -166,11 +166,9 @@ class RobustnessCurve(StoredAsJson):
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file."""
-        rows = self.per_query
-        values = {
-            kind: {name: values.tolist() for name, values in metrics.items()}
-            for kind, metrics in rows.values.items()
-        }
+        rows, values = self.per_query, {}
+        for kind, metrics in self.per_query.values.items():
+            values[kind] = {name: numbers.tolist() for name, numbers in metrics.items()}
         shares = list(rows.visible_shares)
         return {
             **{"format": FORMAT, "count": len(rows.names)},
@@ -195,10 +193,9 @@ class RobustnessCurve(StoredAsJson):
                 f"count is {file.count}, expected {len(rows.names)}, the number of names in "
                 "per_query"
             )
-        values = {
-            kind: {name: np.asarray(metrics[name], dtype=np.float64) for name in METRICS}
-            for kind, metrics in rows.values.items()
-        }
+        values = {}
+        for kind, metrics in rows.values.items():
+            values[kind] = {name: np.asarray(metrics[name], np.float64) for name in METRICS}
         own = ("method", "dataset", "queries", "seed", "occluders", "levels", "whole", "area")
         return cls(
             **{name: getattr(file, name) for name in (*own, "card", "settings")},
@@ -244,11 +241,9 @@ def summarize_rankings(
 
     values = {kind: {metric: rows_of(kind, metric) for metric in METRICS} for kind in kinds}
     rows = QueryCurves(tuple(names), (1.0, *shares), values)
+    levels = [Level(*one, _metrics_of(covered[one])) for one in product(kinds, sides, shares)]
     return RobustnessCurve(
-        levels=tuple(
-            Level(*condition, _metrics_of(covered[condition]))
-            for condition in product(kinds, sides, shares)
-        ),
+        levels=tuple(levels),
         whole=_metrics_of(whole),
         area={name: bootstrap_interval(rows.areas(name)) for name in METRICS},
         per_query=rows,
@@ -263,12 +258,8 @@ def mean_curve(
 
     None for the kind gives the mean over all kinds.
     """
-    rows = curve.per_query
-    points = rows.percentages(metric, kind)
-    return [
-        (share, bootstrap_interval(values))
-        for share, values in zip(rows.visible_shares, points, strict=True)
-    ]
+    points = map(bootstrap_interval, curve.per_query.percentages(metric, kind))
+    return list(zip(curve.per_query.visible_shares, points, strict=True))
 
 
 def compare_areas(
@@ -283,23 +274,15 @@ def compare_areas(
         ValueError: The queries, or what was pasted on them, are not the same.
     """
     check_comparable(curve, baseline)
-    ours, theirs = curve.per_query, baseline.per_query
-    return {
-        name: paired_bootstrap(ours.areas(name, kind), theirs.areas(name, kind)) for name in METRICS
-    }
+    pairs = {n: [x.per_query.areas(n, kind) for x in (curve, baseline)] for n in METRICS}
+    return {name: paired_bootstrap(*pair) for name, pair in pairs.items()}
 
 
 def compare_whole(curve: RobustnessCurve, baseline: RobustnessCurve) -> dict[str, Estimate]:
-    """Return ``curve - baseline`` by metric on the whole queries, paired over them.
-
-    Raises:
-        ValueError: The queries, or what was pasted on them, are not the same.
-    """
+    """Return ``curve - baseline`` by metric on the whole queries, as `compare_areas` does."""
     check_comparable(curve, baseline)
-    return {
-        name: paired_bootstrap(*(one.per_query.whole(name) for one in (curve, baseline)))
-        for name in METRICS
-    }
+    pairs = {n: [x.per_query.whole(n) for x in (curve, baseline)] for n in METRICS}
+    return {name: paired_bootstrap(*pair) for name, pair in pairs.items()}
 
 
 def check_comparable(curve: RobustnessCurve, baseline: RobustnessCurve) -> None:
@@ -308,19 +291,17 @@ def check_comparable(curve: RobustnessCurve, baseline: RobustnessCurve) -> None:
     Raises:
         ValueError: The queries, or what was pasted on them, are not the same.
     """
-    ours, theirs = curve.per_query, baseline.per_query
+    differences = []
     for name in _COMPARED:
         a, b = getattr(curve, name), getattr(baseline, name)
-        if a != b:
-            raise ValueError(
-                f"{curve.method} and {baseline.method} do not compare: {name} is {a!r}, not "
-                f"{b!r}; try measuring both by the same settings"
-            )
-    axes = [(one.names, one.visible_shares, [*one.values]) for one in (ours, theirs)]
-    if axes[0] != axes[1]:
+        differences += [f"{name} is {a!r}, not {b!r}"] if a != b else []
+    rows = (curve.per_query, baseline.per_query)
+    axes = [(one.names, one.visible_shares, [*one.values]) for one in rows]
+    differences += ["other queries, visible shares or kinds of occluders"] * (axes[0] != axes[1])
+    if differences:
         raise ValueError(
-            f"{curve.method} and {baseline.method} do not compare: other queries, visible shares "
-            "or kinds of occluders; try measuring both by the same settings"
+            f"{curve.method} and {baseline.method} do not compare: {differences[0]}; try measuring "
+            "both by the same settings"
         )
 
 

@@ -111,9 +111,7 @@ def crops_for_side(sizes: Sequence[tuple[int, int]], side: str) -> list[int]:
     The result holds indices into the (height, width) of every crop; all of them where no crop fits.
     """
     wants_tall = side in ("left", "right")
-    fitting = [
-        index for index, (height, width) in enumerate(sizes) if (height > 2 * width) == wants_tall
-    ]
+    fitting = [i for i, (height, width) in enumerate(sizes) if (height > 2 * width) == wants_tall]
     return fitting or list(range(len(sizes)))
 
 
@@ -141,13 +139,11 @@ def choose_people(
     names: Sequence[str], pids: Sequence[Hashable], people: PeopleSet, seed: int
 ) -> dict[str, list[str]]:
     """Choose another person to cover every query; return V files by side."""
-    return {
-        side: [
-            people.path(people.other_than(pid, draw_by_name(seed, PEOPLE, side, name)))
-            for name, pid in zip(names, pids, strict=True)
-        ]
-        for side in SIDES
-    }
+    chosen: dict[str, list[str]] = {side: [] for side in SIDES}
+    for side, (name, pid) in product(SIDES, list(zip(names, pids, strict=True))):
+        other = people.other_than(pid, draw_by_name(seed, PEOPLE, side, name))
+        chosen[side].append(people.path(other))
+    return chosen
 
 
 class CoveredQueries:
@@ -172,10 +168,8 @@ class CoveredQueries:
         }
         for side in SIDES:
             fitting = crops_for_side(occluders.sizes, side)
-            draws = [draw_by_name(seed, OBJECTS, side, name) for name in names]
-            self._crops[OBJECTS, side] = [
-                occluders[fitting[int(draw * len(fitting))]] for draw in draws
-            ]
+            places = [int(draw_by_name(seed, OBJECTS, side, x) * len(fitting)) for x in names]
+            self._crops[OBJECTS, side] = [occluders[fitting[place]] for place in places]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -283,11 +277,11 @@ def _with_own_photos_alone(queries: Sequence[Item], gallery: Sequence[Item]) -> 
     own: dict[Item, set[int]] = {}
     for row, place in same_photos(queries, gallery):
         own.setdefault(queries[row], set()).add(place)
-    return {
-        query
-        for query, places in own.items()
-        if not _with_answers([query], [x for k, x in enumerate(gallery) if k not in places])
-    }
+    alone = set()
+    for query, places in own.items():
+        others = [item for place, item in enumerate(gallery) if place not in places]
+        alone.update({query} - {*_with_answers([query], others)})
+    return alone
 
 
 def _spread_over_identities(items: Sequence[Item], most: int, per_identity: int) -> list[Item]:

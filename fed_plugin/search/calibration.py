@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fed_plugin.files import OutputFile, check_apart, check_writable, decode, write_json
+from fed_plugin.retrieval.estimates import Column, as_text
 from fed_plugin.search import MATCHINGS
 
 _EDGES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 1.0)
@@ -166,16 +167,12 @@ def reliability(
     """
     chance, truth = np.asarray(probability, np.float64), np.asarray(right, bool)
     place = np.minimum(np.searchsorted(edges, chance, side="right") - 1, len(edges) - 2)
-    return [
-        {
-            "low": edges[i],
-            "high": edges[i + 1],
-            "pairs": int((place == i).sum()),
-            "said": float(chance[place == i].mean()),
-            "true": float(truth[place == i].mean()),
-        }
-        for i in np.unique(place).tolist()
-    ]
+    rows = []
+    for i in np.unique(place).tolist():
+        inside = place == i
+        means = {"said": float(chance[inside].mean()), "true": float(truth[inside].mean())}
+        rows.append({"low": edges[i], "high": edges[i + 1], "pairs": int(inside.sum()), **means})
+    return rows
 
 
 def fit_and_try(
@@ -255,19 +252,13 @@ def _rates(
     wrong = np.sort(similarity[~right])[::-1]
     rows: list[dict[str, Any]] = []
     for rate in _RATES:
-        allowed = allowed_errors(rate, len(wrong))
-        if not allowed:
-            rows.append({"fpr": rate, "tpr": None, "wrong_pairs": len(wrong)})
-            continue
-        limit = wrong[min(allowed, len(wrong) - 1)]
-        rows.append(
-            {
-                "fpr": rate,
-                "tpr": float((similarity[right] > limit).mean()),
-                "similarity_above": float(limit),
-                "probability_above": float(fitted.probabilities(limit)),
-            }
-        )
+        row = {"fpr": rate, "tpr": None, "wrong_pairs": len(wrong)}
+        if allowed := allowed_errors(rate, len(wrong)):
+            limit = float(wrong[min(allowed, len(wrong) - 1)])
+            row = {"fpr": rate, "tpr": float((similarity[right] > limit).mean())}
+            row |= {"similarity_above": limit}
+            row |= {"probability_above": float(fitted.probabilities(limit))}
+        rows.append(row)
     return rows
 
 
@@ -277,16 +268,11 @@ def draw_trial(tried: dict[str, Any], path: str, name: str) -> Path:
 
     ends = (0.0, 100.0)
     mean, share = ([100 * row[key] for row in tried["reliability"]] for key in ("said", "true"))
-    panels = [
-        Panel(
-            "Share of pairs that show one person, %",
-            "probability by the curve, %",
-            [Curve("people not fitted", 0, mean, share), Curve("probability", 1, ends, ends)],
-        )
-    ]
+    curves = [Curve("people not fitted", 0, mean, share), Curve("probability", 1, ends, ends)]
+    title, axis = "Share of pairs that show one person, %", "probability by the curve, %"
     counts = tried["tried"]
     return training_figure(
-        panels,
+        [Panel(title, axis, curves)],
         path,
         f"{name}: probability by similarity",
         f"Tried on {counts['pairs']} pairs of {counts['people']} people, {counts['right_pairs']} "
@@ -357,9 +343,21 @@ def _check_arguments(args: argparse.Namespace, target: Path) -> None:
         raise ValueError(f"--seed {args.seed}: expected 0 or more")
 
 
-def _print_tables(tried: dict[str, Any]) -> None:
-    from tabulate import tabulate
+_TABLES = {  # keys of a row, titles, formats of numbers
+    "reliability": (
+        *(("low", "probability from", "g"), ("high", "to", "g"), ("pairs", "pairs", "d")),
+        *(("said", "mean probability", ".3f"), ("true", "share right", ".3f")),
+    ),
+    "rates": (
+        *(("fpr", "FPR", "g"), ("tpr", "TPR", ".3f")),
+        ("similarity_above", "similarity above", ".4f"),
+        ("probability_above", "probability above", ".3f"),
+        ("wrong_pairs", "wrong pairs, too few", "d"),
+    ),
+}
 
+
+def _print_tables(tried: dict[str, Any]) -> None:
     ours, others = tried["fitted"], tried["tried"]
     print(
         f"fitted on {ours['pairs']} pairs of {ours['people']} people ({ours['right_pairs']} right)"
@@ -368,28 +366,12 @@ def _print_tables(tried: dict[str, Any]) -> None:
         f"people, the gallery of the figures below holds {others['people']}; a gallery of all has "
         "more wrong answers for each right one, and lower probabilities (`search --prior`)"
     )
-    columns = {
-        "reliability": {
-            "probability from": ("low", "g"),
-            "to": ("high", "g"),
-            "pairs": ("pairs", "d"),
-            "mean probability": ("said", ".3f"),
-            "share right": ("true", ".3f"),
-        },
-        "rates": {
-            "FPR": ("fpr", "g"),
-            "TPR": ("tpr", ".3f"),
-            "similarity above": ("similarity_above", ".4f"),
-            "probability above": ("probability_above", ".3f"),
-            "wrong pairs, too few": ("wrong_pairs", "d"),
-        },
-    }
-    for name, chosen in columns.items():
-        used = {word: x for word, x in chosen.items() if any(x[0] in row for row in tried[name])}
-        table = [[_text(row.get(key), spec) for key, spec in used.values()] for row in tried[name]]
-        if table:
-            print(tabulate(table, list(used), disable_numparse=True))
-
-
-def _text(value: float | None, spec: str) -> str:
-    return "-" if value is None else format(value, spec)
+    for name, columns in _TABLES.items():
+        rows = tried[name]
+        used = [
+            Column(key, title, lambda row, key=key: row.get(key), spec)
+            for key, title, spec in columns
+            if any(key in row for row in rows)
+        ]
+        if rows:
+            print(as_text(used, rows))

@@ -31,14 +31,15 @@ def _array(arrays: Mapping[str, Any], name: str, shape: str, kind: str = "f") ->
     """Return an array of a file: floats as float32, or bytes."""
     array = np.asarray(arrays[name])
     wrong = array.ndim != len(shape.split(", ")) * bool(shape) or array.dtype.kind != kind
-    if wrong or (kind == "u" and array.dtype != np.uint8) or (shape and not _finite(array)):
+    wrong = wrong or (kind == "u" and array.dtype != np.uint8)
+    if wrong or (shape and not np.isfinite(array).all()):
         what = {"f": "finite floats", "u": "bytes (uint8)", "i": "an integer"}[kind]
         raise ValueError(f"{name}: expected ({shape}) {what}, got {array.dtype} {array.shape}")
     return array.astype(np.float32, copy=False) if kind == "f" and shape else array
 
 
-def _finite(array: NDArray[Any]) -> bool:
-    return bool(np.isfinite(array).all())
+def _best(similarities: Floats, top: int) -> NDArray[np.int64]:
+    return np.argsort(-similarities, axis=1, kind="stable")[:, :top]
 
 
 class ExactDescriptors:
@@ -203,27 +204,19 @@ class CompressedDescriptors:
             ValueError: as the class.
         """
         arrays = {"candidates": _CANDIDATES, "lost": np.nan, **arrays}
+        shapes = {"axes": "S + R, D", "low": "R", "step": "R", "scanned": "G, S"}
         return cls(
-            _array(arrays, "axes", "S + R, D"),
-            _array(arrays, "low", "R"),
-            _array(arrays, "step", "R"),
-            _array(arrays, "scanned", "G, S"),
-            _array(arrays, "codes", "G, R", "u"),
-            int(_array(arrays, "candidates", "", "i")),
-            float(_array(arrays, "lost", "")),
+            **{name: _array(arrays, name, shape) for name, shape in shapes.items()},
+            codes=_array(arrays, "codes", "G, R", "u"),
+            candidates=int(_array(arrays, "candidates", "", "i")),
+            lost=float(_array(arrays, "lost", "")),
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that :meth:`from_arrays` takes."""
-        return {
-            "axes": self.axes,
-            "low": self.low,
-            "step": self.step,
-            "scanned": self.scanned.vectors,
-            "codes": self.codes,
-            "candidates": np.array(self.candidates),
-            "lost": np.array(self.lost),
-        }
+        names = ("axes", "low", "step", "codes", "candidates", "lost")
+        arrays = {name: np.asarray(getattr(self, name)) for name in names}
+        return {**arrays, "scanned": self.scanned.vectors}
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -281,11 +274,8 @@ class CompressedDescriptors:
         for query, candidates in enumerate(rows):  # all queries at once would need much memory
             codes = self.codes[candidates].astype(np.float32)
             similarities[query] += codes @ (rest[query] * self.step) + rest[query] @ self.low
-        best = np.argsort(-similarities, axis=1, kind="stable")[:, :top]
-        return (
-            np.take_along_axis(similarities, best, axis=1),
-            np.take_along_axis(rows, best, axis=1),
-        )
+        best = _best(similarities, top)
+        return tuple(np.take_along_axis(x, best, axis=1) for x in (similarities, rows))
 
 
 SAMPLE = 20_000
@@ -488,27 +478,21 @@ class GalleryIndex:
         """
         if top < 1:
             raise ValueError(f"top {top}: expected 1 or more")
-        if visibility is not None and not self.num_parts:
-            raise ValueError("visibility: the index holds none, as its model estimates none")
         descriptors = np.ascontiguousarray(descriptors, np.float32)
         _check_queries("descriptors", descriptors, (len(descriptors), self.stored.width))
         if visibility is not None:
+            if not self.num_parts:
+                raise ValueError("visibility: the index holds none, as its model estimates none")
             _check_queries("visibility", visibility, (len(descriptors), self.num_parts))
         top = min(top, len(self))
         if not top:
             return np.empty((len(descriptors), 0), np.float32), np.empty((len(descriptors), 0), int)
         if visibility is None:
             return self.stored.search(descriptors, top)
-        similarity = np.hstack(
-            [
-                visible_similarity(
-                    descriptors, visibility, self.stored.restored(block), self.visibility[block]
-                )
-                for start in range(0, len(self), _BLOCK)
-                for block in [slice(start, start + _BLOCK)]
-            ]
-        )
-        rows = np.argsort(-similarity, axis=1, kind="stable")[:, :top]
+        blocks = [slice(start, start + _BLOCK) for start in range(0, len(self), _BLOCK)]
+        ours = ((self.stored.restored(block), self.visibility[block]) for block in blocks)
+        similarity = np.hstack([visible_similarity(descriptors, visibility, *one) for one in ours])
+        rows = _best(similarity, top)
         return np.take_along_axis(similarity, rows, axis=1), rows
 
     def check_model(self, model: Mapping[str, Any]) -> None:
@@ -572,7 +556,7 @@ class GalleryIndex:
 
 
 def _check_finite(name: str, array: NDArray[np.floating], shape: tuple[int, int]) -> None:
-    if array.shape != shape or not _finite(array):
+    if array.shape != shape or not np.isfinite(array).all():
         raise ValueError(f"{name}: expected {shape} finite numbers, got {array.shape}")
 
 

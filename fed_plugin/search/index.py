@@ -36,12 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", help="such as cuda:0; default: CUDA if there is a GPU")
     words = "add photos with the model of FILE.npz; names that are in it are skipped"
     add("--add", action="store_true", help=words)
-    add(
-        "--compressed",
-        action="store_true",
-        help="keep about an eighth of the descriptors' bytes, for large galleries: faster, and "
-        "nearly always the same answers; the measured share is printed",
+    words = (
+        "keep about an eighth of the descriptors' bytes, for large galleries: faster, and nearly "
+        "always the same answers; the measured share is printed"
     )
+    add("--compressed", action="store_true", help=words)
     add("--remove", nargs="+", metavar="NAME", help="remove photos; nothing is described")
     words = "status 1 if anything in GALLERY is not in the index, such as a broken photo"
     add("--strict", action="store_true", help=words)
@@ -55,16 +54,20 @@ def run(args: argparse.Namespace) -> None:
         _remove(args)
         return
     from fed_plugin.datasets.listing import photos_below
+    from fed_plugin.search.gallery_index import check_enough
+    from fed_plugin.search.search import embedder_of, load_gallery
 
     scan = photos_below(args.gallery)
     photos = [Path(path) for path in scan.images]
-    index, embedder = (_opened if args.add else _begun)(args, photos)
+    if args.add:
+        index = load_gallery(args.out)
+        embedder = embedder_of(index, args.weights, args.device)
+    else:
+        index, embedder = _begun(args, photos)
     names = _names(photos, Path(index.about["folder"]))
     known = set(index.names)
     new = [(name, photo) for name, photo in zip(names, photos, strict=True) if name not in known]
     if args.compressed:
-        from fed_plugin.search.gallery_index import check_enough
-
         check_enough(len(new), index.stored.width)
     outputs, good = _described(embedder, new)
     with _alone(args.out):
@@ -177,13 +180,6 @@ def _opened_again(args: argparse.Namespace, before: GalleryIndex) -> GalleryInde
 def _refuse_existing(args: argparse.Namespace) -> None:
     if os.path.exists(args.out) and not args.force:
         raise FileExistsError(f"{args.out}: exists already; try --add, another name, or --force")
-
-
-def _opened(args: argparse.Namespace, photos: list[Path]) -> tuple[GalleryIndex, Any]:
-    from fed_plugin.search.search import embedder_of, load_gallery
-
-    index = load_gallery(args.out)
-    return index, embedder_of(index, args.weights, args.device)
 
 
 def _begun(args: argparse.Namespace, photos: list[Path]) -> tuple[GalleryIndex, Any]:

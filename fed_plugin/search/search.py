@@ -39,24 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--skip-errors", action="store_true", help=words)
     words = "leave out answers with a lower probability, computed by `calibrate`"
     add("--min-probability", type=float, metavar="P", help=words)
-    add(
-        "--prior",
-        type=float,
-        metavar="P",
-        help="share of the index that shows the person, for probabilities; default: the share of "
-        "right pairs in `calibrate`",
+    words = (
+        "share of the index that shows the person, for probabilities; default: the share of right "
+        "pairs in `calibrate`"
     )
+    add("--prior", type=float, metavar="P", help=words)
     add("--top", type=int, default=10, metavar="K", help="default: 10")
     words = "visibility compares the parts that both photos show (models with FED only)"
     add("--matching", choices=MATCHINGS, default="cosine", help=words)
-    add(
-        "--min-visibility",
-        type=float,
-        default=0.0,
-        metavar="V",
-        help="answer 'too little of the person is visible' for photos with a lower mean "
-        "visibility of the parts (models with FED only)",
+    words = (
+        f"answer {TOO_LITTLE!r} for photos with a lower mean visibility of the parts (models with "
+        "FED only)"
     )
+    add("--min-visibility", type=float, default=0.0, metavar="V", help=words)
     add("--weights", metavar="FILE.pth", help="new path of the index's weights")
     add("--device", help="such as cuda:0; default: CUDA if there is a GPU")
     add("--json", type=OutputFile, metavar="FILE", help="write the answers there too")
@@ -89,13 +84,8 @@ def run(args: argparse.Namespace) -> None:
     ]
     _print_table(matches)
     if args.json:
-        answers = {
-            "index": str(Path(args.index)),
-            "matching": args.matching,
-            "model": index.about.get("model"),
-            "photos": matches,
-        }
-        write_json(args.json, answers)
+        about = {"index": str(Path(args.index)), "matching": args.matching}
+        write_json(args.json, {**about, "model": index.about.get("model"), "photos": matches})
         print(args.json)
     if args.picture:
         answered = [i for i, one in enumerate(matches) if one["answers"]]
@@ -195,9 +185,10 @@ def _calibration(args: argparse.Namespace, embedder: Any) -> Any:
     from fed_plugin.search.calibration import Calibration, calibration_path
 
     weights = embedder.cfg.MODEL.WEIGHTS
+    needed = args.min_probability is not None or args.prior is not None
     path = calibration_path(weights) if weights else None
     if path is None or not path.is_file():
-        if args.min_probability is None and args.prior is None:
+        if not needed:
             return None
         raise FileNotFoundError(
             f"{path}: no such file, therefore no probability; try `calibrate DUMP --weights "
@@ -210,7 +201,7 @@ def _calibration(args: argparse.Namespace, embedder: Any) -> Any:
     fits = curve.weights_sha256 == embedder.model_identity["weights_sha256"]
     if fits and curve.matching == args.matching:
         return curve
-    if args.min_probability is None and args.prior is None:
+    if not needed:
         return None
     raise ValueError(
         f"{path}: is of {'other weights' if not fits else f'--matching {curve.matching}'}; try "
@@ -234,12 +225,9 @@ def _matches(
         for row, score in zip(rows, scores, strict=True)
     ]
     if curve is not None:
-        for answer, probability in zip(
-            answers, curve.probabilities(scores, args.prior).tolist(), strict=True
-        ):
-            answer["probability"] = probability
-    least = args.min_probability
-    if least is not None:
+        least = args.min_probability or 0
+        for answer, chance in zip(answers, curve.probabilities(scores, args.prior), strict=True):
+            answer["probability"] = float(chance)
         answers = [answer for answer in answers if answer["probability"] >= least]
     return {"photo": photo, "visible": visible, "answers": answers}
 
@@ -291,15 +279,13 @@ def _draw_matches(
     images = np.stack([[_photo(inside[row]) for row in of] for of in rows.tolist()])
     visibility = contributions = None
     if index.num_parts:
-        visibility = index.visibility[rows]
-        shares = []
-        for query, seen, of in zip(descriptors, visible, rows, strict=True):
-            others, parts = index.stored.restored(of), index.visibility[of]
-            shares += list(
-                visible_contributions(query[None], seen[None], others, parts)
-                if args.matching == "visibility"
-                else part_contributions(query[None], others, index.num_parts)
-            )
+        visibility, shares = index.visibility[rows], []
+        for query, seen, of, parts in zip(descriptors, visible, rows, visibility, strict=True):
+            others = index.stored.restored(of)
+            if args.matching == "visibility":
+                shares.append(visible_contributions(query[None], seen[None], others, parts)[0])
+            else:
+                shares.append(part_contributions(query[None], others, index.num_parts)[0])
         contributions = np.stack(shares)
     names = [[_label(index.names[row]) for row in of] for of in rows]
     return match_sheet(

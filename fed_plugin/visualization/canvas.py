@@ -220,7 +220,7 @@ class Canvas:
         """Return a sheet with ``height`` rows below its heading, and the first of these rows."""
         heading = Heading.fit(title, explanation, width)
         sheet = cls(heading.height + height, width)
-        sheet._write_heading(heading)
+        sheet.heading(heading)
         return sheet, heading.height
 
     @classmethod
@@ -309,7 +309,8 @@ class Canvas:
             parse_math=False,
         )
 
-    def _write_heading(self, heading: Heading) -> None:
+    def heading(self, heading: Heading) -> None:
+        """Write title and explanation at the top."""
         self._title = " ".join(heading.title)
         y = MARGIN
         for line in heading.title:

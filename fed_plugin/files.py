@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import hashlib
 import io
 import json
 import logging
@@ -624,6 +625,16 @@ class FolderLock:
             self.label,
         )
         return self
+
+
+def list_hash(paths: Iterable[str]) -> str:
+    """Return the sha256 of a file list, the same for every copy of a data set.
+
+    The list holds all base names as UTF-8, sorted by their bytes, a newline after each. In a shell:
+    ``ls -U query | LC_ALL=C sort | sha256sum``.
+    """
+    names = sorted(os.fsencode(os.path.basename(path)) for path in paths)
+    return hashlib.sha256(b"".join(name + b"\n" for name in names)).hexdigest()
 
 
 # Content of a declared type: a ``msgspec.Struct``, a dataclass, a list or dict of these.

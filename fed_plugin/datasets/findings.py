@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from fed_plugin.datasets.fingerprints import NEAR, NEAR_COLORS, color_distance, near_pairs
 from fed_plugin.datasets.image_facts import Facts
 from fed_plugin.datasets.splits import Item, Layout, SplitScan
+from fed_plugin.files import list_hash
 from fed_plugin.photos import IMAGE_SUFFIXES
 
 SEVERITIES = ("error", "warning", "note")
@@ -210,16 +210,6 @@ class SplitCounts:
     list_sha256: str
     width: int
     height: int
-
-
-def list_hash(paths: Iterable[str]) -> str:
-    """Return the sha256 of a file list, the same for every copy of a data set.
-
-    The list holds all base names as UTF-8, sorted by their bytes, a newline after each. In a shell:
-    ``ls -U query | LC_ALL=C sort | sha256sum``.
-    """
-    names = sorted(os.fsencode(os.path.basename(path)) for path in paths)
-    return hashlib.sha256(b"".join(name + b"\n" for name in names)).hexdigest()
 
 
 def count_split(

@@ -21,7 +21,6 @@ from fed_plugin.retrieval.protocol_card import (
     FORMAT,
     OFF,
     Difference,
-    Item,
     ProtocolCard,
     describe_lists,
     protocol_differences,
@@ -90,9 +89,8 @@ def write_card(card: ProtocolCard, path: str | os.PathLike[str]) -> None:
 def read_card(path: str | os.PathLike[str]) -> ProtocolCard:
     """Read the card of a file or folder, of any kind in ``KINDS``.
 
-    Args:
-        path: path of the file or folder. ``FILE#NAME`` chooses one of several cards: by method,
-            ``method/seed0``, ``dataset/method`` or ``dataset/method/seed0``.
+    ``FILE#NAME`` chooses one of several cards: by method, ``method/seed0``, ``dataset/method`` or
+    ``dataset/method/seed0``.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -113,20 +111,16 @@ def read_card(path: str | os.PathLike[str]) -> ProtocolCard:
     is_dump = file.suffix == ".npz"
     content = dict(FeatureDump.load(file).about) if is_dump else decode(file, Any, KINDS)
     try:
-        return _card(content, name, "about: " if is_dump else "")
+        several = _several(content)
+        if several is not None:
+            return _choose(several, name)
+        if name:
+            raise ValueError(f"holds one card; expected no name behind it, got #{name}")
+        if isinstance(content, Mapping) and content.get("format") != FORMAT:
+            content = _card_inside(content, "about: " if is_dump else "")
+        return ProtocolCard.from_json(content)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
-
-
-def _card(content: Any, name: str, where: str) -> ProtocolCard:
-    several = _several(content)
-    if several is not None:
-        return _choose(several, name)
-    if name:
-        raise ValueError(f"holds one card; expected no name behind it, got #{name}")
-    if isinstance(content, Mapping) and content.get("format") != FORMAT:
-        content = _card_inside(content, where)
-    return ProtocolCard.from_json(content)
 
 
 def _several(content: Any) -> list[tuple[tuple[str, ...], Any]] | None:
@@ -144,9 +138,8 @@ def _several(content: Any) -> list[tuple[tuple[str, ...], Any]] | None:
     return named
 
 
-def _choose(several: Iterable[tuple[tuple[str, ...], Any]], name: str) -> ProtocolCard:
+def _choose(several: Sequence[tuple[tuple[str, ...], Any]], name: str) -> ProtocolCard:
     """Return the card of a name; of several with that name the first, if none contradicts it."""
-    several = list(several)
     chosen = [(names[0], one) for names, one in several if name in names or len(several) == 1]
     there = _listed(dict.fromkeys(names[0] for names, _ in several))
     if not chosen:
@@ -189,10 +182,8 @@ NOT_KNOWN = "not known"
 
 def words_apart(differences: Iterable[Difference]) -> list[str]:
     """Return a sentence per difference of two protocols, the second one's value first."""
-    return [
-        f"{one.field} is {worded(one.field, one.b)}, not {worded(one.field, one.a)}"
-        for one in differences
-    ]
+    pairs = [(one.field, one.a, one.b) for one in differences]
+    return [f"{field} is {worded(field, b)}, not {worded(field, a)}" for field, a, b in pairs]
 
 
 def worded(field: str, value: Any) -> str:
@@ -231,18 +222,11 @@ def card_of_dump(dump: FeatureDump, distance: str) -> ProtocolCard:
         card = ProtocolCard.from_json(content)
     except ValueError as error:
         raise ValueError(f"about: {error}") from error
-    return msgspec.structs.replace(
-        card,
-        **describe_lists(
-            *(_items(dump, rows) for rows in (dump.query, dump.gallery)),
-            own_photos=len(np.unique(dump.own_photos[:, 0])),
-        ),
-        distance=distance,
-        rerank=OFF,
-        query_expansion=OFF,
-    )
-
-
-def _items(dump: FeatureDump, rows: Any) -> list[Item]:
     arrays = (dump.names, dump.pids, dump.camids)
-    return list(zip(*(array[rows].tolist() for array in arrays), strict=True))
+    query, gallery = (
+        list(zip(*(array[rows].tolist() for array in arrays), strict=True))
+        for rows in (dump.query, dump.gallery)
+    )
+    lists = describe_lists(query, gallery, own_photos=len(np.unique(dump.own_photos[:, 0])))
+    ranking = {"distance": distance, "rerank": OFF, "query_expansion": OFF}
+    return msgspec.structs.replace(card, **lists, **ranking)

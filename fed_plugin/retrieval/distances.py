@@ -35,16 +35,10 @@ def euclidean_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
 
     Blocks are computed in float64: in float32 the expanded square loses small distances.
     fast-reid's ``TEST.METRIC: euclidean`` is the square of this distance; the ranking is the same.
-
-    Args:
-        query: (Q, D) features, NumPy array or torch tensor of any float type on any device.
-        gallery: (G, D) features of the same kind. No gradient flows.
+    Arguments and errors are those of :func:`cosine_distance`.
 
     Returns:
         (Q, G) float32, not negative.
-
-    Raises:
-        ValueError: An input is not two-dimensional, is empty or holds NaN, or the D differ.
     """
     query, gallery = _checked_pair(query, gallery)
     distances = np.empty((len(query), len(gallery)), dtype=np.float32)
@@ -127,15 +121,9 @@ _MATCHING_BLOCK_ELEMENTS = 8_000_000  # float32 numbers held at once beside inpu
 def part_contributions(
     query: NDArray[np.float32], gallery: NDArray[np.float32], num_parts: int
 ) -> NDArray[np.float32]:
-    """Split cosines of descriptors into summands, one per part.
+    """Split cosines of descriptors (Q, D) and (G, D), of unit length, into summands (Q, G, P).
 
-    Args:
-        query: (Q, D) descriptors of unit length.
-        gallery: (G, D) descriptors of unit length.
-        num_parts: ``P``, number of equal slices of a descriptor, head to feet.
-
-    Returns:
-        (Q, G, P) float32.
+    ``num_parts`` is ``P``, the number of equal slices of a descriptor, head to feet.
 
     Raises:
         ValueError: ``P`` does not divide ``D``, or the ``D`` differ.
@@ -155,13 +143,8 @@ def visible_similarity(
     """Compute the mean of the parts' cosines, weighted by the visibility of each part.
 
     A part's weight is the product of its visibilities in both images. Without a part that is
-    visible in both images the similarity is 0.
-
-    Args:
-        query: (Q, D) descriptors.
-        query_visibility: (Q, P) in [0, 1].
-        gallery: (G, D) descriptors; they are compared in blocks.
-        gallery_visibility: (G, P) in [0, 1].
+    visible in both images the similarity is 0. Descriptors are (Q, D) and (G, D), visibilities
+    (Q, P) and (G, P) in [0, 1].
 
     Returns:
         (Q, G) float32 in [-1, 1].
@@ -170,10 +153,9 @@ def visible_similarity(
         ValueError: ``P`` does not divide ``D``, or the shapes do not fit.
     """
     num_parts = query_visibility.shape[1]
-    if gallery_visibility.shape != (len(gallery), num_parts):
-        raise ValueError(
-            f"visibility is {gallery_visibility.shape}: expected {(len(gallery), num_parts)}"
-        )
+    expected = (len(gallery), num_parts)
+    if gallery_visibility.shape != expected:
+        raise ValueError(f"visibility is {gallery_visibility.shape}: expected {expected}")
     similarity = np.empty((len(query), len(gallery)), np.float32)
     step = max(1, _MATCHING_BLOCK_ELEMENTS // max(1, gallery.shape[1], len(query) * num_parts))
     for left in range(0, len(gallery), step):

@@ -35,14 +35,8 @@ class Estimate:
     difference: every number has a sign, and ``*`` marks an interval without zero and a
     p-value, if known, below 0.05.
 
-    Args:
-        value: the number itself, such as a mean.
-        low: lower end of the interval.
-        high: upper end of the interval.
-        p: two-sided p-value of "the value is 0".
-        lowest: smallest value of one training seed.
-        highest: largest value of one training seed.
-        level: share of resamples between ``low`` and ``high``.
+    ``low`` and ``high`` are the ends of the interval, which holds ``level`` of the resamples;
+    ``lowest`` and ``highest`` the values of one training seed; ``p`` is two-sided.
 
     Raises:
         ValueError: a number is not finite, or one of two ends is missing.
@@ -113,13 +107,10 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Column(Generic[Row]):
-    """Column of a table, for every renderer.
+    """Column of a table, for every renderer: key in JSON and CSV, and heading for people.
 
-    Args:
-        name: key in JSON and CSV.
-        title: heading for people.
-        cell: returns a row's text, number or :class:`Estimate`; None where there is none.
-        spec: format of numbers; ``+.1f`` for differences.
+    ``cell`` returns a row's text, number or :class:`Estimate`; None where there is none. ``spec``
+    formats numbers, ``+.1f`` for differences.
     """
 
     name: str

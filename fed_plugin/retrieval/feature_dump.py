@@ -62,8 +62,12 @@ def check_arrays(**arrays: Any) -> None:
     _check_split(given["split"])
     _check_names(given["names"], given["split"])
     for name in ("features", "part_features", "visibility"):
-        if name in given:
-            _check_finite(name, given[name])
+        for top, block in _blocks(given[name]) if name in given else ():
+            broken = np.flatnonzero(~np.isfinite(block).all(axis=1))
+            if broken.size:
+                problem = f"{name} holds NaN or infinity, first in row {top + broken[0]}"
+                advice = "try checking the model (a diverged run? float16 ends at 65504)"
+                raise ValueError(f"{problem}: expected finite numbers; {advice}")
     _check_parts(given.get("part_features"), given.get("visibility"))
 
 
@@ -83,9 +87,7 @@ def _check_kind(name: str, array: Any) -> None:
 def _check_split(split: NDArray[np.str_]) -> None:
     values = {str(value) for value in np.unique(split)}
     if unknown := sorted(values - set(SPLITS)):
-        raise ValueError(
-            f"split holds {unknown[0]!r}: expected 'query' or 'gallery' for each image"
-        )
+        raise ValueError(f"split holds {unknown[0]!r}: expected 'query' or 'gallery' per image")
     if missing := [name for name in SPLITS if name not in values]:
         raise ValueError(
             f"split names no {missing[0]} image: expected at least one query and one gallery "
@@ -106,29 +108,16 @@ def _check_names(names: NDArray[np.str_], split: NDArray[np.str_]) -> None:
             )
 
 
-def _check_finite(name: str, array: NDArray[Any]) -> None:
-    for top, block in _blocks(array):
-        broken = np.flatnonzero(~np.isfinite(block).all(axis=1))
-        if broken.size:
-            raise ValueError(
-                f"{name} holds NaN or infinity, first in row {top + broken[0]}: expected finite "
-                "numbers; try checking the model (a diverged run? float16 ends at 65504)"
-            )
-
-
 def _check_parts(part_features: NDArray[Any] | None, visibility: NDArray[Any] | None) -> None:
     if visibility is None:
         return
-    if visibility.min() < 0 or visibility.max() > 1:
-        raise ValueError(
-            f"visibility lies in [{visibility.min():g}, {visibility.max():g}]: expected shares in "
-            "[0, 1], 1 where a part is visible"
-        )
-    if part_features is not None and part_features.shape[1] != visibility.shape[1]:
-        raise ValueError(
-            f"part_features has {part_features.shape[1]} parts and visibility "
-            f"{visibility.shape[1]}: expected the same parts in both"
-        )
+    low, high, parts = visibility.min(), visibility.max(), visibility.shape[1]
+    if low < 0 or high > 1:
+        expected = "expected shares in [0, 1], 1 where a part is visible"
+        raise ValueError(f"visibility lies in [{low:g}, {high:g}]: {expected}")
+    if part_features is not None and part_features.shape[1] != parts:
+        both = f"part_features has {part_features.shape[1]} parts and visibility {parts}"
+        raise ValueError(f"{both}: expected the same parts in both")
 
 
 def _blocks(array: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -234,10 +223,7 @@ class FeatureDump:
         """Return identities and cameras of queries and gallery, as :func:`rank` takes them.
 
         A gallery image that is the query's own photo is removed from the query's ranking, as one of
-        the query's camera is.
-
-        Args:
-            query: rows of the queries; None takes all.
+        the query's camera is. ``query`` are rows; None takes all.
         """
         own, cameras = self.own_photos, self.camids
         if own.size:

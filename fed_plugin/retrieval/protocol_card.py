@@ -6,7 +6,6 @@ an unknown field is neither equal nor different.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from fed_plugin.files import convert
+from fed_plugin.files import convert, list_hash
 from fed_plugin.identities import JUNK_PID, is_junk
 
 _SPLIT = {
@@ -70,13 +69,9 @@ _SplitOf = Annotated["SplitCard", Meta(description="counts and a list hash")]
 
 
 class SplitCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Description of the queries or of the gallery.
+    """Numbers of the ranked queries or gallery images, and the hash of their list (`list_hash`).
 
-    Args:
-        images: number of ranked images.
-        identities: number of identities; distractors count as one, as in fast-reid's table.
-        cameras: number of cameras; made-up cameras count as well.
-        list_sha256: hash of the file list; see :func:`list_hash`.
+    Distractors count as one identity, as in fast-reid's table; made-up cameras count as well.
     """
 
     images: _Count | None = None
@@ -90,7 +85,7 @@ class ProtocolCard(
 ):
     """Description of how a result was measured; None is "not known".
 
-    Results compare if every field but the last four agrees.
+    Results compare if every field but the last four (``NOT_COMPARED``) agrees.
 
     Args:
         dataset: name of the data set. Equal file names can hold other pixels, so the name counts.
@@ -118,10 +113,10 @@ class ProtocolCard(
         combineall: whether queries and galleries of those sets were trained on as well.
         epoch_choice: ``"last"`` (fixed before training), ``"best on test"`` (chosen by the reported
             numbers, which flatters them), or other words.
-        epoch: epochs of training behind the model. Not compared: schedules belong to a method.
-        seed: seed of the run, None if the run had none. Not compared: the spread of one protocol.
-        versions: versions of the software, by name. Not compared.
-        commit: commit of the plugin's checkout. Not compared.
+        epoch: epochs of training behind the model: schedules belong to a method.
+        seed: seed of the run, None if the run had none: the spread of one protocol.
+        versions: versions of the software, by name.
+        commit: commit of the plugin's checkout.
     """
 
     dataset: _Words | None = None
@@ -147,9 +142,8 @@ class ProtocolCard(
 
     def __post_init__(self) -> None:
         if self.training_sets is not None:
-            msgspec.structs.force_setattr(
-                self, "training_sets", tuple(sorted(set(self.training_sets)))
-            )
+            in_order = tuple(sorted(set(self.training_sets)))
+            msgspec.structs.force_setattr(self, "training_sets", in_order)
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``json.dumps`` takes: the format's name, then every field."""
@@ -202,13 +196,14 @@ def unknown_fields(a: ProtocolCard, b: ProtocolCard) -> list[Difference]:
 
 def other_differences(a: ProtocolCard, b: ProtocolCard) -> list[Difference]:
     """List the differences in epochs, seeds, versions and commits."""
-    pairs = [Difference(name, getattr(a, name), getattr(b, name)) for name in NOT_COMPARED]
-    return [pair for pair in pairs if pair.a != pair.b]
+    return [pair for pair in _pairs(a, b, NOT_COMPARED) if pair.a != pair.b]
 
 
-def _pairs(a: ProtocolCard, b: ProtocolCard) -> list[Difference]:
+def _pairs(
+    a: ProtocolCard, b: ProtocolCard, fields: Iterable[str] = tuple(COMPARED)
+) -> list[Difference]:
     ours, theirs = flat(a), flat(b)
-    return [Difference(name, ours[name], theirs[name]) for name in COMPARED]
+    return [Difference(name, ours[name], theirs[name]) for name in fields]
 
 
 # Fields of a card that follow from the lists of ranked images.
@@ -222,41 +217,24 @@ def describe_lists(
 ) -> dict[str, Any]:
     """Return the fields of a card that follow from all ranked images.
 
-    Args:
-        query: all queries.
-        gallery: all gallery images.
-        own_photos: number of queries with copies in the gallery that the camera rule does not
-            remove from their rankings, and that are removed all the same.
+    ``own_photos`` counts queries with copies in the gallery that the camera rule does not remove
+    from their rankings, and that are removed all the same.
     """
     galleries = {os.path.basename(path) for path, _, _ in gallery}
     same = Counter((pid, camid) for _, pid, camid in gallery)
     junk = int(is_junk([pid for _, pid, _ in gallery]).sum())
-    named = sum(os.path.basename(path) in galleries for path, _, _ in query)
+    named: Any = sum(os.path.basename(path) in galleries for path, _, _ in query)
+    if own_photos:
+        named = f"{own_photos} of {len(query)} queries, left out of their own rankings"
     return {
         "camera_rule": CAMERA_RULE + (f"; {junk} junk images ({JUNK_PID}) removed" if junk else ""),
         "query": _describe_split(query),
         "gallery": _describe_split(gallery),
         "same_camera_pairs": sum(same[pid, camid] for _, pid, camid in query),
-        "query_in_gallery": f"{own_photos} of {len(query)} queries, left out of their own rankings"
-        if own_photos
-        else named,
+        "query_in_gallery": named,
     }
 
 
-def list_hash(paths: Iterable[str]) -> str:
-    """Return the sha256 of a file list, the same for every copy of a data set.
-
-    The hash is over all base names as UTF-8, sorted by their bytes, with a newline after each name.
-    ``data check`` prints the same hash; in a shell: ``ls -U query | LC_ALL=C sort | sha256sum``.
-    """
-    names = sorted(os.fsencode(os.path.basename(path)) for path in paths)
-    return hashlib.sha256(b"".join(name + b"\n" for name in names)).hexdigest()
-
-
 def _describe_split(items: Sequence[Item]) -> SplitCard:
-    return SplitCard(
-        images=len(items),
-        identities=len({pid for _, pid, _ in items}),
-        cameras=len({camid for _, _, camid in items}),
-        list_sha256=list_hash(path for path, _, _ in items),
-    )
+    paths, pids, camids = zip(*items, strict=True) if items else ((), (), ())
+    return SplitCard(len(items), len(set(pids)), len(set(camids)), list_hash(paths))

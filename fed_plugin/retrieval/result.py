@@ -81,11 +81,7 @@ class Queries:
                 )
 
     def percentages(self, metric: str) -> NDArray[np.float64]:
-        """Return (V,) numbers in [0, 100] whose mean is the metric.
-
-        Args:
-            metric: ``mAP``, ``mINP``, or ``Rank-`` and a number from 1 on.
-        """
+        """Return (V,) numbers in [0, 100] whose mean is ``mAP``, ``mINP``, or a ``Rank-k``."""
         if metric == "mAP":
             return 100 * self.average_precisions
         if metric == "mINP":
@@ -174,15 +170,10 @@ class VisibleShareRow:
 def by_visible_share(
     queries: Queries, shares: Mapping[str, float], edges: Sequence[float] = EDGES
 ) -> list[VisibleShareRow]:
-    """Summarize the queries of each range of visible shares.
+    """Summarize the queries of each range of visible shares that has any, the least visible first.
 
-    Args:
-        queries: outcome of a ranking.
-        shares: visible share by file name, for every query; more names are allowed.
-        edges: rising ends of the ranges; a range holds its lower end, the last range both ends.
-
-    Returns:
-        A row for each range with a query, from the least visible range on.
+    ``shares`` are visible shares by file name; more names than the queries' are allowed. ``edges``
+    are rising ends of the ranges; a range holds its lower end, the last range both ends.
 
     Raises:
         ValueError: The edges do not rise, or a query has no share, or a share outside the edges.
@@ -204,28 +195,20 @@ def by_visible_share(
         )
     places = np.minimum(np.searchsorted(edges, visible, side="right") - 1, len(edges) - 2)
     values = {name: queries.percentages(name) for name in VISIBLE_SHARE_METRICS}
-    return [
-        VisibleShareRow(
-            float(edges[place]),
-            float(edges[place + 1]),
-            int(count),
-            {name: bootstrap_interval(some[places == place]) for name, some in values.items()},
-        )
-        for place, count in enumerate(np.bincount(places, minlength=len(edges) - 1))
-        if count
-    ]
+    rows = []
+    for place in np.unique(places):
+        here = places == place
+        metrics = {name: bootstrap_interval(some[here]) for name, some in values.items()}
+        ends = float(edges[place]), float(edges[place + 1])
+        rows.append(VisibleShareRow(*ends, int(here.sum()), metrics))
+    return rows
 
 
 def correlate_visibility(predicted: NDArray[np.floating], true: NDArray[np.floating]) -> float:
-    """Correlate a method's visibility of image parts with the visible shares of these parts.
+    """Return Pearson's r of a method's visibility and the visible shares of all images' parts.
 
-    Args:
-        predicted: (V, P) visibility in [0, 1].
-        true: (V, P) visible shares; NaN for a part that shows nothing of the person. Such parts are
-            left out.
-
-    Returns:
-        Pearson's r over all parts of all images; 0 where either does not vary.
+    Both are (V, P), in [0, 1]. Parts that show nothing of the person, NaN in ``true``, are left
+    out. Where either does not vary, r is 0.
     """
     known = ~np.isnan(true)
     pair = np.stack([predicted[known], true[known]]).astype(np.float64)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -31,12 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("plan", metavar="PLAN.yml", help="a benchmark's plan (docs/benchmark.md)")
     add("--rounds", type=int, default=10, help="timed steps of each; default: 10")
     add("--only", nargs="+", default=[], metavar="METHOD", help="of the plan")
-    add(
-        "--baseline",
-        metavar="METHOD",
-        help="divisor of the times; default: the first method with 'baseline' in its name, else "
-        "the first",
-    )
+    words = "divisor of the times; default: with 'baseline' in its name, else the first"
+    add("--baseline", metavar="METHOD", help=words)
     add("--dataset", help="of the plan, for its identities; default: the first")
     add("--batch", type=int, help="images of a step; default: the batches of each config")
     add("--identities", type=int, help="number of training identities; default: of the data set")
@@ -53,7 +50,10 @@ def run(args: argparse.Namespace) -> None:
     from fed_plugin.console import ProgressLine
     from fed_plugin.files import check_writable, write_json
 
-    _check_numbers(args)
+    for name, least in {"rounds": 1, "batch": 2, "identities": 2}.items():
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise ValueError(f"--{name} {value}: expected {least} or more")
     plan = read_plan(args.plan)
     methods = chosen_methods(plan, args.only)
     dataset = _dataset(plan, args.dataset)
@@ -85,18 +85,11 @@ def run(args: argparse.Namespace) -> None:
     print(f"{as_text(COLUMNS, costs.rows)}\n\n{notes(costs)}\n\nnumbers: {target}")
 
 
-def _check_numbers(args: argparse.Namespace) -> None:
-    for name, least in {"rounds": 1, "batch": 2, "identities": 2}.items():
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise ValueError(f"--{name} {value}: expected {least} or more")
-
-
 def _dataset(plan: Plan, name: str | None) -> Dataset:
-    names = [dataset.name for dataset in plan.datasets]
-    if name is not None and name not in names:
-        raise ValueError(f"--dataset {name}: expected one of {plan.path}: {', '.join(names)}")
-    return plan.datasets[names.index(name) if name else 0]
+    datasets = {dataset.name: dataset for dataset in plan.datasets}
+    if name is not None and name not in datasets:
+        raise ValueError(f"--dataset {name}: expected one of {plan.path}: {', '.join(datasets)}")
+    return datasets[name] if name else plan.datasets[0]
 
 
 def _baseline(plan: Plan, methods: Sequence[Method], name: str | None) -> str:
@@ -131,12 +124,8 @@ def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespa
                 f"DATASETS.NAMES={tuple(cfg.DATASETS.NAMES)}: one identity to train on, expected "
                 "two or more; try --identities N"
             )
-        return CostedMethod(
-            cfg=cfg,
-            num_classes=identities,
-            training_batch=args.batch or cfg.SOLVER.IMS_PER_BATCH,
-            test_batch=args.batch or cfg.TEST.IMS_PER_BATCH,
-        )
+        batches = (args.batch or given.IMS_PER_BATCH for given in (cfg.SOLVER, cfg.TEST))
+        return CostedMethod(cfg, identities, *batches)
     except ValueError as error:
         raise ValueError(f"{plan.path}: {method.name} on {dataset.name}: {error}") from error
 
@@ -153,27 +142,17 @@ def _dump_row(plan: Plan, dataset: Dataset, method: Method) -> dict[str, Any]:
 def _about(args: argparse.Namespace, plan: Plan, dataset: Dataset, baseline: str) -> dict[str, Any]:
     import torch
 
-    return {
-        "plan": plan.name,
-        "dataset": dataset.name,
-        "baseline": baseline,
-        "machine": machine_words(),
-        "cores": os.cpu_count(),
-        "load_before": [round(load, 1) for load in os.getloadavg()],
-        "torch": str(torch.__version__),
-        "threads": torch.get_num_threads(),
-        "rounds": args.rounds,
-        "command": _command(args),
-    }
-
-
-def _command(args: argparse.Namespace) -> str:
     words = ["python", "-m", "fed_plugin", "costs", args.plan]
     for name in ("rounds", "only", "baseline", "dataset", "batch", "identities"):
-        value = getattr(args, name)
-        if value:
+        if value := getattr(args, name):
             words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
-    return shlex.join(words)
+    return {
+        **{"plan": plan.name, "dataset": dataset.name, "baseline": baseline},
+        **{"machine": machine_words(), "cores": os.cpu_count()},
+        "load_before": [round(load, 1) for load in os.getloadavg()],
+        **{"torch": str(torch.__version__), "threads": torch.get_num_threads()},
+        **{"rounds": args.rounds, "command": shlex.join(words)},
+    }
 
 
 # The file ``costs.json`` and its table.
@@ -253,35 +232,29 @@ def load_costs(path: str | os.PathLike[str]) -> Costs:
     return decode(path, Costs, "the costs of methods")
 
 
-def _pair(name: str, unit: float) -> Callable[[CostRow], str | None]:
-    def cell(row: CostRow) -> str | None:
-        numbers = [getattr(row, name.format(phase)) for phase in ("training", "test")]
-        if None in numbers:
-            return None
-        return " / ".join(number_text(number / unit, ".3g") for number in numbers)
-
-    return cell
+def _pair(name: str, unit: float, row: CostRow) -> str | None:
+    numbers = [getattr(row, name.format(phase)) for phase in ("training", "test")]
+    if None in numbers:
+        return None
+    return " / ".join(number_text(number / unit, ".3g") for number in numbers)
 
 
-def _spread(name: str, before: str = "") -> Callable[[CostRow], str | None]:
-    def cell(row: CostRow) -> str | None:
-        values = getattr(row, name)
-        if values is None:
-            return None
-        return f"{before}{Estimate(values.median, lowest=values.min, highest=values.max):.3g}"
-
-    return cell
+def _spread(name: str, before: str, row: CostRow) -> str | None:
+    values = getattr(row, name)
+    if values is None:
+        return None
+    return f"{before}{Estimate(values.median, lowest=values.min, highest=values.max):.3g}"
 
 
 COLUMNS: list[Column[CostRow]] = [
     Column("method", "method", lambda row: row.method + (" *" if row.shares else "")),
-    Column("parameters", "M parameters train / test", _pair("parameters_{}", 1e6)),
-    Column("macs", "G MACs train / test", _pair("macs_{}", 1e9)),
-    Column("trained", "trained images/s", _spread("training_images_per_second")),
-    Column("training_ratio", "time", _spread("training_ratio", "x ")),
-    Column("tested", "test ms/image", _spread("test_milliseconds_per_image")),
-    Column("test_ratio", "time", _spread("test_ratio", "x ")),
-    Column("peaks", "MB peak train / test", _pair("peak_{}_bytes", 1e6)),
+    Column("parameters", "M parameters train / test", partial(_pair, "parameters_{}", 1e6)),
+    Column("macs", "G MACs train / test", partial(_pair, "macs_{}", 1e9)),
+    Column("trained", "trained images/s", partial(_spread, "training_images_per_second", "")),
+    Column("training_ratio", "time", partial(_spread, "training_ratio", "x ")),
+    Column("tested", "test ms/image", partial(_spread, "test_milliseconds_per_image", "")),
+    Column("test_ratio", "time", partial(_spread, "test_ratio", "x ")),
+    Column("peaks", "MB peak train / test", partial(_pair, "peak_{}_bytes", 1e6)),
     Column("descriptor", "descriptor bytes", lambda row: row.descriptor_bytes),
 ]
 """Columns of the table; ``time`` is a ratio to the baseline's time."""
@@ -289,8 +262,7 @@ COLUMNS: list[Column[CostRow]] = [
 
 def notes(costs: Costs) -> str:
     """Return the explanation of the table."""
-    about = costs.about
-    busy = about.load_before[0]
+    about, busy = costs.about, costs.about.load_before[0]
     lines = [
         f"On {about.machine}, {about.device}, {about.precision}, threads: {about.threads}, torch "
         f"{about.torch}; batches of {about.training_batch} in training, {about.test_batch} at "

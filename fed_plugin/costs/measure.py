@@ -186,19 +186,18 @@ def measure_costs(
     rows: dict[str, dict[str, Any]] = {}
     for name in first.values():
         one = methods[name]
+        batches = one.training_batch, one.test_batch
         with _errors_name(name):
-            running[name] = RunningMethod(
-                one.cfg, one.num_classes, one.training_batch, one.test_batch
-            )
+            running[name] = RunningMethod(one.cfg, one.num_classes, *batches)
     for name, method in running.items():
         with _errors_name(name):
             rows[name] = _counts(method)
         steps.done(name, COUNTING)
     training = time_in_turns({n: one.train_step for n, one in running.items()}, rounds, steps.done)
     test = time_in_turns({n: one.test_step for n, one in running.items()}, rounds, steps.done)
-    for name, row in rows.items():
-        training[name] = [seconds / row["training_batch"] for seconds in training[name]]
-        test[name] = [seconds / row["test_batch"] for seconds in test[name]]
+    for seconds, batch in ((training, "training_batch"), (test, "test_batch")):
+        for name, row in rows.items():  # of an image
+            seconds[name] = [one / row[batch] for one in seconds[name]]
     beside = stands_for[baseline]
     for name, row in rows.items():
         row["training_images_per_second"] = spread([1 / seconds for seconds in training[name]])

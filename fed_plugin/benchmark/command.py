@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,8 +33,6 @@ def run(args: argparse.Namespace) -> int:
     """Check the plan, run the cells that are not finished, join the results, print a table."""
     if args.jobs < 1:
         raise ValueError(f"--jobs {args.jobs}: expected 1 or more")
-
-    import logging
 
     from fed_plugin.benchmark.cells import look
     from fed_plugin.benchmark.plan import make_cells, other_cells, read_plan

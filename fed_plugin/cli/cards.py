@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from fed_plugin.retrieval.card_files import ANY_CARD, worded
-
-if TYPE_CHECKING:
-    from fed_plugin.retrieval.protocol_card import Difference
+from fed_plugin.retrieval import protocol_card
+from fed_plugin.retrieval.card_files import ANY_CARD, read_card, worded
 
 DIFF_EPILOG = """Exit status 0: the two results may stand in one table. Exit status 1: they may not,
 or a file cannot be read. Unknown fields are listed; they keep results apart only with --strict.
@@ -26,19 +24,12 @@ def add_diff_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_diff(args: argparse.Namespace) -> int:
     """Print differences and unknown fields; return 1 if the two do not compare."""
-    from fed_plugin.retrieval.card_files import read_card
-    from fed_plugin.retrieval.protocol_card import (
-        COMPARED,
-        other_differences,
-        protocol_differences,
-        unknown_fields,
-    )
-
-    a, b = read_card(args.a), read_card(args.b)
-    different, unknown = protocol_differences(a, b), unknown_fields(a, b)
-    _print("Different:", different, lambda name: f"   ({COMPARED[name]})")
+    cards = read_card(args.a), read_card(args.b)
+    different = protocol_card.protocol_differences(*cards)
+    unknown = protocol_card.unknown_fields(*cards)
+    _print("Different:", different, lambda name: f"   ({protocol_card.COMPARED[name]})")
     _print("Not known:", unknown)
-    _print("Different, which is allowed:", other_differences(a, b))
+    _print("Different, which is allowed:", protocol_card.other_differences(*cards))
     apart = different or (unknown if args.strict else ())
     if apart:
         why = "differ in" if different else "have unknown fields:"
@@ -51,7 +42,9 @@ def run_diff(args: argparse.Namespace) -> int:
     return int(bool(apart))
 
 
-def _print(title: str, differences: Sequence[Difference], why=lambda name: "") -> None:
+def _print(
+    title: str, differences: Sequence[protocol_card.Difference], why=lambda name: ""
+) -> None:
     if not differences:
         return
     print(title)
@@ -76,14 +69,9 @@ def add_show_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_show(args: argparse.Namespace) -> None:
     """Print every field of a card."""
-    import json
-
-    from fed_plugin.retrieval.card_files import read_card
-    from fed_plugin.retrieval.protocol_card import flat
-
     card = read_card(args.card)
     if args.json:
         print(json.dumps(card.to_json(), indent=1))
         return
-    for name, value in flat(card).items():
+    for name, value in protocol_card.flat(card).items():
         print(f"{name:<20} {worded(name, value)}")

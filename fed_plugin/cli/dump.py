@@ -5,13 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fed_plugin.arguments import (
-    UNTRAINED,
-    add_model_arguments,
-    check_model_words,
-    model_overrides,
-    name_of_method,
-)
+from fed_plugin import arguments
+from fed_plugin.console import ProgressLine
 from fed_plugin.files import OutputFile
 
 INTERRUPTED = "no dump was written"
@@ -30,26 +25,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = "name in tables; default: that of the OUTPUT_DIR, else of the config"
     add("--method", metavar="NAME", help=words)
     add("--force", action="store_true", help="write over an existing FILE.npz")
-    add_model_arguments(parser, untrained=True)
+    arguments.add_model_arguments(parser, untrained=True)
 
 
 def run(args: argparse.Namespace) -> None:
     """Describe the test set and write FILE.npz atomically."""
-    from fed_plugin.console import ProgressLine
-
     target = Path(args.out)
     if target.exists() and not args.force:
         raise FileExistsError(f"{target}: exists already; try another name, or --force")
-    check_model_words(args, untrained=True)
+    arguments.check_model_words(args, untrained=True)
 
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.extract import dump_test_set, only_test_set
 
-    cfg = read_config(args.config_file, model_overrides(args))
+    cfg = read_config(args.config_file, arguments.model_overrides(args))
     name = args.dataset or only_test_set(cfg.DATASETS.TESTS)
-    method = name_of_method(args.config_file, args.weights)
-    if args.weights == UNTRAINED:
-        method += f", {UNTRAINED}"
+    method = arguments.name_of_method(args.config_file, args.weights)
+    if args.weights == arguments.UNTRAINED:
+        method += f", {arguments.UNTRAINED}"
     about = {
         "method": args.method or method,
         "config": Path(args.config_file).name,

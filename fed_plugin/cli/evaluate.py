@@ -12,6 +12,7 @@ from typing import Any
 
 from fed_plugin.console import ProgressLine
 from fed_plugin.files import OutputFile, write_json
+from fed_plugin.retrieval import protocol_card
 from fed_plugin.retrieval.card_files import card_of_dump
 from fed_plugin.retrieval.estimates import Column, as_text
 from fed_plugin.retrieval.evaluation import (
@@ -22,12 +23,7 @@ from fed_plugin.retrieval.evaluation import (
 )
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.intervals import holm_adjusted
-from fed_plugin.retrieval.protocol_card import (
-    COMPARED,
-    ProtocolCard,
-    protocol_differences,
-    unknown_fields,
-)
+from fed_plugin.retrieval.protocol_card import ProtocolCard
 from fed_plugin.retrieval.result import METRICS, Result
 from fed_plugin.retrieval.thresholds import THRESHOLD_METRICS
 
@@ -157,21 +153,24 @@ def _notes(scored: Sequence[_Scored]) -> list[str]:
         own, junk = one.card.query_in_gallery, (one.card.camera_rule or "").partition("; ")[2]
         removed = [f"queries that are gallery images, too: {own}"] if isinstance(own, str) else []
         notes += [f"{one.path}: {words}" for words in [*removed, *filter(None, [junk])]]
-    pairs = pairwise([one.card for one in scored])
-    unknown = dict.fromkeys(one.field for pair in pairs for one in unknown_fields(*pair))
+    pairs = pairwise(one.card for one in scored)
+    unknown = [one for pair in pairs for one in protocol_card.unknown_fields(*pair)]
     if unknown:
-        notes.append(f"not compared, as not every file has them: {', '.join(unknown)}")
+        names = ", ".join(dict.fromkeys(one.field for one in unknown))
+        notes.append(f"not compared, as not every file has them: {names}")
     return notes
 
 
 def _refuse_another_protocol(card: ProtocolCard, before: Sequence[_Scored]) -> None:
     for other in before:
-        if differences := protocol_differences(card, other.card):
-            fields = "; ".join(
-                f"{one.field} is {_short(one.a)}, not {_short(one.b)} ({COMPARED[one.field]})"
-                for one in differences
+        if differences := protocol_card.protocol_differences(card, other.card):
+            fields = []
+            for one in differences:
+                why = protocol_card.COMPARED[one.field]
+                fields.append(f"{one.field} is {_short(one.a)}, not {_short(one.b)} ({why})")
+            raise ValueError(
+                f"does not compare with {other.path}: {'; '.join(fields)}; try them one by one"
             )
-            raise ValueError(f"does not compare with {other.path}: {fields}; try them one by one")
 
 
 def _short(value: object) -> str:

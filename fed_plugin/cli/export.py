@@ -6,12 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fed_plugin.arguments import (
-    add_model_arguments,
-    check_format,
-    check_model_words,
-    model_overrides,
-)
+from fed_plugin import arguments
+from fed_plugin.console import ProgressLine
 from fed_plugin.files import OutputFile
 
 INTERRUPTED = "no file was written"
@@ -33,24 +29,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = "registered name, to measure Rank-1 of file and model on"
     add("--dataset", metavar="NAME", help=words)
     add("--force", action="store_true", help="write over an existing FILE")
-    add_model_arguments(parser, untrained=True)
+    arguments.add_model_arguments(parser, untrained=True)
 
 
 def run(args: argparse.Namespace) -> None:
     """Export the model, check the file and write FILE atomically."""
-    from fed_plugin.console import ProgressLine
-
     target = Path(args.out)
     if target.exists() and not args.force:
         raise FileExistsError(f"{target}: exists already; try another name, or --force")
-    check_model_words(args, untrained=True)
-    check_format(args.format, args.int8)
+    arguments.check_model_words(args, untrained=True)
+    arguments.check_format(args.format, args.int8)
 
     from fed_plugin.fastreid_adapter import exporting
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.extract import describe_test_set, load_trained
 
-    cfg = exporting.on_cpu(read_config(args.config_file, model_overrides(args)))
+    cfg = exporting.on_cpu(read_config(args.config_file, arguments.model_overrides(args)))
     trained = load_trained(cfg)
     described = None
     if args.dataset:  # before the export, as the data set may be missing
@@ -78,7 +72,6 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _print_ranks(cfg: Any, args: argparse.Namespace, target: Path, described: Any) -> None:
-    from fed_plugin.console import ProgressLine
     from fed_plugin.fastreid_adapter.exporting import ExportedFile, rank_both
     from fed_plugin.retrieval.evaluation import compare_results
 

@@ -12,16 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.arguments import (
-    add_model_arguments,
-    add_overrides,
-    check_model_words,
-    find_config,
-    key_value_pairs,
-    model_overrides,
-    name_of_method,
-    name_of_run,
-)
+from fed_plugin import arguments
 from fed_plugin.files import OutputFile, OutputFileInNewFolder
 from fed_plugin.visualization.canvas import check_kind
 
@@ -229,13 +220,14 @@ def add_augment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config-file", required=True, help="a path, or an installed config")
     _add_out(parser, "augment.png", kind=OutputFileInNewFolder)
     parser.add_argument("--images", type=int, default=16, metavar="N", help="default: %(default)s")
-    add_overrides(parser)
+    arguments.add_overrides(parser)
 
 
 def run_augment(args: argparse.Namespace) -> None:
     """Draw the first training images of a config, and describe the sheet."""
     _check(args, "images")
-    config_file, overrides = find_config(args.config_file), key_value_pairs(args.overrides)
+    config_file = arguments.find_config(args.config_file)
+    overrides = arguments.key_value_pairs(args.overrides)
 
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.loaders import first_training_images
@@ -310,7 +302,7 @@ def run_curves(args: argparse.Namespace) -> None:
     kind = check_kind(args.out, "--out", (".html", ".htm", ".png", ".svg")).suffix.lower()
     runs: list[tuple[str, int, Any]] = []
     names = list(dict.fromkeys(args.runs))
-    methods = [name_of_run(name).partition("/")[0] for name in names]
+    methods = [arguments.name_of_run(name).partition("/")[0] for name in names]
     styles, before = styles_of(methods), Counter[str]()
     for name, method in zip(names, methods, strict=True):
         path = Path(name) / TRAINING
@@ -343,12 +335,12 @@ def add_neighbors_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, default=6, metavar="N", help="default: %(default)s")
     parser.add_argument("--device", help=_DEVICE)
     _add_out(parser, "neighbors.png")
-    add_model_arguments(parser)
+    arguments.add_model_arguments(parser)
 
 
 def run_neighbors(args: argparse.Namespace) -> None:
     """Take training samples, search the memory, draw."""
-    check_model_words(args)
+    arguments.check_model_words(args)
     _check(args, "images")
 
     import torch
@@ -358,9 +350,9 @@ def run_neighbors(args: argparse.Namespace) -> None:
     from fed_plugin.visualization import Neighbors, neighbor_sheet
 
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    cfg = read_config(args.config_file, [*model_overrides(args), "MODEL.DEVICE", device])
+    cfg = read_config(args.config_file, [*arguments.model_overrides(args), "MODEL.DEVICE", device])
     diffused = diffused_neighbors(cfg, args.images)
-    method = name_of_method(args.config_file, args.weights)
+    method = arguments.name_of_method(args.config_file, args.weights)
     samples, weights = diffused.samples, diffused.weights
     files = [[diffused.photos[index] for index in of] for of in diffused.identities.tolist()]
     size = tuple(samples.views.shape[-2:])
@@ -397,14 +389,14 @@ def add_visibility_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "photos", nargs="+", metavar="PHOTO", help="photo of one person, or a folder"
     )
-    add_model_arguments(parser, overrides=False)
+    arguments.add_model_arguments(parser, overrides=False)
     parser.add_argument("--device", help=_DEVICE)
     _add_out(parser, "visibility.png")
 
 
 def run_visibility(args: argparse.Namespace) -> None:
     """Describe photos and draw their visibilities."""
-    check_model_words(args)
+    arguments.check_model_words(args)
     _check(args)
     from fed_plugin.datasets.listing import readable_photos
     from fed_plugin.files import check_apart

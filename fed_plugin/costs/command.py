@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shlex
 from collections.abc import Sequence
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta, Struct, to_builtins
 
-from fed_plugin.console import machine_words
-from fed_plugin.files import OutputFile, convert, decode
+from fed_plugin.console import ProgressLine, machine_words
+from fed_plugin.files import OutputFile, check_writable, convert, decode, write_json
 from fed_plugin.retrieval.estimates import Column, Estimate, as_text, number_text
 
 if TYPE_CHECKING:
@@ -44,11 +45,7 @@ def run(args: argparse.Namespace) -> None:
     """Measure, write, print a table."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    import logging
-
     from fed_plugin.benchmark.plan import chosen_methods, read_plan
-    from fed_plugin.console import ProgressLine
-    from fed_plugin.files import check_writable, write_json
 
     for name, least in {"rounds": 1, "batch": 2, "identities": 2}.items():
         value = getattr(args, name)

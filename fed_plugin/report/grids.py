@@ -10,17 +10,9 @@ from typing import Any
 
 from fed_plugin.costs.command import COLUMNS as COST_COLUMNS
 from fed_plugin.costs.command import Costs, notes
+from fed_plugin.report import tables
 from fed_plugin.report.curves import ROBUSTNESS_COLUMNS, Robustness, Visible
-from fed_plugin.report.tables import (
-    COLUMNS,
-    FinishedCell,
-    Row,
-    Table,
-    card_lines,
-    cell_lines,
-    own_settings,
-    shared_settings,
-)
+from fed_plugin.report.tables import FinishedCell, Row, Table
 from fed_plugin.retrieval.estimates import Column, Estimate
 
 ROW_COLUMNS: list[Column[Row]] = [
@@ -144,7 +136,7 @@ def metrics(table: Table) -> Grid:
         "Per cent: mean over seeds; range over seeds; in brackets the 95 % bootstrap interval of "
         f"that mean over {drawn}."
     )
-    columns = [*ROW_COLUMNS, *map(_metric, COLUMNS)]
+    columns = [*ROW_COLUMNS, *map(_metric, tables.COLUMNS)]
     return Grid(f"{table.dataset}: metrics", columns, table.rows, (note,))
 
 
@@ -156,7 +148,7 @@ def gaps(table: Table) -> Grid:
         "test. Bold: the interval excludes 0."
     )
     return _differences(
-        f"{table.dataset}: difference to {table.baseline}", COLUMNS, table.rows, note
+        f"{table.dataset}: difference to {table.baseline}", tables.COLUMNS, table.rows, note
     )
 
 
@@ -204,19 +196,20 @@ def area_gaps(robustness: Robustness, table: Table) -> Grid:
 
 def card(table: Table) -> Grid:
     """Return the protocol card of a table."""
-    return _texts("What was measured, and how", ("field", "value"), card_lines(table))
+    return _texts("What was measured, and how", ("field", "value"), tables.card_lines(table))
 
 
 def cells(table: Table) -> Grid:
     """Return seed, config and time of every cell."""
     header = ("method", "seed", "kind", "config or dump", "time", "training", "ended", "machine")
     note = "Time of the last attempt, training and evaluation, beside other work of the machine."
-    return _texts("One line per cell", header, cell_lines(table), note)
+    return _texts("One line per cell", header, tables.cell_lines(table), note)
 
 
 def settings(cells: Sequence[FinishedCell]) -> Grid:
     """Return the config values of all methods, then of every method what not all share."""
-    rows = [("all methods", shared_settings(cells)), *reversed(own_settings(cells).items())]
+    own = reversed(tables.own_settings(cells).items())
+    rows = [("all methods", tables.shared_settings(cells)), *own]
     note = "Config keys that differ from fast-reid's defaults."
     caption = "Settings of all methods, then of single methods"
     return _texts(caption, ("method", "settings"), rows, note)

@@ -14,13 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fed_plugin.arguments import (
-    add_overrides,
-    add_weights,
-    check_model_words,
-    model_overrides,
-    name_of_method,
-)
+from fed_plugin import arguments
 from fed_plugin.benchmark.cells import (
     CONFIG,
     FINAL_WEIGHTS,
@@ -64,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     models.add_argument("--config-file", metavar="FILE", help="one model, with --weights")
     words = f"every finished cell with a model in a benchmark's folder; writes its {CURVE}"
     models.add_argument("--benchmark", metavar="OUT", help=words)
-    add_weights(parser, untrained=True)
+    arguments.add_weights(parser, untrained=True)
     add("--out", type=OutputFile, metavar="FILE", help=f"curve of one model; default: {CURVE}")
     add("--method", metavar="NAME", help="name of one model in tables; default as for dump")
     add("--dataset", metavar="NAME", help="default: the one in DATASETS.TESTS")
@@ -75,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sheet", type=OutputFile, metavar="FILE.png", help=words)
     add("--only", nargs="+", default=[], metavar="METHOD", help="methods of a benchmark")
     add("--jobs", type=int, default=1, help="cells at a time; default: 1")
-    add_overrides(parser)
+    arguments.add_overrides(parser)
 
 
 def _add_settings(add: Callable[..., Any]) -> None:
@@ -140,14 +134,14 @@ Measured = tuple[list[RobustnessCurve], Any, str, dict[str, str]]
 
 def measure_one(args: argparse.Namespace, settings: RobustnessSettings) -> Measured:
     """Measure one model, and write and print its curve."""
-    check_model_words(args, untrained=True, needed=False)
+    arguments.check_model_words(args, untrained=True, needed=False)
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.extract import only_test_set
     from fed_plugin.robustness.covered_search import measure_robustness
 
-    cfg = read_config(args.config_file, model_overrides(args))
+    cfg = read_config(args.config_file, arguments.model_overrides(args))
     dataset = args.dataset or only_test_set(cfg.DATASETS.TESTS)
-    method = args.method or name_of_method(args.config_file, args.weights)
+    method = args.method or arguments.name_of_method(args.config_file, args.weights)
     with ProgressLine(f"covering queries of {dataset}") as progress:
         curve = measure_robustness(cfg, dataset, settings, method, progress)
     target = Path(args.out or CURVE)

@@ -19,30 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fed_plugin.datasets.fingerprints import same_photos
-from fed_plugin.fastreid_adapter.extract import (
-    describe_images,
-    fields_of_training,
-    load_trained,
-    with_the_trainings_seed,
-)
+from fed_plugin.fastreid_adapter import extract
 from fed_plugin.fastreid_adapter.loaders import load_images, query_and_gallery
 from fed_plugin.fastreid_adapter.run_cards import describe_evaluation
 from fed_plugin.retrieval.evaluation import DISTANCES
 from fed_plugin.retrieval.feature_dump import unique_names
 from fed_plugin.retrieval.protocol_card import OFF
 from fed_plugin.retrieval.ranking import RankingResult, cameras_and_photos, rank
+from fed_plugin.robustness import occlusion
 from fed_plugin.robustness.curve import RobustnessCurve, summarize_rankings
-from fed_plugin.robustness.occlusion import (
-    OBJECTS,
-    PEOPLE,
-    SIDES,
-    CoveredQueries,
-    Pixels,
-    RobustnessSettings,
-    WholeQueries,
-    choose_people,
-    choose_whole_queries,
-)
+from fed_plugin.robustness.occlusion import CoveredQueries, Pixels, RobustnessSettings, WholeQueries
 from fed_plugin.transforms import PeopleSet
 
 
@@ -79,12 +65,13 @@ def plan_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> Q
         FileNotFoundError: The data set is not there.
         ValueError: No image can be a query, or the gallery holds nobody else to paste.
     """
-    query, gallery = query_and_gallery(with_the_trainings_seed(cfg), dataset_name)
+    query, gallery = query_and_gallery(extract.with_the_trainings_seed(cfg), dataset_name)
     limits = {"most": settings.queries, "per_identity": settings.per_identity}
-    chosen = choose_whole_queries(dataset_name, query, gallery, **limits, source=settings.source)
+    limits["source"] = settings.source
+    chosen = occlusion.choose_whole_queries(dataset_name, query, gallery, **limits)
     names = unique_names([path for path, _, _ in chosen.queries])
     people: dict[str, list[str]] = {}
-    if PEOPLE in settings.kinds:
+    if occlusion.PEOPLE in settings.kinds:
         if len({pid for _, pid, _ in chosen.gallery_people}) < 2:
             raise ValueError(
                 f"--kinds people: the gallery of {dataset_name} has one identity, and a person "
@@ -93,7 +80,7 @@ def plan_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> Q
         rows = sorted(chosen.gallery_people, key=lambda item: (item[1], os.path.basename(item[0])))
         others = PeopleSet([row[0] for row in rows], [row[1] for row in rows], key="--kinds people")
         pids = [pid for _, pid, _ in chosen.queries]
-        people = choose_people(names, pids, others, settings.seed)
+        people = occlusion.choose_people(names, pids, others, settings.seed)
     return QueryPlan(chosen, tuple(names), {side: tuple(paths) for side, paths in people.items()})
 
 
@@ -158,7 +145,7 @@ def measure_robustness(
         raise ValueError(f"TEST.METRIC={cfg.TEST.METRIC!r}: expected {' or '.join(DISTANCES)}")
     plan = plan_queries(cfg, dataset_name, settings)
     chosen, conditions = plan.chosen, settings.conditions
-    trained = load_trained(cfg)
+    trained = extract.load_trained(cfg)
     total = len(chosen.gallery) + len(plan.names) * (1 + len(conditions))
     describe = _Describer(cfg, trained.model, total, progress)
     store, features = PixelStore(plan), []
@@ -175,12 +162,12 @@ def measure_robustness(
         return result
 
     occluders = settings.describe_occluders(settings.load_occluders())
-    off = {"rerank": OFF, "query_expansion": OFF, **fields_of_training(cfg, trained)}
+    off = {"rerank": OFF, "query_expansion": OFF, **extract.fields_of_training(cfg, trained)}
     shown = chosen.queries, chosen.gallery
     card = describe_evaluation(cfg, dataset_name, *shown, **off).to_json()
     return summarize_rankings(
         plan.names,
-        ranking(OBJECTS, SIDES[0], 1.0),
+        ranking(occlusion.OBJECTS, occlusion.SIDES[0], 1.0),
         {condition: ranking(*condition) for condition in conditions},
         method=method,
         dataset=card["dataset"],
@@ -200,7 +187,7 @@ class _Describer:
 
     def __call__(self, images: Tensor) -> NDArray[np.float32]:
         """Describe (B, 3, H, W) images in [0, 255]; return (B, D)."""
-        features = describe_images(self.model, images, self.flip).descriptors
+        features = extract.describe_images(self.model, images, self.flip).descriptors
         self.done += len(images)
         if self.progress is not None:
             self.progress(self.done, self.total)

@@ -15,20 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.visualization.canvas import (
-    BLUE,
-    GREY,
-    INK,
-    MARGIN,
-    VERMILLION,
-    Canvas,
-    check_booleans,
-    check_images,
-    check_scores,
-    check_shares,
-    check_titles,
-    shorten,
-)
+from fed_plugin.visualization import canvas
+from fed_plugin.visualization.canvas import BLUE, GREY, INK, MARGIN, VERMILLION, Canvas, shorten
 
 # One row of a ranking sheet: a query and the first answers of every method.
 
@@ -64,31 +52,31 @@ def shown_width(images: NDArray[np.uint8], height: int) -> int:
 
 
 def _draw_list(
-    canvas: Canvas, ranked: RankingLists, index: int, top: int, left: int, slot: int
+    sheet: Canvas, ranked: RankingLists, index: int, top: int, left: int, slot: int
 ) -> None:
     images = ranked.gallery_images[index]
     width = shown_width(images, _SHOWN)
     answers = zip(images, ranked.matches[index], ranked.scores[index], strict=True)
     for rank, (image, right, score) in enumerate(answers, start=1):
         start = left + (slot - width) // 2
-        canvas.text(str(rank), top - 11, left + slot / 2, size=13, color=GREY, align="center")
-        canvas.picture(image, top, start, _SHOWN, width)
+        sheet.text(str(rank), top - 11, left + slot / 2, size=13, color=GREY, align="center")
+        sheet.picture(image, top, start, _SHOWN, width)
         words = f"{score:.2f}" if abs(score) < 100 else f"{score:.0f}"
-        _draw_frame(canvas, bool(right), words, top, start, _SHOWN, width)
+        _draw_frame(sheet, bool(right), words, top, start, _SHOWN, width)
         left += slot + _ROW_GAP
 
 
 def _draw_frame(
-    canvas: Canvas, right: bool | None, score: str, top: int, left: int, height: int, width: int
+    sheet: Canvas, right: bool | None, score: str, top: int, left: int, height: int, width: int
 ) -> None:
     """Frame an answer, if it is known to be right or wrong, and write mark and score below."""
     color = INK
     if right is not None:  # no sign relies on colour alone
         color, mark = (BLUE, "\u2713") if right else (VERMILLION, "\u2717")
-        canvas.box(top, left, height, width, edge=color, thickness=_FRAME, dashed=not right)
+        sheet.box(top, left, height, width, edge=color, thickness=_FRAME, dashed=not right)
         score = f"{mark} {score}"
     words = {"size": 15, "color": color, "bold": True, "align": "center"}
-    canvas.text(score, top + height + 15, left + width / 2, **words)
+    sheet.text(score, top + height + 15, left + width / 2, **words)
 
 
 _FRAMES = (
@@ -123,9 +111,9 @@ def ranking_sheet(
         general = "The same queries, searched with " + " and with ".join(named)
     else:
         raise ValueError(f"lists: expected named methods, got {list(lists)}")
-    queries = check_images("query_images", query_images, ("Nq", "H", "W", 3))
+    queries = canvas.check_images("query_images", query_images, ("Nq", "H", "W", 3))
     checked = _check_lists(len(queries), named)
-    captions = check_titles(titles, len(queries))
+    captions = canvas.check_titles(titles, len(queries))
     galleries = [ranked.gallery_images for ranked in checked.values()]
     slot = max(_LEAST_SLOT, *(shown_width(images, _SHOWN) for images in (queries, *galleries)))
     letters = max(map(len, checked))
@@ -136,21 +124,21 @@ def ranking_sheet(
     step = _ROW_ABOVE + _SHOWN + _ROW_BELOW
     height = above - _ROW_ABOVE + len(checked) * step + _ROW_GAP // 2
     explanation = f"{_RANKING_EXPLANATION} {score_name}."
-    canvas, tops = Canvas.with_rows(title or general, explanation, width, height, captions)
+    sheet, tops = Canvas.with_rows(title or general, explanation, width, height, captions)
     for index, (query, top) in enumerate(zip(queries, tops, strict=True)):
         y, own_width = top + above, shown_width(query, _SHOWN)
-        canvas.text("query", y - 10, MARGIN, size=13, color=GREY)
-        canvas.picture(query, y, MARGIN, _SHOWN, own_width)
-        canvas.box(y, MARGIN, _SHOWN, own_width, edge=INK, thickness=2)
+        sheet.text("query", y - 10, MARGIN, size=13, color=GREY)
+        sheet.picture(query, y, MARGIN, _SHOWN, own_width)
+        sheet.box(y, MARGIN, _SHOWN, own_width, edge=INK, thickness=2)
         for method, ranked in checked.items():
             if method:
                 x, middle, matches = MARGIN + slot + _BETWEEN / 2, y + _SHOWN / 2, ranked.matches
                 right = f"{matches[index].sum()} of {matches.shape[1]} right"
-                canvas.text(method, middle - 10, x, size=15, bold=True)
-                canvas.text(right, middle + 12, x, size=13, color=GREY)
-            _draw_list(canvas, ranked, index, y, left, slot)
+                sheet.text(method, middle - 10, x, size=15, bold=True)
+                sheet.text(right, middle + 12, x, size=13, color=GREY)
+            _draw_list(sheet, ranked, index, y, left, slot)
             y += step
-    return canvas.save(path)
+    return sheet.save(path)
 
 
 def _check_lists(count: int, lists: Mapping[str, RankingLists]) -> dict[str, RankingLists]:
@@ -158,11 +146,11 @@ def _check_lists(count: int, lists: Mapping[str, RankingLists]) -> dict[str, Ran
     for name, ranked in lists.items():
         of = f" of {name}" if name else ""
         shape = (count, "K", "H", "W", 3)
-        gallery = check_images(f"gallery_images{of}", ranked.gallery_images, shape)
-        matches = check_booleans(
+        gallery = canvas.check_images(f"gallery_images{of}", ranked.gallery_images, shape)
+        matches = canvas.check_booleans(
             f"matches{of}", ranked.matches, gallery.shape[:2], "the identity is the query's"
         )
-        scores = check_scores(f"scores{of}", ranked.scores, gallery.shape[:2])
+        scores = canvas.check_scores(f"scores{of}", ranked.scores, gallery.shape[:2])
         checked[name] = RankingLists(gallery, matches, scores)
     return checked
 
@@ -183,7 +171,7 @@ def _parts(values: NDArray[np.floating]) -> Iterator[tuple[float, tuple[int, int
 
 
 def draw_person(
-    canvas: Canvas,
+    sheet: Canvas,
     image: NDArray[np.uint8],
     visibility: NDArray[np.floating] | None,
     top: int,
@@ -197,20 +185,20 @@ def draw_person(
     The ``caption`` stands above the image, the visibilities beside it as ``numbers`` from 0 to 100.
     """
     width = shown_width(image, SHOWN)
-    canvas.text(caption, top - 11, left, size=13, color=GREY)
+    sheet.text(caption, top - 11, left, size=13, color=GREY)
     if visibility is not None:
         edges = np.linspace(0, len(image), len(visibility) + 1).round().astype(int)
         shares = np.repeat(visibility, np.diff(edges))[:, None, None]  # (H, 1, 1)
         contrast = _DIM + (1 - _DIM) * shares
         image = (255 - (255 - image.astype(np.float32)) * contrast).round().astype(np.uint8)
-    canvas.picture(image, top, left, SHOWN, width)
-    canvas.box(top, left, SHOWN, width, edge=INK, thickness=1.5)
+    sheet.picture(image, top, left, SHOWN, width)
+    sheet.box(top, left, SHOWN, width, edge=INK, thickness=1.5)
     for value, (above, below) in () if visibility is None else _parts(visibility):
         if above:
-            canvas.rule(top + above, left, left + width, INK, dashed=True)
+            sheet.rule(top + above, left, left + width, INK, dashed=True)
         if numbers:
             y, size = top + (above + below) / 2, min(13, max(8, (below - above) * 0.8))
-            canvas.text(f"{100 * value:.0f}", y, left + width + 6, size=size)
+            sheet.text(f"{100 * value:.0f}", y, left + width + 6, size=size)
 
 
 # Why images match: the visibility of each part in both, and its share of the similarity.
@@ -266,10 +254,10 @@ def match_sheet(
         query_visibility: (Q, P) in [0, 1]; None for a model that estimates none.
         answers: Answers to the queries.
     """
-    queries = check_images("query_images", query_images, ("Q", "H", "W", 3))
+    queries = canvas.check_images("query_images", query_images, ("Q", "H", "W", 3))
     shape = (len(queries), "K", "H", "W", 3)
-    images = check_images("images", answers.images, shape)
-    scores = check_scores("scores", answers.scores, images.shape[:2])
+    images = canvas.check_images("images", answers.images, shape)
+    scores = canvas.check_scores("scores", answers.scores, images.shape[:2])
     seen, parts = _checked_parts(query_visibility, answers, images.shape[:2])
     if parts is not None and np.abs(parts.sum(axis=2) - scores).max(initial=0) > 1e-3:
         raise ValueError("contributions: expected parts that add up to their scores")
@@ -280,31 +268,31 @@ def match_sheet(
     height = above + SHOWN + _MATCH_BELOW + (18 if answers.names else 0)
     explanation, matches = _PLAIN if parts is None else _MATCH_EXPLANATION, answers.matches
     if matches is not None:
-        check_booleans("matches", matches, images.shape[:2], "the identity is the query's")
+        canvas.check_booleans("matches", matches, images.shape[:2], "the identity is the query's")
         explanation += f" {_FRAMES}"
-    captions = check_titles(titles, len(queries))
-    canvas, tops = Canvas.with_rows(title, explanation, width, height, captions)
+    captions = canvas.check_titles(titles, len(queries))
+    sheet, tops = Canvas.with_rows(title, explanation, width, height, captions)
     largest = 1e-6 if parts is None else max(1e-6, float(np.abs(parts).max(initial=0)))
     for index, (query, row) in enumerate(zip(queries, tops, strict=True)):
         top = row + above
         own = None if query_visibility is None else np.asarray(query_visibility)[index]
-        draw_person(canvas, query, own, top, MARGIN, "query", numbers=True)
+        draw_person(sheet, query, own, top, MARGIN, "query", numbers=True)
         left = MARGIN + slot + max(bars // 2, 34) + _MATCH_GAP
         for rank in range(images.shape[1]):
             shares = None if seen is None else seen[index, rank]
-            draw_person(canvas, images[index, rank], shares, top, left)
+            draw_person(sheet, images[index, rank], shares, top, left)
             middle = left + answer_width / 2
-            canvas.text(str(rank + 1), top - 11, middle, size=13, color=GREY, align="center")
+            sheet.text(str(rank + 1), top - 11, middle, size=13, color=GREY, align="center")
             right = None if matches is None else bool(matches[index, rank])
             score = f"{scores[index, rank]:.3f}"
-            _draw_frame(canvas, right, score, top, left, SHOWN, answer_width)
+            _draw_frame(sheet, right, score, top, left, SHOWN, answer_width)
             if answers.names:
                 name = shorten(answers.names[index][rank], slot + bars, 11)
-                canvas.text(name, top + SHOWN + 33, left, size=11, color=GREY)
+                sheet.text(name, top + SHOWN + 33, left, size=11, color=GREY)
             if parts is not None:
-                _draw_bars(canvas, parts[index, rank] / largest, top, left + answer_width + 6)
+                _draw_bars(sheet, parts[index, rank] / largest, top, left + answer_width + 6)
             left += slot + bars + _MATCH_GAP
-    return canvas.save(path)
+    return sheet.save(path)
 
 
 def _checked_parts(
@@ -317,9 +305,9 @@ def _checked_parts(
         return None, None
     count = np.asarray(given[0]).shape[-1]
     if query_visibility is not None:
-        check_shares("query_visibility", query_visibility, (shape[0], count))
+        canvas.check_shares("query_visibility", query_visibility, (shape[0], count))
     if seen is not None:
-        seen = check_shares("visibility", seen, (*shape, count))
+        seen = canvas.check_shares("visibility", seen, (*shape, count))
     if parts is not None:
         parts = np.asarray(parts)
         if parts.shape != (*shape, count) or not np.isfinite(parts).all():
@@ -327,15 +315,15 @@ def _checked_parts(
     return seen, parts
 
 
-def _draw_bars(canvas: Canvas, lengths: NDArray[np.floating], top: int, left: int) -> None:
+def _draw_bars(sheet: Canvas, lengths: NDArray[np.floating], top: int, left: int) -> None:
     """Draw a bar per part, ``lengths`` in [-1, 1]; negative bars go left from a third."""
     zero, room = left + _BARS * 0.3, _BARS * 0.62
-    canvas.box(top, zero - 0.5, SHOWN, 1, fill=GREY)
+    sheet.box(top, zero - 0.5, SHOWN, 1, fill=GREY)
     for length, (above, below) in _parts(lengths):
         thick = (below - above) * 0.5
         y = top + (above + below) / 2 - thick / 2
         if length >= 0:
-            canvas.box(y, zero, thick, length * room, edge=BLUE, fill=BLUE)
+            sheet.box(y, zero, thick, length * room, edge=BLUE, fill=BLUE)
         else:
             wide = -length * _BARS * 0.3
-            canvas.box(y, zero - wide, thick, wide, edge=VERMILLION, hatched=True)
+            sheet.box(y, zero - wide, thick, wide, edge=VERMILLION, hatched=True)

@@ -16,20 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin.visualization.canvas import (
-    GREY,
-    INK,
-    MARGIN,
-    PALE_GREY,
-    Canvas,
-    check_booleans,
-    check_images,
-    check_scores,
-    check_shares,
-    check_titles,
-    draw_cells,
-    shorten,
-)
+from fed_plugin.visualization import canvas
+from fed_plugin.visualization.canvas import GREY, INK, MARGIN, PALE_GREY, Canvas
 from fed_plugin.visualization.rankings import SHOWN, draw_person, shown_width
 
 _SCALE = "blue = visible share, hatched orange = covered share; the number is the visible share"
@@ -53,18 +41,18 @@ def pair_sheet(
         targets: (N, P) in [0, 1], 1 = visible; part 1 is the top stripe.
         masks: (N, H, W), True where a pixel is covered, drawn beside the pair.
     """
-    first = check_images("holistic", holistic)
-    second = check_images("occluded", occluded, first.shape)
-    shares = check_shares("targets", targets, (len(first), "P"))
+    first = canvas.check_images("holistic", holistic)
+    second = canvas.check_images("occluded", occluded, first.shape)
+    shares = canvas.check_shares("targets", targets, (len(first), "P"))
     parts = shares.shape[1]
     pictures = [first, second]
     explanation = "Left: the image as it came. Then the same image with what was pasted on it"
     if masks is not None:
-        covered = check_booleans("masks", masks, first.shape[:3], "a pixel is covered")
+        covered = canvas.check_booleans("masks", masks, first.shape[:3], "a pixel is covered")
         black_on_grey = np.where(covered, np.uint8(0), np.uint8(225))
         pictures.append(np.repeat(black_on_grey[..., None], 3, axis=3))
         explanation += ", and the pixels that this changed, in black"
-    return draw_cells(
+    return canvas.draw_cells(
         [list(row) for row in zip(*pictures, strict=True)],
         [[row] for row in shares],
         ["holistic", "occluded", *["mask"] * (masks is not None), "target"],
@@ -72,7 +60,7 @@ def pair_sheet(
         title or "Training pairs and their visibility targets",
         f"{explanation}. Right: what the network should answer for each of the {parts} "
         f"part{'s' * (parts > 1)}, top to bottom: {_SCALE}.",
-        check_titles(titles, len(first)),
+        canvas.check_titles(titles, len(first)),
     )
 
 
@@ -90,15 +78,15 @@ def image_sheet(
         images: (N, H, W, 3) uint8 RGB.
         explanation: Words below the heading.
     """
-    checked = check_images("images", images)
-    return draw_cells(
+    checked = canvas.check_images("images", images)
+    return canvas.draw_cells(
         [[image] for image in checked],
         [[] for _ in checked],
         [""],
         path,
         title,
         explanation,
-        check_titles(titles, len(checked)),
+        canvas.check_titles(titles, len(checked)),
     )
 
 
@@ -118,8 +106,8 @@ def visibility_sheet(
         visibility: (N, P) in [0, 1], predicted; 1 = visible, part 1 is the top stripe.
         truth: (N, P) in [0, 1], the true visible share, drawn beside the prediction.
     """
-    checked = check_images("images", images)
-    predicted = check_shares("visibility", visibility, (len(checked), "P"))
+    checked = canvas.check_images("images", images)
+    predicted = canvas.check_shares("visibility", visibility, (len(checked), "P"))
     columns = [predicted]
     parts = predicted.shape[1]
     explanation = (
@@ -127,16 +115,16 @@ def visibility_sheet(
         "the visibility that the network predicts"
     )
     if truth is not None:
-        columns.append(check_shares("truth", truth, predicted.shape))
+        columns.append(canvas.check_shares("truth", truth, predicted.shape))
         explanation += " and the true visible share"
-    return draw_cells(
+    return canvas.draw_cells(
         [[image] for image in checked],
         [list(rows) for rows in zip(*columns, strict=True)],
         ["query", "predicted", "true"][: 1 + len(columns)],
         path,
         title or "Predicted visibility per part",
         f"{explanation}: {_SCALE}.",
-        check_titles(titles, len(checked)),
+        canvas.check_titles(titles, len(checked)),
     )
 
 
@@ -160,7 +148,7 @@ def coverage_sheet(
         shares: S visible shares.
         explanation: Words below the heading.
     """
-    first = check_images("images", next(iter(next(iter(groups.values())).values())))
+    first = canvas.check_images("images", next(iter(next(iter(groups.values())).values())))
     if len(first) != len(shares):
         raise ValueError(f"expected an image per visible share, {len(shares)}, got {len(first)}")
     height, width = first.shape[1:3]
@@ -170,21 +158,21 @@ def coverage_sheet(
     group_width = len(shares) * (max(size[1], 44) + _COVERAGE_GAP)
     sheet_width = 2 * MARGIN + _LABEL + len(groups) * (group_width + _GROUP_GAP) - _GROUP_GAP
     below = _COVERAGE_GAP + 2 * _LINE + rows * (size[0] + _COVERAGE_GAP) + MARGIN // 2
-    canvas, top = Canvas.with_heading(title, explanation, sheet_width, below)
+    sheet, top = Canvas.with_heading(title, explanation, sheet_width, below)
     top += _COVERAGE_GAP
     for place, (kind, sides) in enumerate(groups.items()):
         left = MARGIN + _LABEL + place * (group_width + _GROUP_GAP)
-        canvas.text(kind, top + _LINE / 2, left, bold=True)
+        sheet.text(kind, top + _LINE / 2, left, bold=True)
         step = group_width // len(shares)
         for column, share in enumerate(shares):
-            canvas.text(f"{100 * share:g} %", top + 1.5 * _LINE, left + column * step, size=12)
+            sheet.text(f"{100 * share:g} %", top + 1.5 * _LINE, left + column * step, size=12)
         for row, (side, images) in enumerate(sides.items()):
             y = top + 2 * _LINE + row * (size[0] + _COVERAGE_GAP)
             if place == 0:
-                canvas.text(side, y + size[0] / 2, MARGIN, size=13, color=GREY)
-            for column, image in enumerate(check_images("images", images, first.shape)):
-                canvas.picture(image, y, left + column * step, *size)
-    return canvas.save(path)
+                sheet.text(side, y + size[0] / 2, MARGIN, size=13, color=GREY)
+            for column, image in enumerate(canvas.check_images("images", images, first.shape)):
+                sheet.picture(image, y, left + column * step, *size)
+    return sheet.save(path)
 
 
 # Identities whose memories are diffused into training samples.
@@ -241,38 +229,40 @@ def neighbor_sheet(
         neighbors: Neighbours of every sample.
         note: Words at the end of the explanation.
     """
-    whole = check_images("holistic", holistic)
-    covered = check_images("occluded", occluded, whole.shape)
-    images = check_images("images", neighbors.images, (len(whole), "K", "H", "W", 3))
-    weights = check_shares("weights", neighbors.weights, images.shape[:2])
-    similarity = check_scores("similarity", neighbors.similarity, images.shape[:2])
+    whole = canvas.check_images("holistic", holistic)
+    covered = canvas.check_images("occluded", occluded, whole.shape)
+    images = canvas.check_images("images", neighbors.images, (len(whole), "K", "H", "W", 3))
+    weights = canvas.check_shares("weights", neighbors.weights, images.shape[:2])
+    similarity = canvas.check_scores("similarity", neighbors.similarity, images.shape[:2])
     if np.abs(weights.sum(axis=1) - 1).max() > 1e-3:
         raise ValueError("weights: expected shares of the attention that add up to 1")
-    seen = None if visibility is None else check_shares("visibility", visibility, (len(whole), "P"))
-    captions = check_titles(titles, len(whole))
+    seen = visibility
+    if seen is not None:
+        seen = canvas.check_shares("visibility", seen, (len(whole), "P"))
+    captions = canvas.check_titles(titles, len(whole))
     own, other = shown_width(whole, SHOWN), shown_width(images, SHOWN)
     first = MARGIN + 2 * own + _NEIGHBOR_GAP // 2 + _NUMBERS + _NEIGHBOR_GAP
     width = max(640, first + images.shape[1] * (other + _NEIGHBOR_GAP) - _NEIGHBOR_GAP + MARGIN)
     above = _NEIGHBOR_CAPTION + _ABOVE
     words = [_NEIGHBOR_EXPLANATION, _PALE_PARTS if seen is not None else "", note]
     explanation, height = " ".join(filter(None, words)), above + SHOWN + _BELOW
-    canvas, tops = Canvas.with_rows(title, explanation, width, height, captions)
+    sheet, tops = Canvas.with_rows(title, explanation, width, height, captions)
     for index, row in enumerate(tops):
         top = row + above
         shares = None if seen is None else seen[index]
         left = MARGIN + own + _NEIGHBOR_GAP // 2
-        draw_person(canvas, whole[index], None, top, MARGIN, "holistic")
-        draw_person(canvas, covered[index], shares, top, left, "occluded", numbers=True)
+        draw_person(sheet, whole[index], None, top, MARGIN, "holistic")
+        draw_person(sheet, covered[index], shares, top, left, "occluded", numbers=True)
         for rank, image in enumerate(images[index]):
             left = first + rank * (other + _NEIGHBOR_GAP)
-            draw_person(canvas, image, None, top, left, str(rank + 1))
-            canvas.share_bar(float(weights[index, rank]), top + SHOWN + 6, left, _BAR, other)
+            draw_person(sheet, image, None, top, left, str(rank + 1))
+            sheet.share_bar(float(weights[index, rank]), top + SHOWN + 6, left, _BAR, other)
             taken = f"{100 * weights[index, rank]:.0f} % taken"
-            canvas.text(taken, top + SHOWN + 27, left, size=13, bold=True)
-            name = shorten(neighbors.names[index][rank], other + _NEIGHBOR_GAP // 2, 11)
+            sheet.text(taken, top + SHOWN + 27, left, size=13, bold=True)
+            name = canvas.shorten(neighbors.names[index][rank], other + _NEIGHBOR_GAP // 2, 11)
             for y, words in ((43, f"cosine {similarity[index, rank]:.2f}"), (57, name)):
-                canvas.text(words, top + SHOWN + y, left, size=11, color=GREY)
-    return canvas.save(path)
+                sheet.text(words, top + SHOWN + y, left, size=11, color=GREY)
+    return sheet.save(path)
 
 
 # A contact sheet of obstacles: every crop with name and size, and some pasted over people.
@@ -308,54 +298,46 @@ def occluder_sheet(
         example_titles: One line under every example.
         note: Sentence at the end of the explanation.
     """
-    titles = check_titles(names, len(crops))
-    pairs = zip(titles, crops, strict=True)
-    pictures = [_over_chequers(_check_crop(name, crop)) for name, crop in pairs]
-    if not pictures:
+    tall, wide = [], []
+    for name, crop in zip(canvas.check_titles(names, len(crops)), crops, strict=True):
+        image = _over_chequers(name, crop)
+        height, width = image.shape[:2]
+        lines = ((name, INK), (f"{height} x {width}", GREY))
+        (tall if height > 2 * width else wide).append((image, lines))
+    if not tall and not wide:
         raise ValueError("crops: expected at least one, got none")
-    items = [
-        (image, ((name, INK), (f"{image.shape[0]} x {image.shape[1]}", GREY)))
-        for image, name in zip(pictures, titles, strict=True)
-    ]
-    tall = [item for item in items if item[0].shape[0] > 2 * item[0].shape[1]]
-    wide = [item for item in items if item[0].shape[0] <= 2 * item[0].shape[1]]
     sections = [
         _Section(f"Tall crops: {len(tall)}", tall, _TALL_HEIGHT),
         _Section(f"Wide crops: {len(wide)}", wide, _WIDE_HEIGHT),
     ]
     wanted = max(one.width for one in sections)
     if examples is not None:
-        pasted = check_images("examples", examples)
-        lines = check_titles(example_titles, len(pasted))
+        pasted = canvas.check_images("examples", examples)
+        lines = canvas.check_titles(example_titles, len(pasted))
         people = [(image, ((line, GREY),)) for image, line in zip(pasted, lines, strict=True)]
         sections.append(_Section("Pasted over people", people, _EXAMPLE_HEIGHT))
     width = min(_MOST_WIDTH, max(_LEAST_WIDTH, wanted))
     explanation = (
         "Every crop with its name and height x width in pixels. By the reference's rules, tall "
         "crops (h/w > 2) cover the full height of a training image, wide ones the full width. "
-        + note
+        f"{note}"
     )
     heights = [one.height_on(width) for one in sections]
     below = MARGIN + sum(heights)
-    canvas, top = Canvas.with_heading(title or "Occluders", explanation.strip(), width, below)
+    sheet, top = Canvas.with_heading(title or "Occluders", explanation.strip(), width, below)
     top += _OCCLUDER_GAP // 2
     for section, height in zip(sections, heights, strict=True):
-        section.draw(canvas, top)
+        section.draw(sheet, top)
         top += height
-    return canvas.save(path)
+    return sheet.save(path)
 
 
-def _check_crop(name: str, crop: Pixels) -> Pixels:
-    array = np.asarray(crop)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (3, 4) or not array.size:
-        raise ValueError(
-            f"crop {name}: expected (h, w, 3) or (h, w, 4) uint8, got {array.shape} of "
-            f"{array.dtype}"
-        )
-    return array
-
-
-def _over_chequers(crop: Pixels) -> Pixels:
+def _over_chequers(name: str, crop: Pixels) -> Pixels:
+    """Return (h, w, 3) RGB of a crop; transparent pixels show a chequerboard."""
+    crop = np.asarray(crop)
+    if crop.dtype != np.uint8 or crop.ndim != 3 or crop.shape[2] not in (3, 4) or not crop.size:
+        expected = "(h, w, 3) or (h, w, 4) uint8"
+        raise ValueError(f"crop {name}: expected {expected}, got {crop.shape} of {crop.dtype}")
     if crop.shape[2] == 3:
         return crop
     rows, columns = np.indices(crop.shape[:2]) * _CHECKS // max(crop.shape[:2])
@@ -389,30 +371,28 @@ class _Section:
         rows = math.ceil(len(self.items) / self.columns(width))
         return _SECTION * bool(rows) + rows * (self.row + _OCCLUDER_CAPTION)
 
-    def draw(self, canvas: Canvas, top: int) -> None:
+    def draw(self, sheet: Canvas, top: int) -> None:
         if self.items:
-            canvas.text(self.title, top + _SECTION / 2, MARGIN, size=15, bold=True)
+            sheet.text(self.title, top + _SECTION / 2, MARGIN, size=15, bold=True)
         for index, (image, lines) in enumerate(self.items):
-            row, column = divmod(index, self.columns(canvas.width))
+            row, column = divmod(index, self.columns(sheet.width))
             y = top + _SECTION + row * (self.row + _OCCLUDER_CAPTION)
             x = MARGIN + column * (self.cell + _OCCLUDER_GAP)
-            _draw_fitted(canvas, image, y, x, self.row, self.cell)
+            _draw_fitted(sheet, image, y, x, self.row, self.cell)
             for place, (line, color) in enumerate(lines):
-                words = shorten(line, self.cell + 4, _SMALL)
+                words = canvas.shorten(line, self.cell + 4, _SMALL)
                 middle, below = x + self.cell / 2, y + self.row + 10 + 13 * place
-                canvas.text(words, below, middle, size=_SMALL, color=color, align="center")
+                sheet.text(words, below, middle, size=_SMALL, color=color, align="center")
 
 
 def _draw_fitted(
-    canvas: Canvas, image: Pixels, top: int, left: int, height: int, width: int
+    sheet: Canvas, image: Pixels, top: int, left: int, height: int, width: int
 ) -> None:
     scale = min(height / image.shape[0], width / image.shape[1])
-    shown_height = max(1, round(image.shape[0] * scale))
-    shown_width = max(1, round(image.shape[1] * scale))
-    y, x = top + height - shown_height, left + (width - shown_width) // 2
+    rows, columns = (max(1, round(side * scale)) for side in image.shape[:2])
+    y, x = top + height - rows, left + (width - columns) // 2
     if scale > 1:  # enlarge pixels to squares, without smoothing
-        size = (shown_width, shown_height)
-        pixels = np.ascontiguousarray(image)
-        image = cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    canvas.picture(image, y, x, shown_height, shown_width)
-    canvas.box(y - 0.5, x - 0.5, shown_height + 1, shown_width + 1, edge=PALE_GREY)
+        method = cv2.INTER_NEAREST_EXACT
+        image = cv2.resize(np.ascontiguousarray(image), (columns, rows), interpolation=method)
+    sheet.picture(image, y, x, rows, columns)
+    sheet.box(y - 0.5, x - 0.5, rows + 1, columns + 1, edge=PALE_GREY)

@@ -91,13 +91,9 @@ GROUPS: Mapping[str, str] = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command.
+    """Run a command by the words after ``fed-plugin``; None takes the process's own.
 
-    Args:
-        argv: words after ``fed-plugin``; None takes the process's own.
-
-    Returns:
-        Exit status: 0, 1 after a mistake of the user, 130 after Ctrl-C.
+    The exit status is 0, 1 after a mistake of the user, 130 after Ctrl-C.
     """
     words = sys.argv[1:] if argv is None else argv
     with printable_output(stdout=words[:1] != ["train"]):

@@ -80,12 +80,7 @@ def run_check(args: argparse.Namespace) -> int:
 
 
 def print_report(report: Report, *, every_file: bool = False) -> None:
-    """Print the table, the findings by severity, and how to train.
-
-    Args:
-        report: report of one data set.
-        every_file: whether to name all files of a finding.
-    """
+    """Print the table, the findings with their first files or ``every_file``, and how to train."""
     target = report.target
     base = target.folder if os.path.isdir(target.folder) else os.path.dirname(target.folder) or "."
     _print("")

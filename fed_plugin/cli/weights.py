@@ -76,15 +76,10 @@ FETCH_INTERRUPTED = "the file was not written"
 
 @dataclass(frozen=True)
 class Published:
-    """Published weights.
+    """Published weights with a ``recipe``, a leaf of the configs.
 
-    Attributes:
-        timm: id of timm, which knows licence, constants and address; without a tag where timm has
-            the model alone.
-        recipe: leaf of the configs.
-        page: where the file is, if timm does not know.
-        licence: likewise.
-        pixels: likewise, of the pre-training.
+    The id of timm has a tag where timm knows address, licence and constants of the pre-training's
+    pixels; elsewhere they stand here.
     """
 
     timm: str

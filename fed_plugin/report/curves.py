@@ -352,10 +352,8 @@ class Bin:
 class Visible:
     """Results of the methods of a table by visible share.
 
-    Attributes:
-        bins: Ranges from the least visible on; empty for a data set without visible shares.
-        estimates: Correlation of the estimated visibility with the visible share of the queries'
-            parts, by method.
+    The ranges begin with the least visible; a data set without visible shares has none. By method,
+    ``estimates`` correlate the estimated visibility with the visible share of the queries' parts.
     """
 
     bins: tuple[Bin, ...] = ()

@@ -51,13 +51,10 @@ STRIPS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """Lines of one cell; the first is the value.
+    """Lines of one cell: a text, or the value, the range over seeds, the interval and p.
 
-    Attributes:
-        lines: Texts; for a number the value, its range over seeds, its interval and p.
-        bold: Whether the interval of a difference excludes 0.
-        escape: Whether the lines come from elsewhere, therefore may hold markup.
-        code: Whether the lines are config keys with values.
+    A difference whose interval excludes 0 is bold. Lines from elsewhere are escaped, as they may
+    hold markup. Config keys with values are code.
     """
 
     lines: Sequence[str]
@@ -68,13 +65,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table for people, false if empty; the first column names the rows.
+    """A table for people, with notes below; false without rows.
 
-    Attributes:
-        caption: Words above the table.
-        columns: Columns in their order; a column without any content is left out.
-        rows: What the columns read.
-        notes: Sentences below the table.
+    The first column names the rows. A column without any content is left out.
     """
 
     caption: str

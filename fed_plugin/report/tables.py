@@ -117,16 +117,12 @@ COLUMNS = ("Rank-1", "Rank-5", "mAP", "mINP")
 
 @dataclass(frozen=True)
 class Row:
-    """Line of a method.
+    """Line of a method, with one finished cell per seed.
 
-    Attributes:
-        method: Name of the method.
-        kind: "trained", "untrained" or "dump"; empty if no seed is finished.
-        cells: Finished cells, one per seed.
-        missing: Seeds that other methods of the data set have and this method lacks.
-        numbers: Estimates by metric.
-        gaps: Points above the baseline by metric; empty for the baseline and for other queries.
-        shared: Seeds that this method and the baseline have.
+    The kind is "trained", "untrained" or "dump", or empty if no seed is finished. Other methods of
+    the data set have the ``missing`` seeds, the baseline has the ``shared`` ones. By metric,
+    ``numbers`` are estimates and ``gaps`` points above the baseline; the baseline and a method of
+    other queries have no gaps.
     """
 
     method: str

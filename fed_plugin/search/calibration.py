@@ -56,11 +56,9 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def probabilities(
         self, similarity: ArrayLike, prior: float | None = None
     ) -> NDArray[np.float64]:
-        """Return the probability that pairs show one person.
+        """Return the probability that pairs show one person, for similarities of any shape.
 
-        Args:
-            similarity: array of any shape.
-            prior: share of right pairs in the gallery; None takes the share of the fitted pairs.
+        The prior is the share of right pairs in the gallery; None takes that of the fitted pairs.
 
         Raises:
             ValueError: ``prior`` is not in (0, 1).
@@ -68,9 +66,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         from scipy.special import expit
 
         shift = 0.0 if prior is None else _log_odds(prior) - _log_odds(self.prior)
-        odds = self.slope * np.asarray(similarity, np.float64) + self.offset + shift
-        probabilities: NDArray[np.float64] = expit(odds)
-        return probabilities
+        return expit(self.slope * np.asarray(similarity, np.float64) + self.offset + shift)
 
     def save(self, path: Path) -> None:
         """Write the file atomically."""
@@ -103,11 +99,8 @@ def fit_calibration(
 ) -> Calibration:
     """Fit the curve by maximum likelihood; Platt's targets keep separable pairs finite.
 
-    Args:
-        similarity: (N,) of pairs.
-        right: (N,) bool, True for pairs that show one person.
-        weights_sha256: stored with the curve.
-        matching: stored with the curve.
+    Similarities are (N,); ``right`` is (N,) bool, True for pairs that show one person. The hash and
+    the matching are stored with the curve.
 
     Raises:
         ValueError: the shapes differ, a number is not finite, one kind of pairs is missing, or
@@ -141,8 +134,7 @@ def fit_calibration(
 
     def hessian(theta: NDArray[np.float64]) -> NDArray[np.float64]:
         probability = expit(theta @ z)
-        curvature: NDArray[np.float64] = (z * (probability * (1 - probability))) @ z.T / len(x)
-        return curvature
+        return (z * (probability * (1 - probability))) @ z.T / len(x)
 
     start = [0.0, _log_odds(float(target.mean()))]
     theta = minimize(loss, start, jac=True, hess=hessian, method="trust-exact", tol=1e-12).x
@@ -156,14 +148,9 @@ def reliability(
 ) -> list[dict[str, Any]]:
     """Compare probabilities with the truth, range by range; empty ranges are left out.
 
-    Args:
-        probability: (N,) in [0, 1].
-        right: (N,) bool.
-        edges: ascending, from 0 to 1. A range holds its lower end, the last range both ends.
-
-    Returns:
-        A row per range: ``low``, ``high``, ``pairs``, ``said`` (mean probability) and ``true``
-        (share of right pairs).
+    Probabilities are (N,) in [0, 1], ``right`` is (N,) bool. The edges ascend from 0 to 1; a range
+    holds its lower end, the last range both ends. The result is a row per range: ``low``, ``high``,
+    ``pairs``, ``said`` (mean probability) and ``true`` (share of right pairs).
     """
     chance, truth = np.asarray(probability, np.float64), np.asarray(right, bool)
     place = np.minimum(np.searchsorted(edges, chance, side="right") - 1, len(edges) - 2)
@@ -180,11 +167,7 @@ def fit_and_try(
 ) -> tuple[Calibration, dict[str, Any]]:
     """Fit a curve on half of a dump's people, and try the curve on the other half.
 
-    Args:
-        dump: ``FeatureDump`` of queries and gallery.
-        weights_sha256: hash of the weights of the dump's model.
-        matching: one of ``MATCHINGS``.
-        seed: seed of the halves.
+    The hash is that of the weights of the dump's model; the seed is that of the halves.
 
     Returns:
         The curve, and a record for JSON: ``fitted`` and ``tried`` (people, pairs, right pairs),

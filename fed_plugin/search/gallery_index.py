@@ -43,11 +43,7 @@ def _best(similarities: Floats, top: int) -> NDArray[np.int64]:
 
 
 class ExactDescriptors:
-    """Descriptors (G, D) in faiss's flat index, searched by inner product.
-
-    Args:
-        width: ``D``.
-    """
+    """Descriptors (G, D) in faiss's flat index, searched by inner product; ``width`` is ``D``."""
 
     def __init__(self, width: int) -> None:
         self.faiss = faiss.IndexFlatIP(width)
@@ -97,22 +93,12 @@ class ExactDescriptors:
         return self.vectors[rows].copy()
 
     def search(self, descriptors: Floats, top: int) -> Hits:
-        """Find the ``top`` most similar descriptors of each query.
-
-        Args:
-            descriptors: (Q, D) finite.
-            top: at least 1 and at most ``G``.
-        """
-        hits: Hits = self.faiss.search(np.ascontiguousarray(descriptors, np.float32), top)
-        return hits
+        """Find the ``top`` (1 to ``G``) most similar descriptors of each query (Q, D), finite."""
+        return self.faiss.search(np.ascontiguousarray(descriptors, np.float32), top)
 
 
 def check_unit_length(descriptors: Floats) -> None:
-    """Refuse (N, D) descriptors whose inner products are no cosines.
-
-    Raises:
-        ValueError: a descriptor has another length than 1.
-    """
+    """Raise ValueError if one of (N, D) descriptors has another length than 1."""
     lengths = np.sqrt(np.einsum("nd,nd->n", descriptors, descriptors))
     if (np.abs(lengths - 1) > _LENGTH_MAY_MISS).any():
         raise ValueError(
@@ -178,11 +164,7 @@ class CompressedDescriptors:
 
     @classmethod
     def trained(cls, descriptors: Floats) -> CompressedDescriptors:
-        """Choose axes and ranges by a sample; the result holds no descriptor.
-
-        Args:
-            descriptors: (N, D) of unit length.
-        """
+        """Choose axes and ranges by (N, D) of unit length; the result holds no descriptor."""
         width = descriptors.shape[1]
         scanned, kept = max(1, width // 32), max(2, 3 * width // 8)
         # No PCA of a library: a PCA subtracts the mean, which changes inner products.
@@ -261,12 +243,7 @@ class CompressedDescriptors:
         return self._decoded(self.scanned.vectors[rows], self.codes[rows])
 
     def search(self, descriptors: Floats, top: int) -> Hits:
-        """Find the ``top`` most similar descriptors of each query, nearly always.
-
-        Args:
-            descriptors: (Q, D) finite, of unit length.
-            top: at least 1 and at most ``G``.
-        """
+        """Find nearly always what `ExactDescriptors.search` finds; queries have unit length."""
         turned = descriptors @ self.axes.T  # (Q, S + R)
         first, rest = np.split(turned, [self.scanned.width], axis=1)
         count = min(len(self), self.candidates * max(top, _FEWEST_ANSWERS))
@@ -298,11 +275,9 @@ def compress(
     candidates find no more. An answer is right if the exact answer at the last place is as similar
     or less: copies of a photo are equally good.
 
-    Args:
-        exact: (G, D) of unit length. Beside these and the result, a sample and a block of
-            descriptors are in memory.
-        top: number of answers per query that are compared with the exact answers.
-        queries: number of descriptors that serve as queries, evenly spread.
+    ``exact`` is (G, D) of unit length. The first ``top`` answers of so many ``queries``, which are
+    spread evenly over the gallery, are compared. Beside gallery and result, a sample and a block
+    of descriptors are in memory.
 
     Returns:
         The compressed descriptors, and the share of their answers that are right.
@@ -335,15 +310,7 @@ def compress(
 
 
 def check_enough(count: int, width: int) -> None:
-    """Refuse to compress few descriptors.
-
-    Args:
-        count: ``G``.
-        width: ``D``.
-
-    Raises:
-        ValueError: ``G`` is below a quarter of ``D``, too few to choose axes by.
-    """
+    """Raise ValueError if ``G`` descriptors are below a quarter of ``D``, too few to compress."""
     if count < max(2, width // 4):
         raise ValueError(
             f"{count} descriptors of {width} numbers: expected {width // 4} or more to choose what "
@@ -389,8 +356,7 @@ class GalleryIndex:
     def compress(self) -> float:
         """Keep about an eighth of the descriptors' bytes; later photos are compressed too.
 
-        Returns:
-            Share of the 50 most similar of 100 photos that the compressed index finds.
+        The result is the share of the 50 most similar of 100 photos that the index still finds.
 
         Raises:
             ValueError: the index is compressed already, or holds too few photos.
@@ -405,14 +371,9 @@ class GalleryIndex:
     ) -> float:
         """Append photos.
 
-        Args:
-            names: (N,) new names.
-            descriptors: (N, D) of unit length.
-            visibility: (N, P) in [0, 1]; None without parts.
-
-        Returns:
-            Mean share of the similarity to themselves that the new descriptors lose by
-            compression; 0 for an exact index.
+        Names are new, descriptors (N, D) of unit length, visibility (N, P) in [0, 1] or None
+        without parts. The result is the mean share of the similarity to themselves that the new
+        descriptors lose by compression; 0 for an exact index.
 
         Raises:
             ValueError: a name stands twice, or an array is not as above.

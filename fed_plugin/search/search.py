@@ -145,10 +145,7 @@ def load_gallery(path: str | Path) -> GalleryIndex:
 def embedder_of(index: GalleryIndex, weights: str | None, device: str | None) -> Any:
     """Build the ``Embedder`` of an index.
 
-    Args:
-        index: its ``about`` holds the config and the path of the weights.
-        weights: new path of the weights; None takes the path of the index.
-        device: as for ``Embedder``.
+    The weights are a new path; None takes the path of the index. The device is as for ``Embedder``.
 
     Raises:
         FileNotFoundError: the weights do not exist.

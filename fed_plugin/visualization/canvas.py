@@ -184,13 +184,9 @@ _LARGEST_SIDE = 30_000  # Agg stops at 2**16 pixels, viewers before
 
 
 class Canvas:
-    """Content of one sheet; coordinates are pixels from the top left corner.
+    """Content of one sheet of (height, width) pixels; coordinates are pixels from the top left.
 
     The first canvas imports matplotlib. A canvas uses no global state of matplotlib.
-
-    Args:
-        height: Rows of the PNG.
-        width: Columns of the PNG.
 
     Raises:
         ValueError: The sheet is too large for viewers.
@@ -363,14 +359,9 @@ def draw_cells(
 ) -> Path:
     """Draw one cell per item: the pictures, then one column of bars per share vector.
 
-    Args:
-        pictures: Pictures of every item, each (H, W, 3) uint8 RGB, all of one shape.
-        shares: Share vectors of every item, each (P,) in [0, 1], 1 = visible; empty for no bars.
-        captions: Words above the pictures, then above the share vectors.
-        path: File to write, ``.png`` or ``.html``; its folder is made.
-        title: Heading of the sheet.
-        explanation: Words below the heading.
-        titles: One line above every item; empty for none.
+    Pictures are (H, W, 3) uint8 RGB, all of one shape. Share vectors are (P,) in [0, 1], 1 =
+    visible; none for no bars. The captions stand above the pictures, then above the vectors, and
+    ``titles`` above the items; an empty one is not drawn. ``path`` is as for `Canvas.save`.
     """
     parts = len(shares[0][0]) if shares[0] else 1
     height, width = pictures[0][0].shape[:2]

@@ -31,15 +31,10 @@ _MARKS = 12  # markers of a curve at most
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a panel.
+    """One line of a panel, with its label in the legend.
 
-    Args:
-        label: Words of the legend.
-        style: Number from 0 on that chooses colour, marker and dashes, see `styles_of`.
-        x: Ascending or descending numbers.
-        y: As many numbers as ``x``.
-        low: Lower ends of intervals, as many as ``x``; empty for none.
-        high: Upper ends of intervals, as many as ``x``; empty for none.
+    ``style`` is a number from 0 on that chooses colour, marker and dashes, see `styles_of`; ``x``
+    ascends or descends; ``low`` and ``high`` are ends of intervals, as many as ``x``, or empty.
     """
 
     label: str
@@ -52,14 +47,9 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """One system of axes.
+    """One system of axes with at least one curve, each of at least one point.
 
-    Args:
-        title: Words above the panel.
-        x_label: Words below the panel.
-        curves: At least one curve, each of at least one point.
-        log_x: Whether the x axis is logarithmic.
-        falling_x: Whether the largest x is at the left.
+    The x axis is logarithmic if ``log_x``; the largest x is at the left if ``falling_x``.
     """
 
     title: str
@@ -210,18 +200,12 @@ def line_sheet(
     *,
     one_scale: bool = False,
 ) -> Path:
-    """Draw rows of panels with one legend.
+    """Draw rows of panels with one legend, as ``.png`` or ``.svg``; make the folder.
 
     Styles have their own colour and marker and, from the fifteenth on, their own dashes. The legend
-    has the order of the curves at their right ends, the highest first.
-
-    Args:
-        panels: Rows of panels, all of one length; None where a row has fewer panels.
-        path: File to write, ``.png`` or ``.svg``; its folder is made.
-        title: Heading of the picture.
-        explanation: Words below the heading.
-        dress: Function that is called for every panel.
-        one_scale: Whether the panels of a row share the y axis, and all panels the x axis.
+    has the order of the curves at their right ends, the highest first. The rows have one length,
+    with None where a row has fewer panels. ``dress`` is called for every panel. With ``one_scale``
+    the panels of a row share the y axis, and all panels the x axis.
 
     Raises:
         ValueError: There is no panel, the rows differ in length, or the path has another ending.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.random import Generator
 
 from fed_plugin.synthocc.identity import COLOURS, HAIR_COLOURS, SKIN, Identity
 from fed_plugin.synthocc.surface import (
@@ -14,6 +15,7 @@ from fed_plugin.synthocc.surface import (
     Flat,
     Keep,
     Knot,
+    Paint,
     Part,
     Rings,
     Spots,
@@ -32,16 +34,16 @@ ARMS = ("swing", "swing", "swing", "phone", "pocket", "strap")
 
 @dataclass(frozen=True)
 class Pose:
-    """Moment of a movement.
+    """Moment of a movement; all angles are in radians.
 
     Args:
-        phase: position in the walking cycle, radians.
+        phase: position in the walking cycle.
         stride: length of the steps; 0 stands, 1 walks fast.
         arms: action of the (left, right) arm, each one of ``ARMS``.
-        lean: forward lean of the trunk, radians.
-        nod: forward tilt of the head, radians.
-        look: turn of the head to the person's left, radians.
-        spread: sideways angle of the arms, radians.
+        lean: forward lean of the trunk.
+        nod: forward tilt of the head.
+        look: turn of the head to the person's left.
+        spread: sideways angle of the arms.
     """
 
     phase: float
@@ -53,7 +55,7 @@ class Pose:
     spread: float
 
 
-def draw_pose(rng: np.random.Generator, carrying: int | None) -> Pose:
+def draw_pose(rng: Generator, carrying: int | None) -> Pose:
     """Draw a pose; the arm of the side ``carrying`` (+1 left, -1 right) hangs for a bag."""
     walking = rng.random() < 0.8
     arms = [str(rng.choice(ARMS)), str(rng.choice(ARMS))]
@@ -74,11 +76,8 @@ def draw_pose(rng: np.random.Generator, carrying: int | None) -> Pose:
 class Skeleton:
     """Joints as (3,) points; pairs are (left, right).
 
-    Args:
-        size: length factor against a person of 1.75 m.
-        trunk: (3, 3) left, up and front directions of the chest as rows.
-        hips_frame: (3, 3) directions of the hips.
-        head_frame: (3, 3) directions of the head.
+    ``size`` is a length factor against a person of 1.75 m. The rows of ``trunk`` (3, 3),
+    ``hips_frame`` and ``head_frame`` are left, up and front directions of chest, hips and head.
     """
 
     size: float
@@ -98,19 +97,14 @@ class Skeleton:
 
 
 def skeleton(height: float, breadth: float, pose: Pose) -> Skeleton:
-    """Place the joints of a person of ``height`` metres.
-
-    ``breadth`` is a factor on the width of the shoulders, around 1.
-    """
+    """Place the joints of a person of ``height`` metres; ``breadth`` widens the shoulders."""
     k = height / _REST_HEIGHT
     legs = [_leg(pose, side, k) for side in (1, -1)]
     drop = max(-leg[2][1] for leg in legs) + 0.085 * k
     pelvis = np.array([0.0, drop, 0.0])
     twist = 0.16 * pose.stride * np.sin(pose.phase)
-    hips_frame = _turn(twist)
-    trunk = _tilt(pose.lean) @ _turn(-twist)
-    trunk, hips_frame = trunk.T, hips_frame.T
-    neck = pelvis + trunk[1] * 0.545 * k + trunk[2] * 0.0
+    trunk, hips_frame = (_tilt(pose.lean) @ _turn(-twist)).T, _turn(twist).T
+    neck = pelvis + trunk[1] * 0.545 * k
     head_frame = (_turn(pose.look) @ _tilt(pose.nod)).T
     head = neck + trunk[1] * 0.075 * k + head_frame[1] * 0.1 * k + head_frame[2] * 0.02 * k
     arms = [_arm(pose, side, k, neck, trunk, breadth) for side in (1, -1)]
@@ -171,10 +165,7 @@ def _tilt(angle: float) -> Array:
 
 
 def view_matrix(yaw: float, pitch: float) -> Array:
-    """Return the rotation from the person's frame to the camera's; both angles are in radians.
-
-    ``yaw`` turns the person to the viewer's right, 0 faces the viewer; ``pitch`` looks down.
-    """
+    """Return the rotation to the camera's frame: ``yaw`` turns right, ``pitch`` looks down."""
     return _tilt(pitch) @ _turn(yaw)
 
 
@@ -250,7 +241,7 @@ def head_parts(bones: Skeleton, who: Identity) -> list[Part]:
     k = bones.size**0.5
     skin = SKIN[who.skin]
     frame = bones.head_frame
-    face = Face(skin, HAIR_COLOURS[who.hair_colour] if who.beard else None)
+    face = _face(skin, HAIR_COLOURS[who.hair_colour] if who.beard else None)
     throat = bones.neck - bones.trunk[1] * 0.03
     knots = [(0, 0.054, 0.056), (1, 0.062, 0.062)]
     neck = tube([bones.head - frame[1] * 0.03, throat], knots, bones.trunk[0], 8)
@@ -270,29 +261,22 @@ def head_parts(bones: Skeleton, who: Identity) -> list[Part]:
     return parts
 
 
-@dataclass(frozen=True)
-class Face:
-    """Surface of a skull with eyes, brows, mouth and beard."""
+def _face(skin: RGB, beard: RGB | None) -> Paint:
+    """Return the surface of a skull with eyes, brows, mouth and beard."""
 
-    skin: RGB
-    beard: RGB | None
-
-    def __call__(self, spots: Spots) -> Array:
-        """Return (N, 3) colours of the given places."""
-        y, angle = np.cos(spots.u * np.pi), spots.angle
-        colour = np.empty((len(y), 3))
-        colour[:] = self.skin
-        cheeks = np.exp(-((y + 0.2) ** 2) / 0.03 - (np.abs(angle) - 0.55) ** 2 / 0.05)[:, None]
+    def paint(spots: Spots) -> Array:
+        y, side = np.cos(spots.u * np.pi), np.abs(spots.angle)
+        colour = np.tile(skin, (len(y), 1))
+        cheeks = np.exp(-((y + 0.2) ** 2) / 0.03 - (side - 0.55) ** 2 / 0.05)[:, None]
         colour += cheeks * np.array([0.03, -0.05, -0.04])
-        if self.beard is not None:
-            colour[(y < -0.3) & (np.abs(angle) < 1.5)] = self.beard
-        eyes = np.hypot((y - 0.06) / 0.085, (np.abs(angle) - 0.42) / 0.17) < 1
-        brows = (np.abs(y - 0.25) < 0.045) & (np.abs(np.abs(angle) - 0.42) < 0.22)
-        mouth = (np.abs(y + 0.52) < 0.045) & (np.abs(angle) < 0.32)
-        colour[brows] = np.asarray(self.skin) * 0.45
-        colour[eyes] = (0.10, 0.08, 0.08)
-        colour[mouth] = (0.62, 0.27, 0.26)
+        if beard is not None:
+            colour[(y < -0.3) & (side < 1.5)] = beard
+        colour[(np.abs(y - 0.25) < 0.045) & (np.abs(side - 0.42) < 0.22)] = np.asarray(skin) * 0.45
+        colour[np.hypot((y - 0.06) / 0.085, (side - 0.42) / 0.17) < 1] = (0.10, 0.08, 0.08)  # eyes
+        colour[(np.abs(y + 0.52) < 0.045) & (side < 0.32)] = (0.62, 0.27, 0.26)  # mouth
         return colour
+
+    return paint
 
 
 def _skull(bones: Skeleton, swell: float, rise: float = 0.0) -> Rings:
@@ -309,7 +293,7 @@ def _skull(bones: Skeleton, swell: float, rise: float = 0.0) -> Rings:
 def _hair(bones: Skeleton, who: Identity) -> list[Part]:
     if who.hair == "bald":
         return []
-    paint = Strands(HAIR_COLOURS[who.hair_colour])
+    paint = _strands(HAIR_COLOURS[who.hair_colour])
     capped = who.hat != "none"
     swell = {"curly": 1.34, "bob": 1.16, "long": 1.13}.get(who.hair, 1.1)
     bump = 0.07 if who.hair == "curly" else 0.0
@@ -345,17 +329,15 @@ def _hairline(front: float, side: float, back: float) -> Keep:
     return keep
 
 
-@dataclass(frozen=True)
-class Strands:
-    """Surface of hair with lighter and darker strands."""
+def _strands(colour: RGB) -> Paint:
+    """Return the surface of hair with lighter and darker strands."""
 
-    colour: RGB
-
-    def __call__(self, spots: Spots) -> Array:
-        """Return (N, 3) colours of the given places."""
+    def paint(spots: Spots) -> Array:
         strands = 0.5 * np.sin(spots.angle * 17 + 3 * np.sin(spots.u * 7))
         strands += 0.5 * np.sin(spots.angle * 41)
-        return np.asarray(self.colour) * (1 + 0.16 * strands[:, None])
+        return np.asarray(colour) * (1 + 0.16 * strands[:, None])
+
+    return paint
 
 
 def _hat(bones: Skeleton, who: Identity) -> list[Part]:
@@ -367,7 +349,7 @@ def _hat(bones: Skeleton, who: Identity) -> list[Part]:
     edge = {"cap": 0.3, "beanie": 0.1, "brim": 0.32}[who.hat]
     swell = 1.2 if who.hat == "beanie" else 1.16
     shape = _skull(bones, swell, rise=0.012)
-    dome = Part(shape, Band(colour, who.hat), keep=lambda u, a: np.cos(u * np.pi) > edge + 0 * a)
+    dome = Part(shape, _felt(colour, who.hat), keep=lambda u, a: np.cos(u * np.pi) > edge + 0 * a)
     at = bones.head + up * (np.array(edge) * _HIGH * swell + 0.016) * k
     if who.hat == "beanie":
         return [dome, Part(ball(at + up * 0.115 * k, 0.03, 0.028, 0.03), Flat((0.9, 0.9, 0.88)))]
@@ -377,32 +359,24 @@ def _hat(bones: Skeleton, who: Identity) -> list[Part]:
         peak = tube(path, [*knots, (1, 0.01, 0.004)], left, 12)
         return [dome, Part(peak, Flat(shaded(colour, 0.8)))]
     turn = np.linspace(0.05, np.pi - 0.05, 9)[:, None]
-    disc = Rings(
-        at + up * np.cos(turn) * 0.012,
-        left * np.sin(turn) ** 0.5 * 0.165 * k,
-        ahead * np.sin(turn) ** 0.5 * 0.18 * k,
-    )
+    wide, deep = (np.sin(turn) ** 0.5 * size * k for size in (0.165, 0.18))
+    disc = Rings(at + up * np.cos(turn) * 0.012, left * wide, ahead * deep)
     return [dome, Part(disc, Flat(shaded(colour, 0.9)))]
 
 
-@dataclass(frozen=True)
-class Band:
-    """Surface of a hat with ribbon or turned-up edge."""
+def _felt(base: RGB, kind: str) -> Paint:
+    """Return the surface of a hat with ribbon or turned-up edge."""
 
-    colour: RGB
-    kind: str
-
-    def __call__(self, spots: Spots) -> Array:
-        """Return (N, 3) colours of the given places."""
-        colour = np.empty((len(spots.u), 3))
-        colour[:] = self.colour
-        y = np.cos(spots.u * np.pi)
-        if self.kind == "brim":
-            colour[y < 0.55] = shaded(self.colour, 0.35)
-        if self.kind == "beanie":
+    def paint(spots: Spots) -> Array:
+        colour, y = np.tile(base, (len(spots.u), 1)), np.cos(spots.u * np.pi)
+        if kind == "brim":
+            colour[y < 0.55] = shaded(base, 0.35)
+        if kind == "beanie":
             colour *= (1 + 0.1 * np.sign(np.sin(spots.angle * 26)))[:, None]
-            colour[y < 0.34] = shaded(self.colour, 0.7)
+            colour[y < 0.34] = shaded(base, 0.7)
         return np.clip(colour, 0, 1)
+
+    return paint
 
 
 def _scarf(bones: Skeleton, who: Identity) -> Part:
@@ -445,16 +419,11 @@ def leg_parts(bones: Skeleton, who: Identity) -> list[Part]:
 
 def leg_cloth(who: Identity) -> Cloth:
     """Return the cloth of trousers and skirts."""
-    colour, accent = COLOURS[who.lower_colour], COLOURS[who.accent]
-    pattern = who.lower_pattern if who.lower_pattern in ("bars", "checks") else "plain"
-    soft: RGB = tuple(0.55 * a + 0.45 * b for a, b in zip(colour, accent, strict=True))  # type: ignore[assignment]
-    return Cloth(
-        base=colour,
-        accent=accent if who.lower_pattern in ("side_stripe", "cuffs") else soft,
-        pattern=pattern,
-        trim=0.14 if who.lower_pattern == "cuffs" else 0.0,
-        seam=who.lower_pattern == "side_stripe",
-    )
+    colour, accent, look = COLOURS[who.lower_colour], COLOURS[who.accent], who.lower_pattern
+    if look not in ("side_stripe", "cuffs"):
+        accent = tuple(0.55 * a + 0.45 * b for a, b in zip(colour, accent, strict=True))
+    pattern, trim = look if look in ("bars", "checks") else "plain", 0.14 * (look == "cuffs")
+    return Cloth(colour, accent, pattern, trim=trim, seam=look == "side_stripe")
 
 
 def skirt(bones: Skeleton, who: Identity, cloth: Cloth | Flat, length: float, flare: float) -> Part:

@@ -45,16 +45,14 @@ def build_synthocc(
     The result is the same, bit by bit, for every number of workers. A call on a complete folder
     of the same size and seed does nothing. A call on an interrupted folder draws what is missing.
 
+    The file ``synthocc.json`` in the folder is written last and marks a complete folder.
+
     Args:
         out: folder to write; a missing folder is made.
         size: key of ``SIZES``.
         seed: number of 0 or more; another seed gives other people and places.
         workers: number of processes; None takes the number of processors, fewer for few images.
         progress: called with (images done, images in all) after every image.
-
-    Returns:
-        ``out``. The file ``synthocc.json`` in the folder is written last and marks a complete
-        folder.
 
     Raises:
         ValueError: unknown size, negative seed, no worker, or a folder with other content.
@@ -71,7 +69,13 @@ def build_synthocc(
     missing = _missing(folder, shots)
     if missing:
         _reopen(folder, wanted)
-        rows = _draw_all(folder, size, seed, missing, len(shots), workers, progress)
+        count = workers or min(os.cpu_count() or 1, 1 + len(missing) // _SHOTS_PER_WORKER)
+        rows: list[Row] = []
+        drawn = spread(partial(_draw_one, folder, size, seed), missing, count)
+        for done, (_, row) in enumerate(drawn, start=len(shots) - len(missing) + 1):
+            rows += [row] if row else []
+            if progress is not None:
+                progress(done, len(shots))
         if rows:
             write_visibility(folder, rows)
     if missing or not (folder / MANIFEST).is_file():
@@ -122,17 +126,16 @@ def _reopen(folder: Path, wanted: dict[str, Any]) -> None:
 
 
 def _close(folder: Path, wanted: dict[str, Any], shots: Sequence[Shot]) -> None:
-    paths = [f"{s.split}/{s.name}" for s in shots] + [VISIBILITY]
-    hashes = sorted(
-        f"{hashlib.sha256((folder / path).read_bytes()).hexdigest()}  {path}" for path in paths
-    )
+    hashes = []
+    for path in [*(f"{s.split}/{s.name}" for s in shots), VISIBILITY]:
+        hashes.append(f"{hashlib.sha256((folder / path).read_bytes()).hexdigest()}  {path}")
     images = Counter(s.split for s in shots)
     manifest = {
         **wanted,
         "images": {split: images[split] for split in SPLITS},
         "identities": {s: len({x.pid for x in shots if x.split == s}) for s in SPLITS},
         "cameras": len({s.camid for s in shots}),
-        "sha256": hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
+        "sha256": hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest(),
     }
     write_json(folder / MANIFEST, manifest, indent=2)
     (folder / STARTED).unlink(missing_ok=True)
@@ -156,36 +159,15 @@ def _names(folder: Path) -> list[str]:
         return [entry.name for entry in entries if entry.stat().st_size > 0]
 
 
-def _draw_all(
-    folder: Path,
-    size: str,
-    seed: int,
-    missing: list[Shot],
-    total: int,
-    workers: int | None,
-    progress: Progress | None,
-) -> list[Row]:
-    """Draw and write the missing shots; return the rows of the queries among the shots."""
-    count = workers or min(os.cpu_count() or 1, 1 + len(missing) // _SHOTS_PER_WORKER)
-    rows: list[Row] = []
-    done = total - len(missing)
-    for _, row in spread(partial(_draw_one, folder, size, seed), missing, count):
-        rows += [row] if row else []
-        done += 1
-        if progress is not None:
-            progress(done, total)
-    return rows
-
-
 def _draw_one(folder: Path, size: str, seed: int, shot: Shot) -> Row | None:
+    """Draw and write a missing shot; return the row of a query."""
     photo = take(size, seed, shot)
-    buffer = io.BytesIO()
-    quality = CAMERAS[shot.camid].quality
+    buffer, quality = io.BytesIO(), CAMERAS[shot.camid].quality
     Image.fromarray(photo.pixels).save(buffer, "JPEG", quality=quality)
     write_file(folder / shot.split / shot.name, buffer.getvalue())
-    if photo.occlusion is None:
-        return None
     cover = photo.occlusion
+    if cover is None:
+        return None
     shares = visible_shares(photo.person, cover.cover.mask)
     rounded = tuple(float(np.round(s, 4)) for s in shares)
     return Row(shot.name, shot.pid, shot.camid + 1, cover.kind, cover.name, cover.side, rounded)
@@ -206,11 +188,9 @@ def take(size: str, seed: int, shot: Shot) -> Photograph:
 
 @dataclass(frozen=True)
 class Row:
-    """Line of ``visibility.csv``.
+    """Line of ``visibility.csv``, for the query of a file name.
 
     Args:
-        name: file name of the query.
-        pid: identity of the query.
         camera: number of the camera, from 1 as in the file name.
         kind: "object" or "person".
         occluder: name of the object in front, or the word for a person.
@@ -254,9 +234,8 @@ def read_visibility(folder: str | Path) -> dict[str, Row]:
     """
     path = Path(folder) / VISIBILITY
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such file; expected a drawn SynthOcc; try `fed-plugin data synth`"
-        )
+        expected = "expected a drawn SynthOcc; try `fed-plugin data synth`"
+        raise FileNotFoundError(f"{path}: no such file; {expected}")
     try:
         with path.open(newline="", encoding="utf-8") as lines:
             table = list(csv.DictReader(lines))

@@ -69,11 +69,8 @@ class Size:
     @property
     def images(self) -> int:
         """Number of all images."""
-        return (
-            self.train_ids * self.train_images
-            + self.test_ids * (self.queries + self.gallery)
-            + self.extra_ids * self.extra_images
-        )
+        train, extra = self.train_ids * self.train_images, self.extra_ids * self.extra_images
+        return train + self.test_ids * (self.queries + self.gallery) + extra
 
 
 SIZES: dict[str, Size] = {
@@ -110,7 +107,9 @@ def plan(size: Size, seed: int) -> list[Shot]:
     wanted += [(GALLERY, pid, size.extra_images) for pid in range(first_extra, last)]
     shots: list[Shot] = []
     for split, pid, count in wanted:
-        seen_by = _cameras_of(pid, size, seed)
+        rng = stream(seed, "route", pid)
+        cameras = int(rng.integers(min(4, size.cameras), size.cameras + 1))
+        seen_by = rng.permutation(size.cameras)[:cameras].tolist()
         for index in range(count):
             # Queries start at the second camera, so that query and gallery mix cameras.
             turn = index if split != QUERY else index + 1
@@ -119,13 +118,6 @@ def plan(size: Size, seed: int) -> list[Shot]:
             name = f"{pid:04d}_c{camid + 1}s1_{len(shots) + 1:06d}_00.jpg"
             shots.append(Shot(split, pid, camid, index, cover, name))
     return shots
-
-
-def _cameras_of(pid: int, size: Size, seed: int) -> list[int]:
-    rng = stream(seed, "route", pid)
-    least = min(4, size.cameras)
-    count = int(rng.integers(least, size.cameras + 1))
-    return [int(c) for c in rng.permutation(size.cameras)[:count]]
 
 
 @lru_cache(maxsize=4)

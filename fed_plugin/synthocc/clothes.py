@@ -60,14 +60,13 @@ def upper_cloth(who: Identity) -> Cloth:
 
 def sleeve_cloth(who: Identity) -> Cloth:
     """Return the cloth of the sleeves, which follows the pattern of the trunk."""
-    base, accent = COLOURS[who.upper_colour], COLOURS[who.accent]
+    colours = COLOURS[who.upper_colour], COLOURS[who.accent]
     if who.pattern in ("top_block", "chest_band"):
-        return Cloth(base=base, accent=accent, pattern="top_block", split=0.25)
-    if who.pattern == "bottom_block":
-        return Cloth(base=base, accent=accent, trim=0.0)
-    if who.pattern in ("half", "plain"):
-        return Cloth(base=base, accent=accent, trim=0.1 if who.logo == "bars" else 0.0)
-    return Cloth(base=base, accent=accent, pattern=who.pattern)
+        return Cloth(*colours, "top_block", split=0.25)
+    if who.pattern in ("half", "plain", "bottom_block"):
+        has_trim = who.logo == "bars" and who.pattern != "bottom_block"
+        return Cloth(*colours, trim=0.1 if has_trim else 0.0)
+    return Cloth(*colours, who.pattern)
 
 
 def _dress_skirt(cloth: Cloth) -> Cloth:
@@ -75,7 +74,7 @@ def _dress_skirt(cloth: Cloth) -> Cloth:
         return Cloth(base=cloth.base)
     if cloth.pattern == "bottom_block":
         return Cloth(base=cloth.accent)
-    return Cloth(base=cloth.base, accent=cloth.accent, pattern=cloth.pattern)
+    return Cloth(cloth.base, cloth.accent, cloth.pattern)
 
 
 def _opening(who: Identity) -> Keep:
@@ -97,11 +96,11 @@ def _hood(bones: Skeleton, cloth: Cloth) -> list[Part]:
 
 def _collar(bones: Skeleton, cloth: Cloth) -> Part:
     left, up, _ = bones.trunk
-    path, knots = (
-        [bones.neck + up * 0.045, bones.neck - up * 0.04],
-        [(0, 0.084, 0.082), (1, 0.1, 0.09)],
+    path = [bones.neck + up * 0.045, bones.neck - up * 0.04]
+    rings, paint = (
+        tube(path, [(0, 0.084, 0.082), (1, 0.1, 0.09)], left, 8),
+        Flat(shaded(cloth.base, 0.85)),
     )
-    rings, paint = tube(path, knots, left, 8), Flat(shaded(cloth.base, 0.85))
     return Part(rings, paint, keep=lambda u, angle: np.abs(angle) > 0.45 + 0 * u)
 
 

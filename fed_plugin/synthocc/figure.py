@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image
 
 from fed_plugin.synthocc.body import Pose, draw_pose, head_parts, leg_parts, skeleton, view_matrix
@@ -23,14 +24,10 @@ _HIDDEN = -0.3  # columns further behind than this share of the radius are hidde
 
 @dataclass(frozen=True)
 class Hits:
-    """Surface points that N covered pixels show.
+    """Surface points that N covered pixels show, with their places on their parts.
 
-    Args:
-        pixel: (N,) flat index in the picture.
-        part: (N,) index of the part.
-        spots: place of each pixel on its part.
-        normal: (N, 3) outward unit normals, z towards the viewer.
-        depth: (N,) metres towards the viewer.
+    ``pixel`` (N,) is a flat index in the picture, ``part`` (N,) that of the part. ``normal`` (N, 3)
+    are outward unit normals, z towards the viewer; ``depth`` (N,) metres towards the viewer.
     """
 
     pixel: Array
@@ -84,14 +81,15 @@ def _mesh(part: Part, matrix: Array, scale: float) -> _Mesh:
     left = np.minimum(np.searchsorted(reach, at, side="right") - 1, len(reach) - 2)
     gap = reach[left + 1] - reach[left]
     weight = ((at - reach[left]) / (gap + 1e-12))[:, None]
-    before = table[left]
-    dense = (before + (table[left + 1] - before) * weight).astype(np.float32)
+    dense = (table[left] + (table[left + 1] - table[left]) * weight).astype(np.float32)
     rows = dense[:, :9]
     down = np.empty_like(rows)
     down[1:-1], down[0], down[-1] = rows[2:] - rows[:-2], rows[1] - rows[0], rows[-1] - rows[-2]
     turns = _turns(int(table[:, 11:].max() * scale) + 1, part.roundness)
     if part.keep is None:
-        turns = turns[:, _seen_columns(rows, turns)]
+        near = rows[::4, 5, None] * turns[1] + rows[::4, 8, None] * turns[0]
+        size = np.sqrt(rows[::4, 5] ** 2 + rows[::4, 8] ** 2)[:, None] + 1e-6
+        turns = turns[:, (near / size).max(axis=0) > _HIDDEN]
     return _Mesh(rows, down, dense[:, 9:12], turns, float(table[:, 11:].mean()))
 
 
@@ -101,9 +99,8 @@ def _table(rings: Rings, matrix: Array) -> tuple[Array, Array]:
     The columns are centre, side, front, u, metres along the path, half width, half depth.
     """
     table = np.zeros((len(rings.centre), 13))
-    table[:, 0:3] = rings.centre @ matrix.T
-    table[:, 3:6] = rings.side @ matrix.T
-    table[:, 6:9] = rings.front @ matrix.T
+    for start, vectors in zip((0, 3, 6), (rings.centre, rings.side, rings.front), strict=True):
+        table[:, start : start + 3] = vectors @ matrix.T
     table[:, 11], table[:, 12] = lengths(rings.side), lengths(rings.front)
     travel = lengths(rings.centre[1:] - rings.centre[:-1])
     np.cumsum(travel, out=table[1:, 10])
@@ -132,12 +129,6 @@ def _turns(radius: int, roundness: float) -> Array:
 
 def _squared(values: Array, roundness: float) -> Array:
     return np.sign(values) * np.abs(values) ** roundness
-
-
-def _seen_columns(rows: Array, turns: Array) -> Array:
-    near = rows[::4, 5, None] * turns[1] + rows[::4, 8, None] * turns[0]
-    size = np.sqrt(rows[::4, 5] ** 2 + rows[::4, 8] ** 2)[:, None] + 1e-6
-    return (near / size).max(axis=0) > _HIDDEN
 
 
 def _points(
@@ -209,15 +200,11 @@ class Light:
 
 @dataclass(frozen=True)
 class Placement:
-    """Place of a figure in a picture.
+    """Place of a figure in a picture of ``shape`` (height, width), at ``scale`` pixels per metre.
 
-    Args:
-        shape: picture height and width, pixels.
-        scale: pixels per metre.
-        foot: pixel (x, y) of the ground below the person.
-        yaw: turn of the person, radians; 0 faces the viewer.
-        pitch: angle by which the camera looks down, radians.
-        stretch: factor on widths, as for a narrow box that is resized.
+    ``foot`` is the pixel (x, y) of the ground below the person. ``yaw`` is the turn of the person
+    (0 faces the viewer), ``pitch`` the angle by which the camera looks down, both in radians.
+    ``stretch`` is a factor on widths, as for a narrow box that is resized.
     """
 
     shape: tuple[int, int]
@@ -229,42 +216,33 @@ class Placement:
 
 
 def draw_figure(
-    who: Identity, place: Placement, light: Light, rng: np.random.Generator
+    who: Identity, place: Placement, light: Light, rng: Generator
 ) -> tuple[Array, Array]:
     """Draw one person in a random pose, from ``rng`` too; the rest is as in :func:`draw_posed`."""
     return draw_posed(who, draw_pose(rng, carrying_side(who)), place, light, rng)
 
 
 def draw_posed(
-    who: Identity, pose: Pose, place: Placement, light: Light, rng: np.random.Generator
+    who: Identity, pose: Pose, place: Placement, light: Light, rng: Generator
 ) -> tuple[Array, Array]:
     """Draw one person in a given pose, with folds from ``rng``.
 
-    Returns:
-        Colours (H, W, 3) in [0, 1], valid inside the mask, and the mask (H, W) of bool.
+    The result is colours (H, W, 3) in [0, 1], valid inside the mask, and the mask (H, W) of bool.
     """
-    parts = figure_parts(who, pose)
+    bones = skeleton(who.height, who.shoulders, pose)
+    drawn = leg_parts, upper_parts, head_parts, bag_parts
+    parts = [part for made in drawn for part in made(bones, who)]
     matrix = np.diag([place.stretch, 1.0, 1.0]) @ view_matrix(place.yaw, place.pitch)
     hits = rasterise(parts, matrix, place.shape, place.scale, place.foot)
-    colour = _shade(parts, hits, light, place, rng)
     height, width = place.shape
     picture = np.zeros((height * width, 3), dtype=np.float32)
-    picture[hits.pixel] = colour
+    picture[hits.pixel] = _shade(parts, hits, light, place, rng)
     mask = np.zeros(height * width, dtype=bool)
     mask[hits.pixel] = True
     return picture.reshape(height, width, 3), mask.reshape(height, width)
 
 
-def figure_parts(who: Identity, pose: Pose) -> list[Part]:
-    """Return all parts of a person in one pose."""
-    bones = skeleton(who.height, who.shoulders, pose)
-    drawn = leg_parts, upper_parts, head_parts, bag_parts
-    return [part for parts in drawn for part in parts(bones, who)]
-
-
-def _shade(
-    parts: list[Part], hits: Hits, light: Light, place: Placement, rng: np.random.Generator
-) -> Array:
+def _shade(parts: list[Part], hits: Hits, light: Light, place: Placement, rng: Generator) -> Array:
     colour = np.empty((len(hits.pixel), 3), dtype=np.float32)
     crease = np.ones(len(hits.pixel), dtype=np.float32)
     shine = np.zeros(len(hits.pixel), dtype=np.float32)
@@ -348,28 +326,23 @@ class Camera:
         lamp = np.asarray(self.lamp)
         return Light(lamp / np.linalg.norm(lamp), self.ambient, self.key)
 
-    def expose(self, picture: Array, rng: np.random.Generator) -> Array:
+    def expose(self, picture: Array, rng: Generator) -> Array:
         """Return the (H, W, 3) uint8 that this camera records of a picture (H, W, 3) in [0, 1].
 
         Exposure, flicker and noise come from ``rng``.
         """
         light = np.clip(picture, 0, 1) ** 2.2
         gain = np.asarray(self.gain) * rng.normal(1.0, 0.04, 3) * rng.uniform(0.85, 1.15)
-        light = _blurred(light * gain * _falloff(picture.shape, rng), self.blur)
+        slope = rng.uniform(-0.16, 0.16, 2)
+        y, x = (np.linspace(-1, 1, side)[:, None] for side in picture.shape[:2])
+        falloff = 1 + slope[0] * x + slope[1] * y[:, None]  # (H, W, 1)
+        light = _blurred(light * gain * falloff, self.blur)
         seen = np.clip(light, 0, 1) ** (1 / (2.2 * self.gamma))
         grey = seen @ np.array([0.3, 0.59, 0.11])
         seen = grey[..., None] + (seen - grey[..., None]) * self.colour
         seen = seen * (1 - self.haze) + self.haze * 0.8
         seen += rng.normal(0.0, self.noise, picture.shape)
         return (np.clip(seen, 0, 1) * 255 + 0.5).astype(np.uint8)
-
-
-def _falloff(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Return factors (H, W, 1) around 1 that change slowly over the picture."""
-    y = np.linspace(-1, 1, shape[0])[:, None, None]
-    x = np.linspace(-1, 1, shape[1])[None, :, None]
-    slope = rng.uniform(-0.16, 0.16, 2)
-    return 1 + slope[0] * x + slope[1] * y
 
 
 def _blurred(picture: Array, sigma: float) -> Array:

@@ -11,29 +11,25 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.random import Generator
 
 if TYPE_CHECKING:
     from fed_plugin.synthocc.surface import RGB
 
 
-def stream(seed: int, *key: int | str) -> np.random.Generator:
-    """Return the random stream of ``key`` under ``seed``.
+def stream(seed: int, *key: int | str) -> Generator:
+    """Return the random stream of ``key`` under ``seed``, both 0 or more.
 
-    Everything drawn has a stream of its own; therefore process and order do not matter.
-
-    Args:
-        seed: seed of the whole drawing, 0 or more.
-        *key: words and integers of 0 or more, such as ``("query", pid, camid, index)``.
-            Different keys give independent streams.
+    Everything drawn has a stream of its own; therefore process and order do not matter. A key is
+    words and integers, such as ``("query", pid, camid, index)``.
     """
-    words = [_word(part) if isinstance(part, str) else part for part in key]
-    sequence = np.random.SeedSequence(seed, spawn_key=tuple(words))
-    return np.random.Generator(np.random.PCG64(sequence))
-
-
-def _word(text: str) -> int:
-    # Python's own hash() differs between processes.
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+    words = [  # Python's own hash() differs between processes
+        int.from_bytes(hashlib.sha256(part.encode()).digest()[:4], "little")
+        if isinstance(part, str)
+        else part
+        for part in key
+    ]
+    return Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=tuple(words))))
 
 
 FAMILY_SIZE = 4
@@ -127,9 +123,9 @@ def draw_identities(seed: int, group: str, count: int) -> list[Identity]:
     return people
 
 
-def _family(rng: np.random.Generator, size: int) -> list[Identity]:
+def _family(rng: Generator, size: int) -> list[Identity]:
     upper, accent = (str(c) for c in rng.choice(list(COLOURS), 2, replace=False))
-    while _too_close(upper, accent):
+    while np.abs(np.subtract(COLOURS[upper], COLOURS[accent])).sum() < 0.7:
         accent = str(rng.choice(list(COLOURS)))
     lower = str(rng.choice(LEG_COLOURS))
     members: list[Identity] = []
@@ -145,12 +141,7 @@ def _unlike(one: Identity, other: Identity) -> bool:
     return (one.pattern, one.logo) != (other.pattern, other.logo)
 
 
-def _too_close(one: str, other: str) -> bool:
-    gap = np.subtract(COLOURS[one], COLOURS[other])
-    return float(np.abs(gap).sum()) < 0.7
-
-
-def _member(rng: np.random.Generator, upper: str, accent: str, lower: str) -> Identity:
+def _member(rng: Generator, upper: str, accent: str, lower: str) -> Identity:
     def pick(options: tuple[str, ...]) -> str:
         return str(options[int(rng.integers(len(options)))])
 

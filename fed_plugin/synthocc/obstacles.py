@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image, ImageDraw
 
 from fed_plugin.synthocc.figure import Camera, Placement, draw_figure
 from fed_plugin.synthocc.identity import Identity
-from fed_plugin.synthocc.surface import RGB, Array, any_colour, ink, leaves, shaded
+from fed_plugin.synthocc.surface import RGB, Array, Pen, any_colour, ink, leaves, shaded
 
 
-def sheet(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+def sheet(width: int, height: int) -> tuple[Image.Image, Pen]:
     """Return an empty RGBA picture and its pen."""
     picture = Image.new("RGBA", (width, height))
     return picture, ImageDraw.Draw(picture)
@@ -29,7 +30,7 @@ def rounded_light(picture: Image.Image, left: float, middle: float, right: float
     return Image.fromarray(data.astype(np.uint8))
 
 
-def bush(rng: np.random.Generator) -> Image.Image:
+def bush(rng: Generator) -> Image.Image:
     """Draw a bush, sometimes with flowers."""
     width, height = int(rng.integers(250, 340)), int(rng.integers(250, 330))
     picture, draw = sheet(width, height)
@@ -51,7 +52,7 @@ def bush(rng: np.random.Generator) -> Image.Image:
     return picture
 
 
-def hedge(rng: np.random.Generator) -> Image.Image:
+def hedge(rng: Generator) -> Image.Image:
     """Draw a clipped hedge as wide as the picture."""
     picture, draw = sheet(420, 330)
     green = (float(rng.uniform(0.14, 0.26)), float(rng.uniform(0.34, 0.48)), 0.16)
@@ -63,7 +64,7 @@ def hedge(rng: np.random.Generator) -> Image.Image:
     return picture
 
 
-def branch(rng: np.random.Generator) -> Image.Image:
+def branch(rng: Generator) -> Image.Image:
     """Draw the low crown of a tree, for the upper edge of an image."""
     width, height = 400, int(rng.integers(260, 330))
     picture, draw = sheet(width, height)
@@ -78,7 +79,7 @@ def branch(rng: np.random.Generator) -> Image.Image:
     return picture
 
 
-def tree(rng: np.random.Generator) -> Image.Image:
+def tree(rng: Generator) -> Image.Image:
     """Draw a trunk taller than the picture."""
     width = int(rng.integers(90, 170))
     picture, draw = sheet(width, 460)
@@ -95,7 +96,7 @@ def tree(rng: np.random.Generator) -> Image.Image:
     return rounded_light(picture, 0.7, 1.2, 0.5)
 
 
-def car(rng: np.random.Generator) -> Image.Image:
+def car(rng: Generator) -> Image.Image:
     """Draw a car from the side."""
     width, height = 620, 262
     picture, draw = sheet(width, height)
@@ -117,23 +118,18 @@ def car(rng: np.random.Generator) -> Image.Image:
     draw.rectangle((roof + 150, 146, roof + 184, 153), fill=ink((0.85, 0.85, 0.85)))
     draw.rectangle((8, 140, 30, 160), fill=(248, 240, 200))
     draw.rectangle((596, 140, 612, 164), fill=(190, 30, 30))
-    _wheels(draw, paint)
-    flipped = rng.random() < 0.5
-    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flipped else picture
-
-
-def _wheels(draw: ImageDraw.ImageDraw, paint: RGB) -> None:
     for x in (126, 498):
         draw.pieslice((x - 58, 152, x + 58, 268), 180, 360, fill=ink(paint, 0.3))
         draw.ellipse((x - 48, 164, x + 48, 260), fill=(26, 26, 28))
         draw.ellipse((x - 28, 184, x + 28, 240), fill=(170, 172, 176))
-        for spoke in range(5):
-            turn = spoke * 2 * np.pi / 5
+        for turn in np.arange(5) * 2 * np.pi / 5:
             tip = (x + 24 * np.cos(turn), 212 + 24 * np.sin(turn))
             draw.line((x, 212, *tip), fill=(90, 92, 96), width=6)
+    flipped = rng.random() < 0.5
+    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flipped else picture
 
 
-def van(rng: np.random.Generator) -> Image.Image:
+def van(rng: Generator) -> Image.Image:
     """Draw the rear half of a van, taller than a person."""
     picture, draw = sheet(400, 440)
     paint = (0.9, 0.9, 0.88) if rng.random() < 0.6 else any_colour(rng, 0.2, 0.9)
@@ -150,7 +146,7 @@ def van(rng: np.random.Generator) -> Image.Image:
     return picture
 
 
-def umbrella(rng: np.random.Generator) -> Image.Image:
+def umbrella(rng: Generator) -> Image.Image:
     """Draw an open umbrella, for the upper edge of an image."""
     width, height = 420, 300
     picture, draw = sheet(width, height)
@@ -174,7 +170,7 @@ def umbrella(rng: np.random.Generator) -> Image.Image:
     return picture
 
 
-def bin_(rng: np.random.Generator) -> Image.Image:
+def bin_(rng: Generator) -> Image.Image:
     """Draw a dustbin on wheels."""
     picture, draw = sheet(210, 300)
     paint = _pick(rng, [(0.16, 0.4, 0.2), (0.25, 0.27, 0.3), (0.16, 0.28, 0.5), (0.75, 0.6, 0.12)])
@@ -190,7 +186,7 @@ def bin_(rng: np.random.Generator) -> Image.Image:
     return rounded_light(picture, 0.85, 1.12, 0.6)
 
 
-def bench(rng: np.random.Generator) -> Image.Image:
+def bench(rng: Generator) -> Image.Image:
     """Draw a park bench from behind."""
     picture, draw = sheet(380, 240)
     wood = _pick(rng, [(0.55, 0.36, 0.2), (0.42, 0.26, 0.15), (0.24, 0.42, 0.28)])
@@ -204,7 +200,7 @@ def bench(rng: np.random.Generator) -> Image.Image:
     return picture
 
 
-def board(rng: np.random.Generator) -> Image.Image:
+def board(rng: Generator) -> Image.Image:
     """Draw an advertising board or a road sign's panel."""
     width, height = int(rng.integers(190, 300)), int(rng.integers(230, 340))
     picture, draw = sheet(width, height + 60)
@@ -217,12 +213,7 @@ def board(rng: np.random.Generator) -> Image.Image:
     return picture
 
 
-def _advert(
-    draw: ImageDraw.ImageDraw,
-    rng: np.random.Generator,
-    box: tuple[int, int, int, int],
-    letters: RGB,
-) -> None:
+def _advert(draw: Pen, rng: Generator, box: tuple[int, int, int, int], letters: RGB) -> None:
     left, top, right, bottom = box
     tall = (bottom - top) // 3
     shape = draw.ellipse if rng.random() < 0.5 else draw.rectangle
@@ -240,7 +231,7 @@ def _advert(
         y += 22
 
 
-def boxes(rng: np.random.Generator) -> Image.Image:
+def boxes(rng: Generator) -> Image.Image:
     """Draw a stack of cardboard boxes."""
     picture, draw = sheet(300, 380)
     y = 380
@@ -260,7 +251,7 @@ def boxes(rng: np.random.Generator) -> Image.Image:
     return picture
 
 
-def fence(rng: np.random.Generator) -> Image.Image:
+def fence(rng: Generator) -> Image.Image:
     """Draw a fence of upright planks with narrow gaps."""
     picture, draw = sheet(420, 360)
     wood = _pick(rng, [(0.6, 0.42, 0.26), (0.86, 0.85, 0.8), (0.35, 0.38, 0.4), (0.28, 0.44, 0.32)])
@@ -277,7 +268,7 @@ def fence(rng: np.random.Generator) -> Image.Image:
     return picture
 
 
-def pillar(rng: np.random.Generator) -> Image.Image:
+def pillar(rng: Generator) -> Image.Image:
     """Draw a pillar taller than the picture, sometimes with posters or tiles."""
     width = int(rng.integers(100, 190))
     picture, draw = sheet(width, 460)
@@ -298,7 +289,7 @@ def pillar(rng: np.random.Generator) -> Image.Image:
     return rounded_light(picture, 0.7, 1.15, 0.55)
 
 
-def trolley(rng: np.random.Generator) -> Image.Image:
+def trolley(rng: Generator) -> Image.Image:
     """Draw a luggage trolley loaded with suitcases."""
     picture, draw = sheet(300, 340)
     draw.line((14, 20, 36, 300), fill=(150, 152, 158), width=9)
@@ -323,7 +314,7 @@ def trolley(rng: np.random.Generator) -> Image.Image:
     return picture
 
 
-def barrier(rng: np.random.Generator) -> Image.Image:
+def barrier(rng: Generator) -> Image.Image:
     """Draw a builders' barrier with slanted red and white stripes."""
     picture, draw = sheet(400, 250)
     warm = _pick(rng, [(0.82, 0.16, 0.14), (0.9, 0.5, 0.1), (0.15, 0.3, 0.6)])
@@ -337,7 +328,7 @@ def barrier(rng: np.random.Generator) -> Image.Image:
     return picture
 
 
-def _pick(rng: np.random.Generator, colours: list[RGB]) -> RGB:
+def _pick(rng: Generator, colours: list[RGB]) -> RGB:
     return shaded(colours[int(rng.integers(len(colours)))], float(rng.uniform(0.85, 1.15)))
 
 
@@ -349,12 +340,7 @@ _STEPS = 28
 
 @dataclass(frozen=True)
 class Cover:
-    """Occluder at its place.
-
-    Args:
-        colour: (H, W, 3) float32 in [0, 1], valid inside the mask.
-        mask: (H, W) bool.
-    """
+    """Occluder at its place: a mask (H, W), bool, with colours (H, W, 3), float32 in [0, 1]."""
 
     colour: Array
     mask: Array
@@ -366,21 +352,15 @@ def visible_shares(person: Array, cover: Array) -> list[float]:
     The pixels of the person and of the cover are (H, W) bool. The 1 + ``STRIPES`` numbers are in
     [0, 1]; a stripe without a pixel of the person is NaN.
     """
-    both = [person, *np.array_split(person, STRIPES)]
-    covered = [person & cover, *np.array_split(person & cover, STRIPES)]
-    return [
-        1 - c.sum() / p.sum() if p.any() else float("nan")
-        for p, c in zip(both, covered, strict=True)
-    ]
+    whole, hidden = (
+        [int(part.sum()) for part in (mask, *np.array_split(mask, STRIPES))]
+        for mask in (person, person & cover)
+    )
+    return [1 - h / w if w else float("nan") for w, h in zip(whole, hidden, strict=True)]
 
 
 def slide_in(
-    cutout: Image.Image,
-    side: str,
-    person: Array,
-    wanted: float,
-    rng: np.random.Generator,
-    deepest: float = 1.0,
+    cutout: Image.Image, side: str, person: Array, wanted: float, rng: Generator, deepest: float = 1
 ) -> Cover:
     """Move an RGBA cut-out into the picture until about ``wanted`` of the person is visible.
 
@@ -390,14 +370,14 @@ def slide_in(
     """
     data = np.asarray(cutout)
     solid = data[..., 3] > 127
-    best, best_gap = (0, 0), np.inf
     total = max(int(person.sum()), 1)
-    for left, top in _ways(solid.shape, person.shape, side, rng, deepest):
-        rows, cols, inner_rows, inner_cols = _overlap(solid.shape, person.shape, left, top)
+
+    def gap(place: tuple[int, int]) -> float:
+        rows, cols, inner_rows, inner_cols = _overlap(solid.shape, person.shape, *place)
         covered = (person[rows, cols] & solid[inner_rows, inner_cols]).sum()
-        gap = abs(1 - covered / total - wanted)
-        if gap < best_gap:
-            best, best_gap = (left, top), gap
+        return abs(1 - covered / total - wanted)
+
+    best = min(_ways(solid.shape, person.shape, side, rng, deepest), key=gap)
     rows, cols, inner_rows, inner_cols = _overlap(solid.shape, person.shape, *best)
     colour = np.zeros((*person.shape, 3), dtype=np.float32)
     mask = np.zeros(person.shape, dtype=bool)
@@ -407,15 +387,10 @@ def slide_in(
 
 
 def _ways(
-    thing: tuple[int, ...],
-    frame: tuple[int, ...],
-    side: str,
-    rng: np.random.Generator,
-    deepest: float,
+    thing: tuple[int, ...], frame: tuple[int, ...], side: str, rng: Generator, deepest: float
 ) -> list[tuple[int, int]]:
     """Return places (left, top), from outside the picture to the deepest place."""
-    high, wide = thing
-    rows, cols = frame
+    (high, wide), (rows, cols) = thing, frame
     slack = float(rng.uniform(0, 1))
     steps = np.linspace(0.02, 1.0, _STEPS)
     if side in ("bottom", "top"):
@@ -439,7 +414,7 @@ def _overlap(
 
 
 # Name in visibility.csv: function that draws the thing, and its possible sides.
-THINGS: dict[str, tuple[Callable[[np.random.Generator], Image.Image], tuple[str, ...]]] = {
+THINGS: dict[str, tuple[Callable[[Generator], Image.Image], tuple[str, ...]]] = {
     "car": (car, ("bottom",)),
     "van": (van, ("left", "right")),
     "bush": (bush, ("bottom", "left", "right")),
@@ -474,37 +449,25 @@ class Occlusion:
     side: str
 
 
-def hide_behind_thing(person: Array, wanted: float, rng: np.random.Generator) -> Occlusion:
+def hide_behind_thing(person: Array, wanted: float, rng: Generator) -> Occlusion:
     """Put an object in front of a person; about ``wanted`` of the person stays visible."""
-    best: tuple[float, Occlusion] | None = None
+    tries: list[tuple[float, Occlusion]] = []
     names = list(THINGS)
-    for _ in range(5):
+    while len(tries) < 5 and not (tries and tries[-1][0] < _CLOSE_ENOUGH):
         name = names[int(rng.integers(len(names)))]
         draw, sides = THINGS[name]
         side = sides[int(rng.integers(len(sides)))]
-        cover = slide_in(_sized(draw(rng), rng), side, person, wanted, rng)
+        cutout, factor = draw(rng), float(rng.uniform(0.85, 1.3))
+        size = (int(cutout.width * factor), int(cutout.height * factor))
+        cutout = cutout.resize(size, Image.Resampling.NEAREST)
+        cover = slide_in(cutout, side, person, wanted, rng)
         gap = abs(visible_shares(person, cover.mask)[0] - wanted)
-        if best is None or gap < best[0]:
-            best = (gap, Occlusion(cover, "object", name, side))
-        if gap < _CLOSE_ENOUGH:
-            break
-    assert best is not None
-    return best[1]
-
-
-def _sized(cutout: Image.Image, rng: np.random.Generator) -> Image.Image:
-    factor = float(rng.uniform(0.85, 1.3))
-    size = (int(cutout.width * factor), int(cutout.height * factor))
-    return cutout.resize(size, Image.Resampling.NEAREST)
+        tries.append((gap, Occlusion(cover, "object", name, side)))
+    return min(tries, key=lambda one: one[0])[1]
 
 
 def hide_behind_person(
-    person: Array,
-    passer: Identity,
-    camera: Camera,
-    scale: float,
-    wanted: float,
-    rng: np.random.Generator,
+    person: Array, passer: Identity, camera: Camera, scale: float, wanted: float, rng: Generator
 ) -> Occlusion:
     """Put ``passer`` in front of a person, nearer to the camera and to one side.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image, ImageDraw
 
 from fed_plugin.synthocc.casting import CAMERAS
@@ -23,12 +24,9 @@ VISIBLE = {"object": (0.25, 0.9), "person": (0.4, 0.9)}  # wanted visible shares
 
 @dataclass(frozen=True)
 class Photograph:
-    """Finished image with its ground truth.
+    """Finished image (128, 64, 3), uint8, with its ground truth.
 
-    Args:
-        pixels: (128, 64, 3) uint8.
-        person: (384, 192) bool, the person's pixels as drawn, without the occluder.
-        occlusion: occluder in front, or None.
+    ``person`` (384, 192), bool, are the person's pixels as drawn, without the occluder in front.
     """
 
     pixels: Array
@@ -40,19 +38,14 @@ def photograph(
     seed: int,
     who: Identity,
     camid: int,
-    rng: np.random.Generator,
+    rng: Generator,
     passer: Identity | None = None,
     occluded: bool = False,
 ) -> Photograph:
-    """Draw one image.
+    """Draw one image of a person by camera ``camid``, from 0, with the image's random stream.
 
-    Args:
-        seed: seed of the whole drawing; the scenes depend on the seed.
-        who: the person.
-        camid: camera, from 0.
-        rng: random stream of the image.
-        passer: person in front; None takes an object as the occluder.
-        occluded: True for an image with an occluder.
+    The scenes depend on the seed of the whole drawing. In front of an ``occluded`` person is
+    ``passer``, or an object if None.
     """
     camera = CAMERAS[camid]
     place = _placement(who, camera, rng)
@@ -63,11 +56,10 @@ def photograph(
     occlusion = None
     if occluded:
         wanted = float(rng.uniform(*VISIBLE["object" if passer is None else "person"]))
-        occlusion = (
-            hide_behind_thing(person, wanted, rng)
-            if passer is None
-            else hide_behind_person(person, passer, camera, place.scale, wanted, rng)
-        )
+        if passer is None:
+            occlusion = hide_behind_thing(person, wanted, rng)
+        else:
+            occlusion = hide_behind_person(person, passer, camera, place.scale, wanted, rng)
         cover = occlusion.cover
         picture[cover.mask] = cover.colour[cover.mask]
     return Photograph(camera.expose(_averaged(picture), rng), person, occlusion)
@@ -78,18 +70,16 @@ def _averaged(picture: Array) -> Array:
     return sum(cells[1:], start=cells[0]) / np.float32(FINER**2)
 
 
-def _placement(who: Identity, camera: Camera, rng: np.random.Generator) -> Placement:
+def _placement(who: Identity, camera: Camera, rng: Generator) -> Placement:
     rows, cols = HEIGHT * FINER, WIDTH * FINER
     fill = float(rng.uniform(*camera.fill))
-    spare = 1 - fill
     forth = 0.0 if rng.random() < 0.5 else np.pi
+    x = 0.5 + float(np.clip(rng.normal(0, 0.04), -0.09, 0.09))
+    y = 1 - (1 - fill) * float(rng.uniform(0.3, 0.7)) - 0.012
     return Placement(
         shape=(rows, cols),
         scale=rows * fill / (who.height * 1.02),
-        foot=(
-            cols * (0.5 + float(np.clip(rng.normal(0, 0.04), -0.09, 0.09))),
-            rows * (1 - spare * float(rng.uniform(0.3, 0.7)) - 0.012),
-        ),
+        foot=(cols * x, rows * y),
         yaw=camera.path + forth + float(rng.normal(0, 0.5)),
         pitch=camera.pitch + float(rng.normal(0, 0.02)),
         stretch=float(rng.uniform(1.0, 1.2)),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
+from numpy.random import Generator
 from PIL import Image, ImageDraw
 
 from fed_plugin.synthocc.surface import (
     SCENE_SIZE,
+    Pen,
     any_colour,
     ink,
     leaves,
@@ -19,7 +20,7 @@ from fed_plugin.synthocc.surface import (
 )
 
 
-def corridor(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
+def corridor(draw: Pen, line: int, rng: Generator) -> None:
     """Paint a corridor with doors and notice boards; ``line`` is the row between wall and floor."""
     width, _ = SCENE_SIZE
     wall = (0.86, 0.87, 0.83)
@@ -40,7 +41,7 @@ def corridor(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> 
     paving(draw, line, rng, (0.72, 0.7, 0.64), 40)
 
 
-def garage(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
+def garage(draw: Pen, line: int, rng: Generator) -> None:
     """Paint an underground garage; ``line`` is the row between wall and floor."""
     width, height = SCENE_SIZE
     draw.rectangle((0, 0, width, line), fill=ink((0.56, 0.55, 0.53)))
@@ -67,7 +68,7 @@ def garage(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> No
         draw.polygon(mark, fill=ink((0.84, 0.84, 0.8)))
 
 
-def street(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
+def street(draw: Pen, line: int, rng: Generator) -> None:
     """Paint a brick house with windows and doors; ``line`` is the row between wall and floor."""
     width, height = SCENE_SIZE
     brick = any_colour(rng, 0.42, 0.6)
@@ -79,7 +80,13 @@ def street(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> No
             draw.rectangle((x, y, x + 32, y + 11), fill=tone)
     for x in range(int(rng.integers(0, 60)), width, int(rng.integers(140, 175))):
         if rng.random() < 0.6:
-            _window(draw, (x, 40, x + 92, line - 95), rng, ink((0.9, 0.88, 0.84)))
+            low, middle, frame = line - 95, (line - 55) // 2, ink((0.9, 0.88, 0.84))
+            draw.rectangle((x - 6, 34, x + 98, low + 10), fill=frame)
+            glass = ink((0.28, 0.36, 0.44), float(rng.uniform(0.8, 1.3)))
+            draw.rectangle((x, 40, x + 92, low), fill=glass)
+            draw.polygon([(x, 40), (x + 40, 40), (x, 100)], fill=ink((0.5, 0.6, 0.68)))
+            draw.rectangle((x + 44, 40, x + 48, low), fill=frame)
+            draw.rectangle((x, middle - 2, x + 92, middle + 2), fill=frame)
         else:
             draw.rectangle((x, 60, x + 92, line), fill=ink((0.3, 0.28, 0.26)))
             draw.rectangle((x + 6, 66, x + 86, line), fill=ink(any_colour(rng, 0.1, 0.6)))
@@ -88,7 +95,7 @@ def street(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> No
     draw.rectangle((0, height - 38, width, height), fill=ink((0.33, 0.33, 0.35)))
 
 
-def park(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
+def park(draw: Pen, line: int, rng: Generator) -> None:
     """Paint trees, a hedge and a path; ``line`` is the row between wall and floor."""
     width, height = SCENE_SIZE
     for y in range(0, line, 4):
@@ -112,7 +119,7 @@ def park(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None
     draw.polygon(gravel, fill=ink((0.76, 0.69, 0.55)))
 
 
-def shops(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
+def shops(draw: Pen, line: int, rng: Generator) -> None:
     """Paint lit shop windows full of goods; ``line`` is the row between wall and floor."""
     width, _ = SCENE_SIZE
     draw.rectangle((0, 0, width, line), fill=ink((0.28, 0.28, 0.31)))
@@ -140,7 +147,7 @@ def shops(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> Non
     paving(draw, line, rng, (0.66, 0.6, 0.56), 52)
 
 
-def plaza(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> None:
+def plaza(draw: Pen, line: int, rng: Generator) -> None:
     """Paint a square with high houses and lamps; ``line`` is the row between wall and floor."""
     width, height = SCENE_SIZE
     draw.rectangle((0, 0, width, line), fill=ink((0.82, 0.86, 0.9)))
@@ -164,31 +171,11 @@ def plaza(draw: ImageDraw.ImageDraw, line: int, rng: np.random.Generator) -> Non
     draw.line((0, height - 6, width, height - 6), fill=ink((0.6, 0.6, 0.6)), width=2)
 
 
-def _window(
-    draw: ImageDraw.ImageDraw,
-    box: tuple[int, int, int, int],
-    rng: np.random.Generator,
-    frame: tuple[int, int, int],
-) -> None:
-    left, top, right, bottom = box
-    draw.rectangle((left - 6, top - 6, right + 6, bottom + 10), fill=frame)
-    draw.rectangle(box, fill=ink((0.28, 0.36, 0.44), float(rng.uniform(0.8, 1.3))))
-    draw.polygon([(left, top), (left + 40, top), (left, top + 60)], fill=ink((0.5, 0.6, 0.68)))
-    draw.rectangle(((left + right) // 2 - 2, top, (left + right) // 2 + 2, bottom), fill=frame)
-    draw.rectangle((left, (top + bottom) // 2 - 2, right, (top + bottom) // 2 + 2), fill=frame)
+_PAINTERS = (street, corridor, park, shops, garage, plaza)
+SCENES: dict[str, Callable[[Pen, int, Generator], None]] = {p.__name__: p for p in _PAINTERS}
 
 
-SCENES: dict[str, Callable[[ImageDraw.ImageDraw, int, np.random.Generator], None]] = {
-    "street": street,
-    "corridor": corridor,
-    "park": park,
-    "shops": shops,
-    "garage": garage,
-    "plaza": plaza,
-}
-
-
-def draw_scene(name: str, floor: float, rng: np.random.Generator) -> Image.Image:
+def draw_scene(name: str, floor: float, rng: Generator) -> Image.Image:
     """Draw the place ``name`` of ``SCENES``, an RGB picture of ``SCENE_SIZE``.
 
     ``floor`` is the height of the line between wall and floor, as a share of the picture's height.
@@ -203,7 +190,7 @@ def draw_scene(name: str, floor: float, rng: np.random.Generator) -> Image.Image
     return soft(shaded_by(picture, soft(dusk, 14)), 1.3)
 
 
-def window(scene: Image.Image, size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
+def window(scene: Image.Image, size: tuple[int, int], rng: Generator) -> Image.Image:
     """Cut a window of ``size`` (width, height) out of a scene, sometimes mirrored."""
     spare = (scene.width - size[0], scene.height - size[1])
     left, top = int(rng.integers(spare[0] + 1)), int(rng.integers(spare[1] // 3, spare[1] + 1))

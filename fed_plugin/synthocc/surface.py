@@ -12,22 +12,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 Array = np.ndarray
 Keep = Callable[[Array, Array], Array]
+Paint = Callable[["Spots"], Array]
 Knot = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Rings:
-    """Stack of R ellipses.
-
-    Args:
-        centre: (R, 3) centres.
-        side: (R, 3) half axes towards the person's left.
-        front: (R, 3) half axes towards the front.
-    """
+    """Stack of R ellipses: centres, half axes to the person's left and to the front, (R, 3) each."""
 
     centre: Array
     side: Array
@@ -39,19 +35,17 @@ class Part:
     """Shape with its look.
 
     Args:
-        rings: the shape.
         paint: function from ``Spots`` (visible points of the part) to (N, 3) colours in [0, 1].
         keep: function from (position u in [0, 1], angle in [-pi, pi]) to True for cloth.
         roundness: 1 gives ellipses, smaller values boxes with rounded corners.
         bump: relative height of random lumps, for curls and fur.
         gloss: strength of the highlight in [0, 1].
         folds: strength of the folds in [0, 1].
-        layer: metres towards the viewer that are added to the depth, for thin parts that lie on
-            other parts.
+        layer: metres towards the viewer that are added to the depth, for thin parts on others.
     """
 
     rings: Rings
-    paint: Callable[[Spots], Array]
+    paint: Paint
     keep: Keep | None = None
     roundness: float = 1.0
     bump: float = 0.0
@@ -84,20 +78,13 @@ class Spots:
 
 
 def tube(
-    path: Sequence[Array],
-    profile: Sequence[Knot],
-    across: Array,
-    count: int = 20,
-    soft: int = 0,
+    path: Sequence[Array], profile: Sequence[Knot], across: Array, count: int = 20, soft: int = 0
 ) -> Rings:
-    """Lay ellipses along a path.
+    """Lay ``count`` ellipses along a path of corner points, (3,) each.
 
-    Args:
-        path: corner points, (3,) each.
-        profile: (u, half width, half depth) knots with u rising from 0 to 1 along the path.
-        across: (3,) direction of the half width; the part perpendicular to the path counts.
-        count: number of ellipses.
-        soft: number of times that the corners of the path are smoothed.
+    ``profile`` holds knots (u, half width, half depth) with u rising from 0 to 1 along the path.
+    Of the direction ``across`` (3,) of the half width, the part perpendicular to the path counts.
+    The corners of the path are smoothed ``soft`` times.
     """
     corners = np.array(path, dtype=np.float64)
     reach = np.zeros(len(corners))
@@ -169,7 +156,7 @@ def cut_limb(path: list[Array], reach: float) -> list[Array]:
     want = reach * (upper + lower)
     if want <= upper:
         return [path[0], path[0] + (path[1] - path[0]) * (want / upper)]
-    return [path[0], path[1], path[1] + (path[2] - path[1]) * ((want - upper) / lower)]
+    return [*path[:2], path[1] + (path[2] - path[1]) * ((want - upper) / lower)]
 
 
 # The look of cloth: colours, patterns and logos, by the place on the cloth.
@@ -179,21 +166,15 @@ RGB = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Cloth:
-    """Surface of one garment; a call with spots returns their colours.
+    """Surface of one garment, with two colours; a call with spots returns their colours.
 
     Args:
-        base: main colour, RGB in [0, 1].
-        accent: second colour.
         pattern: one of ``PATTERNS``.
-        logo: one of ``LOGOS``, drawn in the accent colour (on plain cloth) or in ``ink``.
-        ink: colour of the logo.
-        logo_front: True for a logo on the chest.
-        logo_back: True for a logo on the back.
+        logo: one of ``LOGOS``, drawn in the colour ``ink``.
         logo_at: metres from the top of the garment to the logo's centre.
         logo_size: metres from the logo's centre to its edge.
         trim: share of the length, at the end, in the accent colour (cuffs, hems).
         split: metres from the top where ``top_block`` and ``bottom_block`` change colour.
-        zip_line: True for a zip down the front.
         seam: True for an accent stripe down both sides.
     """
 
@@ -222,26 +203,17 @@ class Cloth:
         if self.seam:
             colour[np.abs(np.cos(spots.angle)) < 0.34] = self.accent
         if self.logo != "none":
-            colour[self._logo_mask(spots)] = self.ink
+            ahead = np.abs(spots.angle) < np.pi / 2
+            x = np.where(ahead, spots.across, -spots.across) / self.logo_size
+            y = (self.logo_at - spots.along) / self.logo_size
+            colour[logo_mask(self.logo, x, y) & (self.logo_front | ~ahead)] = self.ink
         return colour
-
-    def _logo_mask(self, spots: Spots) -> Array:
-        ahead = np.abs(spots.angle) < np.pi / 2
-        side = np.where(ahead, self.logo_front, self.logo_back)
-        x = np.where(ahead, spots.across, -spots.across) / self.logo_size
-        y = (self.logo_at - spots.along) / self.logo_size
-        return logo_mask(self.logo, x, y) & side
 
 
 def pattern_share(pattern: str, spots: Spots, split: float) -> Array:
-    """Return the share of accent colour of each of N places, (N,) in [0, 1].
-
-    Block patterns change ``split`` metres from the top.
-    """
+    """Return the share of accent colour of N places, (N,); blocks change at ``split`` metres."""
     along, arc = spots.along, spots.arc
-    if pattern in ("tartan", "blotches"):
-        return _woven(along, arc) if pattern == "tartan" else _blotches(along, arc)
-    masks = {
+    shares = {
         "plain": lambda: np.zeros(along.shape, dtype=bool),
         "hoops": lambda: along % 0.096 < 0.048,
         "wide_hoops": lambda: (along + 0.06) % 0.21 < 0.105,
@@ -256,8 +228,10 @@ def pattern_share(pattern: str, spots: Spots, split: float) -> Array:
         "chest_band": lambda: np.abs(along - split * 0.9) < 0.065,
         "zigzag": lambda: (along + 0.7 * np.abs(arc % 0.1 - 0.05)) % 0.12 < 0.05,
         "diamonds": lambda: np.abs(along % 0.16 - 0.08) + np.abs(arc % 0.13 - 0.065) < 0.055,
+        "tartan": lambda: _woven(along, arc),
+        "blotches": lambda: _blotches(along, arc),
     }
-    return masks[pattern]().astype(np.float64)
+    return shares[pattern]().astype(np.float64)
 
 
 def _dots(along: Array, arc: Array) -> Array:
@@ -267,16 +241,13 @@ def _dots(along: Array, arc: Array) -> Array:
 
 
 def _woven(along: Array, arc: Array) -> Array:
-    down = (along % 0.12 < 0.05).astype(float)
-    round_ = ((arc + 0.02) % 0.12 < 0.05).astype(float)
-    return 0.5 * (down + round_)
+    down, round_ = along % 0.12 < 0.05, (arc + 0.02) % 0.12 < 0.05
+    return 0.5 * (down.astype(float) + round_)
 
 
 def _blotches(along: Array, arc: Array) -> Array:
-    waves = np.sin(along * 41 + 2.1 * np.sin(arc * 29)) + np.sin(
-        arc * 37 + 1.7 * np.sin(along * 31)
-    )
-    return (waves > 0.25).astype(np.float64)
+    waves = np.sin(along * 41 + 2.1 * np.sin(arc * 29))
+    return waves + np.sin(arc * 37 + 1.7 * np.sin(along * 31)) > 0.25
 
 
 def logo_mask(logo: str, x: Array, y: Array) -> Array:
@@ -291,9 +262,7 @@ def logo_mask(logo: str, x: Array, y: Array) -> Array:
         "cross": lambda: (box < 1.0) & (np.minimum(np.abs(x), np.abs(y)) < 0.3),
         "star": lambda: _star(r, turn),
         "heart": lambda: (x**2 + (y * 1.05 - 0.62 * np.sqrt(np.abs(x))) ** 2) < 0.72,
-        "bars": lambda: (
-            (np.abs(x) < 1.15) & (np.abs(y) < 0.95) & (np.floor(y * 2.6 + 0.5) % 2 == 0)
-        ),
+        "bars": lambda: (np.abs(x) < 1.15) & (np.abs(y) < 0.95) & (np.floor(y * 2.6 + 0.5) % 2 < 1),
         "bolt": lambda: (np.abs(x + 0.5 * y - 0.45 * np.sign(y)) < 0.36) & (np.abs(y) < 1.1),
     }
     return masks[logo]()
@@ -322,14 +291,17 @@ class Flat:
 
     def __call__(self, spots: Spots) -> Array:
         """Return (N, 3) colours of the given places."""
-        colour = np.empty((len(spots.u), 3))
-        colour[:] = self.colour
+        colour = np.tile(self.colour, (len(spots.u), 1))
         if self.sole is not None:
             colour[np.abs(spots.angle) > 2.0] = self.sole
         return colour
 
 
 # Painting of backgrounds and occluders.
+
+Pen = ImageDraw.ImageDraw
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels."""
 
 SCENE_SIZE = (840, 460)  # width and height in pixels; a window of 192 x 384 is cut out
 
@@ -340,25 +312,22 @@ def ink(colour: RGB, factor: float = 1.0) -> tuple[int, int, int]:
     return (r, g, b)
 
 
-def any_colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.9) -> RGB:
+def any_colour(rng: Generator, low: float = 0.1, high: float = 0.9) -> RGB:
     """Draw a colour with channels between ``low`` and ``high``."""
     r, g, b = (float(v) for v in rng.uniform(low, high, 3))
     return (r, g, b)
 
 
-def speckle(rng: np.random.Generator, size: tuple[int, int], cell: int) -> Image.Image:
+def speckle(rng: Generator, size: tuple[int, int], cell: int) -> Image.Image:
     """Return grey noise with grains of ``cell`` pixels, mean 128, as an ``L`` picture."""
     width, height = size
     grains = rng.integers(0, 256, (height // cell + 2, width // cell + 2), dtype=np.uint8)
-    picture = Image.fromarray(grains).resize(
-        ((width // cell + 2) * cell, (height // cell + 2) * cell), Image.Resampling.BICUBIC
-    )
+    whole = grains.shape[1] * cell, grains.shape[0] * cell
+    picture = Image.fromarray(grains).resize(whole, Image.Resampling.BICUBIC)
     return picture.crop((0, 0, width, height))
 
 
-def textured(
-    picture: Image.Image, rng: np.random.Generator, amount: float, cell: int = 3
-) -> Image.Image:
+def textured(picture: Image.Image, rng: Generator, amount: float, cell: int = 3) -> Image.Image:
     """Return the picture with noise; ``amount`` is the share of full contrast."""
     noise = Image.blend(speckle(rng, picture.size, cell), speckle(rng, picture.size, cell * 7), 0.5)
     flat = Image.new("L", picture.size, 128)
@@ -367,14 +336,7 @@ def textured(
     return ImageChops.overlay(picture, layer)
 
 
-def leaves(
-    draw: ImageDraw.ImageDraw,
-    rng: np.random.Generator,
-    box: tuple[float, float, float, float],
-    colour: RGB,
-    count: int,
-    size: float,
-) -> None:
+def leaves(draw: Pen, rng: Generator, box: Box, colour: RGB, count: int, size: float) -> None:
     """Fill an ellipse with leaves, dark below and inside, light above."""
     left, top, right, bottom = box
     angle, reach = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0, 1, count))
@@ -406,13 +368,7 @@ def as_floats(picture: Image.Image) -> Array:
     return np.asarray(picture, dtype=np.float32) / 255
 
 
-def paving(
-    draw: ImageDraw.ImageDraw,
-    line: int,
-    rng: np.random.Generator,
-    colour: tuple[float, float, float],
-    cell: int,
-) -> None:
+def paving(draw: Pen, line: int, rng: Generator, colour: RGB, cell: int) -> None:
     """Pave the floor: rows grow towards the viewer, joints run to a vanishing point."""
     width, height = SCENE_SIZE
     draw.rectangle((0, line, width, height), fill=ink(colour))

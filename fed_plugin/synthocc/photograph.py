@@ -24,9 +24,12 @@ VISIBLE = {"object": (0.25, 0.9), "person": (0.4, 0.9)}  # wanted visible shares
 
 @dataclass(frozen=True)
 class Photograph:
-    """Finished image (128, 64, 3), uint8, with its ground truth.
+    """Finished image with its ground truth.
 
-    ``person`` (384, 192), bool, are the person's pixels as drawn, without the occluder in front.
+    Args:
+        pixels: (128, 64, 3) uint8.
+        person: (384, 192) bool, the person's pixels as drawn, without the occluder.
+        occlusion: occluder in front, or None.
     """
 
     pixels: Array
@@ -42,10 +45,15 @@ def photograph(
     passer: Identity | None = None,
     occluded: bool = False,
 ) -> Photograph:
-    """Draw one image of a person by camera ``camid``, from 0, with the image's random stream.
+    """Draw one image.
 
-    The scenes depend on the seed of the whole drawing. In front of an ``occluded`` person is
-    ``passer``, or an object if None.
+    Args:
+        seed: seed of the whole drawing; the scenes depend on the seed.
+        who: the person.
+        camid: camera, from 0.
+        rng: random stream of the image.
+        passer: person in front; None takes an object as the occluder.
+        occluded: True for an image with an occluder.
     """
     camera = CAMERAS[camid]
     place = _placement(who, camera, rng)

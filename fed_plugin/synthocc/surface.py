@@ -23,7 +23,7 @@ Knot = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Rings:
-    """Stack of R ellipses: centres, half axes to the person's left and to the front, (R, 3) each."""
+    """Stack of R ellipses: (R, 3) centres, half axes to the person's left, and to the front."""
 
     centre: Array
     side: Array

@@ -81,6 +81,7 @@ def _averaged(picture: Array) -> Array:
 def _placement(who: Identity, camera: Camera, rng: Generator) -> Placement:
     rows, cols = HEIGHT * FINER, WIDTH * FINER
     fill = float(rng.uniform(*camera.fill))
+    # Half of the people walk away from the camera.
     forth = 0.0 if rng.random() < 0.5 else np.pi
     x = 0.5 + float(np.clip(rng.normal(0, 0.04), -0.09, 0.09))
     y = 1 - (1 - fill) * float(rng.uniform(0.3, 0.7)) - 0.012
@@ -99,6 +100,7 @@ def _ground_shadow(camera: Camera, place: Placement) -> Array:
     rows, cols = place.shape
     board = Image.new("L", (cols // 2, rows // 2), 255)
     pen = ImageDraw.Draw(board)
+    # The board is half as large as the picture; the shadow lies under the soles.
     x, y = place.foot[0] / 2, place.foot[1] / 2 - 3
     lamp = np.asarray(camera.lamp) / np.linalg.norm(camera.lamp)
     reach = 0.16 * place.scale

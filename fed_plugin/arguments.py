@@ -30,10 +30,9 @@ def add_model_arguments(
     """
     parser.add_argument("--config-file", required=True, help="a path, or an installed config")
     add_weights(parser, untrained=untrained)
+    parser.set_defaults(overrides=[])
     if overrides:
         add_overrides(parser)
-    else:
-        parser.set_defaults(overrides=[])
 
 
 def add_weights(parser: argparse.ArgumentParser, *, untrained: bool = False) -> None:
@@ -83,18 +82,13 @@ def check_model_words(
 
 
 def check_weights(weights: str, *, untrained: bool = False, called: str = "--weights") -> None:
-    """Refuse a checkpoint that does not exist, with a FileNotFoundError.
+    """Refuse a checkpoint, no URL, that does not exist, with a FileNotFoundError.
 
-    Args:
-        weights: path of the checkpoint, or a URL.
-        untrained: whether the word ``UNTRAINED`` stands for random weights.
-        called: name of the flag or of the key, for the message.
+    The word ``UNTRAINED`` may stand for random weights. Messages name the flag, or the key.
     """
     if not ((untrained and weights == UNTRAINED) or "://" in weights or Path(weights).is_file()):
-        raise FileNotFoundError(
-            f"{called} {weights}: no such file; expected a checkpoint"
-            + (f", or {UNTRAINED}" if untrained else "")
-        )
+        also = f", or {UNTRAINED}" if untrained else ""
+        raise FileNotFoundError(f"{called} {weights}: no such file; expected a checkpoint{also}")
 
 
 def model_overrides(args: argparse.Namespace) -> list[Any]:
@@ -117,10 +111,8 @@ def key_value_pairs(words: Sequence[Any]) -> list[Any]:
         elif not isinstance(word, str):
             raise ValueError(f"overrides: {word!r}: expected a config key, such as SEED")
         elif word.startswith("-"):
-            raise ValueError(
-                f"overrides: {word}: expected a config key, got a flag; try the flag before the "
-                "first KEY VALUE"
-            )
+            advice = "try the flag before the first KEY VALUE"
+            raise ValueError(f"overrides: {word}: expected a config key, got a flag; {advice}")
         else:
             key, equals, value = word.partition("=")
             is_key = key.replace(".", "").isidentifier()
@@ -169,11 +161,7 @@ def name_of_run(folder: str | Path) -> str:
 
 
 def find_config(path: str) -> str:
-    """Return the path of a config file.
-
-    Args:
-        path: a file, or the name of an installed config with or without ``configs/FED/`` and
-            ``.yml``.
+    """Return the path of a file, or of an installed config, named with or without ``.yml``.
 
     Raises:
         FileNotFoundError: neither is there; the message lists the installed names.

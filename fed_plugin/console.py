@@ -78,10 +78,9 @@ class PrintableStream:
 
 @contextmanager
 def printable_output(*, stdout: bool = True) -> Iterator[None]:
-    """Let standard output and error, logs and tracebacks spell control characters out.
+    """Let standard error, logs and tracebacks spell control characters out, perhaps ``stdout`` too.
 
-    Args:
-        stdout: whether standard output is meant, too: the host's log colours its lines there.
+    The host's log colours its lines on standard output.
     """
     make_logs_printable()
     before = sys.stdout, sys.stderr
@@ -177,8 +176,7 @@ class Outcome:
 def one_sentence_for_mistakes(interrupted: str = "") -> Iterator[Outcome]:
     """Turn an input mistake into a line on stderr and status 1, Ctrl-C into status 130.
 
-    Args:
-        interrupted: what Ctrl-C leaves behind, and how to continue.
+    ``interrupted`` tells what Ctrl-C leaves behind, and how to continue.
     """
     outcome = Outcome()
     try:
@@ -198,7 +196,7 @@ def one_sentence_for_mistakes(interrupted: str = "") -> Iterator[Outcome]:
 
 def is_mistake(error: BaseException) -> bool:
     """Return whether an error, or the error of a spawned rank, is one of ``MISTAKES``."""
-    if _is_death_of_a_rank(error):
+    if type(error).__name__ == _DEATH_OF_A_RANK:
         return True
     if type(error).__name__ != "ProcessRaisedException":  # torch's, no child of RuntimeError
         return isinstance(error, MISTAKES)
@@ -209,7 +207,7 @@ def is_mistake(error: BaseException) -> bool:
 
 def sentence(error: BaseException) -> str:
     """Return the message of an error, without the traceback of a spawned rank."""
-    if _is_death_of_a_rank(error):
+    if type(error).__name__ == _DEATH_OF_A_RANK:
         return (
             f"{str(error).replace('process', 'rank', 1)}, and the others were ended (out of "
             "memory, perhaps); `--resume` goes on from the newest checkpoint"
@@ -233,10 +231,7 @@ def sentence(error: BaseException) -> str:
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def _is_death_of_a_rank(error: BaseException) -> bool:
-    return type(error).__name__ == "ProcessExitedException"  # torch's
+_DEATH_OF_A_RANK = "ProcessExitedException"  # torch's
 
 
 def _last_line(text: str) -> str:
@@ -299,12 +294,11 @@ class ProgressLine:
         from tqdm import tqdm
 
         if self._bar is None:
-            bar = self._FORMAT.replace("  {elapsed}", " {bar} {elapsed}")
             tqdm.monitor_interval = 0  # no thread beside ours
             width, height = shutil.get_terminal_size()  # 80, 24 where a terminal has no size
-            size = {"ncols": width - 1, "nrows": height}
-            size["file"] = terminal(sys.stderr)
-            self._bar = tqdm(desc=printable(self.what), bar_format=bar, mininterval=0.2, **size)
+            look = {"bar_format": self._FORMAT.replace("  {elapsed}", " {bar} {elapsed}")}
+            look |= {"ncols": width - 1, "nrows": height, "file": terminal(sys.stderr)}
+            self._bar = tqdm(desc=printable(self.what), mininterval=0.2, **look)
             self._bar.start_t = time.time() - (time.perf_counter() - self.start)
         self._bar.total = total
         self._bar.set_postfix_str(printable(note), refresh=False)

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar
 
 import msgspec
@@ -311,13 +310,11 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     except FileNotFoundError:
         others = False
     if others or _is_open_file(target):  # a rename would remove /dev/null
-        raise FileExistsError(
-            f"{target}: is a device or a pipe; expected the name of a file; try another name"
-        )
+        expected = "expected the name of a file; try another name"
+        raise FileExistsError(f"{target}: is a device or a pipe; {expected}")
     if not os.access(folder, os.W_OK):
-        raise PermissionError(
-            f"{target}: its folder cannot be written to; try a file in another folder"
-        )
+        advice = "try a file in another folder"
+        raise PermissionError(f"{target}: its folder cannot be written to; {advice}")
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
@@ -371,8 +368,12 @@ def check_outputs(arguments: Mapping[str, Any]) -> None:
     for value in arguments.values():
         words = value if isinstance(value, list | tuple) else [value]
         taken += [word for word in words if isinstance(word, str) and os.path.isfile(word)]
-    outputs = [(name, value) for name, value in arguments.items() if isinstance(value, OutputFile)]
-    for name, path in outputs:
+    taken += [value for value in arguments.values() if isinstance(value, OutputFile)]
+    for name, path in arguments.items():
+        if isinstance(path, OutputFolder):
+            check_folder(path)
+        if not isinstance(path, OutputFile):
+            continue
         if path == "-":
             raise ValueError(f"--{name} -: expected the name of a file; tables go to stdout")
         folder = os.path.dirname(os.path.realpath(path))
@@ -380,11 +381,7 @@ def check_outputs(arguments: Mapping[str, Any]) -> None:
             check_folder(folder)
         else:
             check_writable(path)
-        others = [other for key, other in outputs if key != name]
-        check_apart(path, [*(word for word in taken if word is not path), *others])
-    for value in arguments.values():
-        if isinstance(value, OutputFolder):
-            check_folder(value)
+        check_apart(path, [word for word in taken if word is not path])
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
@@ -415,10 +412,7 @@ def read_arrays(
 ) -> dict[str, NDArray[Any]]:
     """Read an ``.npz`` without executing anything in the file.
 
-    Args:
-        path: existing file.
-        called: name of such a file in messages, such as "a feature dump".
-        remedy: how to make such a file, for the message.
+    Messages call such a file ``called``, such as "a feature dump", and say how to make one.
 
     Raises:
         ValueError: the file is something else.
@@ -432,7 +426,15 @@ def read_arrays(
                 raise ValueError("it holds one bare array; try np.savez")
             refuse_bomb(content.zip)
             _check_count(file, len(content.files))
-            return {name: _array(name, content) for name in content.files}
+            arrays = {}
+            for name in content.files:
+                try:
+                    arrays[name] = content[name]
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from error
+                if not hasattr(arrays[name], "dtype"):
+                    raise ValueError(f"{name}: no array")
+            return arrays
     except Exception as error:  # zipfile, zlib and NumPy's parsers raise a dozen kinds on noise
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
@@ -464,16 +466,6 @@ def _check_count(file: BinaryIO, listed: int) -> None:
         raise ValueError(f"it lists {listed} arrays and counts {counted}")
 
 
-def _array(name: str, content: Any) -> NDArray[Any]:
-    try:
-        array = content[name]
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
-    if not hasattr(array, "dtype"):
-        raise ValueError(f"{name}: no array")
-    return array
-
-
 def about_as_text(about: Mapping[str, Any]) -> str:
     """Return facts about arrays as JSON.
 
@@ -483,9 +475,8 @@ def about_as_text(about: Mapping[str, Any]) -> str:
     try:
         return json.dumps(dict(about), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"about: {error}; expected what JSON can hold: text, numbers, lists, objects"
-        ) from error
+        expected = "expected what JSON can hold: text, numbers, lists, objects"
+        raise ValueError(f"about: {error}; {expected}") from error
 
 
 def about_from_array(array: NDArray[Any]) -> dict[str, Any]:
@@ -495,10 +486,8 @@ def about_from_array(array: NDArray[Any]) -> dict[str, Any]:
         ValueError: the array holds something else.
     """
     if array.ndim or array.dtype.kind != "U":
-        raise ValueError(
-            f"about is {array.dtype} of shape {array.shape}: expected one string; try "
-            "about=np.array(json.dumps({...}))"
-        )
+        got = f"about is {array.dtype} of shape {array.shape}"
+        raise ValueError(f"{got}: expected one string; try about=np.array(json.dumps({{...}}))")
     return decode(str(array).encode(), dict[str, Any], "the JSON object of about")
 
 
@@ -563,10 +552,17 @@ class FolderLock:
                 lock.acquire(blocking=False)
                 break
             except filelock.Timeout:
-                process, host = self._holder()
+                process = host = ""
+                with suppress(OSError, ValueError):
+                    note = self._note.read_text(encoding="utf-8")
+                    process, host = (word.strip() for word in note.partition(" ")[::2])
                 dead = host == _host() and process.isdigit() and not _is_running(int(process))
                 if time.monotonic() - start >= (self.patience if dead else self.wait):
-                    raise self._refusal(process, host) from None
+                    holder = f"process {process} on {host or '?'}" if process else "another process"
+                    raise FolderInUseError(
+                        f"{self.label}: {holder} {self.work} (lock file {self.path.name}); "
+                        f"expected one process at a time; try {self.remedy}"
+                    ) from None
                 time.sleep(0.1)
             except (OSError, NotImplementedError) as error:
                 if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
@@ -586,12 +582,7 @@ class FolderLock:
                 note.write(f"{os.getpid()} {_host()}\n")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._lock is not None:
             with suppress(OSError):
                 self._note.unlink()
@@ -603,20 +594,6 @@ class FolderLock:
         """Descriptors for ``subprocess.Popen(pass_fds=...)``: a child holds the lock with them."""
         descriptor = self._lock and self._lock._context.lock_file_fd
         return () if descriptor is None or os.name == "nt" else (descriptor,)
-
-    def _holder(self) -> tuple[str, str]:
-        try:
-            process, _, host = self._note.read_text(encoding="utf-8").partition(" ")
-        except (OSError, ValueError):
-            return "", ""
-        return process.strip(), host.strip()
-
-    def _refusal(self, process: str, host: str) -> FolderInUseError:
-        holder = f"process {process} on {host or '?'}" if process else "another process"
-        return FolderInUseError(
-            f"{self.label}: {holder} {self.work} (lock file {self.path.name}); expected one "
-            f"process at a time; try {self.remedy}"
-        )
 
     def _unguarded(self) -> FolderLock:
         logger.warning(
@@ -650,15 +627,10 @@ _WORDS = {
 
 
 def decode(source: str | os.PathLike[str] | bytes, kind: type[Kind] | Any, called: str) -> Kind:
-    """Read JSON as a declared type.
+    """Read JSON, from a file or bytes, as a declared type; messages call it ``called``.
 
     A type may explain a field by ``Annotated[int, msgspec.Meta(ge=0, description="a count")]``;
     the message then asks for "a count".
-
-    Args:
-        source: path of a file, or the bytes themselves.
-        kind: type of the content.
-        called: name of such a file in messages, such as "a result".
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -854,20 +826,15 @@ class BoundedLoader(yaml.SafeLoader):
         seen = set()
         for key in (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key in seen and self._refuses_twins:
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key!r:.60} stands there twice", problem_mark=node.start_mark
-                )
+                raise self._refusal(f"{key!r:.60} stands there twice", node)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
     def _count(self, values: int, event: Any) -> None:
         self._values += values
         if self._values > MOST_VALUES:
-            raise self._refusal(
-                f"more than {MOST_VALUES} values or {MOST_LETTERS} letters, counted as often as "
-                "aliases repeat them",
-                event,
-            )
+            much = f"more than {MOST_VALUES} values or {MOST_LETTERS} letters"
+            raise self._refusal(f"{much}, counted as often as aliases repeat them", event)
 
     def _refusal(self, problem: str, event: Any) -> yaml.MarkedYAMLError:
         return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
@@ -876,9 +843,7 @@ class BoundedLoader(yaml.SafeLoader):
 def load_yaml(source: Any, *, refuses_twins: bool = False) -> Any:
     """Return what a text of YAML, or an open text file, holds.
 
-    Args:
-        source: text, or a file with ``read``.
-        refuses_twins: whether a key that stands twice is an error; otherwise the last one counts.
+    Of a key that stands twice the last one counts, unless ``refuses_twins``.
 
     Raises:
         yaml.YAMLError: the text is no YAML, or stands for too much.

@@ -68,10 +68,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def open_photo(source: str | os.PathLike[str] | BinaryIO) -> Iterator[Image.Image]:
-    """Open a photo whose pixels are not decoded yet.
-
-    Args:
-        source: path of a regular file, or an open binary file.
+    """Open a photo, a path or an open binary file, whose pixels are not decoded yet.
 
     Raises:
         OSError: no regular file, or no image in one of ``FORMATS``.
@@ -86,9 +83,8 @@ def open_photo(source: str | os.PathLike[str] | BinaryIO) -> Iterator[Image.Imag
             except Image.DecompressionBombError as error:
                 raise ValueError(f"over {MOST_PIXELS} pixels ({error})") from error
             except UnidentifiedImageError as error:
-                raise UnidentifiedImageError(
-                    f"cannot identify an image of the formats {', '.join(FORMATS)}"
-                ) from error
+                problem = f"cannot identify an image of the formats {', '.join(FORMATS)}"
+                raise UnidentifiedImageError(problem) from error
         large = image.width * image.height > _LARGE
         with image, _turn if large else contextlib.nullcontext():
             _limit_pixels(image)
@@ -113,16 +109,12 @@ def _limit_pixels(image: Image.Image) -> None:
         least = (MOST_PIXELS / (width * height)) ** 0.5
         image.draft(None, (int(width * least / 2), int(height * least / 2)))  # a JPEG gets smaller
     if image.width * image.height > MOST_PIXELS:
-        raise ValueError(
-            f"{width} x {height} pixels; expected {MOST_PIXELS} or fewer, try a smaller copy"
-        )
+        expected = f"expected {MOST_PIXELS} or fewer, try a smaller copy"
+        raise ValueError(f"{width} x {height} pixels; {expected}")
 
 
 def read_rgb(source: str | os.PathLike[str] | BinaryIO) -> NDArray[np.uint8]:
-    """Decode a photo.
-
-    Args:
-        source: path of a regular file, or an open binary file.
+    """Decode a photo, a path or an open binary file.
 
     Returns:
         (H, W, 3) uint8 RGB, upright by its EXIF data; transparent pixels lie on mid grey, of
@@ -136,10 +128,7 @@ def read_rgb(source: str | os.PathLike[str] | BinaryIO) -> NDArray[np.uint8]:
 
 
 def read_rgba(source: str | os.PathLike[str] | BinaryIO) -> NDArray[np.uint8]:
-    """Decode a photo with its transparency.
-
-    Args:
-        source: path of a regular file, or an open binary file.
+    """Decode a photo, a path or an open binary file, with its transparency.
 
     Returns:
         (H, W, 4) uint8 RGBA, 255 = opaque and colours not multiplied by alpha, wholly transparent
@@ -252,12 +241,12 @@ def eight_bits(levels: NDArray[Any], name: str = "") -> NDArray[np.uint8]:
     """
     parts = np.array_split(levels, max(1, levels.size // _AT_ONCE))
     most = max(float(_finite(part).max(initial=0)) for part in parts)
+    bits = next((bits for bits in _DEPTHS if most < 1 << bits), None)
+    top, what = most, f"levels up to {most:g}"
     if levels.dtype.kind == "f" and most < 2:
         top, what = 1.0, "shares of 1"
-    else:
-        bits = next((bits for bits in _DEPTHS if most < 1 << bits), None)
-        top = float((1 << bits) - 1) if bits else most
-        what = f"levels of {bits} bits" if bits else f"levels up to {most:g}"
+    elif bits:
+        top, what = float((1 << bits) - 1), f"levels of {bits} bits"
     _warn_of(name, what)
     return np.concatenate(
         [np.floor(_finite(part).clip(max=top) * 255 / top).astype(np.uint8) for part in parts]

@@ -74,13 +74,8 @@ def only_training(folder: str | os.PathLike[str]) -> FolderLock:
     """Return the lock that keeps other processes from training, or evaluating, into a folder."""
     from fed_plugin.files import FolderLock  # which imports NumPy
 
-    return FolderLock(
-        folder,
-        TRAINING[0],
-        work="is training into it",
-        remedy="another OUTPUT_DIR, or waiting until it has ended",
-        label=f"OUTPUT_DIR={os.fspath(folder)}",
-    )
+    label, remedy = f"OUTPUT_DIR={folder!s}", "another OUTPUT_DIR, or waiting until it has ended"
+    return FolderLock(folder, TRAINING[0], work="is training into it", remedy=remedy, label=label)
 
 
 _LAUNCHERS = {  # variables that hold the rank of a process and the number of processes

@@ -26,6 +26,7 @@ from fed_plugin.retrieval.ranking import RankingResult
 # Shape shorthand: ``V`` queries, ``L`` visible shares below 1.
 
 METRICS = ("Rank-1", "mAP")
+_Lists = TypedDict("_Lists", {"Rank-1": list[list[float]], "mAP": list[list[float]]})
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,8 @@ class QueryCurves:
     Args:
         names: V file names.
         visible_shares: 1, where nothing is pasted, then L falling shares above 0.
-        values: (1 + L, V) percentages by kind and metric; the first rows of all kinds agree.
+        values: (1 + L, V) percentages by kind and metric, arrays or lists of a file; the first rows
+            of all kinds agree.
 
     Raises:
         ValueError: Names, shares, shapes or ranges do not fit.
@@ -43,9 +45,13 @@ class QueryCurves:
 
     names: tuple[str, ...]
     visible_shares: tuple[float, ...]
-    values: Mapping[str, Mapping[str, NDArray[np.float64]]]
+    values: Mapping[str, _Lists]
 
     def __post_init__(self) -> None:
+        arrays = {}
+        for kind, lists in self.values.items():
+            arrays[kind] = {name: np.asarray(lists[name], np.float64) for name in METRICS}
+        object.__setattr__(self, "values", arrays)
         shares, count = np.asarray(self.visible_shares, dtype=np.float64), len(self.names)
         if not count or len(set(self.names)) != count:
             raise ValueError(f"per_query.names has {count} names: expected some, each once")
@@ -57,9 +63,8 @@ class QueryCurves:
             )
         if not self.values:
             raise ValueError("per_query.values: expected a kind of occluder or more, got none")
-        for kind, metrics in self.values.items():
-            for name in METRICS:
-                values = metrics[name]
+        for kind, metrics in arrays.items():
+            for name, values in metrics.items():
                 if values.shape != (shares.size, count):
                     raise ValueError(
                         f"per_query.values.{kind}.{name} has shape {values.shape}: expected "
@@ -92,7 +97,6 @@ def area_weights(visible_shares: Sequence[float]) -> NDArray[np.float64]:
 
 FORMAT = "fed_plugin.robustness/1"
 Metrics = TypedDict("Metrics", {"Rank-1": Estimate, "mAP": Estimate})
-_Lists = TypedDict("_Lists", {"Rank-1": list[list[float]], "mAP": list[list[float]]})
 
 
 @dataclass(frozen=True)
@@ -105,25 +109,11 @@ class Level:
     metrics: Metrics
 
 
-class _QueriesFile(Struct):
-    names: tuple[str, ...]
-    visible_shares: tuple[float, ...]
-    values: dict[str, _Lists]
+class _Head(Struct):
+    """Keys that a file must have beside the fields of `RobustnessCurve` without a default."""
 
-
-class _CurveFile(Struct):
     format: Literal["fed_plugin.robustness/1"]
-    method: str
-    dataset: str
-    queries: str
     count: int
-    seed: int
-    occluders: dict[str, str]
-    levels: tuple[Level, ...]
-    whole: Metrics
-    area: Metrics
-    per_query: _QueriesFile
-    card: dict[str, Any]
     settings: dict[str, Any]
 
 
@@ -186,21 +176,13 @@ class RobustnessCurve(StoredAsJson):
         Raises:
             ValueError: The content is something else; the message names the key.
         """
-        file = convert(content, _CurveFile)
-        rows = file.per_query
-        if file.count != len(rows.names):
+        head, curve = convert(content, _Head), convert(content, cls)
+        names = curve.per_query.names
+        if head.count != len(names):
             raise ValueError(
-                f"count is {file.count}, expected {len(rows.names)}, the number of names in "
-                "per_query"
+                f"count is {head.count}, expected {len(names)}, the number of names in per_query"
             )
-        values = {}
-        for kind, metrics in rows.values.items():
-            values[kind] = {name: np.asarray(metrics[name], np.float64) for name in METRICS}
-        own = ("method", "dataset", "queries", "seed", "occluders", "levels", "whole", "area")
-        return cls(
-            **{name: getattr(file, name) for name in (*own, "card", "settings")},
-            per_query=QueryCurves(rows.names, rows.visible_shares, values),
-        )
+        return curve
 
 
 def _as_json(metrics: Metrics) -> dict[str, Any]:

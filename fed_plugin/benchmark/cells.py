@@ -40,6 +40,7 @@ FINAL_WEIGHTS = "model_final.pth"
 LAST_CHECKPOINT = "last_checkpoint"
 
 
+@dataclass(frozen=True, eq=False)
 class NamedCell:
     """Base of what has a ``dataset``, a ``method`` and a ``seed``."""
 
@@ -61,9 +62,6 @@ class Cell(NamedCell):
     cells. ``config_text`` is the whole config, None for a dump.
     """
 
-    dataset: str
-    method: str
-    seed: int
     kind: str
     source: str
     source_sha256: str

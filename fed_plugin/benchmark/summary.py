@@ -32,9 +32,6 @@ class ResultRow(NamedCell):
     The others are fields of `CellRecord`.
     """
 
-    dataset: str
-    method: str
-    seed: int
     kind: str
     source: str
     settings: dict[str, Any]

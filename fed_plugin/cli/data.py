@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from fed_plugin.console import ProgressLine, printable
-from fed_plugin.files import OutputFile, OutputFolder
+from fed_plugin.files import OutputFile, OutputFolder, write_json
 
 if TYPE_CHECKING:
     from fed_plugin.datasets import Layout
@@ -57,7 +57,6 @@ def run_check(args: argparse.Namespace) -> int:
     """Check and print; status 1 after an error in any of the data sets."""
     from fed_plugin.datasets.check import check, find_targets
     from fed_plugin.datasets.image_facts import FactsCache, default_cache
-    from fed_plugin.files import write_json
 
     targets = find_targets(args.dataset, os.environ.get("FASTREID_DATASETS", "datasets"))
     cache = None if args.no_cache else FactsCache(args.cache or default_cache())

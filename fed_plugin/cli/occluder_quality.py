@@ -14,6 +14,7 @@ from typing import Any
 from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.occluder_sets import Crop, LeftOut, alike, look_of, no_progress
 from fed_plugin.datasets.splits import Item, Layout
+from fed_plugin.photos import read_rgb
 
 DRAWS = 2000
 _BATCH = 100
@@ -201,7 +202,6 @@ def search_leaks(
 
     No piece of the queries may be trained on. ``progress`` gets images done and images in all.
     """
-    from fed_plugin.photos import read_rgb
     from fed_plugin.transforms.leaks import LeakSearch
 
     search = LeakSearch([crop.pixels for crop in crops])

@@ -9,18 +9,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_plugin import arguments
-from fed_plugin.files import OutputFile, OutputFileInNewFolder
+from fed_plugin import arguments, visualization
+from fed_plugin.datasets.listing import photos_below, readable_photos
+from fed_plugin.files import OutputFile, OutputFileInNewFolder, below, check_apart, write_file
+from fed_plugin.photos import read_rgb
+from fed_plugin.retrieval.distances import cosine_distance, part_contributions, unit_rows
+from fed_plugin.retrieval.feature_dump import FeatureDump
+from fed_plugin.retrieval.ranking import first_ranked, rank
 from fed_plugin.visualization.canvas import check_kind
+from fed_plugin.visualization.lines import COLORS, styles_of, training_figure
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from fed_plugin.fastreid_adapter.loaders import TrainingImages
-    from fed_plugin.retrieval.feature_dump import FeatureDump
 
 _DEVICE = "such as cuda:0; default: CUDA if available"
 SIZE = (192, 96)  # height and width of a photo on a sheet
@@ -46,10 +52,6 @@ def _check(args: argparse.Namespace, *counts: str) -> None:
 
 def _photo(path: str | Path, size: tuple[int, int] = SIZE) -> NDArray[Any]:
     """Return a photo as (*size, 3) uint8 RGB."""
-    import cv2
-
-    from fed_plugin.photos import read_rgb
-
     return cv2.resize(read_rgb(path), size[::-1], interpolation=cv2.INTER_AREA)
 
 
@@ -80,15 +82,12 @@ def add_ranking_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_ranking(args: argparse.Namespace) -> None:
     """Rank the gallery of a dump, choose queries, draw their first answers."""
-    from fed_plugin.retrieval.feature_dump import FeatureDump
-    from fed_plugin.visualization import Answers, match_sheet
-
     _check(args, "queries", "top")
     dump = FeatureDump.load(args.dump)
     photo = _photos_of(dump, args.folder)
     chosen, rows, right, ranks = _first_answers(dump, args)
     scores, contributions = _scores(dump, chosen, rows)
-    answers = Answers(
+    answers = visualization.Answers(
         np.stack([[photo(row) for row in of] for of in rows]),
         scores,
         None if dump.visibility is None else dump.visibility[rows],
@@ -96,7 +95,7 @@ def run_ranking(args: argparse.Namespace) -> None:
         [_names(dump.names[of].tolist()) for of in rows],
         right,
     )
-    sheet = match_sheet(
+    sheet = visualization.match_sheet(
         np.stack([photo(row) for row in chosen]),
         None if dump.visibility is None else dump.visibility[chosen],
         answers,
@@ -120,9 +119,6 @@ def _first_answers(
 
     The ranks are those of the first right answers, and of the last answers.
     """
-    from fed_plugin.retrieval.distances import cosine_distance
-    from fed_plugin.retrieval.ranking import first_ranked, rank
-
     query, gallery = dump.query, dump.gallery
     distances = cosine_distance(dump.features[query], dump.features[gallery])
     ranked = rank(distances, *dump.labels())
@@ -142,8 +138,6 @@ def _scores(
     dump: FeatureDump, chosen: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return (Q, K) cosines and (Q, K, P) contributions of parts; None for a model without."""
-    from fed_plugin.retrieval.distances import part_contributions, unit_rows
-
     unit = unit_rows(dump.features.astype(np.float32))
     scores = np.einsum("qd,qkd->qk", unit[chosen], unit[rows])
     if dump.visibility is None:
@@ -154,9 +148,6 @@ def _scores(
 
 def _photos_of(dump: FeatureDump, folder: str | None) -> Callable[[int], NDArray[np.uint8]]:
     """Return a function that reads the photo of a row, from ``--folder`` or where the dump says."""
-    from fed_plugin.datasets.listing import photos_below
-    from fed_plugin.files import below
-
     recorded = dump.about.get("folders")
     recorded = recorded if isinstance(recorded, dict) else {}
     if folder is not None and not Path(folder).is_dir():
@@ -242,13 +233,12 @@ def run_augment(args: argparse.Namespace) -> None:
 def draw_pairs(cfg: Any, images: TrainingImages, path: Path, name: str) -> list[str]:
     """Draw holistic and occluded views with masks and targets; return sentences about them."""
     from fed_plugin.modeling import visibility_target
-    from fed_plugin.visualization import pair_sheet
 
     holistic, occluded = images.views.unbind(1)
     rule = cfg.MODEL.FED.OEM.TARGET
     targets = visibility_target(holistic, occluded, cfg.MODEL.FED.NUM_PARTS, rule)
     masks = (holistic != occluded).any(dim=1)
-    sheet = pair_sheet(
+    sheet = visualization.pair_sheet(
         *map(to_pictures, (holistic, occluded)),
         targets.numpy(),
         path,
@@ -266,9 +256,7 @@ def draw_pairs(cfg: Any, images: TrainingImages, path: Path, name: str) -> list[
 
 
 def _draw_single(cfg: Any, images: TrainingImages, path: Path, name: str) -> list[str]:
-    from fed_plugin.visualization import image_sheet
-
-    sheet = image_sheet(
+    sheet = visualization.image_sheet(
         to_pictures(images.views[:, 0]),
         path,
         titles=_names(images.paths),
@@ -294,10 +282,8 @@ def add_curves_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_curves(args: argparse.Namespace) -> None:
     """Draw a page that loads nothing, or a picture."""
-    from fed_plugin.files import write_file
     from fed_plugin.report.curves import TRAINING, Figure, read_training, training_panels
     from fed_plugin.report.renderers import curves_page
-    from fed_plugin.visualization.lines import COLORS, styles_of, training_figure
 
     kind = check_kind(args.out, "--out", (".html", ".htm", ".png", ".svg")).suffix.lower()
     runs: list[tuple[str, int, Any]] = []
@@ -347,7 +333,6 @@ def run_neighbors(args: argparse.Namespace) -> None:
 
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.diffused_neighbors import diffused_neighbors
-    from fed_plugin.visualization import Neighbors, neighbor_sheet
 
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     cfg = read_config(args.config_file, [*arguments.model_overrides(args), "MODEL.DEVICE", device])
@@ -360,10 +345,10 @@ def run_neighbors(args: argparse.Namespace) -> None:
         "MODEL.FED.FDM.HEAD_LAYOUT reference joins heads of several samples of a batch in "
         "training. Therefore the neighbours reach other samples of the batch as well."
     )
-    sheet = neighbor_sheet(
+    sheet = visualization.neighbor_sheet(
         *(to_pictures(view) for view in samples.views.unbind(1)),
         None if diffused.visibility is None else diffused.visibility.numpy(),
-        Neighbors(
+        visualization.Neighbors(
             np.stack([[_photo(file, size) for file in of] for of in files]),
             weights.numpy(),
             diffused.similarity.numpy(),
@@ -398,16 +383,12 @@ def run_visibility(args: argparse.Namespace) -> None:
     """Describe photos and draw their visibilities."""
     arguments.check_model_words(args)
     _check(args)
-    from fed_plugin.datasets.listing import readable_photos
-    from fed_plugin.files import check_apart
-
     args.photos, notes = readable_photos(args.photos)
     check_apart(args.out, args.photos)
     for note in notes:
         print(note, file=sys.stderr)
 
     from fed_plugin import Embedder
-    from fed_plugin.visualization import visibility_sheet
 
     visibility = Embedder(args.config_file, args.weights, args.device)(args.photos).visibility
     if visibility is None:
@@ -416,5 +397,5 @@ def run_visibility(args: argparse.Namespace) -> None:
             "with MODEL.FED.OEM.ENABLED True"
         )
     images = np.stack([_photo(photo) for photo in args.photos])
-    sheet = visibility_sheet(images, visibility, args.out, titles=_names(args.photos))
+    sheet = visualization.visibility_sheet(images, visibility, args.out, titles=_names(args.photos))
     print(f"{sheet}: {len(images)} photos, on average {visibility.mean():.0%} visible")

@@ -158,9 +158,6 @@ class ModelCell(NamedCell):
     """Finished cell with a model; empty ``weights`` stand for random weights."""
 
     folder: Path
-    dataset: str
-    method: str
-    seed: int
     weights: str
 
 
@@ -217,7 +214,7 @@ def find_model_cells(out: Path) -> tuple[list[ModelCell], list[Path]]:
         record = read_record(folder)
         weights = "" if record.kind == "untrained" else str(folder / FINAL_WEIGHTS)
         if (folder / CONFIG).is_file() and (not weights or Path(weights).is_file()):
-            cells.append(ModelCell(folder, record.dataset, record.method, record.seed, weights))
+            cells.append(ModelCell(record.dataset, record.method, record.seed, folder, weights))
         else:
             without.append(folder)
     return sorted(cells, key=lambda cell: (cell.dataset, cell.method, cell.seed)), without

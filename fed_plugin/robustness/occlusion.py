@@ -8,14 +8,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
+from msgspec import to_builtins
 from numpy.typing import NDArray
 
 from fed_plugin.datasets.fingerprints import same_photos
@@ -241,7 +242,9 @@ def choose_whole_queries(
     no_cameras = source == GALLERY and len({camid for _, _, camid in gallery}) == 1
     if no_cameras:
         gallery = [(path, pid, place) for place, (path, pid, _) in enumerate(gallery)]
-    people = _without_distractors(dataset, gallery)
+    layout = LAYOUTS.get(dataset)
+    distractors = {JUNK_PID, *(layout.distractor_pids if layout else ())}
+    people = [item for item in gallery if item[1] not in distractors]
     candidates = list(query)
     if source == GALLERY:
         occluded = {os.path.basename(path) for path, _, _ in query}
@@ -258,12 +261,6 @@ def choose_whole_queries(
         )
     rule = _rule(source, len(chosen), most, per_identity, no_cameras)
     return WholeQueries(chosen, gallery, people, rule)
-
-
-def _without_distractors(dataset: str, gallery: Sequence[Item]) -> list[Item]:
-    layout = LAYOUTS.get(dataset)
-    distractors: Collection[int] = {JUNK_PID, *(layout.distractor_pids if layout else ())}
-    return [item for item in gallery if item[1] not in distractors]
 
 
 def _with_answers(candidates: Sequence[Item], gallery: Sequence[Item]) -> list[Item]:
@@ -384,9 +381,7 @@ class RobustnessSettings:
         The hash of the model's checkpoint is None for random weights.
         """
         return {
-            **asdict(self),
-            "visible_shares": list(self.visible_shares),
-            "kinds": list(self.kinds),
+            **to_builtins(self),
             "occluders": self.describe_occluders(self.load_occluders()),
             "weights_sha256": weights_sha256,
         }

@@ -17,7 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fed_plugin.files import OutputFile, check_apart, check_writable, decode, write_json
+from fed_plugin.retrieval.distances import cosine_distance, visible_similarity
 from fed_plugin.retrieval.estimates import Column, as_text
+from fed_plugin.retrieval.feature_dump import FeatureDump
+from fed_plugin.retrieval.thresholds import Pairs, allowed_errors
 from fed_plugin.search import MATCHINGS
 
 _EDGES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 1.0)
@@ -205,9 +208,6 @@ def _pairs(
     dump: Any, people: NDArray[np.int64], matching: str
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return similarity (N,) and right (N,) of people's pairs that the ranking's rules allow."""
-    from fed_plugin.retrieval.distances import cosine_distance, visible_similarity
-    from fed_plugin.retrieval.thresholds import Pairs
-
     of_people = [np.isin(dump.pids[x], people) for x in (dump.query, dump.gallery)]
     query, gallery = dump.query[of_people[0]], dump.gallery[of_people[1]]
     if not len(query) or not len(gallery):
@@ -230,8 +230,6 @@ def _rates(
     similarity: NDArray[np.float64], right: NDArray[np.bool_], fitted: Calibration
 ) -> list[dict[str, Any]]:
     """Return the similarity and the probability that keep false positives at each rate."""
-    from fed_plugin.retrieval.thresholds import allowed_errors
-
     wrong = np.sort(similarity[~right])[::-1]
     rows: list[dict[str, Any]] = []
     for rate in _RATES:
@@ -290,7 +288,6 @@ def run(args: argparse.Namespace) -> None:
     target = calibration_path(args.weights)
     _check_arguments(args, target)
     from fed_plugin.datasets.fingerprints import content_hash
-    from fed_plugin.retrieval.feature_dump import FeatureDump
 
     dump = FeatureDump.load(args.dump)
     ours, of_dump = content_hash(args.weights), dump.about.get("weights_sha256")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fed_plugin.arguments import check_weights, find_config
+from fed_plugin.console import ProgressLine
 from fed_plugin.files import FolderLock, OutputFile, check_apart
 
 if TYPE_CHECKING:
@@ -214,8 +215,6 @@ def _names(photos: list[Path], folder: Path) -> list[str]:
 
 def _described(embedder: Any, photos: list[tuple[str, Path]]) -> tuple[Any, list[int]]:
     """Describe photos; print those that cannot be read, and return the numbers of the others."""
-    from fed_plugin.console import ProgressLine
-
     with ProgressLine("describing") as progress:
         outputs = embedder([path for _, path in photos], skip_errors=True, progress=progress)
     for reason in outputs.failures.values():

@@ -9,14 +9,13 @@ import functools
 import hashlib
 import os
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
-from msgspec import to_builtins
 from numpy.typing import NDArray
 
 from fed_plugin.datasets.fingerprints import same_photos
@@ -381,7 +380,8 @@ class RobustnessSettings:
         The hash of the model's checkpoint is None for random weights.
         """
         return {
-            **to_builtins(self),
+            **asdict(self),
+            **{"visible_shares": list(self.visible_shares), "kinds": list(self.kinds)},
             "occluders": self.describe_occluders(self.load_occluders()),
             "weights_sha256": weights_sha256,
         }

@@ -159,20 +159,15 @@ def draw_foliage(rng: Generator, height: int, width: int) -> Pixels:
     """Draw a bush: leaves in layers, the nearer the lighter, sometimes in flower."""
     base = pick(rng, _LEAVES)
     image = fill(height, width, shade(base, 24))
-    size = int(rng.integers(5, 12))
-    layers = 4
+    size, layers = int(rng.integers(5, 12)), 4
     count = min(260, 2 * height * width // (size * size) // layers)
     for layer in range(layers):
-        columns, rows = rng.integers(0, width, count), rng.integers(0, height, count)
-        turns, lengths = rng.integers(0, 180, count), rng.integers(size // 2 + 1, size + 3, count)
-        tones = rng.integers(40 + 22 * layer, 70 + 28 * layer, count)
-        for column, row, turn, length, tone in zip(
-            columns.tolist(), rows.tolist(), turns.tolist(), lengths.tolist(), tones.tolist(),
-            strict=True,
-        ):  # fmt: skip
+        tones = 40 + 22 * layer, 70 + 28 * layer
+        ranges = ((0, width), (0, height), (0, 180), (size // 2 + 1, size + 3), tones)
+        drawn = np.stack([rng.integers(low, high, count) for low, high in ranges], axis=1)
+        for column, row, turn, length, tone in drawn.tolist():
             axes = (length, max(2, length * 2 // 5))
-            color = shade(base, tone)
-            cv2.ellipse(image, (column, row), axes, turn, 0, 360, color, -1)
+            cv2.ellipse(image, (column, row), axes, turn, 0, 360, shade(base, tone), -1)
     if rng.integers(3) == 0:
         petal = pick(rng, _PETALS)
         for _ in range(int(rng.integers(8, 30))):
@@ -224,8 +219,7 @@ def draw_wall(rng: Generator, height: int, width: int) -> Pixels:
     """Draw a low wall: brickwork with a coping, weathered."""
     image = brickwork(rng, height, width)
     from_top = int(rng.integers(10, 22))
-    stone = fill(from_top, width, pick(rng, STONES))
-    image[:from_top] = texture(rng, stone, (4, 6), 26)
+    image[:from_top] = texture(rng, fill(from_top, width, pick(rng, STONES)), (4, 6), 26)
     image[from_top : from_top + 4] = image[from_top : from_top + 4] // 2
     return texture(rng, image, (40, 40), 40)
 
@@ -293,8 +287,7 @@ def draw_pole(rng: Generator, height: int, width: int) -> Pixels:
 def draw_trunk(rng: Generator, height: int, width: int) -> Pixels:
     """Draw a tree trunk: furrowed bark, moss, a knot."""
     across = int(rng.integers(width * 6 // 10, width + 1))
-    bark = fill(height, across, pick(rng, WOODS))
-    bark = texture(rng, bark, (40, 12), 50)
+    bark = texture(rng, fill(height, across, pick(rng, WOODS)), (40, 12), 50)
     bark = texture(rng, bark, (18, 3), 80)
     furrow = shade(pick(rng, WOODS), 35)
     for _ in range(int(rng.integers(26, 52))):
@@ -332,9 +325,9 @@ def draw_banner(rng: Generator, height: int, width: int) -> Pixels:
         cv2.circle(image, (width // 2, middle), radius, accent, -1, cv2.LINE_AA)
         cv2.circle(image, (width // 2, middle), radius // 2, ink, -1, cv2.LINE_AA)
     elif shape == 1:
-        corners = [(width // 2 - radius, middle - radius), (width // 2 + radius, middle + radius)]
-        cv2.rectangle(image, corners[0], corners[1], ink, -1)
-        cv2.rectangle(image, corners[0], corners[1], accent, 4)
+        start, end = ((width // 2 + way * radius, middle + way * radius) for way in (-1, 1))
+        cv2.rectangle(image, start, end, ink, -1)
+        cv2.rectangle(image, start, end, accent, 4)
     else:
         points = rng.integers(0, 2 * radius, (5, 2)) + (width // 2 - radius, middle - radius)
         cv2.fillPoly(image, [cv2.convexHull(points.astype(np.int32))], accent, cv2.LINE_AA)
@@ -350,8 +343,7 @@ def draw_pillar(rng: Generator, height: int, width: int) -> Pixels:
     if rng.integers(2):
         wall = brickwork(rng, height, across)
     else:
-        wall = fill(height, across, pick(rng, STONES))
-        wall = texture(rng, wall, (30, 20), 34)
+        wall = texture(rng, fill(height, across, pick(rng, STONES)), (30, 20), 34)
         wall = texture(rng, wall, (3, 3), 22)
         step = int(rng.integers(40, 90))
         for row in range(int(rng.integers(step)), height, step):
@@ -561,10 +553,6 @@ def drawn_occluders(count: int = 200, seed: int = 0) -> OccluderSet:
     Every third crop has height / width > 2. All crops are opaque rectangles, and no two are equal.
     The same seed gives the same bits; a smaller set is the beginning of a larger one. A process
     draws each set once.
-
-    Args:
-        count: number of crops, at least 1.
-        seed: number of the set, at least 0.
 
     Raises:
         ValueError: a count below 1 or a negative seed.

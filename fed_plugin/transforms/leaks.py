@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -41,14 +43,9 @@ _MID_GREY = 128.0
 
 @dataclass(frozen=True)
 class Leak:
-    """Place of a crop inside an image.
+    """Place of a crop, by its index, inside an image, by its path, in pixels.
 
-    Attributes:
-        crop: index of the crop.
-        image: path of the image.
-        top: row of the image where the crop begins.
-        left: column where it begins.
-        correlation: normalised, in [-1, 1].
+    The correlation is normalised, in [-1, 1].
     """
 
     crop: int
@@ -58,8 +55,7 @@ class Leak:
     correlation: float
 
 
-@dataclass(frozen=True)
-class _Anchor:
+class _Anchor(NamedTuple):
     """Window of a crop, for the first step of the search."""
 
     crop: int
@@ -128,9 +124,7 @@ class LeakSearch:
         mask = None
         if crop.shape[2] == 4:
             mask = np.repeat((crop[..., 3:] >= _OPAQUE).astype(np.float32), 3, axis=2)
-            scores = cv2.matchTemplate(region, colours, cv2.TM_CCOEFF_NORMED, mask=mask)
-        else:
-            scores = cv2.matchTemplate(region, colours, cv2.TM_CCOEFF_NORMED)
+        scores = cv2.matchTemplate(region, colours, cv2.TM_CCOEFF_NORMED, mask=mask)
         scores = np.where(np.isfinite(scores), scores, -1.0)
         y, x = np.unravel_index(int(scores.argmax()), scores.shape)
         place = region[y : y + height, x : x + width]
@@ -161,21 +155,18 @@ def _cells_everywhere(image: NDArray[np.generic], shape: tuple[int, int]) -> _Fl
     # at each pixel, the mean of the cell that begins there
     means = cv2.boxFilter(pixels, cv2.CV_32F, (_CELL, _CELL), anchor=(0, 0))
     rows, columns = image.shape[0] - shape[0] + 1, image.shape[1] - shape[1] + 1
-    grid = [
-        means[top : top + rows, left : left + columns]
-        for top in range(0, shape[0], _CELL)
-        for left in range(0, shape[1], _CELL)
-    ]
+    corners = product(range(0, shape[0], _CELL), range(0, shape[1], _CELL))
+    grid = [means[top : top + rows, left : left + columns] for top, left in corners]
     cells = np.concatenate(grid, axis=2).reshape(rows * columns, -1)
     return np.asarray(cells, dtype=np.float32)
 
 
 def _find_anchor(index: int, crop: Pixels) -> _Anchor | None:
     """Choose the opaque window of a crop whose mean colours vary most."""
-    fitting = (s for s in _SHAPES if s[0] <= crop.shape[0] and s[1] <= crop.shape[1])
-    shape = next(fitting, None)
-    if shape is None:
+    fitting = [s for s in _SHAPES if s[0] <= crop.shape[0] and s[1] <= crop.shape[1]]
+    if not fitting:
         return None
+    shape = fitting[0]
     cells = _cells_everywhere(crop[..., :3], shape)  # (places, 48)
     contrast = cells.reshape(len(cells), -1, 3).std(axis=1).mean(axis=1)
     if crop.shape[2] == 4:

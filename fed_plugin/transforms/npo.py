@@ -78,11 +78,8 @@ class NPOAugmentation:
     ) -> Tensor:
         """Stack the image and its occluded copy, or occlude the image.
 
-        Args:
-            image: (3, H, W) floating point in [0, 255], after the crop and before normalisation;
-                not modified.
-            generator: source of randomness; torch's default one if None.
-            pid: identity of the image; needed if ``rule.people`` is above 0.
+        The image is (3, H, W) floating point in [0, 255], after the crop and before normalisation,
+        and is not modified. For generator and pid see :meth:`draw`.
 
         Returns:
             (2, 3, H, W), holistic first, occluded second; with one view (3, H, W), occluded.
@@ -105,14 +102,8 @@ class NPOAugmentation:
     ) -> tuple[Placement | PersonPlacement, ...]:
         """Draw the occluders of an image of ``height`` x ``width`` pixels, in the order of pasting.
 
-        Args:
-            height: rows of the image.
-            width: columns of the image.
-            generator: source of randomness; torch's default one if None.
-            pid: identity of the image; needed if ``rule.people`` is above 0.
-
-        Returns:
-            Placements; none for an image that stays whole.
+        There are none for an image that stays whole. The generator None is torch's default one.
+        The identity ``pid`` of the image is needed if ``rule.people`` is above 0.
 
         Raises:
             ValueError: an image without pixels, or an identity that is not among the people.
@@ -120,19 +111,16 @@ class NPOAugmentation:
         if self.rule.people and pid is None and self.find_pid is not None:
             pid = self.find_pid()
         covers = torch.rand(1, generator=generator, dtype=torch.float64).item() < self.probability
-        placements = self.rule.draw(
-            self.occluders.sizes, height, width, generator, self.people, pid
-        )
+        sizes = self.occluders.sizes
+        placements = self.rule.draw(sizes, height, width, generator, self.people, pid)
         return placements if covers else ()
 
     def apply(
         self, image: Tensor, placements: Sequence[Placement | PersonPlacement]
     ) -> tuple[Tensor, Tensor]:
-        """Paste the occluders that ``draw`` returned; return the pixels that may change, too.
+        """Paste occluders that ``draw`` returned for this size; return what may change, too.
 
-        Args:
-            image: (3, H, W) floating point in [0, 255]; not modified.
-            placements: drawn for an image of this size.
+        The image is (3, H, W) floating point in [0, 255], and is not modified.
 
         Returns:
             The two views (2, 3, H, W), and the mask (H, W) bool: True where an occluder covers the
@@ -147,16 +135,14 @@ class NPOAugmentation:
         views = image.expand(2, 3, height, width).contiguous()
         mask = torch.zeros(height, width, dtype=torch.bool)
         for placement in placements:
-            patch = self._patch(placement)
+            if isinstance(placement, Placement):
+                patch = _occluder_patch(self.occluders, placement)
+            else:
+                assert self.people is not None  # a rule with people needs a set of people
+                patch = torch.from_numpy(self.people.cut(placement)).permute(2, 0, 1)
             blend(views[1], patch, placement, self.feather)
             region_of(mask[None], placement)[0].logical_or_(support_of(patch))
         return views, mask
-
-    def _patch(self, placement: Placement | PersonPlacement) -> Tensor:
-        if isinstance(placement, Placement):
-            return _occluder_patch(self.occluders, placement)
-        assert self.people is not None  # a rule with people needs a set of people
-        return torch.from_numpy(self.people.cut(placement)).permute(2, 0, 1)
 
     def __repr__(self) -> str:
         return (
@@ -169,11 +155,8 @@ class NPOAugmentation:
 def paste(image: Tensor, occluders: OccluderSet, placement: Placement, feather: int = 0) -> Tensor:
     """Cover a copy of an image with an occluder, resized with bicubic weights.
 
-    Args:
-        image: (3, H, W) floating point in [0, 255]; not modified.
-        occluders: the set that ``placement.occluder`` indexes.
-        placement: drawn for this set and image size.
-        feather: width in pixels of the rim over which the occluder fades; 0 for hard edges.
+    The image is (3, H, W) floating point in [0, 255]. The placement was drawn for this set and
+    image size. ``feather`` is as for :class:`NPOAugmentation`.
 
     Returns:
         (3, H, W), in [0, 255] where covered and whole grey levels where covered wholly, equal to
@@ -237,13 +220,9 @@ def support_of(patch: Tensor) -> Tensor:
 def blend(
     image: Tensor, patch: Tensor, placement: Placement | PersonPlacement, feather: int = 0
 ) -> None:
-    """Write a patch into an image, in place; pixels under transparent ones keep their bits.
+    """Write a patch (3 or 4, h, w) into an image (3, H, W) floating point in [0, 255], in place.
 
-    Args:
-        image: (3, H, W) floating point in [0, 255], modified.
-        patch: (3 or 4, h, w).
-        placement: rectangle of the patch in the image.
-        feather: width in pixels of the rim over which the patch fades; 0 for a hard outline.
+    Pixels under transparent ones keep their bits. ``feather`` is as for :class:`NPOAugmentation`.
 
     Raises:
         ValueError: the placement does not fit the image.
@@ -284,17 +263,8 @@ def edge_weights(
 
     The weight of a pixel is ``d / (feather + 1)``, at most 1 and never 0, with ``d`` the distance
     to the nearest pixel that is not covered. An occluder does not fade where the edge of the image
-    cuts it off.
-
-    Args:
-        support: (h, w) bool, the covered pixels of the placement's rectangle.
-        placement: the rectangle.
-        image_height: rows of the image.
-        image_width: columns of the image.
-        feather: width of the fading rim in pixels, at least 1.
-
-    Returns:
-        (h, w) in [0, 1], above 0 exactly on the support.
+    cuts it off. ``support`` (h, w), bool, are the covered pixels of the placement's rectangle. The
+    result (h, w) is in [0, 1], above 0 exactly on the support.
     """
     covered = np.ones((placement.height + 2, placement.width + 2), dtype=np.uint8)
     covered[1:-1, 1:-1] = support.numpy()

@@ -77,9 +77,7 @@ class OccluderSet:
             _check_crop(name, image)
         self._names = tuple(names)
         self._tensors = tuple(_own(image[..., :3]) for image in images)
-        self._alphas = tuple(
-            _own(image[..., 3]) if image.shape[2] == 4 else None for image in images
-        )
+        self._alphas = tuple(_own(one[..., 3]) if one.shape[2] == 4 else None for one in images)
         self._sizes = tuple((int(image.shape[0]), int(image.shape[1])) for image in images)
 
     @classmethod
@@ -162,16 +160,18 @@ class OccluderSet:
         return f"{type(self).__name__}({len(self)} crops: {self._names[0]} .. {self._names[-1]})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        packed = [_to_png(self[index], self._alphas[index]) for index in range(len(self))]
+        packed = []
+        for image, alpha in zip(self, self._alphas, strict=True):
+            # OpenCV takes the channels for BGR, here and in _unpack
+            channels = image if alpha is None else np.dstack((image, alpha.numpy()))
+            packed.append(bytes(cv2.imencode(".png", channels)[1]))
         return _unpack, (type(self), packed, self._names)
 
 
 def occluder_files(path: str | Path, key: str = "path") -> list[Path]:
-    """List the image files of a folder of occluders in name order.
+    """List the image files of a folder of occluders in name order, not of the folders below.
 
-    Args:
-        path: the folder; not searched recursively.
-        key: name of ``path`` in error messages.
+    Messages call the folder ``key``.
 
     Raises:
         FileNotFoundError: the folder does not exist, is no folder, or holds no image.
@@ -180,16 +180,9 @@ def occluder_files(path: str | Path, key: str = "path") -> list[Path]:
     if not folder.is_dir():
         problem = "is a file" if folder.exists() else "no such folder"
         raise FileNotFoundError(f"{key}={path}: {problem}; expected a folder of {_EXPECTED}")
-    files = sorted(
-        (
-            file
-            for file in folder.iterdir()
-            if file.suffix.lower() in IMAGE_SUFFIXES
-            and not file.name.startswith(".")
-            and file.is_file()
-        ),
-        key=lambda file: file.name,
-    )
+    seen = (file for file in folder.iterdir() if not file.name.startswith("."))
+    files = [file for file in seen if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
+    files.sort(key=lambda file: file.name)
     if not files:
         raise FileNotFoundError(f"{key}={path}: found no image; expected {_EXPECTED}")
     return files
@@ -197,8 +190,8 @@ def occluder_files(path: str | Path, key: str = "path") -> list[Path]:
 
 def _warn_of_others(path: str | Path, files: list[Path], key: str) -> None:
     names = {file.name for file in files} | {"manifest.json"}  # of `data occluders build`
-    others = sorted({file.name for file in Path(path).iterdir()} - names)
-    if others := [name for name in others if not name.startswith(".")]:
+    there = {file.name for file in Path(path).iterdir() if not file.name.startswith(".")}
+    if others := sorted(there - names):
         logger.warning(
             "%s=%s: passed over %d that are no images to read, first %a; expected %s",
             *(key, path, len(others), others[0], _EXPECTED),
@@ -219,14 +212,7 @@ def _own(pixels: Pixels) -> Tensor:
     return torch.from_numpy(np.array(pixels, order="C"))
 
 
-def _to_png(image: Pixels, alpha: Tensor | None) -> bytes:
-    # OpenCV takes the channels for BGR, here and in _unpack
-    channels = image if alpha is None else np.dstack((image, alpha.numpy()))
-    return bytes(cv2.imencode(".png", channels)[1])
-
-
 def _unpack(kind: type[OccluderSet], packed: list[bytes], names: tuple[str, ...]) -> OccluderSet:
-    images = [
-        cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED) for data in packed
-    ]
+    data = (np.frombuffer(png, dtype=np.uint8) for png in packed)
+    images = (cv2.imdecode(png, cv2.IMREAD_UNCHANGED) for png in data)
     return kind([np.asarray(image, dtype=np.uint8) for image in images], names)

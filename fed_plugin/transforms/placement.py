@@ -23,11 +23,8 @@ _DRAWS = 9
 class ColorJitter:
     """Colour change of a crop by three factors, in an order; the factor 1 changes nothing.
 
-    Args:
-        brightness: multiplies every value.
-        contrast: spreads the values around the mean grey level.
-        saturation: spreads the channels around the pixel's own grey level.
-        order: the three names in the order of application.
+    The brightness multiplies every value, the contrast spreads the values around the mean grey
+    level, the saturation the channels around the pixel's own grey level.
     """
 
     brightness: float
@@ -62,16 +59,10 @@ def _map_levels(image: NDArray[np.uint8], levels: NDArray[np.float32]) -> NDArra
 
 @dataclass(frozen=True)
 class Placement:
-    """Place of an obstacle, with its flip, size and colour change.
+    """Place of obstacle number ``occluder`` of a set: the covered rows and columns.
 
-    Args:
-        occluder: index into the set.
-        flip: mirrored left to right.
-        top: first covered row.
-        left: first covered column.
-        height: covered rows.
-        width: covered columns.
-        jitter: colour change applied before the resize; None for high, narrow crops.
+    ``flip`` mirrors it left to right. ``jitter`` is a colour change applied before the resize; None
+    for high, narrow crops.
     """
 
     occluder: int
@@ -87,19 +78,9 @@ class Placement:
 class PersonPlacement:
     """Place of another person, with the visible part of that person's image.
 
-    The person's image is resized to a frame; the covered rectangle is a window of the frame.
-
-    Args:
-        person: index into the ``PeopleSet``.
-        flip: the frame is mirrored left to right.
-        top: first covered row.
-        left: first covered column.
-        height: covered rows.
-        width: covered columns.
-        frame_height: rows of the frame, at least ``height``.
-        frame_width: columns of the frame, at least ``width``.
-        frame_top: row of the frame that lies on ``top``.
-        frame_left: column of the frame that lies on ``left``.
+    Image number ``person`` of a ``PeopleSet`` is resized to a frame, which ``flip`` mirrors left to
+    right; the covered rows and columns are a window of the frame. The frame's row ``frame_top``
+    lies on ``top``, its column ``frame_left`` on ``left``.
     """
 
     person: int
@@ -131,11 +112,8 @@ def draw_placement(
     or right, brightness, contrast, saturation, order), whatever the outcome. Therefore one image
     never shifts the draws of the next image.
 
-    Args:
-        sizes: (height, width) of every occluder, at least one.
-        image_height: rows of the image to cover.
-        image_width: columns of the image to cover.
-        generator: source of randomness; torch's default one (seeded per loader worker) if None.
+    ``sizes`` are (height, width) of every occluder, at least one. The generator None is torch's
+    default one, which is seeded per loader worker.
 
     Raises:
         ValueError: no occluder, or an image without pixels.
@@ -146,11 +124,7 @@ def draw_placement(
 
 
 def check_sizes(sizes: Sequence[tuple[int, int]], image_height: int, image_width: int) -> None:
-    """Refuse an empty set of occluders and an image without pixels.
-
-    Raises:
-        ValueError: one of these.
-    """
+    """Raise ValueError for an empty set of occluders, or an image without pixels."""
     if not sizes or image_height < 1 or image_width < 1:
         raise ValueError(
             f"expected occluders and an image of at least 1 x 1, got {len(sizes)} occluders "
@@ -170,15 +144,9 @@ def place_by_reference(
     else:
         height = between(image_height // 4, image_height // 2, draws[2])
         jitter = jitter_from(draws)
-    return Placement(
-        occluder=occluder,
-        flip=draws[1] < 0.5,
-        top=0 if draws[3] < 0.5 else image_height - height,
-        left=0 if draws[4] < 0.5 else image_width - width,
-        height=height,
-        width=width,
-        jitter=jitter,
-    )
+    top = 0 if draws[3] < 0.5 else image_height - height
+    left = 0 if draws[4] < 0.5 else image_width - width
+    return Placement(occluder, draws[1] < 0.5, top, left, height, width, jitter)
 
 
 def between(low: int, high: int, draw: float) -> int:
@@ -203,8 +171,6 @@ def occlusion_mask(
         alpha channel: then ``NPOAugmentation.apply`` returns the mask, which lies inside this one.
     """
     mask = torch.zeros(image_height, image_width, dtype=torch.bool)
-    mask[
-        placement.top : placement.top + placement.height,
-        placement.left : placement.left + placement.width,
-    ] = True
+    bottom, right = placement.top + placement.height, placement.left + placement.width
+    mask[placement.top : bottom, placement.left : right] = True
     return mask

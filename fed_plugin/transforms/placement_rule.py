@@ -72,9 +72,8 @@ class PlacementRule:
             self._check_range(side, 1, f"shares of the image's {side}")
             default = getattr(PlacementRule, side)
             if self.placement == "reference" and getattr(self, side) != default:
-                self._refuse(
-                    side, f"{default}, as the reference's sizes are fixed; try placement 'free'"
-                )
+                fixed = "as the reference's sizes are fixed; try placement 'free'"
+                self._refuse(side, f"{default}, {fixed}")
         whole = len(self.count) == 2 and all(type(number) is int for number in self.count)
         if not whole or not 1 <= self.count[0] <= self.count[1] <= MOST_OCCLUDERS:
             limits = f"1 <= low <= high <= {MOST_OCCLUDERS}"
@@ -103,10 +102,7 @@ class PlacementRule:
         """Return the most rows and columns of a pasted obstacle; both sizes are (height, width)."""
         height, width = image
         if self.placement == "free":
-            height, width = (
-                round(shares[1] * side)
-                for shares, side in ((self.height, height), (self.width, width))
-            )
+            height, width = round(self.height[1] * height), round(self.width[1] * width)
         elif size[0] > 2 * size[1]:
             width //= 2
         else:
@@ -125,15 +121,9 @@ class PlacementRule:
         """Draw the occluders of one image.
 
         Each call takes one ``torch.rand``: nine numbers for the reference, else one number, and
-        eleven for each of the most occluders of the rule.
-
-        Args:
-            sizes: (height, width) of every obstacle, at least one.
-            image_height: rows of the image to cover.
-            image_width: columns of the image to cover.
-            generator: source of randomness; torch's default one if None.
-            people: people who may stand before the person; needed if ``people`` is above 0.
-            pid: identity of the image; no drawn person has this identity.
+        eleven for each of the most occluders of the rule. Arguments are those of
+        :func:`draw_placement`, and the people who may stand before the person, needed if the rule
+        has a share of people; no drawn person has the identity ``pid`` of the image.
 
         Raises:
             ValueError: no obstacle, an image without pixels, or an identity not among the people.
@@ -142,41 +132,30 @@ class PlacementRule:
             return (draw_placement(sizes, image_height, image_width, generator),)
         check_sizes(sizes, image_height, image_width)
         low, high = self.count
-        numbers = torch.rand(
-            1 + high * _DRAWS_PER_OCCLUDER, generator=generator, dtype=torch.float64
-        ).tolist()
+        amount = 1 + high * _DRAWS_PER_OCCLUDER
+        first, *numbers = torch.rand(amount, generator=generator, dtype=torch.float64).tolist()
         placements: list[Placement | PersonPlacement] = []
-        for index in range(between(low, high, numbers[0])):
-            start = 1 + index * _DRAWS_PER_OCCLUDER
-            draws = numbers[start : start + _DRAWS_PER_OCCLUDER]
+        for index in range(between(low, high, first)):
+            draws = numbers[index * _DRAWS_PER_OCCLUDER :][:_DRAWS_PER_OCCLUDER]
             if people is not None and draws[10] < self.people:
                 person = people.other_than(pid, draws[0])
                 placements.append(self._place_person(person, image_height, image_width, draws))
             elif self.placement == "free":
-                placements.append(self._place_freely(sizes, image_height, image_width, draws))
+                placements.append(self._place_freely(len(sizes), image_height, image_width, draws))
             else:
                 placements.append(place_by_reference(sizes, image_height, image_width, draws))
         return tuple(placements)
 
     def _place_freely(
-        self,
-        sizes: Sequence[tuple[int, int]],
-        image_height: int,
-        image_width: int,
-        draws: Sequence[float],
+        self, count: int, image_height: int, image_width: int, draws: Sequence[float]
     ) -> Placement:
         # the order of the draws is the reference's, with the width last
         height = _extent(self.height, image_height, draws[2])
         width = _extent(self.width, image_width, draws[9])
-        return Placement(
-            occluder=int(draws[0] * len(sizes)),
-            flip=draws[1] < 0.5,
-            top=int(draws[3] * (image_height - height + 1)),
-            left=int(draws[4] * (image_width - width + 1)),
-            height=height,
-            width=width,
-            jitter=jitter_from(draws),
-        )
+        top = int(draws[3] * (image_height - height + 1))
+        left = int(draws[4] * (image_width - width + 1))
+        occluder, flip = int(draws[0] * count), draws[1] < 0.5
+        return Placement(occluder, flip, top, left, height, width, jitter_from(draws))
 
     def _place_person(
         self, person: int, image_height: int, image_width: int, draws: Sequence[float]

@@ -104,26 +104,16 @@ def print_report(report: Report, *, every_file: bool = False) -> None:
 
 def _table(report: Report) -> list[str]:
     head = ("split", "images", "published", "ids", "published", "cameras", "median", "file list")
-    rows = [
-        (
-            row.split,
-            f"{row.images:,}",
-            _number(row.published_images),
-            f"{row.identities:,}",
-            _number(row.published_identities),
-            str(row.cameras or "-"),
-            f"{row.width} x {row.height}",
-            row.list_sha256[:_HASH],
-        )
-        for row in report.splits
-    ]
+    rows = []
+    for row in report.splits:
+        counts = (row.images, row.published_images, row.identities, row.published_identities)
+        words = ["-" if count is None else f"{count:,}" for count in counts]
+        size = f"{row.width} x {row.height}"
+        words += [str(row.cameras or "-"), size, row.list_sha256[:_HASH]]
+        rows.append([row.split, *words])
     sides = ("left", *["right"] * (len(head) - 1))
     options = {"tablefmt": "plain", "colalign": sides, "disable_numparse": True}
     return tabulate(rows, head, **options).splitlines()
-
-
-def _number(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
 
 
 def _summary(report: Report) -> str:

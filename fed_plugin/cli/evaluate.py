@@ -52,13 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = "default: the distance in the file, else cosine"
     add("--distance", choices=("cosine", "euclidean"), help=words)
     add("--compare", action="store_true", help="differences to the first file, with p-values")
-    add(
-        "--groups",
-        choices=("query", "identity"),
-        default="query",
-        help="unit that the intervals and p-values treat as independent; the queries of one person "
-        "are not independent, but identity needs about twenty identities; default: query",
+    words = (
+        "unit that the intervals and p-values treat as independent; the queries of one person are "
+        "not independent, but identity needs about twenty identities; default: query"
     )
+    add("--groups", choices=("query", "identity"), default="query", help=words)
     words = "write the numbers of every query and the protocol card; several files give a list"
     add("--json", type=OutputFile, metavar="FILE", help=words)
 

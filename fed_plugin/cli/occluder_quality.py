@@ -108,8 +108,8 @@ def supervision_sentences(measured: Mapping[str, Any], tall: int, count: int) ->
         for parts, share in enumerate(every["marked_parts"])
         if parts and share
     )
-    groups = [kind for kind in ("tall", "wide") if measured[kind]["draws"]]
-    hidden = ", ".join(f"{kind} crops {_percent(measured[kind]['hidden'])}" for kind in groups)
+    groups = {kind: measured[kind] for kind in ("tall", "wide") if measured[kind]["draws"]}
+    hidden = ", ".join(f"{kind} crops {_percent(of['hidden'])}" for kind, of in groups.items())
     lines = [
         f"what it teaches the OEM, by {measured['draws']} placements of the reference's rules on "
         f"{height} x {width} images (seed {measured['seed']}"
@@ -206,8 +206,7 @@ def search_leaks(
 
     search = LeakSearch([crop.pixels for crop in crops])
     leaks: dict[int, str] = {}
-    unreadable: list[str] = []
-    looks, names = [], []
+    looks, names, unreadable = [], [], []
     for done, (path, _, _) in enumerate(queries, start=1):
         name = printable(os.path.basename(path))
         try:

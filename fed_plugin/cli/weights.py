@@ -61,9 +61,8 @@ def _read_reference(source: Path) -> dict[str, Any]:
     try:
         content = unwrapped(read_weights(source))
     except ValueError as error:
-        raise ValueError(
-            f"{source}: expected a PyTorch checkpoint of tensors alone; {error}"
-        ) from error
+        expected = "expected a PyTorch checkpoint of tensors alone"
+        raise ValueError(f"{source}: {expected}; {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{source}: holds a {type(content).__name__}, expected a state dict")
     return content
@@ -207,17 +206,15 @@ def run_fetch(args: argparse.Namespace) -> None:
     from urllib.error import URLError
     from urllib.request import urlopen
 
-    if args.out and Path(args.out).exists():
-        raise FileExistsError(f"{args.out}: exists already; try another --out")
     known = facts(PUBLISHED[args.name])
     url = str(known["url"])
+    out = Path(args.out or f"weights/{args.name}{Path(url).suffix}")
+    if out.exists():
+        raise FileExistsError(f"{out}: exists already; try another --out")
     if not url:
         raise ValueError(
             f"{args.name}: no address of the file is known; get it by hand, see {known['page']}"
         )
-    out = Path(args.out or f"weights/{args.name}{Path(url).suffix}")
-    if out.exists():
-        raise FileExistsError(f"{out}: exists already; try another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     try:

@@ -9,7 +9,7 @@ Shape shorthand: ``V`` queries, ``G`` gallery images, ``D`` numbers.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,21 +41,7 @@ class QueryPlan:
 
     chosen: WholeQueries
     names: tuple[str, ...]
-    people: Mapping[str, tuple[str, ...]]
-
-    @property
-    def needed(self) -> set[str]:
-        """Files whose pixels are needed."""
-        queries = {path for path, _, _ in self.chosen.queries}
-        return queries.union(*self.people.values())
-
-    def first(self) -> QueryPlan:
-        """Return the plan of the first query alone."""
-        return QueryPlan(
-            replace(self.chosen, queries=self.chosen.queries[:1]),
-            self.names[:1],
-            {side: paths[:1] for side, paths in self.people.items()},
-        )
+    people: Mapping[str, Sequence[str]]
 
 
 def plan_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> QueryPlan:
@@ -81,14 +67,15 @@ def plan_queries(cfg: Any, dataset_name: str, settings: RobustnessSettings) -> Q
         others = PeopleSet([row[0] for row in rows], [row[1] for row in rows], key="--kinds people")
         pids = [pid for _, pid, _ in chosen.queries]
         people = occlusion.choose_people(names, pids, others, settings.seed)
-    return QueryPlan(chosen, tuple(names), {side: tuple(paths) for side, paths in people.items()})
+    return QueryPlan(chosen, tuple(names), people)
 
 
 class PixelStore:
     """Pixels that a plan needs, collected from batches of the stock test loader."""
 
     def __init__(self, plan: QueryPlan) -> None:
-        self.plan, self.needed = plan, plan.needed
+        queries = {path for path, _, _ in plan.chosen.queries}
+        self.plan, self.needed = plan, queries.union(*plan.people.values())
         self.pixels: dict[str, Pixels] = {}
 
     def keep(self, batch: Mapping[str, Any]) -> None:
@@ -116,8 +103,11 @@ def example_query(
     cfg: Any, dataset_name: str, settings: RobustnessSettings
 ) -> tuple[str, CoveredQueries]:
     """Return the name and the pixels of the first query; errors are as in ``plan_queries``."""
-    plan = plan_queries(cfg, dataset_name, settings).first()
-    return plan.names[0], PixelStore(plan).complete(cfg, settings)
+    plan = plan_queries(cfg, dataset_name, settings)
+    chosen = replace(plan.chosen, queries=plan.chosen.queries[:1])
+    people = {side: paths[:1] for side, paths in plan.people.items()}
+    first = QueryPlan(chosen, plan.names[:1], people)
+    return plan.names[0], PixelStore(first).complete(cfg, settings)
 
 
 Progress = Callable[[int, int], None]

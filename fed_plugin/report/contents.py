@@ -48,13 +48,9 @@ class TableReport:
     @property
     def grids(self) -> list[Grid]:
         """The tables that a report without figures holds."""
-        every = (
-            grids.metrics(self.table),
-            grids.gaps(self.table),
-            grids.visible(self.visible, self.table),
-            grids.areas(self.robustness, self.table),
-            grids.area_gaps(self.robustness, self.table),
-        )
+        every = [grids.metrics(self.table), grids.gaps(self.table)]
+        every.append(grids.visible(self.visible, self.table))
+        every += [of(self.robustness, self.table) for of in (grids.areas, grids.area_gaps)]
         return [grid for grid in every if grid]
 
 
@@ -102,14 +98,10 @@ def make_report(benchmark: Benchmark, baseline: str | None = None) -> Report:
         reports += tables
         missing += absent
     costs, why_not = read_costs(benchmark.folder)
-    return Report(
-        benchmark,
-        tuple(reports),
-        costs,
-        (*missing, *filter(None, [why_not])),
-        datetime.datetime.now(datetime.UTC),
-        f"fed_plugin {__version__}, Python {platform.python_version()} on {platform.machine()}",
-    )
+    missing += filter(None, [why_not])
+    now = datetime.datetime.now(datetime.UTC)
+    by = f"fed_plugin {__version__}, Python {platform.python_version()} on {platform.machine()}"
+    return Report(benchmark, tuple(reports), costs, tuple(missing), now, by)
 
 
 def _dataset(
@@ -153,8 +145,8 @@ def _lacking_seeds(tables: list[Table], benchmark: Benchmark) -> list[str]:
         absent = [(table.dataset, row.method, seed) for row in table.rows for seed in row.missing]
         for dataset, method, seed in (cell for cell in absent if cell not in benchmark.wanted):
             lacking.setdefault(f"{dataset} / {method}", []).append(seed)
-    return [
-        f"{name}: seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, which other methods "
-        "have"
-        for name, seeds in lacking.items()
-    ]
+    sentences = []
+    for name, seeds in lacking.items():
+        which = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+        sentences.append(f"{name}: {which}, which other methods have")
+    return sentences

@@ -93,12 +93,10 @@ def training_figures(table: Table, styles: Mapping[str, int]) -> list[Figure]:
     Returns:
         The sum of the losses, the rate and the accuracy, then the single losses if there are any.
     """
-    runs = [
-        (row.method, styles[row.method], read_training(path))
-        for row in table.rows
-        for cell in row.cells
-        if cell.kind == "trained" and (path := cell.file(TRAINING))
-    ]
+    runs = []
+    for cell in (cell for row in table.rows for cell in row.cells if cell.kind == "trained"):
+        if path := cell.file(TRAINING):
+            runs.append((cell.method, styles[cell.method], read_training(path)))
     panels = training_panels(runs)
     first = [panel for panel in panels if panel.title in _TITLES.values()]
     rest = [panel for panel in panels if panel not in first]
@@ -119,19 +117,15 @@ def training_panels(
     ``runs`` holds label, style and logged values (`read_training`) of every training.
     """
     names = {name for _, _, logged in runs for name in logged}
-    first = [name for name in _TITLES if name in names]
-    return [
-        Panel(
-            _TITLES.get(name, name.replace("_", " ")),
-            "iteration",
-            [
-                Curve(label, style, *zip(*logged[name], strict=True))
-                for label, style, logged in runs
-                if logged.get(name)
-            ],
-        )
-        for name in (*first, *sorted(names - set(first)))
-    ]
+    first, panels = [name for name in _TITLES if name in names], []
+    for name in (*first, *sorted(names - set(first))):
+        curves = [
+            Curve(label, style, *zip(*logged[name], strict=True))
+            for label, style, logged in runs
+            if logged.get(name)
+        ]
+        panels.append(Panel(_TITLES.get(name, name.replace("_", " ")), "iteration", curves))
+    return panels
 
 
 def banded_figure(panels: Sequence[Panel], table: Table, caption: str) -> Figure:
@@ -188,16 +182,13 @@ def _last_evaluation(log: Path) -> dict[str, float]:
     if not tables:
         return {}
     names = [name.strip() for name in tables[-1][1].split("|")]
-    rows = [
-        [cell.strip() for cell in line.strip("| ").split("|")]
-        for line in tables[-1][2].splitlines()
-    ]
-    found = {}
-    for dataset, *numbers in rows:
+    lines, found = tables[-1][2].splitlines(), {}
+    for line in lines:
+        dataset, *numbers = map(str.strip, line.strip("| ").split("|"))
         for name, number in zip(names, numbers, strict=False):
             if _OF_A_TEST.fullmatch(name):
                 with suppress(ValueError):
-                    found[f"{dataset}/{name}" if len(rows) > 1 else name] = float(number)
+                    found[f"{dataset}/{name}" if len(lines) > 1 else name] = float(number)
     return found
 
 
@@ -269,14 +260,10 @@ def read_robustness(table: Table) -> Robustness:
 
 def average(method: str, seeds: Mapping[int, RobustnessCurve]) -> RobustnessCurve:
     """Average curves over seeds, query by query."""
-    first = next(iter(seeds.values()))
-    values = {
-        kind: {
-            name: np.mean([one.per_query.values[kind][name] for one in seeds.values()], axis=0)
-            for name in METRICS
-        }
-        for kind in first.per_query.values
-    }
+    first, values = next(iter(seeds.values())), {}
+    for kind in first.per_query.values:
+        percentages = [one.per_query.values[kind] for one in seeds.values()]
+        values[kind] = {name: np.mean([x[name] for x in percentages], axis=0) for name in METRICS}
     return replace(first, method=method, per_query=replace(first.per_query, values=values))
 
 
@@ -303,18 +290,13 @@ def robustness_figure(
 
 def robustness_as_json(robustness: Robustness) -> dict[str, Any]:
     """Return numbers and differences, as JSON has them."""
-    return {
-        "left_out": list(robustness.left_out),
-        "rows": [
-            {
-                "method": row.method,
-                "seeds": list(row.seeds),
-                "metrics": {name: one.to_json() for name, one in row.numbers.items()},
-                "differences": {name: one.to_json() for name, one in row.gaps.items()},
-            }
-            for row in robustness.rows
-        ],
-    }
+    rows = []
+    for row in robustness.rows:
+        metrics = {name: one.to_json() for name, one in row.numbers.items()}
+        gaps = {name: one.to_json() for name, one in row.gaps.items()}
+        about = {"method": row.method, "seeds": list(row.seeds)}
+        rows.append({**about, "metrics": metrics, "differences": gaps})
+    return {"left_out": list(robustness.left_out), "rows": rows}
 
 
 def _refuse_other_protocol(curve: RobustnessCurve, reference: RobustnessCurve) -> None:
@@ -380,21 +362,15 @@ def visible_of(table: Table, shares: Mapping[str, tuple[float, ...]]) -> Visible
 
 def visible_share_as_json(visible: Visible) -> dict[str, Any]:
     """Return bins and estimates, as JSON has them."""
-    return {
-        "bins": [
-            {
-                **{"low": one.low, "high": one.high, "count": one.count},
-                "values": [
-                    {"method": method, "metric": metric, **_mean_and_ends(estimate)}
-                    for (method, metric), estimate in one.values.items()
-                ],
-            }
-            for one in visible.bins
-        ],
-        "visibility_correlation": {
-            method: _mean_and_ends(estimate) for method, estimate in visible.estimates.items()
-        },
-    }
+    bins = []
+    for one in visible.bins:
+        values = [
+            {"method": method, "metric": metric, **_mean_and_ends(estimate)}
+            for (method, metric), estimate in one.values.items()
+        ]
+        bins.append({"low": one.low, "high": one.high, "count": one.count, "values": values})
+    estimates = {method: _mean_and_ends(one) for method, one in visible.estimates.items()}
+    return {"bins": bins, "visibility_correlation": estimates}
 
 
 def _mean_and_ends(estimate: Estimate) -> dict[str, float | None]:

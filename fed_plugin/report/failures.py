@@ -128,28 +128,24 @@ Outcomes = Mapping[str, tuple[float, int]]
 """Average precision by query, and the rank of the first right answer, from 1 on."""
 
 
-class _NoListsError(Exception):
-    """Reason why a table has no ranking lists."""
-
-
 def find_failures(table: Table) -> Failures:
     """Choose queries to look at; dumps and images must exist."""
     try:
         return _failures(table, _choose_cells(table))
-    except _NoListsError as error:
+    except ValueError as error:
         return Failures(why_not=f"{table.dataset}: no ranking lists, as {error}")
 
 
 def _failures(table: Table, chosen: Sequence[FinishedCell]) -> Failures:
-    """Choose queries with the lists of the given cells; raise _NoListsError if there are none."""
+    """Choose queries with the lists of the given cells; raise ValueError if there are none."""
     dumps = {cell.method: load_dump(cell) for cell in chosen}
     known = {method: dump for method, dump in dumps.items() if dump is not None}
     best = chosen[0].method
     if best not in known:
-        raise _NoListsError(f"{chosen[0].file(DUMP)} cannot be read, or is not of these queries")
+        raise ValueError(f"{chosen[0].file(DUMP)} cannot be read, or is not of these queries")
     images = find_images(table.dataset)
     if isinstance(images, str):
-        raise _NoListsError(images)
+        raise ValueError(images)
     outcomes = {cell.method: _outcomes(cell) for cell in chosen if cell.method in known}
     ours = outcomes[best]
     worst = sorted(ours, key=lambda name: (ours[name][0], name))[:WORST]
@@ -164,22 +160,18 @@ def _failures(table: Table, chosen: Sequence[FinishedCell]) -> Failures:
             f"{' and '.join(known)}.",
         )
     except KeyError as error:
-        raise _NoListsError(f"{error} of the dumps is not among the data set's images") from error
+        raise ValueError(f"{error} of the dumps is not among the data set's images") from error
 
 
 def _choose_cells(table: Table) -> list[FinishedCell]:
-    """Return the cells of the best method and of the baseline, of one seed, with dumps.
-
-    Raises:
-        _NoListsError: No cell has a dump.
-    """
-    cells = {
-        row.method: {cell.seed: cell for cell in row.cells if cell.file(DUMP)} for row in table.rows
-    }
+    """Return the cells of the best method and of the baseline, of one seed, with dumps."""
+    cells = {}
+    for row in table.rows:
+        cells[row.method] = {cell.seed: cell for cell in row.cells if cell.file(DUMP)}
     candidates = [row for row in table.rows if cells[row.method] and "mAP" in row.numbers]
     ranked = sorted(candidates, key=lambda row: -row.numbers["mAP"].mean)
     if not ranked:
-        raise _NoListsError(f"no cell has a {DUMP}")
+        raise ValueError(f"no cell has a {DUMP}")
     best = next((row.method for row in ranked if row.method != table.baseline), table.baseline)
     base = cells.get(table.baseline, {})
     seed = min(set(cells[best]) & set(base) or cells[best])
@@ -225,13 +217,11 @@ def _answers(
 ) -> Sequence[Answer]:
     row = dump.query[dump.names[dump.query] == name]
     gallery, kind = dump.gallery, distance_for(dump)
-    first = first_ranked(
-        DISTANCES[kind](dump.features[row], dump.features[gallery]), *dump.labels(row), SHOWN
-    )
+    distances = DISTANCES[kind](dump.features[row], dump.features[gallery])
+    first = first_ranked(distances, *dump.labels(row), SHOWN)
+    shown = zip(first.places[0], first.distances[0], first.matches[0], strict=True)
     answers = []
-    for place, distance, right in zip(
-        first.places[0], first.distances[0], first.matches[0], strict=True
-    ):
+    for place, distance, right in shown:
         if np.isfinite(distance):
             path = images["gallery", str(dump.names[gallery[place]])]
             score = 1 - distance if kind == "cosine" else distance

@@ -73,11 +73,8 @@ def perceptual_hash(image: Image.Image | str | PathLike[str]) -> int:
     The picture is turned upright by its EXIF data and laid on mid grey where it is transparent.
     Grey levels alone count: size, encoding, brightness and contrast change few bits or none.
 
-    Args:
-        image: decoded image of any mode, or the path of a file that PIL decodes. Not modified.
-
-    Returns:
-        64 bits as a non-negative int; 0 for a picture without contrast, which resembles no other.
+    The image is decoded, of any mode, or a path. The result is not negative, and 0 for a picture
+    without contrast, which resembles no other.
 
     Raises:
         Exception: any error of PIL's decoders for a broken file.
@@ -112,15 +109,12 @@ def near_pairs(
 ) -> NDArray[np.int64]:
     """Find all pairs of hashes that differ in few bits; a hash of 0 is near to no other.
 
-    Args:
-        left: perceptual hashes. Many equal hashes make many pairs: pass each value once where the
-            files of a value are known.
-        right: other perceptual hashes; None searches pairs within ``left``.
-        max_distance: bits that may differ, 0 to 63.
+    Many equal hashes make many pairs: pass each value once where the files of a value are known.
+    Of 64 bits, ``max_distance`` may differ.
 
     Returns:
-        (N, 2) indices into ``left`` and ``right``, sorted; within ``left`` alone, the first index
-        is the lower one.
+        (N, 2) indices into ``left`` and ``right``, sorted. Without ``right``, the pairs are within
+        ``left``, and the first index is the lower one.
 
     Raises:
         ValueError: ``max_distance`` is out of its range.

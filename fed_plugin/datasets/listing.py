@@ -34,15 +34,9 @@ class FolderScan:
 def scan_folder(folder: str, *, nested: bool = False, strict: bool = True) -> FolderScan:
     """List the files of a folder without opening them.
 
-    Links to files and to folders with images are followed; links to other folders are not.
-
-    Args:
-        folder: an existing folder.
-        nested: whether to take the images in direct subfolders, too.
-        strict: whether to raise the first problem; otherwise the scan goes on.
-
-    Returns:
-        Paths that begin with ``folder``.
+    Links to files and to folders with images are followed; links to other folders are not. If
+    ``nested``, images in direct subfolders count, too. If ``strict``, the first problem is raised;
+    otherwise the scan goes on.
 
     Raises:
         FileNotFoundError: an image is a link to a missing file.
@@ -106,9 +100,8 @@ def photos_below(folder: str, needed: bool = True) -> FolderScan:
 def readable_photos(names: Sequence[str], skip_errors: bool = False) -> tuple[list[str], list[str]]:
     """Decode every photo that files and folders stand for, before a model takes its time.
 
-    Args:
-        names: photos, and folders of photos at any depth.
-        skip_errors: whether photos that cannot be read are left out, instead of an error.
+    Folders are searched at any depth. If ``skip_errors``, photos that cannot be read are left out,
+    unless there are no others.
 
     Returns:
         Paths of the photos, and a sentence about each photo or folder that lacks something.

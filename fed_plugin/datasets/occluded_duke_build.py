@@ -140,11 +140,9 @@ class Original(NamedTuple):
 
 @contextmanager
 def open_source(path: str | os.PathLike[str]) -> Iterator[Mapping[Place, Original]]:
-    """Open a copy of DukeMTMC-reID for reading.
+    """Open a copy of DukeMTMC-reID for reading: a folder or a ZIP archive.
 
-    Args:
-        path: a folder with ``bounding_box_train``, ``query`` and ``bounding_box_test``, or the
-            folder above; or a ZIP archive with such a folder.
+    It holds ``bounding_box_train``, ``query`` and ``bounding_box_test``, perhaps in one folder.
 
     Raises:
         FileNotFoundError: the path does not exist, or has no such folders.
@@ -265,7 +263,7 @@ def build_occluded_duke(
         duke: folder or ZIP archive of DukeMTMC-reID; only read.
         lists: folder with ``train.list``, ``query.list`` and ``gallery.list``.
         out: folder to build; new, empty, or begun by an earlier call.
-        layout: the data set's row, with the published hashes and counts of the lists.
+        layout: row with the published hashes and counts of the lists.
         progress: called with (images done, images in all).
 
     Raises:

@@ -143,16 +143,15 @@ class Window:
 def mine_crops(
     train: Sequence[Item], count: int, seed: int = 0, progress: Progress = no_progress
 ) -> tuple[list[Crop], list[LeftOut]]:
-    """Cut obstacles from the borders of training images; every third is tall.
+    """Cut obstacles from the borders of training images; return the unusable images, too.
+
+    Every third obstacle is tall.
 
     Args:
         train: (path, pid, camid) of TRAINING images; 300 of each camera are read.
         count: number of crops; the images may hold fewer. No two crops come from one image.
         seed: seed for the choice of images and windows, at least 0.
         progress: called with (images done, images in all).
-
-    Returns:
-        The crops, and the unusable images.
 
     Raises:
         ValueError: ``count`` is below 1, or ``seed`` is negative.

@@ -74,12 +74,9 @@ def read_own_data(path: str | os.PathLike[str], rule: SplitRule | None = None) -
     two cameras: with one camera alone, no query would have a right answer. A person in training and
     in testing is a warning, because the split is the user's own.
 
-    Args:
-        path: a folder (:func:`read_folder`), or a file (:func:`read_table`).
-        rule: for data without a split; None takes the defaults.
-
-    Returns:
-        Lists sorted by path, the same on every platform.
+    The path is a folder (:func:`read_folder`), or a file (:func:`read_table`). The rule is for data
+    without a split; None takes the defaults. The lists are sorted by path, the same on every
+    platform.
 
     Raises:
         FileNotFoundError: the path, or an image of a table, does not exist.
@@ -206,9 +203,6 @@ def read_table(file: str) -> OwnFiles:
 
     Commas, semicolons or tabs separate the columns, in any order. ``camid`` and ``split`` are given
     in every row or in none. Equal rows of one image count once.
-
-    Args:
-        file: an existing file.
 
     Raises:
         ValueError: the header or a row is wrong; the message begins with file and line.
@@ -395,10 +389,7 @@ class _Part:
 
 
 def read_folder(root: str) -> OwnFiles:
-    """Read the identity, the camera and the split of each image of a folder.
-
-    Args:
-        root: an existing folder.
+    """Read the identity, the camera and the split of each image of an existing folder.
 
     Raises:
         ValueError: the folder holds no image in a known form, two folders mean one split, or an

@@ -224,12 +224,9 @@ def cut_crops(
 ) -> CutCrops:
     """Cut the listed crops into ``occluded_posetrack_reid/images/{train,val}/``.
 
-    An existing crop is kept: a run continues where an earlier run was stopped.
-
-    Args:
-        posetrack: folder of PoseTrack21, with ``images``, ``posetrack_data`` and
-            ``occluded_posetrack_reid/{train,val}_dataset_sampling.json``.
-        progress: called with the number of crops done and their total.
+    An existing crop is kept: a run continues where an earlier run was stopped. The folder of
+    PoseTrack21 holds ``images``, ``posetrack_data`` and the lists. ``progress`` gets the number of
+    crops done and their total.
 
     Raises:
         FileNotFoundError: a list, an annotation or a frame is missing.

@@ -50,16 +50,11 @@ class NameRule:
     example: str
 
     def parse(self, path: str) -> tuple[int, int | None]:
-        """Read ``(pid, camid)`` from the base name of ``path``; the camera counts from 0.
+        """Read ``(pid, camid)`` from the base name of a path; the camera counts from 0.
 
-        The names of folders are never read: ``/data/run2024_7_x/`` is no identity.
-
-        Args:
-            path: of an image; the file need not exist.
-
-        Returns:
-            Python ints, because the host's collator turns NumPy's ints into None. The camera is
-            None where the names contain no cameras.
+        The names of folders are never read: ``/data/run2024_7_x/`` is no identity. The numbers are
+        Python ints, because the host's collator turns NumPy's ints into None. The camera is None
+        where the names contain no cameras.
 
         Raises:
             ValueError: The base name does not follow the rule.
@@ -173,11 +168,9 @@ class Splits:
 
 @dataclass(frozen=True)
 class SplitScan:
-    """Files of one split; every file is in one of the lists.
+    """Files of a split, ``"train"``, ``"query"`` or ``"gallery"``; each file is in one list.
 
     Attributes:
-        split: ``"train"``, ``"query"`` or ``"gallery"``.
-        folders: folders of the split.
         items: (path, pid, camid) of the images that training or evaluation reads.
         passed_over: paths of files that are no images, or images of no split.
         junk: paths of detections that show nobody (Market-1501's identity -1).
@@ -228,14 +221,10 @@ def list_split(layout: Layout, root: str, split: str, log: logging.Logger = logg
 
 
 def scan_split(layout: Layout, root: str, split: str, *, strict: bool = True) -> SplitScan:
-    """List one split, sorted by base name, without a log line.
+    """List one split, a key of ``layout.splits``, sorted by base name, without a log line.
 
-    Args:
-        layout: row of the data set.
-        root: folder that holds the data set's folder.
-        split: a key of ``layout.splits``.
-        strict: whether to raise the first problem; otherwise the split is listed as far as
-            possible.
+    ``root`` is the folder that holds the data set's folder. If ``strict``, the first problem is
+    raised; otherwise the split is listed as far as possible.
 
     Raises:
         FileNotFoundError: The data set or the split is missing or holds no image; the message

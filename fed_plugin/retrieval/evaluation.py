@@ -45,13 +45,10 @@ def evaluate_dump(
     of the result holds the reason for a missing rate. More pairs are ranked by ``rank_features``,
     which never holds all distances in memory.
 
-    Args:
-        dump: feature dump of one method.
-        method: name of the method; None takes the name in ``about``, or "unnamed".
-        distance: ``cosine`` or ``euclidean``; None takes the distance in ``about``, or cosine.
-        card: protocol card to store with the numbers.
-        groups: what the intervals of means draw: ``query`` by query, or ``identity`` by identity.
-        progress: called with gallery images done and gallery images in all, for many pairs.
+    The method None takes the name in ``about`` of the dump, or "unnamed"; the distance None, of
+    ``cosine`` and ``euclidean``, the distance in ``about``, or cosine. The card is stored with the
+    numbers. The intervals of means draw ``groups``: ``query`` by query, or ``identity`` by
+    identity. ``progress`` gets gallery images done and in all, where there are many pairs.
 
     Raises:
         ValueError: The distance is unknown, no query has a right answer, or ``groups`` is

@@ -140,18 +140,11 @@ _SAME = 1e-3  # relative difference of two descriptors of one photo, from other 
 
 @dataclass(frozen=True, eq=False)
 class FeatureDump:
-    """Descriptors of a test set's images, by one model.
+    """Descriptors of a test set's images, by one model; the arrays are those of the format.
 
-    Args:
-        features: (N, D) float32 or float16, finite.
-        pids: (N,) identities, integers.
-        camids: (N,) cameras, integers.
-        split: (N,) strings, ``"query"`` or ``"gallery"``, at least one of each.
-        names: (N,) file names, each once in a split.
-        part_features: (N, P, C) float32 or float16; None if the model has no parts.
-        visibility: (N, P) in [0, 1], 1 = visible; None if the model estimates none.
-        about: origin of the features, as JSON has it. Known keys: ``method``, ``dataset``,
-            ``config``, ``weights_sha256``, ``seed``, ``epoch``; other keys are kept.
+    ``part_features`` and ``visibility`` are None if the model has none. ``about`` is the origin of
+    the features, as JSON has it. Known keys: ``method``, ``dataset``, ``config``,
+    ``weights_sha256``, ``seed``, ``epoch``; other keys are kept.
 
     Raises:
         ValueError: An array is not as the format asks.

@@ -42,7 +42,7 @@ def bootstrap_interval(
             ``q_pids[result.valid_queries]``. None draws every query by itself.
         level: share of resampled means inside the interval, in (0, 1).
         resamples: number of draws of V queries with replacement.
-        seed: seed of the draw; the same seed gives the same interval.
+        seed: seed of the draw.
 
     Raises:
         ValueError: The values are empty, not one-dimensional or not finite, ``groups`` has another
@@ -193,13 +193,9 @@ def sign_flip_test(
     If at most ``flips`` sign flips exist, all of them are counted. Otherwise ``flips`` are drawn,
     and the observed one is counted too: p = (1 + as large) / (1 + flips), which is never 0.
 
-    Args:
-        a: (V,) one number per query, such as ``RankingResult.average_precisions``.
-        b: (V,) the other method's numbers for the same queries in the same order.
-        groups: (V,) the queries' identities, whose differences then flip together. Without groups
-            the queries of one person count as independent, and p is too small.
-        flips: largest number of sign flips to count.
-        seed: seed of the draw; the same seed gives the same p-value.
+    ``a`` and ``b`` are as for :func:`paired_bootstrap`. With ``groups`` (V,), the queries'
+    identities, the differences of one identity flip together. Without groups the queries of one
+    person count as independent, and p is too small.
 
     Raises:
         ValueError: The lengths differ, a value is not finite, ``groups`` has another length or one

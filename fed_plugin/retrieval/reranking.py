@@ -31,10 +31,8 @@ def jaccard_distance(
             are exact, by squared Euclidean distance.
         k1: number of neighbours of an image, itself included; at most N.
         k2: number of neighbours over which encodings are averaged, at most ``k1``; 1 averages none.
-        num_query: Q; None returns the distances of all images.
-
-    Returns:
-        (Q, N - Q) distances of queries and gallery in [0, 1]; (N, N) of all images.
+        num_query: Q, for distances (Q, N - Q) of queries and gallery, in [0, 1]; None returns those
+            of all images, (N, N).
 
     Raises:
         ValueError: The features are not finite, too large or not two-dimensional, ``k1`` or ``k2``

@@ -45,14 +45,10 @@ class _Content(msgspec.Struct):
 
 @dataclass(frozen=True, eq=False)
 class Queries:
-    """Outcome of a ranking for each of V queries that have a right answer.
+    """Outcome of a ranking for each of V queries that have a right answer, by file name.
 
-    Args:
-        names: V file names.
-        first_hits: (V,) int64, rank of the first right answer, counted from 0.
-        average_precisions: (V,) in (0, 1].
-        inverse_negative_penalties: (V,) in (0, 1].
-        pids: (V,) int64, identities; None for a file of an older version.
+    The arrays (V,) are those of a :class:`RankingResult`, and int64 identities, which are None for
+    a file of an older version.
 
     Raises:
         ValueError: Lengths, names or ranges do not fit.
@@ -94,15 +90,11 @@ class Queries:
 
 @dataclass(frozen=True, eq=False)
 class Result(StoredAsJson):
-    """Numbers of one method on one test set.
+    """Numbers of one method on one test set: percentages by name, and the outcome per query.
 
-    Args:
-        method: name for the first column of a table.
-        metrics: percentages by name.
-        queries: outcome per query; the percentages are means of these numbers.
-        card: the protocol card, as JSON has it; empty if not known.
-        undefined: reason why a metric is missing, by the name of the metric.
-        groups: what the intervals of means over queries draw, one of ``GROUPS``.
+    ``card`` is the protocol card, as JSON has it; empty if not known. ``undefined`` holds the
+    reason why a metric is missing. The intervals of means over queries draw ``groups``, of
+    ``GROUPS``.
     """
 
     CALLED = "a result"

@@ -290,15 +290,8 @@ def leave_identities_out(
         kept = leave_identities_out(q_pids, g_pids, share=0.5, seed=0)
         identify_open_set(distmat[:, kept], q_pids, g_pids[kept], q_camids, g_camids[kept])
 
-    Args:
-        q_pids: (Q,) identities of the queries, numbers or strings.
-        g_pids: (G,) identities of the gallery.
-        share: share of the common identities to leave out, in (0, 1); at least one identity leaves
-            and at least one stays.
-        seed: seed of the draw; the same seed leaves out the same identities.
-
-    Returns:
-        (G,) bool, the gallery images that stay.
+    Of the common identities the ``share``, in (0, 1), is left out, at least one, and at least one
+    stays. The result (G,), bool, marks the gallery images that stay.
 
     Raises:
         ValueError: ``share`` is out of its range, or fewer than two identities are in both.

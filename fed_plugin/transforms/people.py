@@ -23,12 +23,8 @@ class PeopleSet:
     """Images of people with their identities, as occluders of other people.
 
     A pickle holds paths and identities alone. Each process keeps its last decoded images, which
-    changes no result.
-
-    Args:
-        paths: image files, at least one.
-        pids: identity of each file, all of one type; at least two different ones.
-        key: name of the set in error messages.
+    changes no result. The identities ``pids`` of the files are of one type, and at least two
+    different ones. Error messages call the set ``key``.
 
     Raises:
         ValueError: fewer than two identities, or not one identity per path.
@@ -97,15 +93,11 @@ class PeopleSet:
             left = placement.frame_width - left - placement.width
         down = person.height / placement.frame_height
         across = person.width / placement.frame_width
-        window = (
-            left * across,
-            placement.frame_top * down,
-            min(person.width, (left + placement.width) * across),
-            min(person.height, (placement.frame_top + placement.height) * down),
-        )
-        part = person.resize(
-            (placement.width, placement.height), Image.Resampling.BICUBIC, box=window
-        )
+        right, bottom = left + placement.width, placement.frame_top + placement.height
+        ends = min(person.width, right * across), min(person.height, bottom * down)
+        window = (left * across, placement.frame_top * down, *ends)
+        size = placement.width, placement.height
+        part = person.resize(size, Image.Resampling.BICUBIC, box=window)
         pixels: NDArray[np.uint8] = np.array(part, dtype=np.uint8)
         return pixels[:, ::-1].copy() if placement.flip else pixels
 

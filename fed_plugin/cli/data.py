@@ -93,10 +93,8 @@ def print_report(report: Report, *, every_file: bool = False) -> None:
             _print(f"    {' = '.join(os.path.relpath(file, base) for file in files)}")
         if len(named) < len(finding.files):
             _print(f"    ... and {len(finding.files) - len(named)} more (--all names them)")
-    again = report.images - report.inspected
-    _print(
-        f"{_summary(report)}; {report.inspected} files read, {again} unchanged since a check before"
-    )
+    read = f"{report.inspected} files read, {report.images - report.inspected} unchanged"
+    _print(f"{_summary(report)}; {read} since a check before")
     if not report.errors:
         for line in ("to train or test on it:", *(f"    {line}" for line in how_to_train(report))):
             _print(line)

@@ -51,9 +51,8 @@ def run(args: argparse.Namespace) -> None:
         with ProgressLine(f"describing {args.dataset} with the model") as progress:
             described = describe_test_set(cfg, args.dataset, progress, trained)
     about = {"config": Path(args.config_file).name, "overrides": " ".join(map(str, args.overrides))}
-    exported = exporting.export_model(
-        cfg, args.format, target, about, int8=args.int8, trained=trained
-    )
+    options = {"int8": args.int8, "trained": trained}
+    exported = exporting.export_model(cfg, args.format, target, about, **options)
     for precision, differences in (("float32", exported.float32), ("int8", exported.int8)):
         for one in differences or ():
             print(

@@ -87,23 +87,21 @@ def run_ranking(args: argparse.Namespace) -> None:
     photo = _photos_of(dump, args.folder)
     chosen, rows, right, ranks = _first_answers(dump, args)
     scores, contributions = _scores(dump, chosen, rows)
-    answers = visualization.Answers(
-        np.stack([[photo(row) for row in of] for of in rows]),
-        scores,
-        None if dump.visibility is None else dump.visibility[rows],
-        contributions,
-        [_names(dump.names[of].tolist()) for of in rows],
-        right,
-    )
+    own = theirs = None
+    if dump.visibility is not None:
+        own, theirs = dump.visibility[chosen], dump.visibility[rows]
+    names = [_names(dump.names[of].tolist()) for of in rows]
+    photos = np.stack([[photo(row) for row in of] for of in rows])
+    titles = [
+        f"{dump.names[row]}: first right answer at rank {rank} of {count}"
+        for row, rank, count in zip(chosen, *ranks, strict=True)
+    ]
     sheet = visualization.match_sheet(
         np.stack([photo(row) for row in chosen]),
-        None if dump.visibility is None else dump.visibility[chosen],
-        answers,
+        own,
+        visualization.Answers(photos, scores, theirs, contributions, names, right),
         args.out,
-        [
-            f"{dump.names[row]}: first right answer at rank {rank} of {count}"
-            for row, rank, count in zip(chosen, *ranks, strict=True)
-        ],
+        titles,
         title=f"{dump.about.get('method', Path(args.dump).stem)}: what is ranked first, and why",
     )
     print(
@@ -371,9 +369,8 @@ def run_neighbors(args: argparse.Namespace) -> None:
 
 def add_visibility_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``show visibility``."""
-    parser.add_argument(
-        "photos", nargs="+", metavar="PHOTO", help="photo of one person, or a folder"
-    )
+    words = "photo of one person, or a folder"
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help=words)
     arguments.add_model_arguments(parser, overrides=False)
     parser.add_argument("--device", help=_DEVICE)
     _add_out(parser, "visibility.png")

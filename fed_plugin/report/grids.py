@@ -140,9 +140,8 @@ def gaps(table: Table) -> Grid:
         "range over the seeds that both methods have; 95 % interval over queries; p of a sign-flip "
         "test. Bold: the interval excludes 0."
     )
-    return _differences(
-        f"{table.dataset}: difference to {table.baseline}", tables.COLUMNS, table.rows, note
-    )
+    caption = f"{table.dataset}: difference to {table.baseline}"
+    return _differences(caption, tables.COLUMNS, table.rows, note)
 
 
 def more_metrics(table: Table) -> Grid:

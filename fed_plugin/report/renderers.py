@@ -137,17 +137,13 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def _row_as_json(row: Row) -> dict[str, Any]:
-    return {
-        **{column.name: column.cell(row) for column in ROW_COLUMNS},
-        "metrics": {name: {"mean": one.value, **_ends(one)} for name, one in row.numbers.items()},
-        "differences": {
-            name: {
-                **{"value": one.value, **_ends(one), "p_value": one.p, "seeds": list(row.shared)},
-                "excludes_zero": one.excludes_zero,
-            }
-            for name, one in row.gaps.items()
-        },
-    }
+    about = {column.name: column.cell(row) for column in ROW_COLUMNS}
+    metrics = {name: {"mean": one.value, **_ends(one)} for name, one in row.numbers.items()}
+    gaps = {}
+    for name, one in row.gaps.items():
+        test = {"p_value": one.p, "seeds": list(row.shared), "excludes_zero": one.excludes_zero}
+        gaps[name] = {"value": one.value, **_ends(one), **test}
+    return {**about, "metrics": metrics, "differences": gaps}
 
 
 def _ends(one: Estimate) -> dict[str, float | None]:

@@ -163,9 +163,8 @@ def make_gap(
     gap = paired_bootstrap(ours, theirs, groups=people)
     test = sign_flip_test(ours, theirs, groups=people)
     ends = [a.metrics[metric].value - b.metrics[metric].value for a, b in seeds.values()]
-    return replace(
-        gap, p=test.p_value, lowest=min(ends, default=None), highest=max(ends, default=None)
-    )
+    lowest, highest = min(ends, default=None), max(ends, default=None)
+    return replace(gap, p=test.p_value, lowest=lowest, highest=highest)
 
 
 def groups_of(rows: Sequence[MethodRow]) -> str:

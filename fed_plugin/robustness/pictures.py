@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +59,8 @@ def robustness_tables(curves: Sequence[RobustnessCurve]) -> str:
     One curve of a method comes with its interval over the queries, several curves with their mean
     and range over the seeds.
     """
-    return "\n\n".join(
-        f"{group.title}\n{as_text(COLUMNS, group.methods)}" for group in group_curves(curves)
-    )
+    groups = group_curves(curves)
+    return "\n\n".join(f"{group.title}\n{as_text(COLUMNS, group.methods)}" for group in groups)
 
 
 def _cards(curve: RobustnessCurve) -> list[ProtocolCard]:
@@ -153,13 +153,10 @@ def draw_sheet(cfg: Any, dataset: str, settings: RobustnessSettings, path: Path)
 
     name, query = example_query(cfg, dataset, settings)
     shares = (1.0, *settings.visible_shares)
-    groups: Mapping[str, Mapping[str, Any]] = {
-        kind: {
-            side: np.concatenate([query.cover(kind, side, share, range(1)) for share in shares])
-            for side in SIDES
-        }
-        for kind in settings.kinds
-    }
+    groups: dict[str, dict[str, Any]] = {kind: {} for kind in settings.kinds}
+    for kind, side in product(settings.kinds, SIDES):
+        covered = [query.cover(kind, side, share, range(1)) for share in shares]
+        groups[kind][side] = np.concatenate(covered)
     height, width = query.images.shape[1:3]
     return coverage_sheet(
         groups,

@@ -94,9 +94,8 @@ def run(args: argparse.Namespace) -> None:
 def _alone(out: str) -> FolderLock:
     """Return the lock under which an index is read, changed and written."""
     folder, name = os.path.split(os.path.realpath(out))  # one lock, also through a link
-    return FolderLock(
-        folder, f".{name}.lock", work=f"is writing {name}", label=out, wait=_WAIT, patience=_WAIT
-    )
+    words = {"work": f"is writing {name}", "label": out}
+    return FolderLock(folder, f".{name}.lock", wait=_WAIT, patience=_WAIT, **words)
 
 
 def _say_what_is_lacking(args: argparse.Namespace, scan: FolderScan, broken: int) -> None:

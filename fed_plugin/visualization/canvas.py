@@ -260,19 +260,10 @@ class Canvas:
         """Draw a rectangle with a border of ``thickness`` pixels, centred on the edge."""
         from matplotlib.patches import Rectangle
 
-        self._axes.add_patch(
-            Rectangle(
-                (left, top),
-                width,
-                height,
-                edgecolor=edge,
-                facecolor=fill,
-                linewidth=thickness * 72 / _DPI,
-                linestyle=(0, (3, 1.6)) if dashed else "-",
-                hatch="//////" if hatched else None,
-                joinstyle="miter",
-            )
-        )
+        border = {"linewidth": thickness * 72 / _DPI, "joinstyle": "miter"}
+        border["linestyle"] = (0, (3, 1.6)) if dashed else "-"
+        colors = {"edgecolor": edge, "facecolor": fill, "hatch": "//////" if hatched else None}
+        self._axes.add_patch(Rectangle((left, top), width, height, **border, **colors))
 
     def rule(
         self, y: float, left: float, right: float, color: str, *, dashed: bool = False
@@ -293,17 +284,10 @@ class Canvas:
         align: str = "left",
     ) -> None:
         """Write one line of letters of ``size`` pixels; the middle of the line is at ``y``."""
-        self._axes.text(
-            x,
-            y + 0.36 * size,
-            content,
-            fontsize=size * 72 / _DPI,
-            color=color,
-            fontweight="bold" if bold else "normal",
-            horizontalalignment=align,
-            verticalalignment="baseline",
-            parse_math=False,
-        )
+        weight = "bold" if bold else "normal"
+        look = {"fontsize": size * 72 / _DPI, "color": color, "fontweight": weight}
+        place = {"horizontalalignment": align, "verticalalignment": "baseline"}
+        self._axes.text(x, y + 0.36 * size, content, parse_math=False, **look, **place)
 
     def heading(self, heading: Heading) -> None:
         """Write title and explanation at the top."""

@@ -18,6 +18,9 @@ SEVERITIES = ("error", "warning", "note")
 """An error makes numbers wrong or stops training; a warning may do so; a note does not."""
 
 
+Files = str | tuple[str, ...]  # a file, or a pair of files
+
+
 @dataclass(frozen=True)
 class Finding:
     """One fact about a data set that its user should know, of one of ``SEVERITIES``.
@@ -32,9 +35,7 @@ class Finding:
     files: tuple[tuple[str, ...], ...] = ()
 
 
-def _about(
-    severity: str, kind: str, sentence: str, files: Sequence[str | tuple[str, ...]]
-) -> list[Finding]:
+def _about(severity: str, kind: str, sentence: str, files: Sequence[Files]) -> list[Finding]:
     """Return a finding about files or pairs of files; none where there are no files."""
     tuples = tuple((one,) if isinstance(one, str) else one for one in files)
     return [Finding(severity, kind, sentence, tuples)] if tuples else []
@@ -274,10 +275,9 @@ Twins = Callable[[Item], Sequence[Item]]
 
 def leak_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) -> list[Finding]:
     """Return the pictures that stand in the data set more than once; one listing per split."""
-    sound = {
-        listing.split: [item for item in listing.items if not facts[item[0]].problem]
-        for listing in listings
-    }
+    sound = {}
+    for one in listings:
+        sound[one.split] = [item for item in one.items if not facts[item[0]].problem]
     train, query, gallery = (sound.get(split, []) for split in ("train", "query", "gallery"))
     findings = []
     for split, items in sound.items():

@@ -16,11 +16,8 @@ _WITHDRAWN = (
     "DukeMTMC-reID, which this set is made of, was withdrawn by its university in April 2019: "
     "nothing here downloads it. Market-1501 with Occluded_REID, and SynthOcc, need no Duke image."
 )
-_MARKET_FOLDERS = {
-    "train": ("bounding_box_train",),
-    "query": ("query",),
-    "gallery": ("bounding_box_test",),
-}
+_MARKET = {"train": ("bounding_box_train",), "query": ("query",), "gallery": ("bounding_box_test",)}
+_BODIES = {"query": ("occluded_body_images", "query"), "gallery": ("whole_body_images", "gallery")}
 _NUMBERED_NAMES = NameRule(r"(?P<pid>\d+)_\d+", "001_01.jpg")
 
 
@@ -33,7 +30,7 @@ def _counts(**splits: tuple[int, int | None]) -> Mapping[str, Published]:
 _OCCLUDED_DUKE = Layout(
     name="Occluded_Duke",
     folders=("Occluded_Duke", "Occluded-DukeMTMC-reID", "Occluded_DukeMTMC"),
-    splits=_MARKET_FOLDERS,
+    splits=_MARKET,
     names=DUKE_NAMES,
     published=_counts(train=(15618, 702), query=(2210, 519), gallery=(17661, 1110)),
     # Source: https://github.com/lightas/Occluded-DukeMTMC-Dataset, Occluded_Duke/*.list
@@ -65,10 +62,7 @@ _P_DUKEMTMC = Layout(
 _OCCLUDED_REID = Layout(
     name="Occluded_REID",
     folders=("Occluded_REID", "OccludedREID"),
-    splits={
-        "query": ("occluded_body_images", "query"),
-        "gallery": ("whole_body_images", "gallery"),
-    },
+    splits=_BODIES,
     names=_NUMBERED_NAMES,
     nested=True,
     published=_counts(query=(1000, 200), gallery=(1000, 200)),
@@ -90,10 +84,7 @@ _PARTIAL_REID_OCCLUDED = replace(
 _PARTIAL_ILIDS = Layout(
     name="Partial_iLIDS",
     folders=("Partial_iLIDS", "PartialiLIDS"),
-    splits={
-        "query": ("partial_body_images", "query"),
-        "gallery": ("whole_body_images", "gallery"),
-    },
+    splits=_BODIES | {"query": ("partial_body_images", "query")},
     # There is one image per identity and split; some copies add the image's number to the name.
     names=NameRule(r"(?P<pid>\d+)(_\d+)?", "001.jpg"),
     nested=True,
@@ -102,11 +93,7 @@ _PARTIAL_ILIDS = Layout(
 _OCCLUDED_POSETRACK = Layout(
     name="Occluded_PoseTrack",
     folders=("PoseTrack21",),
-    splits={
-        "train": (f"{CROPS}/train",),
-        "query": (f"{CROPS}/val",),
-        "gallery": (f"{CROPS}/val",),
-    },
+    splits={"train": (f"{CROPS}/train",)} | dict.fromkeys(("query", "gallery"), (f"{CROPS}/val",)),
     names=NameRule(r"(?P<pid>\d+)_[^_]+_[^_]+", "1024_000342_10003420000.jpg"),
     nested=True,
     select=select_crops,
@@ -119,7 +106,7 @@ _OCCLUDED_POSETRACK = Layout(
 _SYNTHOCC = Layout(
     name="SynthOcc",
     folders=("SynthOcc",),
-    splits=_MARKET_FOLDERS,
+    splits=_MARKET,
     names=MARKET_NAMES,
     distractor_pids=(0,),
     uncounted="drawn",
@@ -130,7 +117,7 @@ _SYNTHOCC = Layout(
 _MARKET1501 = Layout(
     name="Market1501",
     folders=("Market-1501-v15.09.15", "Market1501", "market1501"),
-    splits=_MARKET_FOLDERS,
+    splits=_MARKET,
     names=MARKET_NAMES,
     distractor_pids=(0,),
     published=_counts(train=(12936, 751), query=(3368, 750), gallery=(15913, None)),
@@ -142,7 +129,7 @@ _MARKET1501 = Layout(
 _DUKEMTMC = Layout(
     name="DukeMTMC",
     folders=("DukeMTMC-reID",),
-    splits=_MARKET_FOLDERS,
+    splits=_MARKET,
     names=DUKE_NAMES,
     published=_counts(train=(16522, 702), query=(2228, 702), gallery=(17661, 1110)),
     cameras=8,

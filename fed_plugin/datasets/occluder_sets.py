@@ -149,10 +149,8 @@ def read_manifest(folder: str | Path) -> Manifest | None:
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ValueError(f"{path}: expected {_EXPECTED}; got something else")
     if values.get("version") != VERSION:
-        raise ValueError(
-            f"{path}: expected version {VERSION}, got {values.get('version')!r}; try the "
-            "fed_plugin that wrote the file"
-        )
+        got = f"expected version {VERSION}, got {values.get('version')!r}"
+        raise ValueError(f"{path}: {got}; try the fed_plugin that wrote the file")
     try:
         entries = msgspec.convert(values.pop("crops", None), tuple[Entry, ...])
     except ValueError as error:  # of msgspec, and of names that are no Unicode
@@ -313,9 +311,8 @@ def check_target(out: str | Path) -> Path:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{out}: expected a folder; got a file; try another name")
     if (folder / MANIFEST).exists():
-        raise ValueError(
-            f"{out}: holds an occluder set already; try another folder, or delete this one"
-        )
+        advice = "try another folder, or delete this one"
+        raise ValueError(f"{out}: holds an occluder set already; {advice}")
     if not is_empty(folder):
         raise ValueError(
             f"{out}: expected an empty folder or none; it holds {min(os.listdir(folder))}, which "
@@ -386,15 +383,9 @@ def _write_crop(folder: Path, index: int, crop: Crop) -> Entry:
     Image.fromarray(np.ascontiguousarray(crop.pixels)).save(encoded, "PNG")
     write_file(folder / name, encoded.getvalue())
     height, width, channels = crop.pixels.shape
-    return Entry(
-        file=name,
-        sha256=hashlib.sha256(encoded.getvalue()).hexdigest(),
-        size=(height, width),
-        ratio=round(height / width, 4),
-        kind="tall" if crop.is_tall else "wide",
-        transparent=channels == 4,
-        origin=crop.origin,
-    )
+    sha256 = hashlib.sha256(encoded.getvalue()).hexdigest()
+    shape = (height, width), round(height / width, 4), "tall" if crop.is_tall else "wide"
+    return Entry(name, sha256, *shape, channels == 4, crop.origin)
 
 
 # Checking: a set against its manifest, or any folder of crops.

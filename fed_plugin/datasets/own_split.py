@@ -355,15 +355,11 @@ def _divide_test(divided: Division, test: list[Record], rule: SplitRule) -> list
     """Add test images to queries and gallery; return the identities without a query."""
     without_query = []
     for identity, images in by_identity(test).items():
-        plain = {
-            image if divided.uses_cameras else replace(image, camera=None): image
-            for image in images
-        }
-        queries = [plain[image] for image in queries_of(plain, rule)]
-        chosen = {image.path for image in queries}
-        divided.query += queries
+        seen = images if divided.uses_cameras else [replace(r, camera=None) for r in images]
+        chosen = {image.path for image in queries_of(seen, rule)}
+        divided.query += [image for image in images if image.path in chosen]
         divided.gallery += [image for image in images if image.path not in chosen]
-        if not queries:
+        if not chosen:
             without_query.append(identity)
     return without_query
 

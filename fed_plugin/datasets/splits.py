@@ -78,9 +78,8 @@ class NameRule:
 
 
 DUKE_NAMES = NameRule(r"(?P<pid>\d+)_c(?P<camera>\d+)_f\d+", "0001_c2_f0046182.jpg")
-MARKET_NAMES = NameRule(
-    r"(?P<pid>-1|\d+)_c(?P<camera>\d+)s\d+_\d+_\d+.*", "0002_c1s1_000451_03.jpg"
-)
+_MARKET = r"(?P<pid>-1|\d+)_c(?P<camera>\d+)s\d+_\d+_\d+.*"
+MARKET_NAMES = NameRule(_MARKET, "0002_c1s1_000451_03.jpg")
 
 
 @dataclass(frozen=True)
@@ -234,9 +233,8 @@ def scan_split(layout: Layout, root: str, split: str, *, strict: bool = True) ->
             has no such split.
     """
     if split not in layout.splits:
-        raise ValueError(
-            f"{layout.name}: split={split!r}: expected one of {', '.join(layout.splits)}"
-        )
+        known = ", ".join(layout.splits)
+        raise ValueError(f"{layout.name}: split={split!r}: expected one of {known}")
     scan = SplitScan(split, find_split_folders(layout, root).get(split, ()))
     if not scan.folders:
         scan.problems.append(FileNotFoundError(missing_message(layout, root, split)))

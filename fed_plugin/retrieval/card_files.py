@@ -144,9 +144,8 @@ def _choose(several: Sequence[tuple[tuple[str, ...], Any]], name: str) -> Protoc
     there = _listed(dict.fromkeys(names[0] for names, _ in several))
     if not chosen:
         got = f"none is called {name!r}" if name else "no name says which"
-        raise ValueError(
-            f"holds {len(several)} results and {got}; expected FILE#NAME with one of {there}"
-        )
+        expected = f"expected FILE#NAME with one of {there}"
+        raise ValueError(f"holds {len(several)} results and {got}; {expected}")
     cards = [ProtocolCard.from_json(_card_inside(one, f"{which}: ")) for which, one in chosen]
     if apart := differences(cards[:1], cards[1:]):
         raise ValueError(

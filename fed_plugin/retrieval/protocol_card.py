@@ -55,13 +55,11 @@ LAST, BEST_ON_TEST = "last", "best on test"
 # What the fields take, in the words of the message.
 
 _Words = Annotated[str, Meta(pattern=r"\S", description="words, or null for not known")]
-_Count = Annotated[
-    int, Meta(ge=0, description="a whole number of 0 or more, or null for not known")
-]
-_Switch = Annotated[bool, Meta(description="true or false, or null for not known")]
-_Sha256 = Annotated[
-    str, Meta(pattern="^[0-9a-f]{64}$", description="a sha256, 64 hexadecimal digits")
-]
+_NOT = "or null for not known"
+_Count = Annotated[int, Meta(ge=0, description=f"a whole number of 0 or more, {_NOT}")]
+_Switch = Annotated[bool, Meta(description=f"true or false, {_NOT}")]
+_DIGITS = "^[0-9a-f]{64}$"
+_Sha256 = Annotated[str, Meta(pattern=_DIGITS, description="a sha256, 64 hexadecimal digits")]
 _Size = Annotated[tuple[_Count, _Count], Meta(description="[height, width] in pixels")]
 _Names = Annotated[tuple[_Words, ...], Meta(description="a list of names")]
 _Versions = Annotated[dict[_Words, _Words], Meta(description="an object of names and versions")]

@@ -51,9 +51,8 @@ def jaccard_distance(
     if k1 < 1 or k2 < 1:
         raise ValueError(f"k1={k1}, k2={k2}: expected at least 1 of each; try 20 and 6")
     if num_query is not None and not 0 < num_query < count:
-        raise ValueError(
-            f"num_query={num_query}: expected at least 1, and fewer than the {count} images"
-        )
+        expected = f"expected at least 1, and fewer than the {count} images"
+        raise ValueError(f"num_query={num_query}: {expected}")
     neighbors = _neighbors(features, min(k1, count))  # (N, k1)
     members = _mutual_neighbors(neighbors, int(np.around(k1 / 2)) + 1)
     encoding = _weighted(features, squares, members)  # V, (N, N)

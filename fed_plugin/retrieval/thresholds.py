@@ -59,9 +59,8 @@ class Pairs:
 
     def scores(self) -> tuple[NDArray, NDArray[np.float64]]:
         """Return (N,) negative distances of all pairs, and 1 for right ones, 0 for wrong ones."""
-        right, wrong = (
-            np.concatenate([-block.distances[block[k]] for block in self]) for k in (1, 2)
-        )
+        right = np.concatenate([-block.distances[block.right] for block in self])
+        wrong = np.concatenate([-block.distances[block.wrong] for block in self])
         return np.concatenate([right, wrong]), np.repeat([1.0, 0.0], [len(right), len(wrong)])
 
 
@@ -374,7 +373,7 @@ def verification_intervals(
     """
     names, identity = np.unique(pairs.q_pids, return_inverse=True)
     rates = np.asarray(rates, dtype=np.float64)
-    if names.size < 2 or not rates.size:
+    if names.size < 2:
         return [None] * rates.size
     count = sum(int(np.count_nonzero(block.wrong)) for block in pairs)
     keep = min(count, _REACH * max(allowed_errors(rate, count) + 1 for rate in rates))
@@ -404,10 +403,8 @@ def open_set_intervals(
     (alarms, alarms_drawn), (answers, answers_drawn) = sides
     if min(alarms.totals.size, answers.totals.size) < 2:
         return [None] * result.false_alarm_rates.size
-    return [
-        _interval(alarms, answers, rate, alarms_drawn, answers_drawn)
-        for rate in result.false_alarm_rates
-    ]
+    rates = result.false_alarm_rates
+    return [_interval(alarms, answers, rate, alarms_drawn, answers_drawn) for rate in rates]
 
 
 def _by_identity(

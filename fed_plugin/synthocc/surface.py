@@ -133,11 +133,11 @@ def ball(centre: Array, wide: float, high: float, deep: float, frame: Array | No
     return Rings(centre + up * np.cos(_BALL) * high, left * sin * wide, front * sin * deep)
 
 
-def slab(path: Sequence[Array], wide: float, deep: float, across: Array, count: int = 14) -> Rings:
+def slab(path: Sequence[Array], wide: float, deep: float, across: Array) -> Rings:
     """Return a closed box along a path, for bags and shoes' soles."""
     profile = [(0.0, wide * 0.05, deep * 0.05), (0.04, wide * 0.9, deep * 0.9), (0.12, wide, deep)]
     profile += [(0.88, wide, deep), (0.96, wide * 0.95, deep * 0.95), (1.0, 0.01, 0.01)]
-    return tube(path, profile, across, count=max(count, 26))
+    return tube(path, profile, across, count=26)
 
 
 def limb(path: list[Array], profile: Sequence[Knot], across: Array, size: float) -> Rings:
@@ -327,13 +327,11 @@ def speckle(rng: Generator, size: tuple[int, int], cell: int) -> Image.Image:
     return picture.crop((0, 0, width, height))
 
 
-def textured(picture: Image.Image, rng: Generator, amount: float, cell: int = 3) -> Image.Image:
+def textured(picture: Image.Image, rng: Generator, amount: float) -> Image.Image:
     """Return the picture with noise; ``amount`` is the share of full contrast."""
-    noise = Image.blend(speckle(rng, picture.size, cell), speckle(rng, picture.size, cell * 7), 0.5)
-    flat = Image.new("L", picture.size, 128)
-    grey = Image.blend(flat, noise, amount)
-    layer = Image.merge("RGB", (grey, grey, grey))
-    return ImageChops.overlay(picture, layer)
+    noise = Image.blend(speckle(rng, picture.size, 3), speckle(rng, picture.size, 21), 0.5)
+    grey = Image.blend(Image.new("L", picture.size, 128), noise, amount)
+    return ImageChops.overlay(picture, Image.merge("RGB", (grey, grey, grey)))
 
 
 def leaves(draw: Pen, rng: Generator, box: Box, colour: RGB, count: int, size: float) -> None:

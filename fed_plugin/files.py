@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import stat
 import struct
 import time
@@ -20,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar
 
 import msgspec
@@ -87,24 +87,19 @@ def write_atomically(path: str | os.PathLike[str], *, flush: bool = True) -> Ite
         cause = error if ours and isinstance(error, OSError) else getattr(raw, "error", None)
         if cause is None:
             raise
-        raise not_written(path, cause) from cause
+        what = "room" if cause.errno in NO_ROOM else "a disk that takes it"
+        named = OSError(
+            f"{os.fspath(path)}: could not be written ({cause.strerror or cause}); what was there "
+            f"before has not changed; expected {what}; try another disk, or again with more room"
+        )
+        named.errno = cause.errno
+        raise named from cause
     finally:
         if raw is not None:
             Path(raw.name).unlink(missing_ok=True)
             _OPEN.discard(Path(raw.name))
         if lock >= 0:
             os.close(lock)
-
-
-def not_written(path: str | os.PathLike[str], error: OSError) -> OSError:
-    """Return the error of writing a file as a sentence that names the file."""
-    what = "room" if error.errno in NO_ROOM else "a disk that takes it"
-    named = OSError(
-        f"{os.fspath(path)}: could not be written ({error.strerror or error}); what was there "
-        f"before has not changed; expected {what}; try another disk, or again with more room"
-    )
-    named.errno = error.errno
-    return named
 
 
 def _make_unfinished(target: Path) -> tuple[_Unfinished, int]:
@@ -116,7 +111,7 @@ def _make_unfinished(target: Path) -> tuple[_Unfinished, int]:
     # "x" and no mkstemp: mkstemp's mode 0600 hides the umask, and its folder's ACL
     short = os.fsdecode(os.fsencode(target.name)[:100])
     while True:
-        end = f"{os.getpid()}@{_host()}-{secrets.token_hex(4)}"
+        end = f"{os.getpid()}@{gethostname()}-{secrets.token_hex(4)}"
         path = target.with_name(f".{short}.{end}.part")
         _OPEN.add(path)
         raw = _Unfinished(path, "x")
@@ -190,7 +185,7 @@ def _is_abandoned(descriptor: int, name: re.Match[str]) -> bool:
     if locked and name["host"] and time.time() - status.st_mtime > _DAY:
         return True  # whatever has the number now: a container's processes have low ones
     process = int(name["process"])  # this process may have the number of a dead one
-    here = name["host"] in (None, _host())
+    here = name["host"] in (None, gethostname())
     return here and (process == os.getpid() or not _is_running(process))
 
 
@@ -227,10 +222,6 @@ def _sweep(folder: Path) -> None:
     with suppress(OSError):
         for path in remove_unfinished(folder):
             logger.info("Removed an unfinished file of a killed process: %s", path)
-
-
-def _host() -> str:
-    return socket.gethostname()
 
 
 def _is_running(process: int) -> bool:
@@ -556,7 +547,7 @@ class FolderLock:
                 with suppress(OSError, ValueError):
                     note = self._note.read_text(encoding="utf-8")
                     process, host = (word.strip() for word in note.partition(" ")[::2])
-                dead = host == _host() and process.isdigit() and not _is_running(int(process))
+                dead = host == gethostname() and process.isdigit() and not _is_running(int(process))
                 if time.monotonic() - start >= (self.patience if dead else self.wait):
                     holder = f"process {process} on {host or '?'}" if process else "another process"
                     raise FolderInUseError(
@@ -579,7 +570,7 @@ class FolderLock:
         with suppress(OSError):  # the lock counts, not the note; a planted link is not followed
             self._note.unlink(missing_ok=True)
             with self._note.open("x", encoding="utf-8") as note:
-                note.write(f"{os.getpid()} {_host()}\n")
+                note.write(f"{os.getpid()} {gethostname()}\n")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -650,6 +641,14 @@ def decode(source: str | os.PathLike[str] | bytes, kind: type[Kind] | Any, calle
         no_json = isinstance(error, msgspec.DecodeError | UnicodeDecodeError | RecursionError)
         reason = f"no JSON ({error})" if no_json else error
         raise ValueError(f"{where}not {called}: {reason}") from error
+
+
+def object_in(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the object in a file of JSON; empty if the file cannot be read, or is another."""
+    try:
+        return decode(path, dict[str, Any], "an object")
+    except (OSError, ValueError):
+        return {}
 
 
 _MANY_DIGITS = re.compile(rb"\d{19}")

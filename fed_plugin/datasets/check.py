@@ -29,6 +29,7 @@ from fed_plugin.datasets.splits import (
     SplitScan,
     find_dataset,
     find_split_folders,
+    letters,
     missing_message,
     scan_split,
 )
@@ -92,12 +93,9 @@ def find_targets(words: str | None, data_root: str) -> list[Target]:
 
 
 def _named(words: str) -> Layout | None:
-    def plain(name: str) -> str:
-        return "".join(c for c in name.lower() if c.isalnum())
-
     if os.sep in words or words.startswith("."):
         return None
-    return next((lay for name, lay in LAYOUTS.items() if plain(name) == plain(words)), None)
+    return next((lay for name, lay in LAYOUTS.items() if letters(name) == letters(words)), None)
 
 
 def _own_folder(path: str) -> list[Target]:

@@ -140,18 +140,10 @@ def _as_bytes(hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return hashes.view(np.uint8).reshape(-1, BITS // 8)
 
 
-def _cosines(rows: int) -> NDArray[np.float64]:
-    """Return the first rows of the cosine transform's matrix, (rows, 32)."""
-    frequency, position = np.ogrid[:rows, :_SIDE]
-    return np.cos(np.pi * frequency * (2 * position + 1) / (2 * _SIDE))
-
-
-def _lowest_frequencies(side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return row and column of the 64 lowest frequencies of a plane, without the mean."""
-    row, column = np.divmod(np.arange(side * side), side)
-    order = np.lexsort((row, row + column))[1 : BITS + 1]
-    return row[order], column[order]
-
-
-_COSINES = _cosines(12)  # (12, 32)
-_LOWEST = _lowest_frequencies(12)
+# The first rows of the cosine transform's matrix, (12, 32), and row and column of the 64 lowest
+# frequencies of a plane, without the mean.
+_frequency, _position = np.ogrid[:12, :_SIDE]
+_COSINES = np.cos(np.pi * _frequency * (2 * _position + 1) / (2 * _SIDE))
+_row, _column = np.divmod(np.arange(12 * 12), 12)
+_order = np.lexsort((_row, _row + _column))[1 : BITS + 1]
+_LOWEST = _row[_order], _column[_order]

@@ -127,9 +127,8 @@ def stamp_of(path: str) -> Stamp | None:
 
 def default_cache() -> Path:
     """Return the database's place: ``XDG_CACHE_HOME``, or ``~/.cache`` without it."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    base = Path(home) if home else Path("~/.cache").expanduser()
-    return base / "fed_plugin" / "data_check.sqlite"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return home / "fed_plugin" / "data_check.sqlite"
 
 
 class FactsCache:

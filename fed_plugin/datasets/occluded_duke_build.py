@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import zipfile
@@ -21,6 +20,7 @@ from fed_plugin.datasets.splits import DUKE_NAMES, Layout
 from fed_plugin.files import (
     is_empty,
     is_unfinished,
+    object_in,
     open_regular,
     remove_unfinished,
     write_atomically,
@@ -323,7 +323,7 @@ def _claim(folder: Path, work: Mapping[str, object], places: Mapping[Place, Plac
         raise ValueError(f"{folder}: expected a folder, got a file; try another name")
     if is_empty(folder):
         return
-    marks = [_read(folder / name) for name in (MANIFEST, STARTED) if (folder / name).exists()]
+    marks = [object_in(folder / name) for name in (MANIFEST, STARTED) if (folder / name).exists()]
     if not marks or any({key: mark.get(key) for key in work} != work for mark in marks):
         raise ValueError(
             f"{folder}: expected a new or empty folder, or Occluded_Duke begun here before; "
@@ -371,11 +371,3 @@ def _copy(data: bytes, target: Path, duke: str | os.PathLike[str]) -> str:
                 f"sound image ({facts.problem}); try another copy of DukeMTMC-reID"
             )
     return facts.sha256
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}

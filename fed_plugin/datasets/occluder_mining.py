@@ -58,7 +58,8 @@ def person_pixels(
     Yields:
         (H, W) bool; None for an image without ``MIN_OTHERS`` other identities to compare with.
     """
-    codes = [_codes(image) for image in images]
+    weights = np.array([_BINS * _BINS, _BINS, 1])  # of the number of a pixel's colour bin
+    codes = [(image // _STEP).astype(np.int64) @ weights for image in images]  # (H, W) each
     edges = np.array([_edge_counts(code) for code in codes])  # (N, bands, colours)
     owners = np.array(pids)
     everyone = edges.sum(axis=0) if len(edges) else edges
@@ -68,11 +69,6 @@ def person_pixels(
             yield None
         else:
             yield _judge(code, everyone - edges[own].sum(axis=0))
-
-
-def _codes(image: Pixels) -> NDArray[np.int64]:
-    """Return the number of each pixel's colour bin, (H, W)."""
-    return (image // _STEP).astype(np.int64) @ np.array([_BINS * _BINS, _BINS, 1])
 
 
 def _edge_counts(code: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -211,6 +211,8 @@ def read_table(file: str) -> OwnFiles:
     text = _read_text(file)
     separator = _separator(file, text)
     columns, *rows = _parse(file, text, separator)
+    if not rows:
+        raise _wrong(file, 2, "a row for each image", "no row; try filling the table")
     extra = [name for name in columns[1] if name not in _NEEDED + _OPTIONAL]
     filled = _filled_columns(file, rows)
     records, twice = _records(file, rows, filled)
@@ -221,13 +223,19 @@ def read_table(file: str) -> OwnFiles:
     for what, (noun, names) in lists.items():
         if names:
             sentences.append(f"{what}: {counted(len(names), noun)}, {first_names(names)}.")
-    passed_over: list[str] = []
+    paths = {record.path for record in records}
     if "split" in filled:
-        records, passed_over, sentence = _with_uses(file, records)
-        sentences.append(sentence)
+        try:
+            use = uses({record.split for record in records if record.split})
+        except ValueError as error:
+            raise ValueError(f"{short(file)}, column split: {error}") from None
+        records = [replace(r, split=use[r.split]) for r in records if r.split and use[r.split]]
+        parts = ", ".join(f"{part} is {use[part] or 'passed over'}" for part in use)
+        sentences.append(f"Split: by the column split, {parts}.")
     cameras = "none, there is no column camid"
     if "camid" in filled:
         cameras = f"{len({record.camera for record in records})}, from the column camid"
+    passed_over = sorted(paths - {record.path for record in records})
     return OwnFiles(records, [*sentences, f"Cameras: {cameras}."], passed_over)
 
 
@@ -260,17 +268,13 @@ def _parse(file: str, text: str, separator: str) -> Iterator[Row]:
         if columns.count(name) > 1:
             raise _wrong(file, 1, f"one column {name}", f"{columns.count(name)}")
     yield 1, {name: name for name in columns}
-    empty = True
     for line, cells in lines:
         if not any(cells):
             continue
         if len(cells) != len(columns):
             expected = f"{counted(len(columns), 'cell')} separated by {SEPARATORS[separator]}"
             raise _wrong(file, line, expected, f"{len(cells)}; try quoting a cell that holds one")
-        empty = False
         yield line, dict(zip(columns, cells, strict=True))
-    if empty:
-        raise _wrong(file, 2, "a row for each image", "no row; try filling the table")
 
 
 def _cells(file: str, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -308,8 +312,11 @@ def _records(file: str, rows: list[Row], filled: set[str]) -> tuple[list[Record]
             path=_path(file, line, row["path"]),
             identity=canonical(_not_empty(file, line, "pid", row["pid"])),
             camera=canonical(row["camid"]) if "camid" in filled else None,
-            split=_part(file, line, row["split"]) if "split" in filled else None,
+            split=part_of(row["split"]) if "split" in filled else None,
         )
+        if "split" in filled and record.split is None:
+            got = f"split={short(row['split'])}; try one of these"
+            raise _wrong(file, line, f"a split, {EXPECTED}", got)
         before, same = first.setdefault(record.path, (line, record))
         if (same.identity, same.camera) != (record.identity, record.camera):
             expected = f"{short(row['path'])} with one identity and one camera"
@@ -340,23 +347,6 @@ def _not_empty(file: str, line: int, name: str, cell: str) -> str:
     if cell:
         return cell
     raise _wrong(file, line, f"a {name}", "an empty cell; try filling it in or removing the row")
-
-
-def _part(file: str, line: int, cell: str) -> str:
-    if part := part_of(cell):
-        return part
-    raise _wrong(file, line, f"a split, {EXPECTED}", f"split={short(cell)}; try one of these")
-
-
-def _with_uses(file: str, records: list[Record]) -> tuple[list[Record], list[str], str]:
-    try:
-        use = uses({record.split for record in records if record.split})
-    except ValueError as error:
-        raise ValueError(f"{short(file)}, column split: {error}") from None
-    kept = [replace(r, split=use[r.split]) for r in records if r.split and use[r.split]]
-    passed_over = sorted({r.path for r in records} - {r.path for r in kept})
-    parts = ", ".join(f"{part} is {use[part] or 'passed over'}" for part in use)
-    return kept, passed_over, f"Split: by the column split, {parts}."
 
 
 def _wrong(file: str, line: int, expected: str, got: str) -> ValueError:

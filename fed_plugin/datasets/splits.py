@@ -349,12 +349,12 @@ def _usual_mistake(layout: Layout, root: str, searched: str) -> str:
         return f"{root} looks like the dataset's own folder; {advice}"
     if not os.path.isdir(searched):
         return ""
-    spelled = set(map(_letters, layout.folders))
+    spelled = set(map(letters, layout.folders))
     for entry in filter(is_folder, visible_entries(searched)):
         if searched != root and _holds_a_split(layout, entry.path):
             advice = "looks like the dataset's own folder; move what it holds one up"
             return f"{entry.path} {advice}"
-        if searched == root and _letters(entry.name) in spelled:
+        if searched == root and letters(entry.name) in spelled:
             advice = "looks like another spelling; rename it, or link to it, as one of those"
             return f"{printable(entry.name)}/ {advice} expected"
     return ""
@@ -365,7 +365,8 @@ def _holds_a_split(layout: Layout, folder: str) -> bool:
     return any(os.path.isdir(os.path.join(folder, name)) for name in names)
 
 
-def _letters(name: str) -> str:
+def letters(name: str) -> str:
+    """Return the letters and digits of a name, by which its spellings agree."""
     return "".join(filter(str.isalnum, name)).lower()
 
 

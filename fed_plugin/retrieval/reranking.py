@@ -53,7 +53,11 @@ def jaccard_distance(
     if num_query is not None and not 0 < num_query < count:
         expected = f"expected at least 1, and fewer than the {count} images"
         raise ValueError(f"num_query={num_query}: {expected}")
-    neighbors = _neighbors(features, min(k1, count))  # (N, k1)
+    import faiss
+
+    index = faiss.IndexFlatL2(features.shape[1])
+    index.add(features)
+    neighbors = index.search(features, min(k1, count))[1]  # (N, k1), the nearest first
     members = _mutual_neighbors(neighbors, int(np.around(k1 / 2)) + 1)
     encoding = _weighted(features, squares, members)  # V, (N, N)
     if k2 > 1:
@@ -62,15 +66,6 @@ def jaccard_distance(
     if num_query is None:
         return _jaccard(encoding, encoding)
     return _jaccard(encoding[:num_query], encoding[num_query:])
-
-
-def _neighbors(features: NDArray[np.float32], k1: int) -> NDArray[np.int64]:
-    """Return (N, k1) nearest images of each image, nearest first: usually the image itself."""
-    import faiss
-
-    index = faiss.IndexFlatL2(features.shape[1])
-    index.add(features)
-    return index.search(features, k1)[1]
 
 
 def _mutual_neighbors(neighbors: NDArray[np.int64], half: int) -> csr_matrix:

@@ -13,7 +13,6 @@ from fed_plugin.synthocc.surface import (
     Array,
     Cloth,
     Flat,
-    Keep,
     Knot,
     Paint,
     Part,
@@ -257,7 +256,10 @@ def head_parts(bones: Skeleton, who: Identity) -> list[Part]:
         parts.append(Part(rings, Flat(shaded(skin, 0.92))))
     parts += _hair(bones, who) + _hat(bones, who)
     if who.scarf:
-        parts.append(_scarf(bones, who))
+        top, low = bones.neck + bones.trunk[1] * 0.055, bones.neck - bones.trunk[1] * 0.045
+        knots = [(0, 0.06, 0.06), (0.25, 0.094, 0.094), (0.75, 0.104, 0.1), (1, 0.075, 0.07)]
+        rings = tube([top, low], knots, bones.trunk[0], 12)
+        parts.append(Part(rings, Flat(COLOURS[who.accent]), folds=1.5))
     return parts
 
 
@@ -298,9 +300,15 @@ def _hair(bones: Skeleton, who: Identity) -> list[Part]:
     swell = {"curly": 1.34, "bob": 1.16, "long": 1.13}.get(who.hair, 1.1)
     bump = 0.07 if who.hair == "curly" else 0.0
     low = {"bob": -0.72, "long": -0.8, "curly": -0.35}.get(who.hair, -0.42)
-    cut = _hairline(front=0.55, side=0.05 if who.hair != "bob" else -0.7, back=low)
+    side = 0.05 if who.hair != "bob" else -0.7
+    line = [0.55, 0.55 - 0.08, 0.2 + side * 0.6, side, (side + low) / 2 - 0.05, low]
+
+    def above_hairline(u: Array, angle: Array) -> Array:
+        edge = np.interp(np.abs(angle), [0.0, 0.75, 1.05, 1.5, 2.1, np.pi], line)
+        return np.cos(u * np.pi) > edge
+
     shape = _skull(bones, 1.08 if capped else swell, rise=0.008)
-    parts = [Part(shape, paint, keep=cut, gloss=0.25, bump=bump)]
+    parts = [Part(shape, paint, keep=above_hairline, gloss=0.25, bump=bump)]
     up, back = bones.head_frame[1], -bones.head_frame[2]
     k = bones.size**0.5
     if who.hair in ("long", "ponytail"):
@@ -318,15 +326,6 @@ def _hair(bones: Skeleton, who: Identity) -> list[Part]:
         knot = bones.head + (up * 0.115 + back * 0.07) * k
         parts.append(Part(ball(knot, 0.052, 0.05, 0.052), paint, gloss=0.25))
     return parts
-
-
-def _hairline(front: float, side: float, back: float) -> Keep:
-    def keep(u: Array, angle: Array) -> Array:
-        knots = [0.0, 0.75, 1.05, 1.5, 2.1, np.pi]
-        edge = [front, front - 0.08, 0.2 + side * 0.6, side, (side + back) / 2 - 0.05, back]
-        return np.cos(u * np.pi) > np.interp(np.abs(angle), knots, edge)
-
-    return keep
 
 
 def _strands(colour: RGB) -> Paint:
@@ -377,13 +376,6 @@ def _felt(base: RGB, kind: str) -> Paint:
         return np.clip(colour, 0, 1)
 
     return paint
-
-
-def _scarf(bones: Skeleton, who: Identity) -> Part:
-    top, low = bones.neck + bones.trunk[1] * 0.055, bones.neck - bones.trunk[1] * 0.045
-    knots = [(0, 0.06, 0.06), (0.25, 0.094, 0.094), (0.75, 0.104, 0.1), (1, 0.075, 0.07)]
-    rings = tube([top, low], knots, bones.trunk[0], 12)
-    return Part(rings, Flat(COLOURS[who.accent]), folds=1.5)
 
 
 # Legs, trousers, skirts and shoes.

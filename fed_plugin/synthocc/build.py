@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import math
 import os
 from collections import Counter
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fed_plugin.files import is_empty, write_file, write_json
+from fed_plugin.files import is_empty, object_in, write_file, write_json
 from fed_plugin.pool import spread
 from fed_plugin.synthocc.casting import CAMERAS, QUERY, SIZES, SPLITS, Shot, cast, passers_by, plan
 from fed_plugin.synthocc.identity import stream
@@ -89,7 +88,7 @@ def _claim(folder: Path, wanted: dict[str, Any]) -> None:
         raise ValueError(f"SynthOcc: expected a folder; got the file {folder}; try another name")
     for path in (folder / MANIFEST, folder / STARTED):
         if path.is_file():
-            content = _read(path)
+            content = object_in(path)
             held = {key: content.get(key) for key in wanted}
             if held != wanted:
                 raise ValueError(
@@ -103,14 +102,6 @@ def _claim(folder: Path, wanted: dict[str, Any]) -> None:
             f"another kind ({sorted(os.listdir(folder))[0]}, ...); try another folder"
         )
     _reopen(folder, wanted)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _listed(held: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from fed_plugin.synthocc.body import Skeleton, arm_parts, skirt, trunk_rings
 from fed_plugin.synthocc.identity import COLOURS, Identity
-from fed_plugin.synthocc.surface import Cloth, Flat, Keep, Part, shaded, slab, tube
+from fed_plugin.synthocc.surface import Array, Cloth, Flat, Part, shaded, slab, tube
 
 # Lower edge over the hip joints, ease and extra width of the hem, all in metres.
 _CUTS = {
@@ -26,7 +26,12 @@ def upper_parts(bones: Skeleton, who: Identity) -> list[Part]:
     cloth = upper_cloth(who)
     rings = trunk_rings(bones, who, low, ease, hem, top=0.55)
     opened = who.upper in ("jacket", "coat", "vest")
-    parts = [Part(rings, cloth, keep=_opening(who) if opened else None, folds=1.0)]
+    start, end = (0.2, 0.75) if who.upper != "coat" else (0.25, 0.5)
+
+    def beside_opening(u: Array, angle: Array) -> Array:
+        return np.abs(angle) > start + (end - start) * u
+
+    parts = [Part(rings, cloth, keep=beside_opening if opened else None, folds=1.0)]
     if opened:
         inner = trunk_rings(bones, who, -0.04, 0.012)
         parts.append(Part(inner, Flat(COLOURS[who.accent]), folds=0.7))
@@ -75,11 +80,6 @@ def _dress_skirt(cloth: Cloth) -> Cloth:
     if cloth.pattern == "bottom_block":
         return Cloth(base=cloth.accent)
     return Cloth(cloth.base, cloth.accent, cloth.pattern)
-
-
-def _opening(who: Identity) -> Keep:
-    start, end = (0.2, 0.75) if who.upper != "coat" else (0.25, 0.5)
-    return lambda u, angle: np.abs(angle) > start + (end - start) * u
 
 
 def _hood(bones: Skeleton, cloth: Cloth) -> list[Part]:

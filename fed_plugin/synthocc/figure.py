@@ -255,7 +255,10 @@ def _shade(parts: list[Part], hits: Hits, light: Light, place: Placement, rng: G
         colour[mine] = part.paint(spots)
         shine[mine] = part.gloss
         if part.folds:
-            crease[mine] = 1 + part.folds * _folds(spots.along, spots.angle, phase)
+            along, angle = spots.along, spots.angle
+            slow = np.sin(along * 17 + 2.2 * np.sin(angle + phase[0]) + phase[1])
+            quick = np.sin(angle * 5 + along * 9 + phase[2])
+            crease[mine] = 1 + part.folds * (0.055 * slow + 0.04 * quick * np.abs(slow))
     facing = hits.normal @ light.direction.astype(np.float32)
     diffuse = np.clip(0.18 + 0.82 * facing, 0, None)
     sky = 0.86 + 0.14 * hits.normal[:, 1]
@@ -264,12 +267,6 @@ def _shade(parts: list[Part], hits: Hits, light: Light, place: Placement, rng: G
     half = (half / np.linalg.norm(half)).astype(np.float32)
     spark = np.clip(hits.normal @ half, 0, 1) ** 18 * shine * light.key
     return np.clip(colour * level[:, None] + spark[:, None], 0, 1).astype(np.float32)
-
-
-def _folds(along: Array, angle: Array, phase: Array) -> Array:
-    slow = np.sin(along * 17 + 2.2 * np.sin(angle + phase[0]) + phase[1])
-    quick = np.sin(angle * 5 + along * 9 + phase[2])
-    return 0.055 * slow + 0.04 * quick * np.abs(slow)
 
 
 def _hollows(hits: Hits, place: Placement) -> Array:

@@ -120,14 +120,15 @@ def _family(rng: Generator, size: int) -> list[Identity]:
     members: list[Identity] = []
     while len(members) < size:
         new = _member(rng, upper, accent, lower)
-        if all(new.differences(old) >= _LEAST_DIFFERENCES and _unlike(new, old) for old in members):
+        differences = [new.differences(old) for old in members]
+        # People must differ from every side; therefore pattern and logo may not both agree.
+        looks = [(old.pattern, old.logo) for old in members]
+        if (
+            min(differences, default=99) >= _LEAST_DIFFERENCES
+            and (new.pattern, new.logo) not in looks
+        ):
             members.append(new)
     return members
-
-
-def _unlike(one: Identity, other: Identity) -> bool:
-    # People must differ from every side; therefore pattern and logo may not both agree.
-    return (one.pattern, one.logo) != (other.pattern, other.logo)
 
 
 def _member(rng: Generator, upper: str, accent: str, lower: str) -> Identity:

@@ -16,7 +16,7 @@ import sys
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -25,10 +25,10 @@ import projects_registry  # noqa: F401 - arms the mends, also where the .pth lin
 from fed_plugin.console import WithoutTraceback, one_sentence_for_mistakes, printable_output
 from fed_plugin.files import clear_folder, is_empty, write_file, write_json
 from fed_plugin.pool import TRAINING, only_training
+from fed_plugin.retrieval.card_files import card_of_dump
+from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
+from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.result import Result
-
-if TYPE_CHECKING:
-    from fed_plugin.retrieval.feature_dump import FeatureDump
 
 FORMAT = "fed_plugin.cell/1"
 RECORD = "cell.json"
@@ -278,9 +278,6 @@ def run_cell(folder: Path, resume: bool) -> None:
     record = read_record(folder)
     if record.kind == "trained" and not is_trained(folder):
         _train(folder, resume)
-    from fed_plugin.retrieval.card_files import card_of_dump
-    from fed_plugin.retrieval.evaluation import distance_for, evaluate_dump
-    from fed_plugin.retrieval.feature_dump import FeatureDump
 
     is_dump = record.kind == "dump"
     dump = FeatureDump.load(record.source) if is_dump else _describe(folder, record)

@@ -7,7 +7,12 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from fed_plugin.benchmark.cells import look
+from fed_plugin.benchmark.plan import make_cells, other_cells, read_plan
+from fed_plugin.benchmark.runner import only_runner, run_plan
+from fed_plugin.benchmark.summary import STATE_COLUMNS
 from fed_plugin.files import OutputFolder
+from fed_plugin.retrieval.estimates import as_text
 
 INTERRUPTED = (
     "finished cells are kept; the same command goes on with the rest, and with --resume from the "
@@ -33,12 +38,6 @@ def run(args: argparse.Namespace) -> int:
     """Check the plan, run the cells that are not finished, join the results, print a table."""
     if args.jobs < 1:
         raise ValueError(f"--jobs {args.jobs}: expected 1 or more")
-
-    from fed_plugin.benchmark.cells import look
-    from fed_plugin.benchmark.plan import make_cells, other_cells, read_plan
-    from fed_plugin.benchmark.runner import only_runner, run_plan
-    from fed_plugin.benchmark.summary import STATE_COLUMNS
-    from fed_plugin.retrieval.estimates import as_text
 
     plan = read_plan(args.plan)
     if args.out:

@@ -17,6 +17,7 @@ from fed_plugin.arguments import find_config, installed_configs
 from fed_plugin.benchmark.cells import Cell
 from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.files import convert, load_yaml
+from fed_plugin.retrieval.feature_dump import FeatureDump
 
 RESERVED = ("OUTPUT_DIR", "SEED", "DATASETS.NAMES", "DATASETS.TESTS")
 
@@ -325,8 +326,6 @@ def _config_cell(
 
 
 def _dump_cell(plan: Plan, dataset: Dataset, method: Method, seed: int) -> Cell:
-    from fed_plugin.retrieval.feature_dump import FeatureDump
-
     source = dump_file(method, dataset, seed)
     about = FeatureDump.load(source).about
     if about.get("dataset", dataset.name) not in (dataset.name, None) and dataset.name != OWN_DATA:

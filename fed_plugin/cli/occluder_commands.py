@@ -8,27 +8,31 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fed_plugin.cli import occluder_quality as quality
 from fed_plugin.console import ProgressLine
+from fed_plugin.datasets import occluder_sets as sets
+from fed_plugin.datasets.occluder_mining import mine_crops
+from fed_plugin.datasets.occluder_sets import MANIFEST, Crop, LeftOut, check_set, read_crops
+from fed_plugin.datasets.splits import Item, Layout
 from fed_plugin.files import OutputFile, OutputFolder
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from fed_plugin.cli.occluder_quality import LeakReport
-    from fed_plugin.datasets.occluder_sets import Crop, LeftOut
-    from fed_plugin.datasets.splits import Item, Layout
+from fed_plugin.synthocc.build import take
+from fed_plugin.synthocc.casting import SIZES, TRAIN, plan
+from fed_plugin.visualization.canvas import check_kind
+from fed_plugin.visualization.sheets import occluder_sheet
 
 INTERRUPTED = "no half-written set is left"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the three commands."""
-    parser.description = (
-        "Occluder sets for INPUT.NPO.OCCLUDERS: folders of obstacle crops with a manifest."
-    )
+    words = "Occluder sets for INPUT.NPO.OCCLUDERS: folders of obstacle crops with a manifest."
+    parser.description = words
     commands = parser.add_subparsers(metavar="build|check|preview", required=True)
     _add_build(commands)
     _add_check(commands)
@@ -115,15 +119,7 @@ class Source:
     most: int | None
 
 
-def _gather(args: argparse.Namespace) -> Source:
-    if args.from_crops is not None:
-        return _from_folder(args)
-    return _drawn(args) if args.mine is None else _mined(args)
-
-
 def _from_folder(args: argparse.Namespace) -> Source:
-    from fed_plugin.datasets.occluder_sets import read_crops
-
     with ProgressLine("reading crops") as progress:
         crops, left_out = read_crops(args.from_crops, progress)
     source = args.source or f"crops in the folder {Path(args.from_crops).resolve().name}"
@@ -132,10 +128,7 @@ def _from_folder(args: argparse.Namespace) -> Source:
 
 
 def _mined(args: argparse.Namespace) -> Source:
-    from fed_plugin.cli.occluder_quality import named_split
-    from fed_plugin.datasets.occluder_mining import mine_crops
-
-    layout, train = named_split(args.mine, "train")
+    layout, train = quality.named_split(args.mine, "train")
     count = _MINED if args.count is None else args.count
     with ProgressLine(f"reading training images of {layout.name}") as progress:
         crops, left_out = mine_crops(train, _SPARE * count, args.seed, progress)
@@ -150,7 +143,6 @@ def _mined(args: argparse.Namespace) -> Source:
 
 
 def _drawn(args: argparse.Namespace) -> Source:
-    from fed_plugin.datasets.occluder_sets import Crop
     from fed_plugin.transforms import drawn_occluders
 
     occluders = drawn_occluders(args.drawn, args.seed)
@@ -168,15 +160,13 @@ def _drawn(args: argparse.Namespace) -> Source:
 
 def run_build(args: argparse.Namespace) -> None:
     """Gather crops, leave out duplicates and leaks, write the set, report; or write nothing."""
-    from fed_plugin.cli.occluder_quality import check_words, named_split
-    from fed_plugin.datasets import occluder_sets as sets
-
     sets.check_target(args.out)
-    check_words(args.draws, args.image_size)
+    quality.check_words(args.draws, args.image_size)
     if args.count is not None and args.count < 1:
         raise ValueError(f"--count {args.count}: expected 1 or more")
-    queries = named_split(args.leaks_in, "query") if args.leaks_in else None
-    source = _gather(args)
+    queries = quality.named_split(args.leaks_in, "query") if args.leaks_in else None
+    gather = _drawn if args.from_crops is None else _from_folder
+    source = (gather if args.mine is None else _mined)(args)
     crops, duplicates = sets.without_duplicates(source.crops)
     left_out = [*source.left_out, *duplicates]
     leaks = None
@@ -214,8 +204,7 @@ def run_build(args: argparse.Namespace) -> None:
 def _print_summary(
     args: argparse.Namespace, folder: Path, kept: Sequence[Crop], source: Source
 ) -> None:
-    tall = sum(crop.is_tall for crop in kept)
-    print(f"{len(kept)} crops, {tall} tall and {len(kept) - tall} wide, in {folder}")
+    print(f"{_counted(kept)}, in {folder}")
     if args.mine is not None and len(kept) < (source.most or 0):
         print(f"    fewer than the {source.most} asked for: no more windows show only background")
     print(f"    source: {source.source}\n    licence: {source.licence}")
@@ -241,16 +230,12 @@ def _command(args: argparse.Namespace) -> str:
 
 def run_check(args: argparse.Namespace) -> int:
     """Check and print; status 1 if there is a problem or a leak."""
-    from fed_plugin.cli.occluder_quality import check_words, named_split
-    from fed_plugin.datasets.occluder_sets import MANIFEST, check_set
-
-    check_words(args.draws, args.image_size)
-    queries = named_split(args.leaks_in, "query") if args.leaks_in else None
+    quality.check_words(args.draws, args.image_size)
+    queries = quality.named_split(args.leaks_in, "query") if args.leaks_in else None
     with ProgressLine("reading crops") as progress:
         check = check_set(args.folder, progress)
     crops, problems = check.crops, list(check.problems)
-    tall = sum(crop.is_tall for crop in crops)
-    print(f"{args.folder}: {len(crops)} crops, {tall} tall and {len(crops) - tall} wide")
+    print(f"{args.folder}: {_counted(crops)}")
     if check.manifest is None:
         print(
             f"warning: no {MANIFEST}: the origin of the crops is unknown, and changes cannot be "
@@ -276,10 +261,13 @@ def run_check(args: argparse.Namespace) -> int:
 # Reports of build and check: crops left out, leaks, and the supervision that a set gives.
 
 
+def _counted(crops: Sequence[Crop]) -> str:
+    tall = sum(crop.is_tall for crop in crops)
+    return f"{len(crops)} crops, {tall} tall and {len(crops) - tall} wide"
+
+
 def _print_left_out(left_out: Sequence[LeftOut], most: int | None = None) -> None:
     """Count the crops that are left out by kind, and name ``most`` of each kind (None: all)."""
-    from fed_plugin.datasets.occluder_sets import MANIFEST
-
     for kind, count in sorted(Counter(one.kind for one in left_out).items()):
         print(f"{kind}: {count}")
         named = [one for one in left_out if one.kind == kind][:most]
@@ -289,11 +277,9 @@ def _print_left_out(left_out: Sequence[LeftOut], most: int | None = None) -> Non
             print(f"    ... and {count - len(named)} more, all named in {MANIFEST}")
 
 
-def _search(crops: list[Crop], layout: Layout, queries: list[Item]) -> LeakReport:
-    from fed_plugin.cli.occluder_quality import search_leaks
-
+def _search(crops: list[Crop], layout: Layout, queries: list[Item]) -> quality.LeakReport:
     with ProgressLine(f"searching {len(crops)} crops in queries") as progress:
-        report = search_leaks(crops, layout.name, queries, progress)
+        report = quality.search_leaks(crops, layout.name, queries, progress)
     found = f"{len(report.leaks)} crops occur in {report.images} query images of {report.dataset}"
     print(f"leaks: {found}")
     if unsearchable := [crops[index].origin for index in report.unsearchable]:
@@ -309,21 +295,19 @@ def _search(crops: list[Crop], layout: Layout, queries: list[Item]) -> LeakRepor
 
 def _measure(folder: Path, args: argparse.Namespace, crops: Sequence[Crop]) -> dict[str, Any]:
     """Measure the supervision of a folder of crops, also with its transparency if it has any."""
-    from fed_plugin.cli.occluder_quality import measure_supervision
-
     result, size = {}, tuple(args.image_size)
     for key, alpha in {"supervision": False, "supervision_with_alpha": True}.items():
         if not alpha or any(crop.pixels.shape[2] == 4 for crop in crops):
-            result[key] = measure_supervision(folder, args.draws, size, seed=args.seed, alpha=alpha)
+            result[key] = quality.measure_supervision(
+                folder, args.draws, size, seed=args.seed, alpha=alpha
+            )
     return result
 
 
 def _print_supervision(measured: dict[str, Any], crops: Sequence[Crop]) -> None:
-    from fed_plugin.cli.occluder_quality import supervision_sentences
-
     tall = sum(crop.is_tall for crop in crops)
     for one in measured.values():
-        for line in supervision_sentences(one, tall, len(crops)):
+        for line in quality.supervision_sentences(one, tall, len(crops)):
             print(line)
 
 
@@ -335,10 +319,6 @@ _SIZE = (256, 128)
 
 def run_preview(args: argparse.Namespace) -> None:
     """Draw the sheet; print the numbers of visible and hidden crops."""
-    from fed_plugin.datasets.occluder_sets import check_set
-    from fed_plugin.visualization.canvas import check_kind
-    from fed_plugin.visualization.sheets import occluder_sheet
-
     check_kind(args.out, "--out")
     if args.most < 1:
         raise ValueError(f"--most {args.most}: expected 1 or more")
@@ -370,7 +350,6 @@ def run_preview(args: argparse.Namespace) -> None:
 
 def _paste_examples(crops: list[Crop], seed: int) -> tuple[NDArray[np.uint8], list[str]]:
     """Paste crops over drawn people by the reference's rules; name the marked parts of each."""
-    import numpy as np
     import torch
 
     from fed_plugin.modeling import visibility_target
@@ -390,12 +369,6 @@ def _paste_examples(crops: list[Crop], seed: int) -> tuple[NDArray[np.uint8], li
 
 
 def _people() -> list[NDArray[np.uint8]]:
-    import numpy as np
-    from PIL import Image
-
-    from fed_plugin.synthocc.build import take
-    from fed_plugin.synthocc.casting import SIZES, TRAIN, plan
-
     shots = [shot for shot in plan(SIZES["tiny"], 0) if shot.split == TRAIN]
     height, width = _SIZE
     chosen = shots[:: max(1, len(shots) // _EXAMPLES)][:_EXAMPLES]

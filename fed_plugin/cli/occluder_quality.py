@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fed_plugin.datasets.check import find_targets
 from fed_plugin.datasets.listing import printable
 from fed_plugin.datasets.occluder_sets import Crop, LeftOut, alike, look_of, no_progress
 from fed_plugin.datasets.splits import Item, Layout
@@ -177,8 +178,6 @@ def named_split(words: str, split: str) -> tuple[Layout, list[Item]]:
         FileNotFoundError: the data set is not there.
         ValueError: the data set has no such split, or cannot be read, or the words mean several.
     """
-    from fed_plugin.datasets.check import find_targets
-
     targets = find_targets(words, os.environ.get("FASTREID_DATASETS", "datasets"))
     if len(targets) != 1:
         names = ", ".join(target.name for target in targets)

@@ -17,6 +17,8 @@ from fed_plugin import arguments, visualization
 from fed_plugin.datasets.listing import photos_below, readable_photos
 from fed_plugin.files import OutputFile, OutputFileInNewFolder, below, check_apart, write_file
 from fed_plugin.photos import read_rgb
+from fed_plugin.report.curves import TRAINING, Figure, read_training, training_panels
+from fed_plugin.report.renderers import curves_page
 from fed_plugin.retrieval.distances import cosine_distance, part_contributions, unit_rows
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.ranking import first_ranked, rank
@@ -280,9 +282,6 @@ def add_curves_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_curves(args: argparse.Namespace) -> None:
     """Draw a page that loads nothing, or a picture."""
-    from fed_plugin.report.curves import TRAINING, Figure, read_training, training_panels
-    from fed_plugin.report.renderers import curves_page
-
     kind = check_kind(args.out, "--out", (".html", ".htm", ".png", ".svg")).suffix.lower()
     runs: list[tuple[str, int, Any]] = []
     names = list(dict.fromkeys(args.runs))

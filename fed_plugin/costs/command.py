@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta, Struct, to_builtins
 
+from fed_plugin.benchmark import plan as plans
+from fed_plugin.benchmark.plan import Dataset, Method, Plan
 from fed_plugin.console import ProgressLine, machine_words
 from fed_plugin.files import OutputFile, check_writable, convert, decode, write_json
 from fed_plugin.retrieval.estimates import Column, Estimate, as_text, number_text
+from fed_plugin.retrieval.feature_dump import FeatureDump
 
 if TYPE_CHECKING:
-    from fed_plugin.benchmark.plan import Dataset, Method, Plan
     from fed_plugin.costs.measure import CostedMethod
 
 INTERRUPTED = "nothing was written"
@@ -45,14 +47,13 @@ def run(args: argparse.Namespace) -> None:
     """Measure, write, print a table."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    from fed_plugin.benchmark.plan import chosen_methods, read_plan
 
     for name, least in {"rounds": 1, "batch": 2, "identities": 2}.items():
         value = getattr(args, name)
         if value is not None and value < least:
             raise ValueError(f"--{name} {value}: expected {least} or more")
-    plan = read_plan(args.plan)
-    methods = chosen_methods(plan, args.only)
+    plan = plans.read_plan(args.plan)
+    methods = plans.chosen_methods(plan, args.only)
     dataset = _dataset(plan, args.dataset)
     baseline = _baseline(plan, methods, args.baseline)
     try:
@@ -105,13 +106,12 @@ def _baseline(plan: Plan, methods: Sequence[Method], name: str | None) -> str:
 
 
 def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespace) -> CostedMethod:
-    from fed_plugin.benchmark.plan import overrides_of
     from fed_plugin.costs.measure import CostedMethod
     from fed_plugin.fastreid_adapter.config_files import read_config
     from fed_plugin.fastreid_adapter.loaders import count_identities
     from fed_plugin.fastreid_adapter.training import resolve_config
 
-    overrides = overrides_of(plan, dataset, method)
+    overrides = plans.overrides_of(plan, dataset, method)
     try:
         resolve_config(method.source, overrides)
         cfg = read_config(method.source, [word for pair in overrides.items() for word in pair])
@@ -128,11 +128,9 @@ def _costed(plan: Plan, dataset: Dataset, method: Method, args: argparse.Namespa
 
 
 def _dump_row(plan: Plan, dataset: Dataset, method: Method) -> dict[str, Any]:
-    from fed_plugin.benchmark.plan import dump_file
     from fed_plugin.costs.measure import FLOAT32, MEASURED
-    from fed_plugin.retrieval.feature_dump import FeatureDump
 
-    features = FeatureDump.load(dump_file(method, dataset, plan.seeds[0])).features
+    features = FeatureDump.load(plans.dump_file(method, dataset, plan.seeds[0])).features
     return {**dict.fromkeys(MEASURED), "descriptor_bytes": FLOAT32 * features.shape[1]}
 
 

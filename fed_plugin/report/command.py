@@ -6,6 +6,9 @@ import argparse
 from pathlib import Path
 
 from fed_plugin.files import OutputFolder
+from fed_plugin.report.contents import make_report
+from fed_plugin.report.renderers import write_report
+from fed_plugin.report.tables import read_benchmark
 
 INTERRUPTED = "no file of the report is half written; the same command writes all of them"
 
@@ -25,10 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the benchmark, write four files, print their paths."""
-    from fed_plugin.report.contents import make_report
-    from fed_plugin.report.renderers import write_report
-    from fed_plugin.report.tables import read_benchmark
-
     benchmark = read_benchmark(args.results)
     report = make_report(benchmark, args.baseline)
     paths = write_report(report, Path(args.out or benchmark.folder / "report"))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fed_plugin import arguments
 from fed_plugin.benchmark.cells import (
@@ -30,6 +30,7 @@ from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.files import OutputFile
 from fed_plugin.pool import spread
 from fed_plugin.robustness.curve import RobustnessCurve
+from fed_plugin.robustness.occlusion import RobustnessSettings
 from fed_plugin.robustness.pictures import (
     draw_curves,
     draw_sheet,
@@ -38,9 +39,6 @@ from fed_plugin.robustness.pictures import (
 )
 from fed_plugin.visualization.canvas import check_kind
 from fed_plugin.visualization.lines import KINDS, styles_of
-
-if TYPE_CHECKING:
-    from fed_plugin.robustness.occlusion import RobustnessSettings
 
 INTERRUPTED = "curves that were measured are kept; the same command goes on with the rest"
 CURVE = "robustness.json"
@@ -116,8 +114,6 @@ def _refuse_idle_arguments(args: argparse.Namespace) -> None:
 
 
 def _settings(args: argparse.Namespace) -> RobustnessSettings:
-    from fed_plugin.robustness.occlusion import RobustnessSettings
-
     given = {"visible_shares": args.visible, "kinds": args.kinds}
     return RobustnessSettings(
         **{name: tuple(values) for name, values in given.items() if values},

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +16,9 @@ from fed_plugin.retrieval.estimates import Column, Estimate, as_text
 from fed_plugin.retrieval.intervals import summarize_seeds
 from fed_plugin.retrieval.protocol_card import ProtocolCard
 from fed_plugin.robustness.curve import METRICS, RobustnessCurve, mean_curve
+from fed_plugin.robustness.occlusion import SIDES, RobustnessSettings
 from fed_plugin.visualization.lines import Curve, Panel, robustness_figure, styles_of
 from fed_plugin.visualization.sheets import coverage_sheet
-
-if TYPE_CHECKING:
-    from fed_plugin.robustness.occlusion import RobustnessSettings
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,6 @@ def draw_sheet(cfg: Any, dataset: str, settings: RobustnessSettings, path: Path)
         ValueError: No query can be chosen, or the path is no PNG.
     """
     from fed_plugin.robustness.covered_search import example_query
-    from fed_plugin.robustness.occlusion import SIDES
 
     name, query = example_query(cfg, dataset, settings)
     shares = (1.0, *settings.visible_shares)

@@ -7,17 +7,16 @@ import os
 import shlex
 import sys
 import textwrap
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
 from fed_plugin.console import ProgressLine, printable
-from fed_plugin.datasets import LAYOUTS, Layout
-from fed_plugin.datasets.check import Report, Target, check, find_targets
-from fed_plugin.datasets.image_facts import FactsCache, default_cache
-from fed_plugin.datasets.occluded_duke_build import WITHDRAWN, build_occluded_duke
-from fed_plugin.datasets.posetrack import cut_crops
 from fed_plugin.files import OutputFile, OutputFolder, write_json
-from fed_plugin.synthocc import build_synthocc
+
+if TYPE_CHECKING:
+    from fed_plugin.datasets import Layout
+    from fed_plugin.datasets.check import Report, Target
 
 # ``data check``: the content of a data set, and its faults.
 
@@ -56,6 +55,9 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_check(args: argparse.Namespace) -> int:
     """Check and print; status 1 after an error in any of the data sets."""
+    from fed_plugin.datasets.check import check, find_targets
+    from fed_plugin.datasets.image_facts import FactsCache, default_cache
+
     targets = find_targets(args.dataset, os.environ.get("FASTREID_DATASETS", "datasets"))
     cache = None if args.no_cache else FactsCache(args.cache or default_cache())
     options = {"decode": not args.fast, "workers": args.workers, "cache": cache}
@@ -125,6 +127,8 @@ def _print(line: str) -> None:
 
 def how_to_train(report: Report) -> list[str]:
     """Return shell lines that train on a checked data set, or test on it."""
+    from fed_plugin.datasets import LAYOUTS
+
     target = report.target
     if target.name in LAYOUTS:
         return _train_on_benchmark(LAYOUTS[target.name], target)
@@ -181,6 +185,8 @@ BUILD_OCCLUDED_DUKE_INTERRUPTED = "the same command goes on from here"
 
 def add_build_occluded_duke_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``data build-occluded-duke``."""
+    from fed_plugin.datasets.occluded_duke_build import WITHDRAWN
+
     parser.description = (
         "Build Occluded_Duke from a copy of DukeMTMC-reID that you have, by the published lists. "
         "Every list and every copied image is verified. A second call goes on where a first was "
@@ -197,6 +203,8 @@ def add_build_occluded_duke_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_build_occluded_duke(args: argparse.Namespace) -> None:
     """Print what the withdrawal means, then build."""
+    from fed_plugin.datasets.occluded_duke_build import WITHDRAWN, build_occluded_duke
+
     print(textwrap.fill(WITHDRAWN, 79), file=sys.stderr, flush=True)
     with ProgressLine("building Occluded_Duke") as progress:
         built = build_occluded_duke(args.duke, args.lists, args.out, progress=progress)
@@ -226,6 +234,8 @@ def add_build_occluded_posetrack_arguments(parser: argparse.ArgumentParser) -> N
 
 def run_build_occluded_posetrack(args: argparse.Namespace) -> None:
     """Cut the crops that are still missing."""
+    from fed_plugin.datasets.posetrack import cut_crops
+
     with ProgressLine("cutting crops") as progress:
         result = cut_crops(args.posetrack, progress=progress)
     print(f"{result.cut} crops cut, {result.there} were there")
@@ -250,6 +260,8 @@ def add_synth_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_synth(args: argparse.Namespace) -> None:
     """Draw the data set; keep a finished one of the same size and seed."""
+    from fed_plugin.synthocc import build_synthocc
+
     with ProgressLine(f"drawing SynthOcc {args.size}") as progress:
         options = {"workers": args.workers, "progress": progress}
         folder = build_synthocc(args.out, args.size, args.seed, **options)

@@ -8,23 +8,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from fed_plugin.cli import occluder_quality as quality
 from fed_plugin.console import ProgressLine
-from fed_plugin.datasets import occluder_sets as sets
-from fed_plugin.datasets.occluder_mining import mine_crops
-from fed_plugin.datasets.occluder_sets import MANIFEST, Crop, LeftOut, check_set, read_crops
-from fed_plugin.datasets.splits import Item, Layout
 from fed_plugin.files import OutputFile, OutputFolder
-from fed_plugin.synthocc.build import take
-from fed_plugin.synthocc.casting import SIZES, TRAIN, plan
-from fed_plugin.visualization.canvas import check_kind
-from fed_plugin.visualization.sheets import occluder_sheet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fed_plugin.cli.occluder_quality import LeakReport
+    from fed_plugin.datasets.occluder_sets import Crop, LeftOut
+    from fed_plugin.datasets.splits import Item, Layout
 
 INTERRUPTED = "no half-written set is left"
 
@@ -120,6 +115,8 @@ class Source:
 
 
 def _from_folder(args: argparse.Namespace) -> Source:
+    from fed_plugin.datasets.occluder_sets import read_crops
+
     with ProgressLine("reading crops") as progress:
         crops, left_out = read_crops(args.from_crops, progress)
     source = args.source or f"crops in the folder {Path(args.from_crops).resolve().name}"
@@ -128,7 +125,10 @@ def _from_folder(args: argparse.Namespace) -> Source:
 
 
 def _mined(args: argparse.Namespace) -> Source:
-    layout, train = quality.named_split(args.mine, "train")
+    from fed_plugin.cli.occluder_quality import named_split
+    from fed_plugin.datasets.occluder_mining import mine_crops
+
+    layout, train = named_split(args.mine, "train")
     count = _MINED if args.count is None else args.count
     with ProgressLine(f"reading training images of {layout.name}") as progress:
         crops, left_out = mine_crops(train, _SPARE * count, args.seed, progress)
@@ -143,6 +143,7 @@ def _mined(args: argparse.Namespace) -> Source:
 
 
 def _drawn(args: argparse.Namespace) -> Source:
+    from fed_plugin.datasets.occluder_sets import Crop
     from fed_plugin.transforms import drawn_occluders
 
     occluders = drawn_occluders(args.drawn, args.seed)
@@ -160,11 +161,14 @@ def _drawn(args: argparse.Namespace) -> Source:
 
 def run_build(args: argparse.Namespace) -> None:
     """Gather crops, leave out duplicates and leaks, write the set, report; or write nothing."""
+    from fed_plugin.cli.occluder_quality import check_words, named_split
+    from fed_plugin.datasets import occluder_sets as sets
+
     sets.check_target(args.out)
-    quality.check_words(args.draws, args.image_size)
+    check_words(args.draws, args.image_size)
     if args.count is not None and args.count < 1:
         raise ValueError(f"--count {args.count}: expected 1 or more")
-    queries = quality.named_split(args.leaks_in, "query") if args.leaks_in else None
+    queries = named_split(args.leaks_in, "query") if args.leaks_in else None
     gather = _drawn if args.from_crops is None else _from_folder
     source = (gather if args.mine is None else _mined)(args)
     crops, duplicates = sets.without_duplicates(source.crops)
@@ -230,8 +234,11 @@ def _command(args: argparse.Namespace) -> str:
 
 def run_check(args: argparse.Namespace) -> int:
     """Check and print; status 1 if there is a problem or a leak."""
-    quality.check_words(args.draws, args.image_size)
-    queries = quality.named_split(args.leaks_in, "query") if args.leaks_in else None
+    from fed_plugin.cli.occluder_quality import check_words, named_split
+    from fed_plugin.datasets.occluder_sets import MANIFEST, check_set
+
+    check_words(args.draws, args.image_size)
+    queries = named_split(args.leaks_in, "query") if args.leaks_in else None
     with ProgressLine("reading crops") as progress:
         check = check_set(args.folder, progress)
     crops, problems = check.crops, list(check.problems)
@@ -268,6 +275,8 @@ def _counted(crops: Sequence[Crop]) -> str:
 
 def _print_left_out(left_out: Sequence[LeftOut], most: int | None = None) -> None:
     """Count the crops that are left out by kind, and name ``most`` of each kind (None: all)."""
+    from fed_plugin.datasets.occluder_sets import MANIFEST
+
     for kind, count in sorted(Counter(one.kind for one in left_out).items()):
         print(f"{kind}: {count}")
         named = [one for one in left_out if one.kind == kind][:most]
@@ -277,9 +286,11 @@ def _print_left_out(left_out: Sequence[LeftOut], most: int | None = None) -> Non
             print(f"    ... and {count - len(named)} more, all named in {MANIFEST}")
 
 
-def _search(crops: list[Crop], layout: Layout, queries: list[Item]) -> quality.LeakReport:
+def _search(crops: list[Crop], layout: Layout, queries: list[Item]) -> LeakReport:
+    from fed_plugin.cli.occluder_quality import search_leaks
+
     with ProgressLine(f"searching {len(crops)} crops in queries") as progress:
-        report = quality.search_leaks(crops, layout.name, queries, progress)
+        report = search_leaks(crops, layout.name, queries, progress)
     found = f"{len(report.leaks)} crops occur in {report.images} query images of {report.dataset}"
     print(f"leaks: {found}")
     if unsearchable := [crops[index].origin for index in report.unsearchable]:
@@ -295,19 +306,21 @@ def _search(crops: list[Crop], layout: Layout, queries: list[Item]) -> quality.L
 
 def _measure(folder: Path, args: argparse.Namespace, crops: Sequence[Crop]) -> dict[str, Any]:
     """Measure the supervision of a folder of crops, also with its transparency if it has any."""
+    from fed_plugin.cli.occluder_quality import measure_supervision
+
     result, size = {}, tuple(args.image_size)
     for key, alpha in {"supervision": False, "supervision_with_alpha": True}.items():
         if not alpha or any(crop.pixels.shape[2] == 4 for crop in crops):
-            result[key] = quality.measure_supervision(
-                folder, args.draws, size, seed=args.seed, alpha=alpha
-            )
+            result[key] = measure_supervision(folder, args.draws, size, seed=args.seed, alpha=alpha)
     return result
 
 
 def _print_supervision(measured: dict[str, Any], crops: Sequence[Crop]) -> None:
+    from fed_plugin.cli.occluder_quality import supervision_sentences
+
     tall = sum(crop.is_tall for crop in crops)
     for one in measured.values():
-        for line in quality.supervision_sentences(one, tall, len(crops)):
+        for line in supervision_sentences(one, tall, len(crops)):
             print(line)
 
 
@@ -319,6 +332,10 @@ _SIZE = (256, 128)
 
 def run_preview(args: argparse.Namespace) -> None:
     """Draw the sheet; print the numbers of visible and hidden crops."""
+    from fed_plugin.datasets.occluder_sets import check_set
+    from fed_plugin.visualization.canvas import check_kind
+    from fed_plugin.visualization.sheets import occluder_sheet
+
     check_kind(args.out, "--out")
     if args.most < 1:
         raise ValueError(f"--most {args.most}: expected 1 or more")
@@ -350,6 +367,7 @@ def run_preview(args: argparse.Namespace) -> None:
 
 def _paste_examples(crops: list[Crop], seed: int) -> tuple[NDArray[np.uint8], list[str]]:
     """Paste crops over drawn people by the reference's rules; name the marked parts of each."""
+    import numpy as np
     import torch
 
     from fed_plugin.modeling import visibility_target
@@ -369,6 +387,12 @@ def _paste_examples(crops: list[Crop], seed: int) -> tuple[NDArray[np.uint8], li
 
 
 def _people() -> list[NDArray[np.uint8]]:
+    import numpy as np
+    from PIL import Image
+
+    from fed_plugin.synthocc.build import take
+    from fed_plugin.synthocc.casting import SIZES, TRAIN, plan
+
     shots = [shot for shot in plan(SIZES["tiny"], 0) if shot.split == TRAIN]
     height, width = _SIZE
     chosen = shots[:: max(1, len(shots) // _EXAMPLES)][:_EXAMPLES]

@@ -35,9 +35,12 @@ class Finding:
     files: tuple[tuple[str, ...], ...] = ()
 
 
-def _about(severity: str, kind: str, sentence: str, files: Sequence[Files]) -> list[Finding]:
-    """Return a finding about files or pairs of files; none where there are no files."""
+def _about(
+    severity: str, kind: str, files: Sequence[Files], what: str, split: str = ""
+) -> list[Finding]:
+    """Return a finding that counts files or pairs of files; none where there are no files."""
     tuples = tuple((one,) if isinstance(one, str) else one for one in files)
+    sentence = f"{split}: {len(tuples)} {what}" if split else f"{len(tuples)} {what}"
     return [Finding(severity, kind, sentence, tuples)] if tuples else []
 
 
@@ -50,20 +53,20 @@ def listing_findings(listings: Sequence[SplitScan]) -> list[Finding]:
     """Return the faults of the lists of files."""
     findings = []
     for listing in listings:
-        split, unnamed, junk = listing.split, listing.unnamed, listing.junk
-        if listing.problem:
-            findings.append(Finding("error", "listing", f"{split}: {listing.problem}"))
-        what = f"{split}: {len(unnamed)} images whose name contains no identity"
-        findings += _about("error", "name", what, unnamed)
-        what = f"{split}: {len(junk)} detections of nobody (identity -1) are left out"
-        findings += _about("note", "junk", what, junk)
+        split, problem = listing.split, listing.problem
+        if problem:
+            findings.append(Finding("error", "listing", f"{split}: {problem}"))
+        what = "images whose name contains no identity"
+        findings += _about("error", "name", listing.unnamed, what, split)
+        what = "detections of nobody (identity -1) are left out"
+        findings += _about("note", "junk", listing.junk, what, split)
     over = sorted({path for listing in listings for path in listing.passed_over})
     pictures = [path for path in over if _is_picture(path)]
     others = [path for path in over if not _is_picture(path)]
-    what = f"{len(pictures)} pictures are passed over, by their place or their suffix"
-    findings += _about("warning", "passed over", what, pictures)
-    what = f"{len(others)} other files or folders are passed over"
-    return findings + _about("note", "passed over", what, others)
+    what = "pictures are passed over, by their place or their suffix"
+    findings += _about("warning", "passed over", pictures, what)
+    what = "other files or folders are passed over"
+    return findings + _about("note", "passed over", others, what)
 
 
 def _is_picture(path: str) -> bool:
@@ -102,15 +105,11 @@ def _unanswered(query: SplitScan, gallery: SplitScan) -> list[Finding]:
         return []
     severity = "warning" if answered else "error"
     result = "evaluation leaves them out" if answered else "nothing can be evaluated"
-    reasons = {
-        "whose identity is not in the gallery": nowhere,
-        "whose identity is in the gallery from the query's camera alone": same,
-    }
-    findings = []
-    for why, paths in reasons.items():
-        sentence = f"query: {len(paths)} of {len(query.items)} images {why}: {result}"
-        findings += _about(severity, "unanswered", sentence, paths)
-    return findings
+    images = f"of {len(query.items)} images whose identity"
+    what = f"{images} is not in the gallery: {result}"
+    findings = _about(severity, "unanswered", nowhere, what, "query")
+    what = f"{images} is in the gallery from the query's camera alone: {result}"
+    return findings + _about(severity, "unanswered", same, what, "query")
 
 
 def _in_both(train: SplitScan, tested: list[SplitScan], distractors: set[int]) -> list[Finding]:
@@ -119,12 +118,12 @@ def _in_both(train: SplitScan, tested: list[SplitScan], distractors: set[int]) -
     both = {pid: path for path, pid, _ in items if pid in trained}  # a query's path wins
     if not both:
         return []
-    sentence = (
-        f"{len(both)} identities are in train and in query or gallery, such as {min(both)} in "
-        f"{os.path.basename(both[min(both)])}: if these are the same people, the figures are too "
-        "good"
+    example = f"{min(both)} in {os.path.basename(both[min(both)])}"
+    what = (
+        f"identities are in train and in query or gallery, such as {example}: if these are the "
+        "same people, the figures are too good"
     )
-    return _about("warning", "identities", sentence, sorted(both.values()))
+    return _about("warning", "identities", sorted(both.values()), what)
 
 
 # Single images: unreadable, of another size than the rest, of a rare kind.
@@ -154,14 +153,14 @@ def content_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) 
         reasons = Counter(facts[path].problem for path in bad)
         for most, _ in reasons.most_common(1):
             reason = f"such as ({most})" if len(reasons) > 1 else f"({most})"
-            what = f"{listing.split}: {len(bad)} images cannot be read, {reason}"
-            findings += _about("error", "unreadable", what, bad)
+            what = f"images cannot be read, {reason}"
+            findings += _about("error", "unreadable", bad, what, listing.split)
         sound = [path for path in listing.paths if facts[path].width and not facts[path].problem]
         findings += _sizes(listing.split, sound, facts)
     paths = sorted({path for listing in listings for path in listing.paths})
     for kind, (severity, what) in _KINDS.items():
         rare = [path for path in paths if kind in facts[path].kinds]
-        findings += _about(severity, kind, f"{len(rare)} of {len(paths)} images {what}", rare)
+        findings += _about(severity, kind, rare, f"of {len(paths)} images {what}")
     return findings
 
 
@@ -187,7 +186,7 @@ def _sizes(split: str, paths: list[str], facts: Mapping[str, Facts]) -> list[Fin
             odd[f"are {FAR:.0f} times larger or smaller {usual}"].append(path)
     findings = []
     for what, those in odd.items():
-        findings += _about("warning", "size", f"{split}: {len(those)} images {what}", those)
+        findings += _about("warning", "size", those, f"images {what}", split)
     return findings
 
 
@@ -285,11 +284,11 @@ def leak_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) -> 
     findings += _query_in_gallery(query, gallery, facts)
     test = query + gallery
     copies = _pairs(train, _by_content(test, facts))
-    what = f"{len(copies)} training images are query or gallery images, too: a leak"
-    findings += _about("error", "leak", what, copies)
+    what = "training images are query or gallery images, too: a leak"
+    findings += _about("error", "leak", copies, what)
     alike = _pairs(train, _by_look(train, test, facts))
-    what = f"{len(alike)} training images look like query or gallery images"
-    return findings + _about("warning", "look-alike", what, alike)
+    what = "training images look like query or gallery images"
+    return findings + _about("warning", "look-alike", alike, what)
 
 
 def _within(split: str, items: list[Item], facts: Mapping[str, Facts]) -> list[Finding]:
@@ -301,10 +300,10 @@ def _within(split: str, items: list[Item], facts: Mapping[str, Facts]) -> list[F
         known = first.setdefault(facts[item[0]].sha256, item)
         if known[0] != item[0]:
             (copies if known[1] == item[1] else contradictions).append((known[0], item[0]))
-    what = f"{split}: {len(contradictions)} images are there under two identities"
-    findings = _about("warning", "two identities", what, contradictions)
-    what = f"{split}: {len(copies)} images are copies of another one of their identity"
-    return findings + _about("warning", "copies", what, copies)
+    what = "images are there under two identities"
+    findings = _about("warning", "two identities", contradictions, what, split)
+    what = "images are copies of another one of their identity"
+    return findings + _about("warning", "copies", copies, what, split)
 
 
 def _query_in_gallery(
@@ -313,21 +312,18 @@ def _query_in_gallery(
     """Return the queries that are gallery images; the rule of cameras removes some of them."""
     twins = _by_content(gallery, facts)
     left = _pairs(query, twins, same_view=False)
-    what = (
-        f"{len(left)} queries are gallery images, too, under another identity or camera, where "
-        "no rule removes them: a leak"
-    )
-    findings = _about("error", "leak", what, left)
+    what = "queries are gallery images, too, under another identity or camera, where no rule "
+    findings = _about("error", "leak", left, what + "removes them: a leak")
     removed = _pairs(query, twins, same_view=True)
     what = (
-        f"{len(removed)} of {len(query)} queries ({len(removed) / max(1, len(query)):.1%}) are "
-        "gallery images, too: harmless while images of the query's identity and camera are removed "
-        "from its ranking, a leak in a search or a benchmark that removes none"
+        f"of {len(query)} queries ({len(removed) / max(1, len(query)):.1%}) are gallery images, "
+        "too: harmless while images of the query's identity and camera are removed from its "
+        "ranking, a leak in a search or a benchmark that removes none"
     )
-    findings += _about("note", "query in gallery", what, removed)
+    findings += _about("note", "query in gallery", removed, what)
     alike = _pairs(query, _by_look(query, gallery, facts), same_view=False)
-    what = f"{len(alike)} queries look like gallery images of another identity or camera"
-    return findings + _about("warning", "look-alike", what, alike)
+    what = "queries look like gallery images of another identity or camera"
+    return findings + _about("warning", "look-alike", alike, what)
 
 
 def _pairs(left: list[Item], twins: Twins, same_view: bool | None = None) -> list[tuple[str, str]]:

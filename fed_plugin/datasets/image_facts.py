@@ -146,16 +146,13 @@ class FactsCache:
     def recall(self, stamps: Mapping[str, Stamp], *, decoded: bool) -> dict[str, Facts]:
         """Return the facts of the files that still have the given stamps, perhaps decoded ones."""
         known: dict[str, Facts] = {}
-        paths = list(stamps)
+        paths = list(stamps) if self.file.exists() else []
         try:
-            if not self.file.exists():
-                return {}
-            connection = self._open()
             for start in range(0, len(paths), _AT_ONCE):
                 keys = {_key(path): path for path in paths[start : start + _AT_ONCE]}
                 marks = ",".join("?" * len(keys))
                 question = f"SELECT path, stamp, facts FROM {_TABLE} WHERE path IN ({marks})"
-                for key, stamp, line in connection.execute(question, list(keys)):
+                for key, stamp, line in self._open().execute(question, list(keys)):
                     path = keys.get(key, "")
                     facts = _facts(line) if path and stamp == _text(stamps[path]) else None
                     if facts is not None and (facts.decoded or not decoded):

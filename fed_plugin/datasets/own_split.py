@@ -282,6 +282,7 @@ def divide(records: list[Record], rule: SplitRule) -> Division:
         divided = _divide_identities(records, rule)
     else:
         divided = _divide_as_given(records, rule, has_cameras)
+        _warn_of_leaks(divided)
     if not divided.uses_cameras and divided.query + divided.gallery:
         if has_cameras:
             divided.warnings.append(
@@ -289,8 +290,6 @@ def divide(records: list[Record], rule: SplitRule) -> Division:
                 "the evaluation."
             )
         divided.sentences.append("Queries get camera 0 and gallery images camera 1.")
-    if records[0].split is not None:
-        _warn_of_leaks(divided)
     return divided
 
 
@@ -312,10 +311,8 @@ def _divide_as_given(records: list[Record], rule: SplitRule, has_cameras: bool) 
     )
     if without_query:
         what = "one camera" if divided.uses_cameras else "one image"
-        divided.sentences.append(
-            f"In the gallery only, with {what} each: {identities(len(without_query))}, "
-            f"{first_names(without_query)}."
-        )
+        who = f"{identities(len(without_query))}, {first_names(without_query)}"
+        divided.sentences.append(f"In the gallery only, with {what} each: {who}.")
     return divided
 
 
@@ -340,10 +337,9 @@ def _divide_identities(records: list[Record], rule: SplitRule) -> Division:
     )
     alone = sorted(images.keys() - set(eligible))
     if alone:
-        what = "camera" if divided.uses_cameras else "image"
-        divided.sentences.append(
-            f"For training, with one {what} each: {identities(len(alone))}, {first_names(alone)}."
-        )
+        what = "one camera" if divided.uses_cameras else "one image"
+        who = f"{identities(len(alone))}, {first_names(alone)}"
+        divided.sentences.append(f"For training, with {what} each: {who}.")
     if not tested:
         divided.warnings.append(
             "Nothing can be tested on: expected an identity with 2 or more images, got none."
@@ -371,12 +367,12 @@ def _check_given(divided: Division) -> None:
     if not divided.uses_cameras:
         queries = {record.path for record in divided.query}
         kept = [record for record in divided.gallery if record.path not in queries]
-        if len(kept) < len(divided.gallery):
+        if twice := len(divided.gallery) - len(kept):
             divided.warnings.append(
-                f"Taken as queries only: {counted(len(divided.gallery) - len(kept), 'image')} in "
-                "query and gallery; without cameras each would find itself."
+                f"Taken as queries only: {counted(twice, 'image')} in query and gallery; without "
+                "cameras each would find itself."
             )
-            divided.gallery = kept
+        divided.gallery = kept
     answered = {record.path for record in _answered(divided)}
     lost = [record for record in divided.query if record.path not in answered]
     if lost:
@@ -399,18 +395,15 @@ def _answered(divided: Division) -> list[Record]:
 
 def _warn_of_leaks(divided: Division) -> None:
     train, test = divided.train, divided.query + divided.gallery
-    both = sorted({r.identity for r in train} & {r.identity for r in test})
-    if both:
+    where = "in training and in testing"
+    if both := sorted({r.identity for r in train} & {r.identity for r in test}):
         divided.warnings.append(
-            f"A leak: {identities(len(both))} in training and in testing, {first_names(both)}; "
-            "what was trained on is easier to find."
+            f"A leak: {identities(len(both))} {where}, {first_names(both)}; what was trained on is "
+            "easier to find."
         )
-    images = sorted({r.path for r in train} & {r.path for r in test})
-    if images:
-        divided.warnings.append(
-            f"A leak: {counted(len(images), 'image')} in training and in testing, "
-            f"{first_names(images)}."
-        )
+    if images := sorted({r.path for r in train} & {r.path for r in test}):
+        what = counted(len(images), "image")
+        divided.warnings.append(f"A leak: {what} {where}, {first_names(images)}.")
 
 
 def _per_camera(rule: SplitRule, cameras: bool) -> str:

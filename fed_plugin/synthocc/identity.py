@@ -120,12 +120,11 @@ def _family(rng: Generator, size: int) -> list[Identity]:
     members: list[Identity] = []
     while len(members) < size:
         new = _member(rng, upper, accent, lower)
-        differences = [new.differences(old) for old in members]
         # People must differ from every side; therefore pattern and logo may not both agree.
-        looks = [(old.pattern, old.logo) for old in members]
-        if (
-            min(differences, default=99) >= _LEAST_DIFFERENCES
-            and (new.pattern, new.logo) not in looks
+        if all(
+            new.differences(old) >= _LEAST_DIFFERENCES
+            and (new.pattern, new.logo) != (old.pattern, old.logo)
+            for old in members
         ):
             members.append(new)
     return members

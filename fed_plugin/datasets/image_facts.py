@@ -146,8 +146,8 @@ class FactsCache:
     def recall(self, stamps: Mapping[str, Stamp], *, decoded: bool) -> dict[str, Facts]:
         """Return the facts of the files that still have the given stamps, perhaps decoded ones."""
         known: dict[str, Facts] = {}
-        paths = list(stamps) if self.file.exists() else []
         try:
+            paths = list(stamps) if self.file.exists() else []
             for start in range(0, len(paths), _AT_ONCE):
                 keys = {_key(path): path for path in paths[start : start + _AT_ONCE]}
                 marks = ",".join("?" * len(keys))

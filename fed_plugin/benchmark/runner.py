@@ -18,7 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from fed_plugin.benchmark import summary
+from fed_plugin.benchmark import summary, training_process
 from fed_plugin.benchmark.cells import (
     FAILED,
     RESULT,
@@ -30,14 +30,7 @@ from fed_plugin.benchmark.cells import (
     write_record,
 )
 from fed_plugin.benchmark.plan import Plan
-from fed_plugin.benchmark.training_process import (
-    LOG,
-    TrainingProgress,
-    TrainingWatch,
-    last_lines,
-    python_command,
-    start_logged,
-)
+from fed_plugin.benchmark.training_process import LOG, TrainingProgress, TrainingWatch
 from fed_plugin.console import DEBUG, machine_words, printable, terminal
 from fed_plugin.files import FolderInUseError, FolderLock, write_json
 from fed_plugin.retrieval.estimates import as_text
@@ -62,14 +55,9 @@ class Board:
         self.start = self.last_line = time.monotonic()
         self.watches: dict[str, TrainingWatch] = {}
         self.on_terminal = sys.stderr.isatty()
-        self.bar = tqdm(
-            total=total,
-            file=terminal(sys.stderr),
-            bar_format="{bar:10}| {desc}",
-            disable=not self.on_terminal,
-            dynamic_ncols=True,
-            leave=False,
-        )
+        look = {"bar_format": "{bar:10}| {desc}", "dynamic_ncols": True, "leave": False}
+        hidden = not self.on_terminal
+        self.bar = tqdm(total=total, file=terminal(sys.stderr), disable=hidden, **look)
 
     def begin(self, cell: Cell) -> None:
         """Print that a cell begins."""
@@ -216,7 +204,7 @@ class Running:
 def cell_command(cell: Cell, resume: bool) -> list[str]:
     """Return the command that runs a prepared cell."""
     words = (str(cell.folder), *(["--resume"] if resume else []))
-    return python_command("fed_plugin.benchmark.cells", *words)
+    return training_process.python_command("fed_plugin.benchmark.cells", *words)
 
 
 def run_cells(
@@ -280,7 +268,7 @@ def _start(
     descriptors = () if lock is None else lock.descriptors
     with (cell.folder / LOG).open("ab") as log:
         options = {"stdin": subprocess.PIPE, "start_new_session": True, "pass_fds": descriptors}
-        process = start_logged(command, log, environment, **options)
+        process = training_process.start_logged(command, log, environment, **options)
     return Running(cell, process, device)
 
 
@@ -303,7 +291,7 @@ def _conclude(one: Running) -> str:
 
 def _failure(log: Path, status: int) -> str:
     """Return the sentence about a user's mistake (``console``), or the end of the log."""
-    lines = last_lines(log, LINES_OF_A_MISTAKE)
+    lines = training_process.last_lines(log, LINES_OF_A_MISTAKE)
     begin = max((i for i, line in enumerate(lines) if line.startswith(MISTAKE)), default=None)
     if begin is None:
         crashed = any(line.startswith("Traceback (most recent call last)") for line in lines)

@@ -96,13 +96,8 @@ def start_logged(
 ) -> subprocess.Popen[bytes]:
     """Start a process with the modules of this process; its output goes to an open file."""
     path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.Popen(
-        command,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, **path, **(environment or {})},
-        **options,
-    )
+    options["env"] = {**os.environ, **path, **(environment or {})}
+    return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options)
 
 
 def python_command(module: str, *words: str) -> list[str]:

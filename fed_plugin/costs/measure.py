@@ -181,7 +181,14 @@ def measure_costs(
     """
     first: dict[tuple[str, ...], str] = {}
     stands_for = {name: first.setdefault(one.cost_key, name) for name, one in methods.items()}
-    steps = _Steps(len(first) * (COUNTING + 2 * rounds), progress)
+    total, done = len(first) * (COUNTING + 2 * rounds), 0
+
+    def count(name: str, steps: int = 1) -> None:
+        nonlocal done
+        done += steps
+        if progress is not None:
+            progress(done, total, name)
+
     running: dict[str, RunningMethod] = {}
     rows: dict[str, dict[str, Any]] = {}
     for name in first.values():
@@ -192,9 +199,9 @@ def measure_costs(
     for name, method in running.items():
         with _errors_name(name):
             rows[name] = _counts(method)
-        steps.done(name, COUNTING)
-    training = time_in_turns({n: one.train_step for n, one in running.items()}, rounds, steps.done)
-    test = time_in_turns({n: one.test_step for n, one in running.items()}, rounds, steps.done)
+        count(name, COUNTING)
+    training = time_in_turns({n: one.train_step for n, one in running.items()}, rounds, count)
+    test = time_in_turns({n: one.test_step for n, one in running.items()}, rounds, count)
     for seconds, batch in ((training, "training_batch"), (test, "test_batch")):
         for name, row in rows.items():  # of an image
             seconds[name] = [one / row[batch] for one in seconds[name]]
@@ -218,17 +225,6 @@ def _errors_name(method: str) -> Iterator[None]:
         if not str(error):
             raise
         raise ValueError(f"{method}: {error}") from error
-
-
-class _Steps:
-    def __init__(self, total: int, progress: Callable[[int, int, str], None] | None) -> None:
-        self.total, self.progress = total, progress
-        self.count = 0
-
-    def done(self, name: str, steps: int = 1) -> None:
-        self.count += steps
-        if self.progress is not None:
-            self.progress(self.count, self.total, name)
 
 
 def _counts(method: RunningMethod) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,20 +94,16 @@ def _finished(row: ResultRow, records: Mapping[Any, Path]) -> FinishedCell:
 
 def _records(folder: Path) -> Iterator[tuple[tuple[str, str, int], Path]]:
     for path in sorted(folder.glob("*/*/seed*/cell.json")):
-        try:
+        with suppress(ValueError):
             record = read_record(path.parent)
             yield (record.dataset, record.method, record.seed), path.parent
-        except ValueError:
-            continue
 
 
 def _became(key: tuple[str, str, int], folder: Path) -> str:
     name = f"{key[0]} / {key[1]} / seed {key[2]}"
-    try:
+    with suppress(OSError, ValueError):
         error = decode(folder / FAILED, Failure, "a failure").error
         return f"{name} failed: {error.strip().partition(chr(10))[0]}"
-    except (OSError, ValueError):
-        pass
     if (folder / RESULT).is_file():
         return f"{name} has a result that the last call of `benchmark` did not join ({RESULTS})"
     return f"{name} is not finished"

@@ -60,17 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=OutputFile, metavar="FILE", help=f"curve of one model; default: {CURVE}")
     add("--method", metavar="NAME", help="name of one model in tables; default as for dump")
     add("--dataset", metavar="NAME", help="default: the one in DATASETS.TESTS")
-    _add_settings(add)
-    words = "draw the curves of all models, as .png or .svg"
-    add("--figure", type=OutputFile, metavar="FILE", help=words)
-    words = "draw a query with all that is pasted on it"
-    add("--sheet", type=OutputFile, metavar="FILE.png", help=words)
-    add("--only", nargs="+", default=[], metavar="METHOD", help="methods of a benchmark")
-    add("--jobs", type=int, default=1, help="cells at a time; default: 1")
-    arguments.add_overrides(parser)
-
-
-def _add_settings(add: Callable[..., Any]) -> None:
     add("--occluders", default="", metavar="FOLDER", help="default: drawn ones")
     words = "visible shares, falling; default: 0.875 to 0.25 in steps of 0.125"
     add("--visible", nargs="+", type=float, metavar="SHARE", help=words)
@@ -79,6 +68,13 @@ def _add_settings(add: Callable[..., Any]) -> None:
     words = "auto: the gallery where the set's queries are known to be occluded"
     add("--queries-from", choices=("auto", "query", "gallery"), default="auto", help=words)
     add("--seed", type=int, default=0, help="of what is pasted where; default: 0")
+    words = "draw the curves of all models, as .png or .svg"
+    add("--figure", type=OutputFile, metavar="FILE", help=words)
+    words = "draw a query with all that is pasted on it"
+    add("--sheet", type=OutputFile, metavar="FILE.png", help=words)
+    add("--only", nargs="+", default=[], metavar="METHOD", help="methods of a benchmark")
+    add("--jobs", type=int, default=1, help="cells at a time; default: 1")
+    arguments.add_overrides(parser)
 
 
 def run(args: argparse.Namespace) -> int:

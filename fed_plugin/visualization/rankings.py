@@ -252,7 +252,6 @@ def match_sheet(
     Beside the arguments of every sheet:
         query_images: (Q, H, W, 3) uint8 RGB.
         query_visibility: (Q, P) in [0, 1]; None for a model that estimates none.
-        answers: Answers to the queries.
     """
     queries = canvas.check_images("query_images", query_images, ("Q", "H", "W", 3))
     shape = (len(queries), "K", "H", "W", 3)

@@ -1,8 +1,9 @@
 """Sheets of images: training pairs, visibilities, covered queries, neighbours, occluders.
 
 A sheet is written to ``path``, ``.png`` or ``.html``, whose folder is made. ``title`` is the
-heading, a general one if empty, and ``titles`` has a line above each image or row. A ValueError
-names shapes, types and values that do not fit, and a path with another ending.
+heading, a general one if empty; ``explanation`` stands below it and ends with the ``note``;
+``titles`` has a line above each image or row. A ValueError names shapes, types and values that do
+not fit, and a path with another ending.
 """
 
 from __future__ import annotations
@@ -72,12 +73,7 @@ def image_sheet(
     title: str = "",
     explanation: str = "",
 ) -> Path:
-    """Draw images side by side.
-
-    Beside the arguments of every sheet:
-        images: (N, H, W, 3) uint8 RGB.
-        explanation: Words below the heading.
-    """
+    """Draw images (N, H, W, 3), uint8 RGB, side by side."""
     checked = canvas.check_images("images", images)
     return canvas.draw_cells(
         [[image] for image in checked],
@@ -146,7 +142,6 @@ def coverage_sheet(
     Beside the arguments of every sheet:
         groups: (S, H, W, 3) uint8, one image per share, by kind of occluder and by side.
         shares: S visible shares.
-        explanation: Words below the heading.
     """
     first = canvas.check_images("images", next(iter(next(iter(groups.values())).values())))
     if len(first) != len(shares):
@@ -226,8 +221,6 @@ def neighbor_sheet(
         holistic: (N, H, W, 3) uint8 RGB, the images without occluder.
         occluded: (N, H, W, 3) uint8 RGB, the same images with a pasted occluder.
         visibility: (N, P) in [0, 1] of the occluded view; None for a model that estimates none.
-        neighbors: Neighbours of every sample.
-        note: Words at the end of the explanation.
     """
     whole = canvas.check_images("holistic", holistic)
     covered = canvas.check_images("occluded", occluded, whole.shape)
@@ -293,10 +286,8 @@ def occluder_sheet(
     Beside the arguments of every sheet:
         crops: (h, w, 3) RGB or (h, w, 4) RGBA uint8, of any sizes; transparent pixels show a
             chequerboard.
-        names: One name per crop.
         examples: (N, H, W, 3) uint8, people with a pasted crop.
         example_titles: One line under every example.
-        note: Sentence at the end of the explanation.
     """
     tall, wide = [], []
     for name, crop in zip(canvas.check_titles(names, len(crops)), crops, strict=True):

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 _BLOCK_ELEMENTS = 4_000_000  # float64 numbers held at once beside input and result: 32 MB
 _CACHED_ROWS = 64
+Floats = NDArray[np.float32]
 
 
-def cosine_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
+def cosine_distance(query: Any, gallery: Any) -> Floats:
     """Compute one minus the cosine of the angle between every query and every gallery vector.
 
     A vector of zeros has distance 1 from every vector, as in fast-reid.
@@ -30,15 +31,12 @@ def cosine_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
     return distance_of_cosine(unit_rows(query) @ unit_rows(gallery).T)
 
 
-def euclidean_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
+def euclidean_distance(query: Any, gallery: Any) -> Floats:
     """Compute the Euclidean distance between every query and every gallery vector.
 
     Blocks are computed in float64: in float32 the expanded square loses small distances.
     fast-reid's ``TEST.METRIC: euclidean`` is the square of this distance; the ranking is the same.
-    Arguments and errors are those of :func:`cosine_distance`.
-
-    Returns:
-        (Q, G) float32, not negative.
+    Arguments and errors are those of :func:`cosine_distance`; the result is not negative.
     """
     query, gallery = _checked_pair(query, gallery)
     distances = np.empty((len(query), len(gallery)), dtype=np.float32)
@@ -54,7 +52,7 @@ def euclidean_distance(query: Any, gallery: Any) -> NDArray[np.float32]:
     return distances
 
 
-def unit_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_rows(features: Floats) -> Floats:
     """Return (N, D) finite vectors at length 1; vectors of zeros stay zeros."""
     units = np.empty_like(features)
     for top in range(0, len(features), _CACHED_ROWS):  # five passes over rows in the cache
@@ -66,13 +64,13 @@ def unit_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return units
 
 
-def distance_of_cosine(cosine: NDArray[np.float32]) -> NDArray[np.float32]:
+def distance_of_cosine(cosine: Floats) -> Floats:
     """Turn cosines into distances in [0, 2], in place; return the same array."""
     np.subtract(1, cosine, out=cosine)
     return np.clip(cosine, 0, 2, out=cosine)
 
 
-def _checked_pair(query: Any, gallery: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _checked_pair(query: Any, gallery: Any) -> tuple[Floats, Floats]:
     query, gallery = checked_features("query", query), checked_features("gallery", gallery)
     if query.shape[1] != gallery.shape[1]:
         raise ValueError(
@@ -90,7 +88,7 @@ def array_of(values: Any) -> NDArray[Any]:
     return np.asarray(values)
 
 
-def checked_features(name: str, features: Any, first: int = 0) -> NDArray[np.float32]:
+def checked_features(name: str, features: Any, first: int = 0) -> Floats:
     """Return (N, D) features, arrays or tensors of any float type on any device, as float32.
 
     Messages call the features ``name`` and count rows from ``first``.
@@ -118,9 +116,7 @@ def checked_features(name: str, features: Any, first: int = 0) -> NDArray[np.flo
 _MATCHING_BLOCK_ELEMENTS = 8_000_000  # float32 numbers held at once beside input and result: 32 MB
 
 
-def part_contributions(
-    query: NDArray[np.float32], gallery: NDArray[np.float32], num_parts: int
-) -> NDArray[np.float32]:
+def part_contributions(query: Floats, gallery: Floats, num_parts: int) -> Floats:
     """Split cosines of descriptors (Q, D) and (G, D), of unit length, into summands (Q, G, P).
 
     ``num_parts`` is ``P``, the number of equal slices of a descriptor, head to feet.
@@ -135,19 +131,13 @@ def part_contributions(
 
 
 def visible_similarity(
-    query: NDArray[np.float32],
-    query_visibility: NDArray[np.float32],
-    gallery: NDArray[np.float32],
-    gallery_visibility: NDArray[np.float32],
-) -> NDArray[np.float32]:
+    query: Floats, query_visibility: Floats, gallery: Floats, gallery_visibility: Floats
+) -> Floats:
     """Compute the mean of the parts' cosines, weighted by the visibility of each part.
 
     A part's weight is the product of its visibilities in both images. Without a part that is
     visible in both images the similarity is 0. Descriptors are (Q, D) and (G, D), visibilities
-    (Q, P) and (G, P) in [0, 1].
-
-    Returns:
-        (Q, G) float32 in [-1, 1].
+    (Q, P) and (G, P) in [0, 1], the result is (Q, G) in [-1, 1].
 
     Raises:
         ValueError: ``P`` does not divide ``D``, or the shapes do not fit.
@@ -160,18 +150,15 @@ def visible_similarity(
     step = max(1, _MATCHING_BLOCK_ELEMENTS // max(1, gallery.shape[1], len(query) * num_parts))
     for left in range(0, len(gallery), step):
         columns = slice(left, left + step)
-        similarity[:, columns] = visible_contributions(
-            query, query_visibility, gallery[columns], gallery_visibility[columns]
-        ).sum(axis=2)
+        others = gallery[columns], gallery_visibility[columns]
+        summands = visible_contributions(query, query_visibility, *others)
+        similarity[:, columns] = summands.sum(axis=2)
     return similarity.clip(-1, 1)
 
 
 def visible_contributions(
-    query: NDArray[np.float32],
-    query_visibility: NDArray[np.float32],
-    gallery: NDArray[np.float32],
-    gallery_visibility: NDArray[np.float32],
-) -> NDArray[np.float32]:
+    query: Floats, query_visibility: Floats, gallery: Floats, gallery_visibility: Floats
+) -> Floats:
     """Split :func:`visible_similarity` into summands (Q, G, P), one per part, for few images."""
     num_parts = query_visibility.shape[1]
     q, g = _unit_parts(query, num_parts), _unit_parts(gallery, num_parts)
@@ -181,13 +168,13 @@ def visible_contributions(
     return np.divide(weights * cosines, total, out=np.zeros_like(cosines), where=total > 0)
 
 
-def _parts(descriptors: NDArray[np.float32], num_parts: int) -> NDArray[np.float32]:
+def _parts(descriptors: Floats, num_parts: int) -> Floats:
     count, numbers = descriptors.shape
     if num_parts < 1 or numbers % num_parts:
         raise ValueError(f"{num_parts} parts do not divide descriptors of {numbers} numbers")
     return descriptors.reshape(count, num_parts, numbers // num_parts)
 
 
-def _unit_parts(descriptors: NDArray[np.float32], num_parts: int) -> NDArray[np.float32]:
+def _unit_parts(descriptors: Floats, num_parts: int) -> Floats:
     parts = _parts(descriptors, num_parts)
     return parts / np.maximum(np.linalg.norm(parts, axis=2, keepdims=True), 1e-12)

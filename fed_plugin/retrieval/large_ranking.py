@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fed_plugin.identities import is_junk
 from fed_plugin.retrieval.distances import (
+    Floats,
     checked_features,
     distance_of_cosine,
     euclidean_distance,
@@ -28,23 +29,19 @@ from fed_plugin.retrieval.ranking import (
 )
 
 
-def blocks_of_rows(
-    name: str, features: Any, rows_at_once: int
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def blocks_of_rows(name: str, features: Any, rows_at_once: int) -> Iterator[tuple[int, Floats]]:
     """Yield features in blocks of rows; a thread reads the next block meanwhile.
 
     ``features`` (N, D) is any object with a ``shape`` whose slices of rows are arrays or tensors.
-    Pages of a memory-mapped file are given back after each block.
-
-    Yields:
-        The number of the first row, and the rows, float32, in memory.
+    Pages of a memory-mapped file are given back after each block. A block comes with the number of
+    its first row, and is in memory.
 
     Raises:
         ValueError: A number is not finite.
     """
     starts = range(0, features.shape[0], rows_at_once)
 
-    def read(start: int) -> NDArray[np.float32]:
+    def read(start: int) -> Floats:
         part = features[start : start + rows_at_once]
         rows = checked_features(name, part, start)
         if isinstance(part, np.ndarray):
@@ -94,7 +91,6 @@ def give_back_pages(array: Any) -> None:
 # the distances of the blocks.
 
 Progress = Callable[[int, int], Any]
-_Rows = NDArray[np.float32]
 _QUERY_ROWS = 1024  # rows of a tile: with 8192 gallery images, 32 MB of distances
 _SMALLEST = 64  # rows of the smallest matrix product that was rounded as a large one
 _PASSES = 4
@@ -109,13 +105,13 @@ class NearerImages:
     equal distances, to the last bit. ``junk`` (G,) marks images of nobody.
     """
 
-    query: _Rows
+    query: Floats
     gallery: Any
     pairs: IdentityPairs
     junk: NDArray[np.bool_]
     rows: int
-    prepare: Callable[[_Rows], _Rows]
-    distances_of: Callable[[_Rows, _Rows], _Rows]
+    prepare: Callable[[Floats], Floats]
+    distances_of: Callable[[Floats, Floats], Floats]
 
     def ranks(self, progress: Progress) -> NDArray[np.int64]:
         """Return (N,) ranks from 0 among the whole gallery, each once per query.
@@ -143,11 +139,11 @@ class NearerImages:
     def _tile(self) -> int:
         return even_share(len(self.pairs.valid), _QUERY_ROWS)
 
-    def _blocks(self) -> Iterator[tuple[int, _Rows]]:
+    def _blocks(self) -> Iterator[tuple[int, Floats]]:
         rows = even_share(self.gallery.shape[0], self.rows)
         return blocks_of_rows("gallery", self.gallery, rows)
 
-    def _alone(self) -> _Rows:
+    def _alone(self) -> Floats:
         """Return (N,) distances of the pairs, from small matrix products."""
         pairs = self.pairs
         distance = np.empty(len(pairs.query), np.float32)
@@ -165,8 +161,12 @@ class NearerImages:
         return distance
 
     def _count(
-        self, distance: _Rows, ranks: NDArray[np.int64], todo: NDArray[np.bool_], progress: Progress
-    ) -> _Rows:
+        self,
+        distance: Floats,
+        ranks: NDArray[np.int64],
+        todo: NDArray[np.bool_],
+        progress: Progress,
+    ) -> Floats:
         """Add the nearer images to the ranks of the pairs ``todo``; return new distances."""
         import torch  # small galleries are ranked without torch
 
@@ -196,9 +196,9 @@ class NearerImages:
 def _count_below(
     threads: ThreadPoolExecutor,
     workers: int,
-    tile: _Rows,
+    tile: Floats,
     starts: NDArray[np.int64],
-    limits: _Rows,
+    limits: Floats,
     ranks: NDArray[np.int64],
 ) -> None:
     """Add to the ranks of each row the number of its distances below each limit."""
@@ -280,7 +280,7 @@ def rank_features(
     return result_of_hits(pairs.valid, hits, max_rank)
 
 
-def _cosine(query: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray[np.float32]:
+def _cosine(query: Floats, gallery: Floats) -> Floats:
     import torch  # rounds products of 64 rows and more alike
 
     product = torch.from_numpy(query) @ torch.from_numpy(gallery).T

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from fed_plugin.retrieval.distances import checked_features
+from fed_plugin.retrieval.distances import Floats, checked_features
 
 
 def jaccard_distance(
     features: Any, k1: int = 20, k2: int = 6, num_query: int | None = None
-) -> NDArray[np.float32]:
+) -> Floats:
     """Compute the Jaccard distance of the k-reciprocal encodings of images.
 
     Args:
@@ -94,9 +94,7 @@ def _of_rows(columns: NDArray[np.int64], value: float) -> csr_matrix:
     return csr_matrix((data, columns.ravel(), starts), shape=(rows, rows))
 
 
-def _weighted(
-    features: NDArray[np.float32], squares: NDArray[np.float32], members: csr_matrix
-) -> csr_matrix:
+def _weighted(features: Floats, squares: Floats, members: csr_matrix) -> csr_matrix:
     """Return V: weights fall with the squared distance, and a row sums to 1: equation 7."""
     weights = np.empty(members.nnz, np.float32)
     for row, (start, end) in enumerate(zip(members.indptr[:-1], members.indptr[1:], strict=True)):
@@ -109,7 +107,7 @@ def _weighted(
     return csr_matrix((weights, members.indices, members.indptr), shape=members.shape)
 
 
-def _jaccard(encoding: csr_matrix, others: csr_matrix) -> NDArray[np.float32]:
+def _jaccard(encoding: csr_matrix, others: csr_matrix) -> Floats:
     """Return the Jaccard distance of rows: 1 - sum of minima / sum of maxima, equation 8.
 
     Rows sum to 1; therefore the maxima sum to 2 minus the minima. Only common columns add to the

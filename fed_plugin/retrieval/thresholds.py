@@ -205,12 +205,10 @@ def nearest_wrong(pairs: Pairs, keep: int) -> NDArray:
 class OpenSetResult:
     """Detection and identification rates at chosen false alarm rates.
 
+    Rates and thresholds are (F,), as in a :class:`VerificationResult`.
+
     Attributes:
-        false_alarm_rates: (F,) requested rates.
-        detection_rates: (F,) float64 in [0, 1], share of mated queries detected and identified.
-        reached_rates: (F,) float64, false alarm rates at the thresholds, never above the requested.
-        thresholds: (F,) float64; a gallery image with a *smaller* distance is accepted. Infinite
-            where every image is accepted.
+        detection_rates: in [0, 1], share of mated queries detected and identified.
         identified: (F, M) bool, the mated queries that count as detected and identified.
         mated_queries: (M,) int64, rows of the queries, ascending.
         unmated_queries: (U,) int64, rows of the queries, ascending.
@@ -380,7 +378,7 @@ def verification_intervals(
     limit = nearest_wrong(pairs, keep)[-1]
     right, wrong = _by_identity(pairs, identity, names.size, limit)
     drawn = _draw(names.size, np.random.default_rng(seed))
-    return [_interval(wrong, right, rate, drawn, drawn) for rate in rates]
+    return [_interval((wrong, drawn), (right, drawn), rate) for rate in rates]
 
 
 def open_set_intervals(
@@ -400,11 +398,9 @@ def open_set_intervals(
         names, groups = np.unique(q_pids[rows], return_inverse=True)
         distances = Distances(values, groups, np.bincount(groups))
         sides.append((distances, _draw(names.size, generator)))
-    (alarms, alarms_drawn), (answers, answers_drawn) = sides
-    if min(alarms.totals.size, answers.totals.size) < 2:
+    if min(distances.totals.size for distances, _ in sides) < 2:
         return [None] * result.false_alarm_rates.size
-    rates = result.false_alarm_rates
-    return [_interval(alarms, answers, rate, alarms_drawn, answers_drawn) for rate in rates]
+    return [_interval(*sides, rate) for rate in result.false_alarm_rates]
 
 
 def _by_identity(
@@ -430,19 +426,20 @@ def _by_identity(
     return right, wrong
 
 
-def _interval(
-    errors: Distances,
-    hits: Distances,
-    rate: float,
-    errors_drawn: NDArray[np.float64],
-    hits_drawn: NDArray[np.float64],
-) -> tuple[float, float]:
-    """Return the interval of the share of accepted hits at the largest allowed threshold.
+Drawn = tuple[Distances, NDArray[np.float64]]
+"""Distances of C identities, and (R, C), how often each resample draws each identity."""
 
-    ``errors_drawn`` (R, C) and ``hits_drawn`` (R, C') count how often each resample draws each
-    identity of the errors and of the hits.
-    """
-    thresholds = _thresholds(errors, rate)
+
+def _interval(wrong: Drawn, right: Drawn, rate: float) -> tuple[float, float]:
+    """Return the interval of the share of accepted hits at the largest allowed threshold."""
+    (errors, errors_drawn), (hits, hits_drawn) = wrong, right
+    nearest = np.append(np.sort(errors.values), errors.beyond)
+    last = min(nearest.size, _REACH * (allowed_errors(rate, int(errors.totals.sum())) + 1))
+    places = np.arange(last)
+    if last > _THRESHOLDS:
+        around = np.geomspace(last / _REACH**2, last, _THRESHOLDS).astype(np.intp) - 1
+        places = np.append(0, around)
+    thresholds = np.unique(nearest[places])  # (T,), ascending, close around the rate
     allowed = np.array([allowed_errors(rate, int(n)) for n in errors_drawn @ errors.totals])
     accepted = errors_drawn @ errors.nearer_than(thresholds)  # (R, T), ascending in a row
     chosen = (accepted <= allowed[:, None]).sum(axis=1) - 1  # the nearest threshold accepts none
@@ -451,17 +448,6 @@ def _interval(
     shares = accepted_hits[all_hits > 0] / all_hits[all_hits > 0]
     low, high = np.quantile(shares, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
-
-
-def _thresholds(errors: Distances, rate: float) -> NDArray[np.floating]:
-    """Return (T,) distances of errors, ascending, close around the rate."""
-    nearest = np.append(np.sort(errors.values), errors.beyond)
-    last = min(nearest.size, _REACH * (allowed_errors(rate, int(errors.totals.sum())) + 1))
-    places = np.arange(last)
-    if last > _THRESHOLDS:
-        around = np.geomspace(last / _REACH**2, last, _THRESHOLDS).astype(np.intp) - 1
-        places = np.append(0, around)
-    return np.unique(nearest[places])
 
 
 def _draw(count: int, generator: np.random.Generator) -> NDArray[np.float64]:

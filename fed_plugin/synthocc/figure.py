@@ -20,6 +20,7 @@ from fed_plugin.synthocc.surface import RGB, Array, Part, Rings, Spots, cross, l
 _DENSITY = 1.2  # surface points per pixel along each direction; fewer leave holes
 _DEPTH_STEPS = 65535
 _HIDDEN = -0.3  # columns further behind than this share of the radius are hidden
+Point = tuple[float, float]  # pixels (x, y)
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,7 @@ class _Mesh:
 
 
 def rasterise(
-    parts: Sequence[Part],
-    matrix: Array,
-    shape: tuple[int, int],
-    scale: float,
-    origin: tuple[float, float],
+    parts: Sequence[Part], matrix: Array, shape: tuple[int, int], scale: float, origin: Point
 ) -> Hits:
     """Find the nearest surface point of every pixel of a picture of ``shape`` (height, width).
 
@@ -132,7 +129,7 @@ def _squared(values: Array, roundness: float) -> Array:
 
 
 def _points(
-    part: Part, mesh: _Mesh, shape: tuple[int, int], scale: float, origin: tuple[float, float]
+    part: Part, mesh: _Mesh, shape: tuple[int, int], scale: float, origin: Point
 ) -> tuple[Array, Array]:
     rows, cos, sin, angle = mesh.rows, mesh.turns[0], mesh.turns[1], mesh.turns[4]
     if part.bump:

@@ -415,22 +415,15 @@ def _overlap(
 
 # Name in visibility.csv: function that draws the thing, and its possible sides.
 THINGS: dict[str, tuple[Callable[[Generator], Image.Image], tuple[str, ...]]] = {
-    "car": (car, ("bottom",)),
-    "van": (van, ("left", "right")),
-    "bush": (bush, ("bottom", "left", "right")),
-    "hedge": (hedge, ("bottom",)),
-    "branch": (branch, ("top",)),
-    "tree": (tree, ("left", "right")),
-    "umbrella": (umbrella, ("top",)),
-    "bin": (bin_, ("bottom",)),
-    "bench": (bench, ("bottom",)),
+    "car": (car, ("bottom",)), "van": (van, ("left", "right")),
+    "bush": (bush, ("bottom", "left", "right")), "hedge": (hedge, ("bottom",)),
+    "branch": (branch, ("top",)), "tree": (tree, ("left", "right")),
+    "umbrella": (umbrella, ("top",)), "bin": (bin_, ("bottom",)), "bench": (bench, ("bottom",)),
     "board": (board, ("left", "right", "top", "bottom")),
-    "boxes": (boxes, ("bottom", "left", "right")),
-    "fence": (fence, ("bottom",)),
-    "pillar": (pillar, ("left", "right")),
-    "trolley": (trolley, ("bottom", "left", "right")),
+    "boxes": (boxes, ("bottom", "left", "right")), "fence": (fence, ("bottom",)),
+    "pillar": (pillar, ("left", "right")), "trolley": (trolley, ("bottom", "left", "right")),
     "barrier": (barrier, ("bottom",)),
-}
+}  # fmt: skip
 _CLOSE_ENOUGH = 0.04
 # The person of the image is in the middle; other people stay in the outer parts.
 _ASIDE = 0.27

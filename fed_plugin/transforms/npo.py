@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fed_plugin.transforms.occluders import OccluderSet
 from fed_plugin.transforms.people import PeopleSet
-from fed_plugin.transforms.placement import PersonPlacement, Placement
+from fed_plugin.transforms.placement import AnyPlacement, Placement
 from fed_plugin.transforms.placement_rule import PlacementRule
 
 
@@ -99,7 +99,7 @@ class NPOAugmentation:
         width: int,
         generator: torch.Generator | None = None,
         pid: Hashable = None,
-    ) -> tuple[Placement | PersonPlacement, ...]:
+    ) -> tuple[AnyPlacement, ...]:
         """Draw the occluders of an image of ``height`` x ``width`` pixels, in the order of pasting.
 
         There are none for an image that stays whole. The generator None is torch's default one.
@@ -115,9 +115,7 @@ class NPOAugmentation:
         placements = self.rule.draw(sizes, height, width, generator, self.people, pid)
         return placements if covers else ()
 
-    def apply(
-        self, image: Tensor, placements: Sequence[Placement | PersonPlacement]
-    ) -> tuple[Tensor, Tensor]:
+    def apply(self, image: Tensor, placements: Sequence[AnyPlacement]) -> tuple[Tensor, Tensor]:
         """Paste occluders that ``draw`` returned for this size; return what may change, too.
 
         The image is (3, H, W) floating point in [0, 255], and is not modified.
@@ -217,9 +215,7 @@ def support_of(patch: Tensor) -> Tensor:
     return patch[3] > 0
 
 
-def blend(
-    image: Tensor, patch: Tensor, placement: Placement | PersonPlacement, feather: int = 0
-) -> None:
+def blend(image: Tensor, patch: Tensor, placement: AnyPlacement, feather: int = 0) -> None:
     """Write a patch (3 or 4, h, w) into an image (3, H, W) floating point in [0, 255], in place.
 
     Pixels under transparent ones keep their bits. ``feather`` is as for :class:`NPOAugmentation`.
@@ -240,7 +236,7 @@ def blend(
     region.mul_((1 - weight).to(region.dtype)).add_(colors.to(region.dtype))
 
 
-def region_of(image: Tensor, placement: Placement | PersonPlacement) -> Tensor:
+def region_of(image: Tensor, placement: AnyPlacement) -> Tensor:
     """Return the part of (C, H, W) that a placement covers, as a view.
 
     Raises:
@@ -253,11 +249,7 @@ def region_of(image: Tensor, placement: Placement | PersonPlacement) -> Tensor:
 
 
 def edge_weights(
-    support: Tensor,
-    placement: Placement | PersonPlacement,
-    image_height: int,
-    image_width: int,
-    feather: int,
+    support: Tensor, placement: AnyPlacement, image_height: int, image_width: int, feather: int
 ) -> Tensor:
     """Return weights with which an occluder fades towards its outline, from inside.
 

@@ -79,10 +79,7 @@ class PeopleSet:
         return self._paths[index]
 
     def cut(self, placement: PersonPlacement) -> NDArray[np.uint8]:
-        """Return the visible part of a person in a placement, resized with bicubic weights.
-
-        Returns:
-            (height, width, 3) uint8 RGB.
+        """Return the visible part of a person, (height, width, 3) uint8 RGB, resized bicubically.
 
         Raises:
             ValueError: the file cannot be decoded; the message names it.

@@ -95,11 +95,13 @@ class PersonPlacement:
     frame_left: int
 
 
+AnyPlacement = Placement | PersonPlacement
+Sizes = Sequence[tuple[int, int]]
+"""Height and width of every occluder of a set."""
+
+
 def draw_placement(
-    sizes: Sequence[tuple[int, int]],
-    image_height: int,
-    image_width: int,
-    generator: torch.Generator | None = None,
+    sizes: Sizes, image_height: int, image_width: int, generator: torch.Generator | None = None
 ) -> Placement:
     """Draw an occluder and its place by the reference's rules.
 
@@ -123,17 +125,15 @@ def draw_placement(
     return place_by_reference(sizes, image_height, image_width, draws)
 
 
-def check_sizes(sizes: Sequence[tuple[int, int]], image_height: int, image_width: int) -> None:
+def check_sizes(sizes: Sizes, image_height: int, image_width: int) -> None:
     """Raise ValueError for an empty set of occluders, or an image without pixels."""
     if not sizes or image_height < 1 or image_width < 1:
-        raise ValueError(
-            f"expected occluders and an image of at least 1 x 1, got {len(sizes)} occluders "
-            f"and {image_height} x {image_width}"
-        )
+        got = f"{len(sizes)} occluders and {image_height} x {image_width}"
+        raise ValueError(f"expected occluders and an image of at least 1 x 1, got {got}")
 
 
 def place_by_reference(
-    sizes: Sequence[tuple[int, int]], image_height: int, image_width: int, draws: Sequence[float]
+    sizes: Sizes, image_height: int, image_width: int, draws: Sequence[float]
 ) -> Placement:
     """Turn nine numbers in [0, 1), in the order of ``draw_placement``, into its placement."""
     occluder = int(draws[0] * len(sizes))
@@ -161,14 +161,11 @@ def jitter_from(draws: Sequence[float]) -> ColorJitter:
     return ColorJitter(brightness, contrast, saturation, ORDERS[int(draws[8] * len(ORDERS))])
 
 
-def occlusion_mask(
-    placement: Placement | PersonPlacement, image_height: int, image_width: int
-) -> Tensor:
-    """Mark the rectangle that a placement covers.
+def occlusion_mask(placement: AnyPlacement, image_height: int, image_width: int) -> Tensor:
+    """Mark the rectangle that a placement covers, (H, W) bool.
 
-    Returns:
-        (H, W) bool, True exactly where ``paste`` may change the image, unless the crop has an
-        alpha channel: then ``NPOAugmentation.apply`` returns the mask, which lies inside this one.
+    There alone ``paste`` may change the image. Of a crop with an alpha channel,
+    ``NPOAugmentation.apply`` returns the mask, which lies inside this one.
     """
     mask = torch.zeros(image_height, image_width, dtype=torch.bool)
     bottom, right = placement.top + placement.height, placement.left + placement.width

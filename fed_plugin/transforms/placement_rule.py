@@ -14,8 +14,10 @@ import torch
 
 from fed_plugin.transforms.people import PeopleSet
 from fed_plugin.transforms.placement import (
+    AnyPlacement,
     PersonPlacement,
     Placement,
+    Sizes,
     between,
     check_sizes,
     draw_placement,
@@ -111,13 +113,13 @@ class PlacementRule:
 
     def draw(
         self,
-        sizes: Sequence[tuple[int, int]],
+        sizes: Sizes,
         image_height: int,
         image_width: int,
         generator: torch.Generator | None = None,
         people: PeopleSet | None = None,
         pid: Hashable = None,
-    ) -> tuple[Placement | PersonPlacement, ...]:
+    ) -> tuple[AnyPlacement, ...]:
         """Draw the occluders of one image.
 
         Each call takes one ``torch.rand``: nine numbers for the reference, else one number, and
@@ -134,7 +136,7 @@ class PlacementRule:
         low, high = self.count
         amount = 1 + high * _DRAWS_PER_OCCLUDER
         first, *numbers = torch.rand(amount, generator=generator, dtype=torch.float64).tolist()
-        placements: list[Placement | PersonPlacement] = []
+        placements: list[AnyPlacement] = []
         for index in range(between(low, high, first)):
             draws = numbers[index * _DRAWS_PER_OCCLUDER :][:_DRAWS_PER_OCCLUDER]
             if people is not None and draws[10] < self.people:

@@ -5,8 +5,8 @@ They are checked before anything heavy is imported: a wrong word ends a command 
 
 from __future__ import annotations
 
-import argparse
 import difflib
+from argparse import REMAINDER, ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +22,7 @@ ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def add_model_arguments(
-    parser: argparse.ArgumentParser, *, untrained: bool = False, overrides: bool = True
+    parser: ArgumentParser, *, untrained: bool = False, overrides: bool = True
 ) -> None:
     """Declare ``--config-file``, ``--weights`` and, at the end, perhaps config overrides.
 
@@ -35,7 +35,7 @@ def add_model_arguments(
         add_overrides(parser)
 
 
-def add_weights(parser: argparse.ArgumentParser, *, untrained: bool = False) -> None:
+def add_weights(parser: ArgumentParser, *, untrained: bool = False) -> None:
     """Declare ``--weights``; see :func:`add_model_arguments`."""
     words = "checkpoint of that config"
     if untrained:
@@ -43,19 +43,17 @@ def add_weights(parser: argparse.ArgumentParser, *, untrained: bool = False) -> 
     parser.add_argument("--weights", metavar="FILE.pth", help=words)
 
 
-def add_overrides(parser: argparse.ArgumentParser) -> None:
+def add_overrides(parser: ArgumentParser) -> None:
     """Declare the last words: keys of the config and their values."""
     parser.add_argument(
         "overrides",
-        nargs=argparse.REMAINDER,
+        nargs=REMAINDER,
         metavar="KEY VALUE",
         help="config overrides, such as TEST.FLIP.ENABLED True",
     )
 
 
-def check_model_words(
-    args: argparse.Namespace, *, untrained: bool = False, needed: bool = True
-) -> None:
+def check_model_words(args: Namespace, *, untrained: bool = False, needed: bool = True) -> None:
     """Check the words of :func:`add_model_arguments`, and replace them by what they stand for.
 
     Afterwards ``config_file`` is a path, ``overrides`` are keys and values in turn without
@@ -91,7 +89,7 @@ def check_weights(weights: str, *, untrained: bool = False, called: str = "--wei
         raise FileNotFoundError(f"{called} {weights}: no such file; expected a checkpoint{also}")
 
 
-def model_overrides(args: argparse.Namespace) -> list[Any]:
+def model_overrides(args: Namespace) -> list[Any]:
     """Return the overrides of checked words, with ``MODEL.WEIGHTS`` if weights are given."""
     if args.weights is None:
         return list(args.overrides)

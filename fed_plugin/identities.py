@@ -47,15 +47,12 @@ def identity_arrays(*labels: ArrayLike) -> list[NDArray]:
                 "an identity or a camera is NaN or infinite: expected numbers or names; try -1 for "
                 "the identity of nobody"
             )
-    if all(array.dtype.kind in "biuf" for array in arrays):
-        return arrays
-    return [_canonical_names(array) for array in arrays]
-
-
-def _canonical_names(array: NDArray) -> NDArray[np.str_]:
-    names, places = np.unique(array.astype(str), return_inverse=True)
-    spelled = np.array([canonical(str(name)) for name in names], dtype=str)
-    return spelled[places].reshape(array.shape)
+    if not all(array.dtype.kind in "biuf" for array in arrays):
+        for k, array in enumerate(arrays):
+            names, places = np.unique(array.astype(str), return_inverse=True)
+            spelled = np.array([canonical(str(name)) for name in names], dtype=str)
+            arrays[k] = spelled[places].reshape(array.shape)
+    return arrays
 
 
 def is_junk(pids: ArrayLike) -> NDArray[np.bool_]:

@@ -77,7 +77,14 @@ def find_targets(words: str | None, data_root: str) -> list[Target]:
     if words is None:
         if targets := _in_parent(data_root):
             return targets
-        raise FileNotFoundError(_nothing_known(data_root))
+        there = (
+            "none of the known data sets in it" if os.path.isdir(data_root) else "no such folder"
+        )
+        folders = ", ".join(dict.fromkeys(f"{lay.folders[0]}/" for lay in LAYOUTS.values()))
+        raise FileNotFoundError(
+            f"{printable(data_root)}: {there}; expected some of {folders}; try setting "
+            "FASTREID_DATASETS to the folder that holds them, or data check PATH"
+        )
     layout = _named(words)
     path = os.path.normpath(words)
     if layout is not None and find_dataset(layout, data_root):
@@ -190,15 +197,6 @@ def _own_data(path: str) -> Target:
         return listings
 
     return Target(layout, path, variant, list_files, own.uses_cameras, remarks)
-
-
-def _nothing_known(root: str) -> str:
-    there = "no such folder" if not os.path.isdir(root) else "none of the known data sets in it"
-    folders = ", ".join(dict.fromkeys(f"{lay.folders[0]}/" for lay in LAYOUTS.values()))
-    return (
-        f"{printable(root)}: {there}; expected some of {folders}; try setting FASTREID_DATASETS to "
-        "the folder that holds them, or data check PATH"
-    )
 
 
 @dataclass(frozen=True)

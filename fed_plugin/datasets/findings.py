@@ -19,6 +19,7 @@ SEVERITIES = ("error", "warning", "note")
 
 
 Files = str | tuple[str, ...]  # a file, or a pair of files
+AllFacts = Mapping[str, Facts]
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,12 @@ class Finding:
     files: tuple[tuple[str, ...], ...] = ()
 
 
+Findings = list[Finding]
+
+
 def _about(
     severity: str, kind: str, files: Sequence[Files], what: str, split: str = ""
-) -> list[Finding]:
+) -> Findings:
     """Return a finding that counts files or pairs of files; none where there are no files."""
     tuples = tuple((one,) if isinstance(one, str) else one for one in files)
     sentence = f"{split}: {len(tuples)} {what}" if split else f"{len(tuples)} {what}"
@@ -49,7 +53,7 @@ def _about(
 _PICTURES = (*IMAGE_SUFFIXES, ".heic", ".jpe", ".npy")  # of files that may be meant as images
 
 
-def listing_findings(listings: Sequence[SplitScan]) -> list[Finding]:
+def listing_findings(listings: Sequence[SplitScan]) -> Findings:
     """Return the faults of the lists of files."""
     findings = []
     for listing in listings:
@@ -76,7 +80,7 @@ def _is_picture(path: str) -> bool:
 # Training and evaluation: identities to learn, right answers to find.
 
 
-def answer_findings(listings: Sequence[SplitScan], distractor_pids: Sequence[int]) -> list[Finding]:
+def answer_findings(listings: Sequence[SplitScan], distractor_pids: Sequence[int]) -> Findings:
     """Return what cannot be learned or answered in at most one listing per split."""
     by_split = {listing.split: listing for listing in listings}
     train, query, gallery = (by_split.get(split) for split in ("train", "query", "gallery"))
@@ -93,7 +97,7 @@ def answer_findings(listings: Sequence[SplitScan], distractor_pids: Sequence[int
     return findings
 
 
-def _unanswered(query: SplitScan, gallery: SplitScan) -> list[Finding]:
+def _unanswered(query: SplitScan, gallery: SplitScan) -> Findings:
     """Name the queries whose right answers are missing or removed by the rule of cameras."""
     cameras = defaultdict(set)
     for _, pid, camid in gallery.items:
@@ -112,7 +116,7 @@ def _unanswered(query: SplitScan, gallery: SplitScan) -> list[Finding]:
     return findings + _about(severity, "unanswered", same, what, "query")
 
 
-def _in_both(train: SplitScan, tested: list[SplitScan], distractors: set[int]) -> list[Finding]:
+def _in_both(train: SplitScan, tested: list[SplitScan], distractors: set[int]) -> Findings:
     trained = {pid for _, pid, _ in train.items} - distractors
     items = [item for listing in tested for item in listing.items]
     both = {pid: path for path, pid, _ in items if pid in trained}  # a query's path wins
@@ -145,7 +149,7 @@ _KINDS = {  # severity and consequence
 }
 
 
-def content_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) -> list[Finding]:
+def content_findings(listings: Sequence[SplitScan], facts: AllFacts) -> Findings:
     """Return the images that cannot be read, or differ from the others, by the facts of all."""
     findings = []
     for listing in listings:
@@ -164,13 +168,13 @@ def content_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) 
     return findings
 
 
-def median_size(paths: Sequence[str], facts: Mapping[str, Facts]) -> tuple[int, int]:
+def median_size(paths: Sequence[str], facts: AllFacts) -> tuple[int, int]:
     """Return the median (width, height) of images in pixels, (0, 0) where no size is known."""
     sizes = [(facts[path].width, facts[path].height) for path in paths if facts[path].width]
     return (int(median(w for w, _ in sizes)), int(median(h for _, h in sizes))) if sizes else (0, 0)
 
 
-def _sizes(split: str, paths: list[str], facts: Mapping[str, Facts]) -> list[Finding]:
+def _sizes(split: str, paths: list[str], facts: AllFacts) -> Findings:
     """Return the images with a size that no crop of a person has among these."""
     width, height = median_size(paths, facts)
     odd: dict[str, list[str]] = defaultdict(list)
@@ -213,7 +217,7 @@ class SplitCounts:
 
 
 def count_split(
-    listing: SplitScan, facts: Mapping[str, Facts], layout: Layout, *, has_cameras: bool
+    listing: SplitScan, facts: AllFacts, layout: Layout, *, has_cameras: bool
 ) -> SplitCounts:
     """Count one split; ``has_cameras`` tells whether the data contain the cameras of images."""
     published = layout.published.get(listing.split)
@@ -231,7 +235,7 @@ def count_split(
     )
 
 
-def count_findings(rows: Sequence[SplitCounts], cameras: int, layout: Layout) -> list[Finding]:
+def count_findings(rows: Sequence[SplitCounts], cameras: int, layout: Layout) -> Findings:
     """Return the differences of all splits from the counts of a complete copy.
 
     ``cameras`` counts those of all splits together; 0 where the data contain none.
@@ -272,7 +276,7 @@ def count_findings(rows: Sequence[SplitCounts], cameras: int, layout: Layout) ->
 Twins = Callable[[Item], Sequence[Item]]
 
 
-def leak_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) -> list[Finding]:
+def leak_findings(listings: Sequence[SplitScan], facts: AllFacts) -> Findings:
     """Return the pictures that stand in the data set more than once; one listing per split."""
     sound = {}
     for one in listings:
@@ -291,7 +295,7 @@ def leak_findings(listings: Sequence[SplitScan], facts: Mapping[str, Facts]) -> 
     return findings + _about("warning", "look-alike", alike, what)
 
 
-def _within(split: str, items: list[Item], facts: Mapping[str, Facts]) -> list[Finding]:
+def _within(split: str, items: list[Item], facts: AllFacts) -> Findings:
     """Return the images of one split that are copies of another image of the split."""
     first: dict[str, Item] = {}
     copies: list[tuple[str, ...]] = []
@@ -306,9 +310,7 @@ def _within(split: str, items: list[Item], facts: Mapping[str, Facts]) -> list[F
     return findings + _about("warning", "copies", copies, what, split)
 
 
-def _query_in_gallery(
-    query: list[Item], gallery: list[Item], facts: Mapping[str, Facts]
-) -> list[Finding]:
+def _query_in_gallery(query: list[Item], gallery: list[Item], facts: AllFacts) -> Findings:
     """Return the queries that are gallery images; the rule of cameras removes some of them."""
     twins = _by_content(gallery, facts)
     left = _pairs(query, twins, same_view=False)
@@ -335,7 +337,7 @@ def _pairs(left: list[Item], twins: Twins, same_view: bool | None = None) -> lis
     return pairs
 
 
-def _by_content(right: list[Item], facts: Mapping[str, Facts]) -> Twins:
+def _by_content(right: list[Item], facts: AllFacts) -> Twins:
     """Return a function from an image to the images of ``right`` with the same bytes."""
     by_hash: dict[str, dict[tuple[int, int], Item]] = defaultdict(dict)
     for item in right:  # one per identity and camera is enough
@@ -344,7 +346,7 @@ def _by_content(right: list[Item], facts: Mapping[str, Facts]) -> Twins:
     return lambda item: lists.get(facts[item[0]].sha256, [])
 
 
-def _by_look(left: list[Item], right: list[Item], facts: Mapping[str, Facts]) -> Twins:
+def _by_look(left: list[Item], right: list[Item], facts: AllFacts) -> Twins:
     """Return a function from an image of ``left`` to its look-alikes in ``right``; no copies."""
     own, others = (sorted({facts[item[0]].look or 0 for item in items}) for items in (left, right))
     near: dict[int, list[int]] = defaultdict(list)

@@ -44,15 +44,14 @@ _REPOSITORY = "lightas/Occluded-DukeMTMC-Dataset"
 _LAYOUT = LAYOUTS["Occluded_Duke"]
 
 
-def read_lists(
-    folder: str | os.PathLike[str], layout: Layout = _LAYOUT
-) -> dict[str, tuple[str, ...]]:
+AnyPath = str | os.PathLike[str]
+
+
+def read_lists(folder: AnyPath, layout: Layout = _LAYOUT) -> dict[str, tuple[str, ...]]:
     """Read ``train.list``, ``query.list`` and ``gallery.list`` of a folder and verify them.
 
-    ``layout`` has the published hashes and counts of the lists.
-
-    Returns:
-        Names of images by folder of the data set.
+    ``layout`` has the published hashes and counts of the lists. The result has the names of images
+    by folder of the data set.
 
     Raises:
         FileNotFoundError: a list is missing.
@@ -76,7 +75,7 @@ def read_lists(
     return {layout.splits[split][0]: listed for split, listed in names.items()}
 
 
-def _read_list(folder: str | os.PathLike[str], split: str, layout: Layout) -> tuple[str, ...]:
+def _read_list(folder: AnyPath, split: str, layout: Layout) -> tuple[str, ...]:
     path, sha256 = os.path.join(folder, f"{split}.list"), layout.lists[split]
     try:
         with open_regular(path) as file:
@@ -139,7 +138,7 @@ class Original(NamedTuple):
 
 
 @contextmanager
-def open_source(path: str | os.PathLike[str]) -> Iterator[Mapping[Place, Original]]:
+def open_source(path: AnyPath) -> Iterator[Mapping[Place, Original]]:
     """Open a copy of DukeMTMC-reID for reading: a folder or a ZIP archive.
 
     It holds ``bounding_box_train``, ``query`` and ``bounding_box_test``, perhaps in one folder.
@@ -246,9 +245,9 @@ class Built:
 
 
 def build_occluded_duke(
-    duke: str | os.PathLike[str],
-    lists: str | os.PathLike[str],
-    out: str | os.PathLike[str],
+    duke: AnyPath,
+    lists: AnyPath,
+    out: AnyPath,
     *,
     layout: Layout = _LAYOUT,
     progress: Progress | None = None,
@@ -300,9 +299,7 @@ def build_occluded_duke(
 
 
 def _origins(
-    names: Mapping[str, Sequence[str]],
-    source: Mapping[Place, Original],
-    duke: str | os.PathLike[str],
+    names: Mapping[str, Sequence[str]], source: Mapping[Place, Original], duke: AnyPath
 ) -> dict[Place, Place]:
     """Return the source of each image by its target; refuse lists with images that are missing."""
     targets = [(folder, name) for folder, listed in names.items() for name in listed]
@@ -349,7 +346,7 @@ def _refuse_full_disk(folder: Path, sizes: Sequence[int]) -> None:
         raise OSError(f"{folder}: {expected}; try another disk")
 
 
-def _copy(data: bytes, target: Path, duke: str | os.PathLike[str]) -> str:
+def _copy(data: bytes, target: Path, duke: AnyPath) -> str:
     """Write an image if it is missing; read it back, compare, decode, and return its sha256.
 
     There is no fsync, which takes 15 ms per image: the next call compares every byte.

@@ -155,7 +155,13 @@ def mine_crops(
     if count < 1 or seed < 0:
         raise ValueError(f"expected count >= 1 and seed >= 0, got {count} and {seed}")
     rng = np.random.default_rng(seed)
-    cameras = _sample_by_camera(train, rng)
+    by_camera: dict[int, list[Item]] = defaultdict(list)
+    for item in sorted(train, key=lambda item: (Path(item[0]).name, item[0])):
+        by_camera[item[2]].append(item)
+    cameras = []
+    for _, items in sorted(by_camera.items()):
+        order = rng.permutation(len(items))[:IMAGES_PER_CAMERA]
+        cameras.append([items[index] for index in order])
     total = sum(map(len, cameras))
     left_out: list[LeftOut] = []
     cut: list[list[Crop]] = []
@@ -172,16 +178,6 @@ def mine_crops(
             progress(done, total)
         cut.append(_mine_camera(images, rng, left_out))
     return _take_turns(cut)[:count], left_out
-
-
-def _sample_by_camera(train: Sequence[Item], rng: Generator) -> list[list[Item]]:
-    by_camera: dict[int, list[Item]] = defaultdict(list)
-    for item in sorted(train, key=lambda item: (Path(item[0]).name, item[0])):
-        by_camera[item[2]].append(item)
-    return [
-        [items[index] for index in rng.permutation(len(items))[:IMAGES_PER_CAMERA]]
-        for _, items in sorted(by_camera.items())
-    ]
 
 
 def _mine_camera(

@@ -96,6 +96,10 @@ def read_own_data(path: str | os.PathLike[str], rule: SplitRule | None = None) -
         raise ValueError(f"{short(path)} ({_KEY}): {error}") from None
     pids = numbered(record.identity for record in people)
     distractors = _distractors(division, pids) if people[0].split else ()
+    counts = (
+        f"{split} {counted(len(records), 'image')} of {identities(len(by_identity(records)))}"
+        for split, records in division.lists.items()
+    )
     sentences = [
         *files.sentences,
         _numbering(pids),
@@ -104,7 +108,7 @@ def read_own_data(path: str | os.PathLike[str], rule: SplitRule | None = None) -
         *_passed_over(path, "Passed over as nobody (-1)", nobody),
         *_passed_over(path, "Passed over", files.passed_over),
         *(f"Warning: {warning}" for warning in division.warnings),
-        _counts(division),
+        f"In all: {', '.join(counts)}.",
     ]
     return OwnData(
         **_items(division, pids),
@@ -158,14 +162,6 @@ def _numbering(pids: Mapping[str, int]) -> str:
         return f"Identities: {len(pids):,}, which keep their numbers."
     pairs = first_names([f"{name} is {pid}" for name, pid in pids.items()])
     return f"Identities: {len(pids):,}, numbered in sorted order: {pairs}."
-
-
-def _counts(division: Division) -> str:
-    counts = (
-        f"{split} {counted(len(records), 'image')} of {identities(len(by_identity(records)))}"
-        for split, records in division.lists.items()
-    )
-    return f"In all: {', '.join(counts)}."
 
 
 def _passed_over(root: str, what: str, paths: list[str]) -> list[str]:

@@ -131,21 +131,20 @@ def _read_detections(folder: str, wanted: dict[int, str]) -> dict[int, Detection
             for annotation in video["annotations"]:
                 if int(annotation["id"]) in wanted:
                     frame = frames[int(annotation["image_id"])]
-                    detections[int(annotation["id"])] = _detection(annotation, frame)
+                    left, top, width, height = map(float, annotation["bbox"])
+                    pid, number = int(annotation["person_id"]), int(frame["id"])
+                    name, of_video = str(frame["file_name"]), str(frame["vid_id"])
+                    if not of_video.isalnum():  # the video's name becomes a folder
+                        raise ValueError(f"vid_id {of_video!r}")
+                    box = (left, top, width, height)
+                    found = Detection(pid, of_video, number, name, box)
+                    detections[int(annotation["id"])] = found
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(
                 f"{path}: expected PoseTrack21's images and annotations, got a file without them "
                 f"({type(error).__name__}: {error}); try unpacking PoseTrack21 again"
             ) from error
     return detections
-
-
-def _detection(annotation: dict[str, Any], frame: dict[str, Any]) -> Detection:
-    left, top, width, height = map(float, annotation["bbox"])
-    pid, video, number = int(annotation["person_id"]), str(frame["vid_id"]), int(frame["id"])
-    if not video.isalnum():  # the video's name becomes a folder
-        raise ValueError(f"vid_id {video!r}")
-    return Detection(pid, video, number, str(frame["file_name"]), (left, top, width, height))
 
 
 def _read_json(path: str) -> Any:

@@ -98,10 +98,8 @@ class Layout:
     """Place, file names and published size of a data set.
 
     Attributes:
-        name: registered name of the data set.
         folders: spellings of the data set's folder, the preferred one first.
         splits: per split, in the order train, query, gallery, the spellings of its subfolder.
-        names: rule for the file names.
         nested: whether a split may hold a folder per identity.
         joined: splits that consist of all their subfolders; elsewhere several subfolders are
             several spellings of one.
@@ -271,7 +269,11 @@ def _scan_into(scan: SplitScan, layout: Layout, folder: str) -> None:
             camera = CAMERA_OF_SPLIT[scan.split] if camid is None else camid
             scan.items.append((path, pid, camera))
     if len(scan.items) == before and not scan.problems:
-        scan.problems.append(FileNotFoundError(_empty_message(layout, folder, scan.split)))
+        image = f"    {layout.names.example} and so on ({', '.join(IMAGE_SUFFIXES)})"
+        expected, what = [f"  {os.path.join(folder, '')}", image], f"no {scan.split} image in"
+        advice = "unpacking the dataset again"
+        message = _message(layout, f"{what} {folder}", expected, folder, advice)
+        scan.problems.append(FileNotFoundError(message))
 
 
 def find_dataset(layout: Layout, root: str) -> str:
@@ -325,12 +327,6 @@ def missing_message(layout: Layout, root: str, split: str) -> str:
     notes = [_usual_mistake(layout, root, searched), layout.note]
     lines = [_message(layout, what, expected, searched, advice)]
     return "\n".join([*lines, *(f"note: {note}" for note in notes if note)])
-
-
-def _empty_message(layout: Layout, folder: str, split: str) -> str:
-    image = f"    {layout.names.example} and so on ({', '.join(IMAGE_SUFFIXES)})"
-    expected, what = [f"  {os.path.join(folder, '')}", image], f"no {split} image in {folder}"
-    return _message(layout, what, expected, folder, "unpacking the dataset again")
 
 
 def _message(layout: Layout, what: str, expected: list[str], searched: str, advice: str) -> str:

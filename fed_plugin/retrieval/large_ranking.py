@@ -91,6 +91,7 @@ def give_back_pages(array: Any) -> None:
 # the distances of the blocks.
 
 Progress = Callable[[int, int], Any]
+Ints = NDArray[np.int64]
 _QUERY_ROWS = 1024  # rows of a tile: with 8192 gallery images, 32 MB of distances
 _SMALLEST = 64  # rows of the smallest matrix product that was rounded as a large one
 _PASSES = 4
@@ -113,7 +114,7 @@ class NearerImages:
     prepare: Callable[[Floats], Floats]
     distances_of: Callable[[Floats, Floats], Floats]
 
-    def ranks(self, progress: Progress) -> NDArray[np.int64]:
+    def ranks(self, progress: Progress) -> Ints:
         """Return (N,) ranks from 0 among the whole gallery, each once per query.
 
         Raises:
@@ -161,11 +162,7 @@ class NearerImages:
         return distance
 
     def _count(
-        self,
-        distance: Floats,
-        ranks: NDArray[np.int64],
-        todo: NDArray[np.bool_],
-        progress: Progress,
+        self, distance: Floats, ranks: Ints, todo: NDArray[np.bool_], progress: Progress
     ) -> Floats:
         """Add the nearer images to the ranks of the pairs ``todo``; return new distances."""
         import torch  # small galleries are ranked without torch
@@ -194,12 +191,7 @@ class NearerImages:
 
 
 def _count_below(
-    threads: ThreadPoolExecutor,
-    workers: int,
-    tile: Floats,
-    starts: NDArray[np.int64],
-    limits: Floats,
-    ranks: NDArray[np.int64],
+    pool: ThreadPoolExecutor, workers: int, tile: Floats, starts: Ints, limits: Floats, ranks: Ints
 ) -> None:
     """Add to the ranks of each row the number of its distances below each limit."""
 
@@ -211,10 +203,10 @@ def _count_below(
 
     step = -(-len(tile) // workers)
     shares = [range(len(tile))[top : top + step] for top in range(0, len(tile), step)]
-    list(threads.map(count, shares))
+    list(pool.map(count, shares))
 
 
-def _padded(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _padded(rows: Ints) -> Ints:
     return np.resize(rows, max(len(rows), _SMALLEST))
 
 

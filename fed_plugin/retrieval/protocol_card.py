@@ -88,8 +88,6 @@ class ProtocolCard(
     Args:
         dataset: name of the data set. Equal file names can hold other pixels, so the name counts.
             A set that draws its lists when it is constructed has the seed of the draw in its name.
-        query: images that were searched with.
-        gallery: images that were searched in.
         camera_rule: which gallery images are left out of a query's ranking. Without the field's
             rule (``CAMERA_RULE``) the easiest matches stay in. With junk in the gallery the words
             count it: it is left out of every ranking.
@@ -114,7 +112,6 @@ class ProtocolCard(
         epoch: epochs of training behind the model: schedules belong to a method.
         seed: seed of the run, None if the run had none: the spread of one protocol.
         versions: versions of the software, by name.
-        commit: commit of the plugin's checkout.
     """
 
     dataset: _Words | None = None

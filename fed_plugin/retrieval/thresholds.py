@@ -471,11 +471,7 @@ class ThresholdMetrics:
 
 
 def threshold_metrics(
-    distmat: NDArray[np.floating],
-    q_pids: NDArray,
-    g_pids: NDArray,
-    q_camids: NDArray,
-    g_camids: NDArray,
+    distmat: NDArray, q_pids: NDArray, g_pids: NDArray, q_camids: NDArray, g_camids: NDArray
 ) -> ThresholdMetrics:
     """Compute TPR@FPR and DIR@FAR in per cent, with intervals over the queries' identities.
 

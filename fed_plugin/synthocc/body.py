@@ -35,14 +35,9 @@ ARMS = ("swing", "swing", "swing", "phone", "pocket", "strap")
 class Pose:
     """Moment of a movement; all angles are in radians.
 
-    Args:
-        phase: position in the walking cycle.
-        stride: length of the steps; 0 stands, 1 walks fast.
-        arms: action of the (left, right) arm, each one of ``ARMS``.
-        lean: forward lean of the trunk.
-        nod: forward tilt of the head.
-        look: turn of the head to the person's left.
-        spread: sideways angle of the arms.
+    ``phase`` is the position in the walking cycle, ``stride`` the length of the steps: 0 stands, 1
+    walks fast. ``arms`` is the action of the (left, right) arm, each one of ``ARMS``. The trunk
+    leans forward, the head tilts forward and turns to the person's left, the arms spread sideways.
     """
 
     phase: float

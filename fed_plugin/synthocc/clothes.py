@@ -36,7 +36,11 @@ def upper_parts(bones: Skeleton, who: Identity) -> list[Part]:
         inner = trunk_rings(bones, who, -0.04, 0.012)
         parts.append(Part(inner, Flat(COLOURS[who.accent]), folds=0.7))
     if who.upper == "dress":
-        parts.append(skirt(bones, who, _dress_skirt(cloth), 0.42, 0.12))
+        plain = {"top_block": cloth.base, "chest_band": cloth.base, "bottom_block": cloth.accent}
+        lower = Cloth(cloth.base, cloth.accent, cloth.pattern)
+        if cloth.pattern in plain:
+            lower = Cloth(plain[cloth.pattern])
+        parts.append(skirt(bones, who, lower, 0.42, 0.12))
     if who.upper == "hoodie":
         parts += _hood(bones, cloth)
     if opened and who.upper != "vest":
@@ -72,14 +76,6 @@ def sleeve_cloth(who: Identity) -> Cloth:
         has_trim = who.logo == "bars" and who.pattern != "bottom_block"
         return Cloth(*colours, trim=0.1 if has_trim else 0.0)
     return Cloth(*colours, who.pattern)
-
-
-def _dress_skirt(cloth: Cloth) -> Cloth:
-    if cloth.pattern in ("top_block", "chest_band"):
-        return Cloth(base=cloth.base)
-    if cloth.pattern == "bottom_block":
-        return Cloth(base=cloth.accent)
-    return Cloth(cloth.base, cloth.accent, cloth.pattern)
 
 
 def _hood(bones: Skeleton, cloth: Cloth) -> list[Part]:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 
 from fed_plugin.transforms.occluders import OccluderSet
 from fed_plugin.transforms.people import PeopleSet
@@ -32,7 +32,6 @@ class NPOAugmentation:
     ``aug(image)`` is ``aug.apply(image, aug.draw(height, width))`` without the mask.
 
     Args:
-        occluders: set of obstacles.
         probability: share of images that get an occluder, in [0, 1]; the reference covers all.
             The two views of an image without occluder are equal.
         rule: places, number and kinds of occluders; the reference's by default.
@@ -74,15 +73,12 @@ class NPOAugmentation:
         self.find_pid = find_pid
 
     def __call__(
-        self, image: Tensor, generator: torch.Generator | None = None, pid: Hashable = None
+        self, image: Tensor, generator: Generator | None = None, pid: Hashable = None
     ) -> Tensor:
-        """Stack the image and its occluded copy, or occlude the image.
+        """Stack the image and its occluded copy, (2, 3, H, W), or occlude the image, (3, H, W).
 
         The image is (3, H, W) floating point in [0, 255], after the crop and before normalisation,
         and is not modified. For generator and pid see :meth:`draw`.
-
-        Returns:
-            (2, 3, H, W), holistic first, occluded second; with one view (3, H, W), occluded.
 
         Raises:
             ValueError: the image is not (3, H, W) floating point, or a person's image cannot be
@@ -94,11 +90,7 @@ class NPOAugmentation:
         return views if self.views == 2 else views[1]
 
     def draw(
-        self,
-        height: int,
-        width: int,
-        generator: torch.Generator | None = None,
-        pid: Hashable = None,
+        self, height: int, width: int, generator: Generator | None = None, pid: Hashable = None
     ) -> tuple[AnyPlacement, ...]:
         """Draw the occluders of an image of ``height`` x ``width`` pixels, in the order of pasting.
 

@@ -79,9 +79,8 @@ def results_tables(cells: Sequence[Cell]) -> str:
     rows = method_rows((cell.dataset, cell.method, read_result(cell.folder)) for cell in cells)
     tables = []
     for dataset in dict.fromkeys(row.dataset for row in rows):
-        for group in group_by_protocol(
-            [row for row in rows if row.dataset == dataset], lambda row: row.cards
-        ):
+        own = [row for row in rows if row.dataset == dataset]
+        for group in group_by_protocol(own, lambda row: row.cards):
             title = dataset
             if group.differences:
                 why = "; ".join(words_apart(group.differences))

@@ -106,13 +106,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=OutputFolder, default="demo_output", help=words)
     add("--size", default="small", help="size of SynthOcc: tiny, small or medium")
     add("--seeds", type=int, nargs="+", default=[0], help="seeds; one training per seed and method")
-    add(
-        "--methods",
-        nargs="+",
-        choices=sorted(METHODS),
-        default=["ViT baseline", "FED"],
-        help="default: the ViT baseline and FED",
-    )
+    methods, words = ["ViT baseline", "FED"], "default: the ViT baseline and FED"
+    add("--methods", nargs="+", choices=sorted(METHODS), default=methods, help=words)
     add("--reuse", action="store_true", help="do not repeat finished trainings of --out")
     words = "config overrides for every training: KEY VALUE ..."
     add("opts", nargs=argparse.REMAINDER, help=words)
@@ -156,12 +151,8 @@ def run(args: argparse.Namespace) -> None:
 def _train(method: str, seed: int, folder: Path, overrides: list[str]) -> None:
     with only_training(folder):
         clear_folder(folder, *TRAINING)
-    train_in_process(
-        find_config(METHODS[method]),
-        [*overrides, "SEED", str(seed), "OUTPUT_DIR", str(folder)],
-        folder,
-        what=f"training {method}, seed {seed}",
-    )
+    config, words = find_config(METHODS[method]), ["SEED", str(seed), "OUTPUT_DIR", str(folder)]
+    train_in_process(config, [*overrides, *words], folder, f"training {method}, seed {seed}")
 
 
 def _config(name: str, overrides: list[str]) -> Any:

@@ -12,15 +12,9 @@ from typing import Any
 
 from fed_plugin.console import ProgressLine
 from fed_plugin.files import OutputFile, write_json
-from fed_plugin.retrieval import protocol_card
+from fed_plugin.retrieval import evaluation, protocol_card
 from fed_plugin.retrieval.card_files import card_of_dump
 from fed_plugin.retrieval.estimates import Column, as_text
-from fed_plugin.retrieval.evaluation import (
-    compare_results,
-    distance_for,
-    evaluate_dump,
-    with_groups,
-)
 from fed_plugin.retrieval.feature_dump import FeatureDump
 from fed_plugin.retrieval.intervals import holm_adjusted
 from fed_plugin.retrieval.protocol_card import ProtocolCard
@@ -108,18 +102,13 @@ def _rank(
     args: argparse.Namespace,
     before: Sequence[_Scored],
 ) -> _Scored:
-    distance = distance_for(dump, args.distance)
+    distance = evaluation.distance_for(dump, args.distance)
     card = card_of_dump(dump, distance)
     _refuse_another_protocol(card, before)
     with ProgressLine(f"ranking {Path(path).name}") as progress:
-        result = evaluate_dump(
-            dump,
-            method=method or str(dump.about.get("method") or Path(path).stem),
-            distance=distance,
-            card=card.to_json(),
-            groups=args.groups,
-            progress=progress,
-        )
+        about = {"distance": distance, "card": card.to_json(), "groups": args.groups}
+        name = method or str(dump.about.get("method") or Path(path).stem)
+        result = evaluation.evaluate_dump(dump, method=name, progress=progress, **about)
     return _Scored(path, result, card, len(dump.query) - len(result.queries.names))
 
 
@@ -138,7 +127,7 @@ def _regroup(
         )
     _refuse_another_protocol(card, before)
     named = replace(result, method=method or result.method)
-    return _Scored(path, with_groups(named, args.groups), card)
+    return _Scored(path, evaluation.with_groups(named, args.groups), card)
 
 
 def _notes(scored: Sequence[_Scored]) -> list[str]:
@@ -228,7 +217,7 @@ def differences_table(results: Sequence[Result], groups: str) -> str:
         ValueError: Two results are not on the same queries.
     """
     names = row_names(results)
-    rows = [compare_results(result, results[0], groups=groups) for result in results[1:]]
+    rows = [evaluation.compare_results(result, results[0], groups=groups) for result in results[1:]]
     for metric in METRICS:
         for row, p in zip(rows, holm_adjusted([row[metric].p or 0 for row in rows]), strict=True):
             row[metric] = replace(row[metric], p=float(p))

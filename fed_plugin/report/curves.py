@@ -74,11 +74,8 @@ def cmc(row: Row) -> NDArray[np.float64]:
 def cmc_figure(table: Table, styles: Mapping[str, int]) -> Figure | None:
     """Draw the CMC of every method of a table; None if no method is finished."""
     ranks = list(range(1, LONGEST_CMC + 1))
-    curves = [
-        Curve(row.method, styles[row.method], ranks, cmc(row).tolist())
-        for row in table.rows
-        if row.cells
-    ]
+    rows = [row for row in table.rows if row.cells]
+    curves = [Curve(row.method, styles[row.method], ranks, cmc(row).tolist()) for row in rows]
     caption = (
         "Cumulative matching: the share of queries with a right answer among the first k gallery "
         "images, mean over seeds. The axis of ranks is logarithmic."
@@ -137,11 +134,9 @@ def banded_figure(panels: Sequence[Panel], table: Table, caption: str) -> Figure
     kept = list(dict.fromkeys((table.baseline, best)))
     few = []
     for panel in panels:
-        curves = [
-            curve if curve.label in kept else replace(curve, low=(), high=())
-            for curve in panel.curves
-        ]
-        few.append(replace(panel, curves=curves))
+        plain = [replace(curve, low=(), high=()) for curve in panel.curves]
+        pairs = zip(panel.curves, plain, strict=True)
+        few.append(replace(panel, curves=[a if a.label in kept else b for a, b in pairs]))
     return Figure(few, f"{caption} To keep lines visible, only {' and '.join(kept)} have bands.")
 
 

@@ -267,16 +267,10 @@ OWN = ("SEED", "OUTPUT_DIR")  # settings of one seed or folder
 
 def card_lines(table: Table) -> list[tuple[str, str]]:
     """Return every field of the cards; values that differ stand with their owners."""
-    cards = {
-        f"{row.method}, seed {cell.seed}": flat(ProtocolCard.from_json(cell.result.card))
-        for row in table.rows
-        for cell in row.cells
-        if cell.result.card
-    }
-    if not cards:
-        return []
-    lines = []
-    for name in next(iter(cards.values())):
+    cards, lines = {}, []
+    for cell in (cell for row in table.rows for cell in row.cells if cell.result.card):
+        cards[f"{cell.method}, seed {cell.seed}"] = flat(ProtocolCard.from_json(cell.result.card))
+    for name in next(iter(cards.values()), ()):
         owners: dict[str, list[str]] = {}
         for owner, card in cards.items():
             owners.setdefault(worded(name, card[name]), []).append(owner)

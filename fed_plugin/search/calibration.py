@@ -35,8 +35,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         slope: change per unit of similarity, above 0.
         offset: log-odds at similarity 0 and at ``prior``.
         prior: share of right pairs among the fitted pairs, in (0, 1).
-        pairs: number of fitted pairs.
-        right_pairs: number of fitted pairs that show one person.
+        pairs, right_pairs: number of fitted pairs, and of those that show one person.
         weights_sha256: hash of the model's weights; empty if not known.
         matching: one of ``MATCHINGS``.
     """
@@ -252,14 +251,13 @@ def draw_trial(tried: dict[str, Any], path: str, name: str) -> Path:
     curves = [Curve("people not fitted", 0, mean, share), Curve("probability", 1, ends, ends)]
     title, axis = "Share of pairs that show one person, %", "probability by the curve, %"
     counts = tried["tried"]
-    return training_figure(
-        [Panel(title, axis, curves)],
-        path,
-        f"{name}: probability by similarity",
+    explanation = (
         f"Tried on {counts['pairs']} pairs of {counts['people']} people, {counts['right_pairs']} "
         "of the pairs right. Ranked among half of the people; the curve was fitted on the other "
-        f"half. Matching {tried['matching']}.",
+        f"half. Matching {tried['matching']}."
     )
+    heading = f"{name}: probability by similarity"
+    return training_figure([Panel(title, axis, curves)], path, heading, explanation)
 
 
 # The command ``calibrate``.

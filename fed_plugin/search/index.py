@@ -190,12 +190,9 @@ def _begun(args: argparse.Namespace, photos: list[Path]) -> tuple[GalleryIndex, 
     embedder = Embedder(args.config_file, args.weights, args.device)
     nothing = embedder([])
     parts = 0 if nothing.visibility is None else nothing.visibility.shape[1]
-    about = {
-        "model": embedder.model_identity,
-        "config": embedder.cfg.dump(),
-        "weights": str(Path(args.weights).absolute()),
-        "folder": str(Path(args.gallery).absolute()),
-    }
+    weights, folder = (str(Path(path).absolute()) for path in (args.weights, args.gallery))
+    about = {"model": embedder.model_identity, "config": embedder.cfg.dump()}
+    about |= {"weights": weights, "folder": folder}
     return GalleryIndex(nothing.descriptors.shape[1], parts, about), embedder
 
 

@@ -184,26 +184,23 @@ def _calibration(args: argparse.Namespace, embedder: Any) -> Any:
     weights = embedder.cfg.MODEL.WEIGHTS
     needed = args.min_probability is not None or args.prior is not None
     path = calibration_path(weights) if weights else None
-    if path is None or not path.is_file():
-        if not needed:
-            return None
-        raise FileNotFoundError(
-            f"{path}: no such file, therefore no probability; try `calibrate DUMP --weights "
-            f"{weights or 'FILE.pth'}`"
-        )
-    try:
-        curve = Calibration.load(path)
-    except ValueError as error:
-        raise ValueError(f"{error}; try `calibrate` again, or moving the file away") from error
-    fits = curve.weights_sha256 == embedder.model_identity["weights_sha256"]
-    if fits and curve.matching == args.matching:
-        return curve
-    if not needed:
-        return None
-    raise ValueError(
-        f"{path}: is of {'other weights' if not fits else f'--matching {curve.matching}'}; try "
-        "`calibrate` again, for these"
+    problem: Exception = FileNotFoundError(
+        f"{path}: no such file, therefore no probability; try `calibrate DUMP --weights "
+        f"{weights or 'FILE.pth'}`"
     )
+    if path is not None and path.is_file():
+        try:
+            curve = Calibration.load(path)
+        except ValueError as error:
+            raise ValueError(f"{error}; try `calibrate` again, or moving the file away") from error
+        fits = curve.weights_sha256 == embedder.model_identity["weights_sha256"]
+        if fits and curve.matching == args.matching:
+            return curve
+        other = f"--matching {curve.matching}" if fits else "other weights"
+        problem = ValueError(f"{path}: is of {other}; try `calibrate` again, for these")
+    if needed:
+        raise problem
+    return None
 
 
 def _matches(
@@ -217,15 +214,12 @@ def _matches(
 ) -> dict[str, Any]:
     if visible is not None and visible < args.min_visibility:
         return {"photo": photo, "visible": visible, "answers": [], "refused": TOO_LITTLE}
-    answers: list[dict[str, Any]] = [
-        {"name": index.names[row], "similarity": float(score)}
-        for row, score in zip(rows, scores, strict=True)
-    ]
-    if curve is not None:
-        least = args.min_probability or 0
-        for answer, chance in zip(answers, curve.probabilities(scores, args.prior), strict=True):
-            answer["probability"] = float(chance)
-        answers = [answer for answer in answers if answer["probability"] >= least]
+    names, answers = [index.names[row] for row in rows], []
+    chances = [1.0] * len(rows) if curve is None else curve.probabilities(scores, args.prior)
+    for name, score, chance in zip(names, scores, chances, strict=True):
+        known = {} if curve is None else {"probability": float(chance)}
+        if chance >= (args.min_probability or 0):
+            answers.append({"name": name, "similarity": float(score), **known})
     return {"photo": photo, "visible": visible, "answers": answers}
 
 

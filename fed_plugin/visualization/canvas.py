@@ -116,14 +116,11 @@ def save_figure(figure: Any, path: str | Path, title: str, kinds: Sequence[str] 
         ValueError: The file name ends in none of ``kinds``.
     """
     target = check_kind(path, kinds=kinds)
-    content: str | bytes
-    match target.suffix.lower():
-        case ".png":
-            content = _as_png(figure)
-        case ".svg":
-            content = _print_svg(figure, {"svg.hashsalt": "fed_plugin"})
-        case _:
-            content = _as_page(figure, title)
+    kind = target.suffix.lower()
+    if kind == ".svg":
+        content: str | bytes = _print_svg(figure, {"svg.hashsalt": "fed_plugin"})
+    else:
+        content = _as_png(figure) if kind == ".png" else _as_page(figure, title)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_file(target, content)
     return target
@@ -168,8 +165,7 @@ def _as_png(figure: Any) -> bytes:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     drawn = np.asarray(canvas.buffer_rgba())[..., 2::-1]
-    encoded: bytes = cv2.imencode(".png", np.ascontiguousarray(drawn))[1].tobytes()
-    return encoded
+    return cv2.imencode(".png", np.ascontiguousarray(drawn))[1].tobytes()
 
 
 def _as_page(figure: Any, title: str) -> str:
@@ -470,10 +466,9 @@ def check_titles(titles: Sequence[str] | None, count: int) -> list[str]:
 
 
 def _of_shape(name: str, array: NDArray[Any], shape: Shape, what: str) -> NDArray[Any]:
-    fits = array.ndim == len(shape) and all(
-        wanted == length if isinstance(wanted, int) else length > 0
-        for wanted, length in zip(shape, array.shape, strict=True)
-    )
+    fits = array.ndim == len(shape)
+    for wanted, length in zip(shape, array.shape, strict=False):
+        fits = fits and (wanted == length if isinstance(wanted, int) else length > 0)
     if not fits:
         expected = f"({', '.join(map(str, shape))}) {what}, none of them empty"
         raise ValueError(f"{name}: expected {expected}, got shape {array.shape}")

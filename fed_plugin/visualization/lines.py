@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -282,11 +282,9 @@ def robustness_figure(
 
 def _dress_robustness(axes: Any, panel: Panel, first: bool, last: bool) -> None:
     metric, _, kind = panel.title.partition(", ")
-    axes.set_title(kind or metric, fontsize=10.5, loc="left", color=INK, parse_math=False)
+    _dress_training(axes, replace(panel, title=kind or metric), first, last)
     if first:
         axes.set_ylabel(f"{metric} (%)", fontsize=10, color=INK)
-    if last:
-        axes.set_xlabel(panel.x_label, fontsize=10, color=INK)
     ticks = sorted({x for curve in panel.curves for x in curve.x})
     axes.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
     axes.set_ylim(bottom=0)

@@ -16,7 +16,7 @@ import sys
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -205,10 +205,7 @@ def read_record(folder: Path) -> CellRecord:
     return record
 
 
-_Kind = TypeVar("_Kind")
-
-
-def _read(path: Path, kind: type[_Kind]) -> _Kind | None:
+def _read(path: Path, kind: type) -> Any:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.MsgspecError, RecursionError):

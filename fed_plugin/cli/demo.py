@@ -225,13 +225,10 @@ def _visibility(method: str, description: Description, path: Path) -> Path:
     shares = _true_shares(description)
     spread = np.linspace(0, len(shares) - 1, min(NUM_QUERIES, len(shares))).astype(int)
     order = np.argsort(shares[:, 0])[spread]
-    return visibility_sheet(
-        np.stack([_read(description.paths[i]) for i in order]),
-        description.visibility[order],
-        path,
-        truth=np.nan_to_num(shares[order, 1:], nan=1.0),
-        title=f"{method}: visibility of occluded queries, predicted and true",
-    )
+    images = np.stack([_read(description.paths[i]) for i in order])
+    truth = np.nan_to_num(shares[order, 1:], nan=1.0)
+    title = f"{method}: visibility of occluded queries, predicted and true"
+    return visibility_sheet(images, description.visibility[order], path, truth=truth, title=title)
 
 
 def _rankings(described: dict[str, Description], path: Path) -> Path:
@@ -240,23 +237,17 @@ def _rankings(described: dict[str, Description], path: Path) -> Path:
     results = [evaluate_dump(one.to_dump({})).queries for one in described.values()]
     precisions = np.stack([one.average_precisions for one in results])
     queries = np.argsort(-np.ptp(precisions, axis=0), kind="stable")[:NUM_LISTS]
-    return ranking_sheet(
-        np.stack([_read(first.paths[i]) for i in queries]),
-        {method: _lists(description, queries) for method, description in described.items()},
-        path,
-        title="Queries on which the methods differ most",
-    )
+    lists = {method: _lists(description, queries) for method, description in described.items()}
+    images = np.stack([_read(first.paths[i]) for i in queries])
+    return ranking_sheet(images, lists, path, title="Queries on which the methods differ most")
 
 
 def _lists(description: Description, queries: NDArray[np.int64]) -> RankingLists:
     dump, gallery = description.to_dump({}), description.paths[description.num_query :]
     distances = cosine_distance(dump.features[queries], dump.features[dump.gallery])
     first = first_ranked(distances, *dump.labels(queries), LIST_LENGTH)
-    return RankingLists(
-        np.stack([[_read(gallery[i]) for i in row] for row in first.places]),
-        first.matches,
-        1 - first.distances,
-    )
+    images = np.stack([[_read(gallery[i]) for i in row] for row in first.places])
+    return RankingLists(images, first.matches, 1 - first.distances)
 
 
 def _read(path: str) -> NDArray[np.uint8]:

@@ -79,6 +79,7 @@ def _draw_frame(
     sheet.text(score, top + height + 15, left + width / 2, **words)
 
 
+_RIGHT = "the identity is the query's"
 _FRAMES = (
     "Blue, solid frame and \u2713: the same person. Orange, dashed frame and \u2717: another "
     "person."
@@ -147,10 +148,9 @@ def _check_lists(count: int, lists: Mapping[str, RankingLists]) -> dict[str, Ran
         of = f" of {name}" if name else ""
         shape = (count, "K", "H", "W", 3)
         gallery = canvas.check_images(f"gallery_images{of}", ranked.gallery_images, shape)
-        matches = canvas.check_booleans(
-            f"matches{of}", ranked.matches, gallery.shape[:2], "the identity is the query's"
-        )
-        scores = canvas.check_scores(f"scores{of}", ranked.scores, gallery.shape[:2])
+        shape = gallery.shape[:2]
+        matches = canvas.check_booleans(f"matches{of}", ranked.matches, shape, _RIGHT)
+        scores = canvas.check_scores(f"scores{of}", ranked.scores, shape)
         checked[name] = RankingLists(gallery, matches, scores)
     return checked
 
@@ -267,7 +267,7 @@ def match_sheet(
     height = above + SHOWN + _MATCH_BELOW + (18 if answers.names else 0)
     explanation, matches = _PLAIN if parts is None else _MATCH_EXPLANATION, answers.matches
     if matches is not None:
-        canvas.check_booleans("matches", matches, images.shape[:2], "the identity is the query's")
+        canvas.check_booleans("matches", matches, images.shape[:2], _RIGHT)
         explanation += f" {_FRAMES}"
     captions = canvas.check_titles(titles, len(queries))
     sheet, tops = Canvas.with_rows(title, explanation, width, height, captions)

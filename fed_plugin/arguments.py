@@ -37,10 +37,8 @@ def add_model_arguments(
 
 def add_weights(parser: ArgumentParser, *, untrained: bool = False) -> None:
     """Declare ``--weights``; see :func:`add_model_arguments`."""
-    words = "checkpoint of that config"
-    if untrained:
-        words += f"; {UNTRAINED!r} takes random weights, drawn from SEED"
-    parser.add_argument("--weights", metavar="FILE.pth", help=words)
+    also = f"; {UNTRAINED!r} takes random weights, drawn from SEED" if untrained else ""
+    parser.add_argument("--weights", metavar="FILE.pth", help=f"checkpoint of that config{also}")
 
 
 def add_overrides(parser: ArgumentParser) -> None:

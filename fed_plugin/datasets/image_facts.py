@@ -24,14 +24,12 @@ _MAX_BYTES = 256 << 20  # a file beyond is hashed, not decoded
 
 
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Facts about one file; None, empty or 0 where a fact is not known.
+    """Facts about one file, with its size in pixels; None, empty or 0 where a fact is not known.
 
     Attributes:
         sha256: of the bytes, in hex.
         look: perceptual hash.
         colors: mean colours in hex.
-        width: in pixels.
-        height: in pixels.
         kinds: unusual properties: ``"palette"``, ``"CMYK"``, ``"16-bit"``, ``"grey"``,
             ``"transparent"``, ``"several frames"``.
         problem: reason why the file cannot be read; empty for a sound file.
@@ -49,11 +47,9 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def inspect(path: str, *, decode: bool = True) -> Facts:
-    """Read one file; never raise for what is wrong with the file.
+    """Read one file, or without ``decode`` its header; never raise for what is wrong with the file.
 
-    Args:
-        path: path of anything: a broken link, a folder or a pipe is a file with a problem.
-        decode: whether to decode every pixel; without it, the header alone is read.
+    The path is that of anything: a broken link, a folder or a pipe is a file with a problem.
     """
     try:
         with open_regular(path) as file:
@@ -243,12 +239,9 @@ def scan(
 ) -> Scan:
     """Inspect files; after Ctrl-C the cache keeps the facts of the files that were read.
 
-    Args:
-        paths: paths of the files; a repeated path is inspected once.
-        decode: whether to decode every pixel; without it, the headers alone are read.
-        workers: number of processes; None takes one per processor, for few files this one alone.
-        cache: facts of earlier checks.
-        progress: called with (files inspected, files to inspect).
+    A repeated path is inspected once. Without ``decode``, the headers alone are read. The number of
+    processes None takes one per processor, for few files this one alone. ``progress`` is called
+    with (files inspected, files to inspect).
 
     Raises:
         ValueError: ``workers`` is below 1.

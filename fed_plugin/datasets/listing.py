@@ -17,13 +17,10 @@ _NAMED = 3  # files that a log line names
 
 @dataclass(frozen=True)
 class FolderScan:
-    """Content of a folder: together the two lists of paths name every file below the folder.
+    """Images below a folder, sorted by base name, all other files, sorted, and errors.
 
-    Attributes:
-        images: paths of the images, sorted by base name.
-        passed_over: paths of all other files, sorted: no image by the suffix, hidden, too deep, or
-            no regular file. A folder that is empty or cannot be read ends in a slash.
-        problems: errors, in the order of the files.
+    Passed over is what is no image by the suffix, hidden, too deep, or no regular file. A folder
+    that is empty or cannot be read ends in a slash.
     """
 
     images: list[str] = field(default_factory=list)

@@ -58,12 +58,11 @@ def read_lists(folder: AnyPath, layout: Layout = _LAYOUT) -> dict[str, tuple[str
         ValueError: a list is not the published one, or two lists contradict each other.
     """
     names = {split: _read_list(folder, split, layout) for split in layout.splits}
-    both = _people(names["train"]) & (_people(names["query"]) | _people(names["gallery"]))
+    both = _people(names["train"]) & _people(names["query"] + names["gallery"])
     if both:
-        raise ValueError(
-            f"{printable(os.fspath(folder))}: expected other people in train.list than in the "
-            f"other lists, got identity {min(both)} in both"
-        )
+        expected = "expected other people in train.list than in the other lists"
+        where = printable(os.fspath(folder))
+        raise ValueError(f"{where}: {expected}, got identity {min(both)} in both")
     cameras: dict[int, set[int | None]] = {}
     for pid, camid in map(DUKE_NAMES.parse, names["gallery"]):
         cameras.setdefault(pid, set()).add(camid)
@@ -151,17 +150,14 @@ def open_source(path: AnyPath) -> Iterator[Mapping[Place, Original]]:
     if os.path.isdir(path):
         yield _in_folder(path)
         return
+    expected = "expected a folder or a ZIP archive"
     if not os.path.exists(path):
-        raise FileNotFoundError(
-            f"{printable(path)}: not there; expected a folder or a ZIP archive of DukeMTMC-reID"
-        )
+        raise FileNotFoundError(f"{printable(path)}: not there; {expected} of DukeMTMC-reID")
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # zipfile raises a dozen kinds on noise
-        raise ValueError(
-            f"{printable(path)}: expected a folder or a ZIP archive, got another file, or a "
-            f"damaged one ({error})"
-        ) from error
+        got = f"got another file, or a damaged one ({error})"
+        raise ValueError(f"{printable(path)}: {expected}, {got}") from error
     with archive:
         yield _in_archive(path, archive)
 
@@ -207,10 +203,8 @@ def _unpack(path: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> byte
     try:
         return archive.read(entry)
     except Exception as error:  # zlib, LZMA and bzip2 have kinds of their own
-        raise ValueError(
-            f"{where}: cannot be read ({error!s:.200}); try getting a sound archive, or unpacking "
-            "it yourself"
-        ) from error
+        advice = "try getting a sound archive, or unpacking it yourself"
+        raise ValueError(f"{where}: cannot be read ({error!s:.200}); {advice}") from error
 
 
 def _no_folders(path: str) -> str:

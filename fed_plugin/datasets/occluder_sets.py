@@ -92,7 +92,6 @@ class Entry(msgspec.Struct, frozen=True):
     """Description of one file of a set.
 
     Attributes:
-        sha256: of the bytes, in hex.
         size: (height, width) in pixels.
         ratio: height / width, rounded to four digits.
         kind: "tall" where h/w > 2 and NPO covers the full height, else "wide".
@@ -393,14 +392,12 @@ def _write_crop(folder: Path, index: int, crop: Crop) -> Entry:
 
 @dataclass(frozen=True)
 class SetCheck:
-    """Content of a folder of occluders.
+    """Content of a folder of occluders, with a manifest or None.
 
-    Attributes:
-        manifest: None where there is none.
-        crops: every file that training would use and that can be read, in name order.
-        problems: faults that contradict the manifest or stop training; kinds "missing", "changed",
-            "unlisted", "broken", "duplicate".
-        warnings: files that training passes over, unfit sizes, look-alikes.
+    ``crops`` are every file that training would use and that can be read, in name order.
+    ``problems`` contradict the manifest or stop training, of the kinds "missing", "changed",
+    "unlisted", "broken" and "duplicate". ``warnings`` are files that training passes over, unfit
+    sizes and look-alikes.
     """
 
     manifest: Manifest | None

@@ -46,10 +46,9 @@ _FEW = 3  # files of a folder that are named one by one
 
 @dataclass(frozen=True)
 class OwnData(Splits):
-    """The three lists of own data, with an explanation.
+    """The three lists of own data, with the name of each person.
 
     Attributes:
-        identities: name of the person by pid.
         distractor_pids: identities of the gallery that are nobody's.
         uses_cameras: whether camids of query and gallery are cameras. If not, queries have camera 0
             and gallery images camera 1: the same-camera rule never applies.

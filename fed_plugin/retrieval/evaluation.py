@@ -108,9 +108,8 @@ def drawn_together(queries: Queries, groups: str) -> NDArray[np.int64] | None:
             "queries.pids; try scoring its feature dump again, or groups by query"
         )
     if np.unique(queries.pids).size < 2:
-        raise ValueError(
-            "all queries are of one identity: expected at least 2 to draw from; try groups by query"
-        )
+        expected = "expected at least 2 to draw from; try groups by query"
+        raise ValueError(f"all queries are of one identity: {expected}")
     return queries.pids
 
 

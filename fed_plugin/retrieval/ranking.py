@@ -24,9 +24,7 @@ from fed_plugin.retrieval.distances import array_of
 
 @dataclass(frozen=True)
 class RankingResult:
-    """Outcome of one ranking, per query and in the mean.
-
-    V is the number of queries with at least one right answer in the gallery.
+    """Outcome of one ranking for V queries with at least one right answer, and in the mean.
 
     Attributes:
         cmc: (max_rank,) share of queries with a right answer among the first 1, 2, ... images.
@@ -303,12 +301,10 @@ def checked_labels(count_q: int, count_g: int, *labels: ArrayLike) -> list[NDArr
 
 @dataclass(frozen=True)
 class FirstRanked:
-    """First gallery images of every query.
+    """First gallery images of every query, by their rows, (Q, K), nearest first.
 
-    Attributes:
-        places: (Q, K) int64, rows of the gallery, nearest first.
-        distances: (Q, K) distances to the query; infinite for an image that is removed.
-        matches: (Q, K) bool, whether the image has the query's identity.
+    The distances (Q, K) are infinite for an image that is removed; ``matches`` (Q, K), bool, tells
+    whether an image has the query's identity.
     """
 
     places: NDArray[np.int64]

@@ -483,7 +483,7 @@ def threshold_metrics(
     rated = ThresholdMetrics()
     rates, labels = FALSE_POSITIVE_RATES, (q_pids, g_pids, q_camids, g_camids)
     try:
-        verified = verify_pairs(distmat, *labels, false_positive_rates=tuple(rates.values()))
+        verified = verify_pairs(distmat, *labels, list(rates.values()))
     except ValueError as error:
         rated.undefined |= dict.fromkeys(rates, str(error))
     else:
@@ -493,10 +493,8 @@ def threshold_metrics(
     rates = FALSE_ALARM_RATES
     try:
         kept = leave_identities_out(q_pids, g_pids, share=0.5, seed=0)
-        opened = identify_open_set(
-            *(distmat[:, kept], q_pids, g_pids[kept], q_camids, g_camids[kept]),
-            false_alarm_rates=tuple(rates.values()),
-        )
+        labels = q_pids, g_pids[kept], q_camids, g_camids[kept]
+        opened = identify_open_set(distmat[:, kept], *labels, list(rates.values()))
     except ValueError as error:
         rated.undefined |= dict.fromkeys(rates, str(error))
     else:

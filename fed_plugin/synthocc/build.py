@@ -153,8 +153,8 @@ def _names(folder: Path) -> list[str]:
 def _draw_one(folder: Path, size: str, seed: int, shot: Shot) -> Row | None:
     """Draw and write a missing shot; return the row of a query."""
     photo = take(size, seed, shot)
-    buffer, quality = io.BytesIO(), CAMERAS[shot.camid].quality
-    Image.fromarray(photo.pixels).save(buffer, "JPEG", quality=quality)
+    buffer = io.BytesIO()
+    Image.fromarray(photo.pixels).save(buffer, "JPEG", quality=CAMERAS[shot.camid].quality)
     write_file(folder / shot.split / shot.name, buffer.getvalue())
     cover = photo.occlusion
     if cover is None:

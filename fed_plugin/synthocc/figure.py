@@ -116,16 +116,12 @@ def _turns(radius: int, roundness: float) -> Array:
     cos, sin = np.cos(angle), np.sin(angle)
     if roundness != 1.0:
         fine = np.linspace(-np.pi, np.pi, 721)
-        box = _squared(np.cos(fine), roundness), _squared(np.sin(fine), roundness)
+        box = [np.sign(v) * np.abs(v) ** roundness for v in (np.cos(fine), np.sin(fine))]
         reach = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(box[0]), np.diff(box[1])))])
         at = np.linspace(0, reach[-1], int(count * reach[-1] / (2 * np.pi)), endpoint=False)
         angle, cos, sin = (np.interp(at, reach, v) for v in (fine, *box))
     ahead = [np.roll(v, -1) - np.roll(v, 1) for v in (cos, sin)]
     return np.stack([cos, sin, *ahead, angle]).astype(np.float32)
-
-
-def _squared(values: Array, roundness: float) -> Array:
-    return np.sign(values) * np.abs(values) ** roundness
 
 
 def _points(

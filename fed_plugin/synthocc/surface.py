@@ -56,14 +56,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Spots:
-    """Places of N surface points on their part.
+    """Places of N surface points on their part, (N,) each, with lengths in metres.
 
-    Args:
-        u: (N,) position along the path, in [0, 1].
-        angle: (N,) in [-pi, pi]; 0 is the front, positive the person's left.
-        along: (N,) metres along the path.
-        across: (N,) metres from the front (or back) middle line, positive to the left.
-        arc: (N,) metres around the part from the front middle line.
+    ``u`` is the position along the path, in [0, 1], ``along`` its length. ``angle`` is in
+    [-pi, pi]; 0 is the front, positive the person's left. ``across`` is the distance from the front
+    (or back) middle line, positive to the left, ``arc`` the way around from the front one.
     """
 
     u: Array
@@ -228,7 +225,7 @@ def pattern_share(pattern: str, spots: Spots, split: float) -> Array:
         "chest_band": lambda: np.abs(along - split * 0.9) < 0.065,
         "zigzag": lambda: (along + 0.7 * np.abs(arc % 0.1 - 0.05)) % 0.12 < 0.05,
         "diamonds": lambda: np.abs(along % 0.16 - 0.08) + np.abs(arc % 0.13 - 0.065) < 0.055,
-        "tartan": lambda: _woven(along, arc),
+        "tartan": lambda: 0.5 * (along % 0.12 < 0.05) + 0.5 * ((arc + 0.02) % 0.12 < 0.05),
         "blotches": lambda: _blotches(along, arc),
     }
     return shares[pattern]().astype(np.float64)
@@ -238,11 +235,6 @@ def _dots(along: Array, arc: Array) -> Array:
     row = np.floor(along / 0.075)
     x = (arc + 0.045 * (row % 2)) % 0.09 - 0.045
     return np.hypot(x, along % 0.075 - 0.0375) < 0.026
-
-
-def _woven(along: Array, arc: Array) -> Array:
-    down, round_ = along % 0.12 < 0.05, (arc + 0.02) % 0.12 < 0.05
-    return 0.5 * (down.astype(float) + round_)
 
 
 def _blotches(along: Array, arc: Array) -> Array:

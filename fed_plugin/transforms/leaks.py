@@ -66,13 +66,10 @@ class _Anchor(NamedTuple):
 
 
 class LeakSearch:
-    """Search for crops in images.
+    """Search for crops, (h, w, 3) RGB or (h, w, 4) RGBA uint8, in images.
 
-    Args:
-        crops: (h, w, 3) RGB or (h, w, 4) RGBA uint8; only opaque pixels are compared.
-
-    Attributes:
-        unsearchable: indices of crops that are too small, too flat or too transparent for a search.
+    Only opaque pixels are compared. ``unsearchable`` are the indices of crops that are too small,
+    too flat or too transparent for a search.
     """
 
     def __init__(self, crops: Sequence[Pixels]) -> None:

@@ -92,17 +92,13 @@ class OccluderSet:
         """Decode every photo of a folder, in name order.
 
         Palettes, grey levels, 16 bits and CMYK become RGB, EXIF rotation is applied. Hidden files
-        and sub-folders are passed over.
+        and sub-folders are passed over. Error messages call the folder ``key``.
 
-        Args:
-            path: the folder; not searched recursively.
-            key: name of ``path`` in error messages.
-            max_side: limit of a crop's longer side, larger crops are shrunk; 0 for no limit. Input
-                images are a few hundred pixels high, therefore more pixels only cost time.
-            alpha: whether transparency is kept; otherwise transparent pixels lie on mid grey (zero
-                after the method's normalisation) and every crop is opaque.
-            most_shown: maps the (height, width) of a crop to the most rows and columns of the
-                pasted crop; a crop is not shrunk below either.
+        A crop is shrunk to a longer side of ``max_side``, 0 for no limit: input images are a few
+        hundred pixels high, and more pixels only cost time. It is not shrunk below the most rows
+        and columns of the pasted crop, which ``most_shown`` returns for its (height, width).
+        Without ``alpha``, transparent pixels lie on mid grey, zero after the method's
+        normalisation.
 
         Raises:
             FileNotFoundError: the folder does not exist, is no folder, or holds no image.

@@ -43,16 +43,15 @@ class PlacementRule:
 
     Args:
         placement: ``"reference"``, or ``"free"`` for any place inside the image.
-        height: shares of the image's height that an obstacle covers; for ``"free"`` alone.
-        width: shares of the image's width that an obstacle covers; for ``"free"`` alone. Height and
-            width are drawn apart and stretch the crop, as the reference does.
+        height: shares of the image's height that an obstacle covers; for ``"free"`` alone. Height
+            and width are drawn apart and stretch the crop, as the reference does.
+        width: shares of the image's width, likewise.
         count: number of occluders of a covered image; later ones lie on earlier ones.
         people: share of occluders that are other people, in [0, 1].
         people_scale: size of the other person's image over the size of the image, in (0, 4].
-        people_height: visible shares of the other person's image, from the head down. The lower
-            edge of the image cuts the person off.
-        people_width: visible shares from the left or from the right. The edge of the image cuts
-            the person off.
+        people_height: visible shares of the other person's image, from the head down. The edges of
+            the image cut the person off.
+        people_width: visible shares from the left or from the right.
 
     Raises:
         ValueError: a value outside its range; the message begins with ``name=value``.

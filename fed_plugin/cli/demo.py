@@ -28,7 +28,7 @@ from fed_plugin.retrieval import cosine_distance
 from fed_plugin.retrieval.estimates import Column, Estimate, as_text
 from fed_plugin.retrieval.evaluation import evaluate_dump
 from fed_plugin.retrieval.ranking import first_ranked
-from fed_plugin.retrieval.result import METRICS, correlate_visibility
+from fed_plugin.retrieval.result import correlate_visibility
 from fed_plugin.synthocc import build_synthocc, read_visibility
 from fed_plugin.visualization import RankingLists, ranking_sheet, visibility_sheet
 
@@ -44,6 +44,7 @@ Row = dict[str, Any]
 queries; None for a method without predicted visibility.
 """
 
+MORE = {"rank5": "Rank-5", "rank10": "Rank-10", "mAP": "mAP", "mINP": "mINP"}
 COLUMNS: list[Column[Row]] = [
     Column("method", "method", itemgetter("method")),
     Column("seed", "seed", itemgetter("seed")),
@@ -51,10 +52,7 @@ COLUMNS: list[Column[Row]] = [
         *("rank1", "Rank-1 [95 %]"),
         lambda row: Estimate(row["rank1"], row["rank1_low"], row["rank1_high"]),
     ),
-    Column("rank5", "Rank-5", itemgetter("rank5")),
-    Column("rank10", "Rank-10", itemgetter("rank10")),
-    Column("mAP", "mAP", itemgetter("mAP")),
-    Column("mINP", "mINP", itemgetter("mINP")),
+    *(Column(key, name, itemgetter(key)) for key, name in MORE.items()),
     Column("visibility", "vis. r", itemgetter("visibility"), ".2f"),
     Column("parameters", "M", itemgetter("parameters"), ".2f"),
     Column("seconds", "s", itemgetter("seconds"), ".0f"),
@@ -64,10 +62,10 @@ COLUMNS: list[Column[Row]] = [
 def make_row(method: str, seed: int, description: Description, seconds: float) -> Row:
     """Rank a described test set and summarise the ranking."""
     metrics = evaluate_dump(description.to_dump({})).metrics
+    rank1 = metrics["Rank-1"]
     row = {"method": method, "seed": seed, "visibility": None}
-    row |= {name.lower().replace("-", ""): metrics[name].value for name in METRICS[:3]}
-    row |= {"rank1_low": metrics["Rank-1"].low, "rank1_high": metrics["Rank-1"].high}
-    row |= {name: metrics[name].value for name in METRICS[3:]}
+    row |= {"rank1": rank1.value, "rank1_low": rank1.low, "rank1_high": rank1.high}
+    row |= {key: metrics[name].value for key, name in MORE.items()}
     if description.visibility is not None:
         truth = _true_shares(description)[:, 1:]
         row["visibility"] = correlate_visibility(description.visibility[: len(truth)], truth)

@@ -91,8 +91,9 @@ def training_figures(table: Table, styles: Mapping[str, int]) -> list[Figure]:
         The sum of the losses, the rate and the accuracy, then the single losses if there are any.
     """
     runs = []
-    for cell in (cell for row in table.rows for cell in row.cells if cell.kind == "trained"):
-        if path := cell.file(TRAINING):
+    for cell in table.cells:
+        path = cell.file(TRAINING)
+        if cell.kind == "trained" and path:
             runs.append((cell.method, styles[cell.method], read_training(path)))
     panels = training_panels(runs)
     first = [panel for panel in panels if panel.title in _TITLES.values()]
@@ -134,9 +135,8 @@ def banded_figure(panels: Sequence[Panel], table: Table, caption: str) -> Figure
     kept = list(dict.fromkeys((table.baseline, best)))
     few = []
     for panel in panels:
-        plain = [replace(curve, low=(), high=()) for curve in panel.curves]
-        pairs = zip(panel.curves, plain, strict=True)
-        few.append(replace(panel, curves=[a if a.label in kept else b for a, b in pairs]))
+        curves = [c if c.label in kept else replace(c, low=(), high=()) for c in panel.curves]
+        few.append(replace(panel, curves=curves))
     return Figure(few, f"{caption} To keep lines visible, only {' and '.join(kept)} have bands.")
 
 

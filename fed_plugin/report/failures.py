@@ -132,20 +132,20 @@ def find_failures(table: Table) -> Failures:
     """Choose queries to look at; dumps and images must exist."""
     try:
         return _failures(table, _choose_cells(table))
-    except ValueError as error:
+    except LookupError as error:
         return Failures(why_not=f"{table.dataset}: no ranking lists, as {error}")
 
 
 def _failures(table: Table, chosen: Sequence[FinishedCell]) -> Failures:
-    """Choose queries with the lists of the given cells; raise ValueError if there are none."""
+    """Choose queries with the lists of the given cells; raise LookupError if there are none."""
     dumps = {cell.method: load_dump(cell) for cell in chosen}
     known = {method: dump for method, dump in dumps.items() if dump is not None}
     best = chosen[0].method
     if best not in known:
-        raise ValueError(f"{chosen[0].file(DUMP)} cannot be read, or is not of these queries")
+        raise LookupError(f"{chosen[0].file(DUMP)} cannot be read, or is not of these queries")
     images = find_images(table.dataset)
     if isinstance(images, str):
-        raise ValueError(images)
+        raise LookupError(images)
     outcomes = {cell.method: _outcomes(cell) for cell in chosen if cell.method in known}
     ours = outcomes[best]
     worst = sorted(ours, key=lambda name: (ours[name][0], name))[:WORST]
@@ -160,7 +160,7 @@ def _failures(table: Table, chosen: Sequence[FinishedCell]) -> Failures:
             f"{' and '.join(known)}.",
         )
     except KeyError as error:
-        raise ValueError(f"{error} of the dumps is not among the data set's images") from error
+        raise LookupError(f"{error} of the dumps is not among the data set's images") from error
 
 
 def _choose_cells(table: Table) -> list[FinishedCell]:
@@ -171,7 +171,7 @@ def _choose_cells(table: Table) -> list[FinishedCell]:
     candidates = [row for row in table.rows if cells[row.method] and "mAP" in row.numbers]
     ranked = sorted(candidates, key=lambda row: -row.numbers["mAP"].mean)
     if not ranked:
-        raise ValueError(f"no cell has a {DUMP}")
+        raise LookupError(f"no cell has a {DUMP}")
     best = next((row.method for row in ranked if row.method != table.baseline), table.baseline)
     base = cells.get(table.baseline, {})
     seed = min(set(cells[best]) & set(base) or cells[best])

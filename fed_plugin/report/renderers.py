@@ -80,13 +80,8 @@ def html_environment() -> Environment:
 
 
 def _environment(**settings: Any) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("fed_plugin.report"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        **settings,
-    )
+    settings |= {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    environment = Environment(loader=PackageLoader("fed_plugin.report"), **settings)
     environment.globals |= {"grids": grids, "curves": curves}
     return environment
 

@@ -190,6 +190,11 @@ class Table:
     by_people: bool
 
     @property
+    def cells(self) -> list[FinishedCell]:
+        """Cells of all rows."""
+        return [cell for row in self.rows for cell in row.cells]
+
+    @property
     def more_metrics(self) -> list[str]:
         """Metrics of any row beside ``COLUMNS``."""
         names = dict.fromkeys(name for row in self.rows for name in row.numbers)
@@ -268,7 +273,7 @@ OWN = ("SEED", "OUTPUT_DIR")  # settings of one seed or folder
 def card_lines(table: Table) -> list[tuple[str, str]]:
     """Return every field of the cards; values that differ stand with their owners."""
     cards, lines = {}, []
-    for cell in (cell for row in table.rows for cell in row.cells if cell.result.card):
+    for cell in [cell for cell in table.cells if cell.result.card]:
         cards[f"{cell.method}, seed {cell.seed}"] = flat(ProtocolCard.from_json(cell.result.card))
     for name in next(iter(cards.values()), ()):
         owners: dict[str, list[str]] = {}
@@ -284,7 +289,7 @@ def card_lines(table: Table) -> list[tuple[str, str]]:
 def cell_lines(table: Table) -> list[tuple[str, ...]]:
     """Return method, seed, kind, config, time, end and machine of every cell."""
     lines = []
-    for cell in (cell for row in table.rows for cell in row.cells):
+    for cell in table.cells:
         seconds = "not known" if cell.seconds is None else clock(cell.seconds)
         how = "stopped and resumed" if cell.resumed else "in one go"
         ended = (cell.ended or "not known", cell.machine or "not known")

@@ -139,10 +139,10 @@ def choose_people(
     names: Sequence[str], pids: Sequence[Hashable], people: PeopleSet, seed: int
 ) -> dict[str, list[str]]:
     """Choose another person to cover every query; return V files by side."""
-    chosen: dict[str, list[str]] = {side: [] for side in SIDES}
-    for side, (name, pid) in product(SIDES, list(zip(names, pids, strict=True))):
-        other = people.other_than(pid, draw_by_name(seed, PEOPLE, side, name))
-        chosen[side].append(people.path(other))
+    chosen: dict[str, list[str]] = {}
+    for side in SIDES:
+        draws = [draw_by_name(seed, PEOPLE, side, name) for name in names]
+        chosen[side] = [people.path(one) for one in map(people.other_than, pids, draws)]
     return chosen
 
 
@@ -275,7 +275,8 @@ def _with_own_photos_alone(queries: Sequence[Item], gallery: Sequence[Item]) -> 
     alone = set()
     for query, places in own.items():
         others = [item for place, item in enumerate(gallery) if place not in places]
-        alone.update({query} - {*_with_answers([query], others)})
+        if not _with_answers([query], others):
+            alone.add(query)
     return alone
 
 

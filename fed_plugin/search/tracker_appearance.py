@@ -110,13 +110,14 @@ def _finite_boxes(xyxys: Any) -> NDArray[np.float64]:
     if boxes.ndim != 2 or boxes.shape[1] < 4:
         hint = "; try [box]" if boxes.shape[:1] >= (4,) and boxes.ndim == 1 else ""
         raise ValueError(f"xyxys: expected (N, 4) numbers, got {boxes.shape}{hint}")
-    for row, box in enumerate(boxes[:, :4]):
-        if not np.isfinite(box).all():
-            raise ValueError(
-                f"xyxys: row {row}: expected finite numbers, got {box.tolist()}; try leaving out "
-                "boxes that the tracker lost"
-            )
-    return boxes[:, :4]
+    boxes = boxes[:, :4]
+    broken = np.flatnonzero(~np.isfinite(boxes).all(axis=1))
+    if broken.size:
+        raise ValueError(
+            f"xyxys: row {broken[0]}: expected finite numbers, got {boxes[broken[0]].tolist()}; "
+            "try leaving out boxes that the tracker lost"
+        )
+    return boxes
 
 
 def _check_bgr(name: str, image: Any) -> None:

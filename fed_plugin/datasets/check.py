@@ -248,22 +248,20 @@ def check(
     listings = target.list_files()
     layout, paths = target.layout, [path for listing in listings for path in listing.paths]
     scanned = scan(paths, decode=decode, workers=workers, cache=cache, progress=progress)
-    rows = [
-        count_split(listing, scanned.facts, layout, has_cameras=target.has_cameras)
-        for listing in listings
-    ]
+    facts, has_cameras = scanned.facts, target.has_cameras
+    rows = [count_split(one, facts, layout, has_cameras=has_cameras) for one in listings]
     cameras = {camid for listing in listings for _, _, camid in listing.items}
     findings = [
         *target.remarks,
         *listing_findings(listings),
-        *count_findings(rows, len(cameras) if target.has_cameras else 0, layout),
-        *content_findings(listings, scanned.facts),
-        *leak_findings(listings, scanned.facts),
+        *count_findings(rows, len(cameras) if has_cameras else 0, layout),
+        *content_findings(listings, facts),
+        *leak_findings(listings, facts),
         *answer_findings(listings, layout.distractor_pids),
     ]
     if not decode:
         what = "the pixels were not decoded: broken files and look-alikes may have stayed unseen"
         findings.append(Finding("note", "fast", what))
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    images = len(scanned.facts)
-    return Report(target, tuple(rows), tuple(findings), images, scanned.inspected, decode)
+    read = len(facts), scanned.inspected, decode
+    return Report(target, tuple(rows), tuple(findings), *read)

@@ -258,8 +258,7 @@ def rank_features(
             f"gallery features have shape {tuple(gallery.shape)}: expected (images, "
             f"{query.shape[1]}), as the queries have; try extracting both with one model"
         )
-    counts = len(query), gallery.shape[0]
-    labels = checked_labels(*counts, q_pids, g_pids, q_camids, g_camids)
+    labels = checked_labels(len(query), gallery.shape[0], q_pids, g_pids, q_camids, g_camids)
     pairs, junk = identity_pairs(*labels), is_junk(labels[1])
     prepare, distances_of = _METRICS[metric]
     prepared = prepare(query[pairs.valid])

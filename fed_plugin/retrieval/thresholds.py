@@ -269,11 +269,10 @@ def identify_open_set(
             thresholds[k] = alarms[allowed]  # the first alarm that is one too many
             reached[k] = np.searchsorted(alarms, alarms[allowed]) / alarms.size
             identified[k] &= answers < alarms[allowed]
-    return OpenSetResult(
-        *(rates, identified.mean(axis=1), reached, thresholds, identified, mated, unmated),
-        answer_distances=np.where(near_enough, answers, np.inf),
-        alarm_distances=nearest_wrong[unmated],
-    )
+    distances = np.where(near_enough, answers, np.inf), nearest_wrong[unmated]
+    detected = identified.mean(axis=1)
+    columns = rates, detected, reached, thresholds, identified, mated, unmated
+    return OpenSetResult(*columns, *distances)
 
 
 def leave_identities_out(

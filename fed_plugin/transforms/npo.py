@@ -65,12 +65,8 @@ class NPOAugmentation:
             raise ValueError(f"expected 1 or 2 views, got {views}")
         if self.rule.people and people is None:
             raise ValueError(f"expected a PeopleSet, as {self.rule.people} of occluders are people")
-        self.occluders = occluders
-        self.probability = probability
-        self.feather = feather
-        self.people = people
-        self.views = views
-        self.find_pid = find_pid
+        self.occluders, self.people, self.find_pid = occluders, people, find_pid
+        self.probability, self.feather, self.views = probability, feather, views
 
     def __call__(
         self, image: Tensor, generator: Generator | None = None, pid: Hashable = None

@@ -168,19 +168,10 @@ class PlacementRule:
         frame_width = max(1, round(scale * image_width))
         height = min(image_height, _extent(self.people_height, frame_height, draws[2]))
         width = min(image_width, _extent(self.people_width, frame_width, draws[9]))
-        at_left = draws[4] < 0.5
-        return PersonPlacement(
-            person=person,
-            flip=draws[1] < 0.5,
-            top=image_height - height,
-            left=0 if at_left else image_width - width,
-            height=height,
-            width=width,
-            frame_height=frame_height,
-            frame_width=frame_width,
-            frame_top=0,
-            frame_left=frame_width - width if at_left else 0,
-        )
+        flip, top, at_left = draws[1] < 0.5, image_height - height, draws[4] < 0.5
+        left, frame_left = (0, frame_width - width) if at_left else (image_width - width, 0)
+        frame = frame_height, frame_width, 0, frame_left
+        return PersonPlacement(person, flip, top, left, height, width, *frame)
 
 
 def _extent(shares: Range, side: int, draw: float) -> int:

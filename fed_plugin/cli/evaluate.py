@@ -83,51 +83,41 @@ def _score(args: argparse.Namespace) -> list[_Scored]:
     scored: list[_Scored] = []
     with ProgressLine("ranking") as progress:
         for done, path in enumerate(args.files):
-            is_result = Path(path).suffix == ".json"
-            content: Any = (Result if is_result else FeatureDump).load(path)
             name = args.method[done] if args.method else None
-            try:
-                one = _regroup if is_result else _rank
-                scored.append(one(path, content, name, args, scored))
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from error
+            scored.append(_score_file(path, name, args, scored))
             progress(done + 1, len(args.files))
     return scored
 
 
-def _rank(
-    path: str,
-    dump: FeatureDump,
-    method: str | None,
-    args: argparse.Namespace,
-    before: Sequence[_Scored],
+def _score_file(
+    path: str, method: str | None, args: argparse.Namespace, before: Sequence[_Scored]
 ) -> _Scored:
-    distance = evaluation.distance_for(dump, args.distance)
-    card = card_of_dump(dump, distance)
-    _refuse_another_protocol(card, before)
-    with ProgressLine(f"ranking {Path(path).name}") as progress:
-        about = {"distance": distance, "card": card.to_json(), "groups": args.groups}
-        name = method or str(dump.about.get("method") or Path(path).stem)
-        result = evaluation.evaluate_dump(dump, method=name, progress=progress, **about)
-    return _Scored(path, result, card, len(dump.query) - len(result.queries.names))
+    content: Any = (Result if Path(path).suffix == ".json" else FeatureDump).load(path)
+    try:
+        card = _card(content, args.distance)
+        _refuse_another_protocol(card, before)
+        if isinstance(content, Result):
+            named = replace(content, method=method or content.method)
+            return _Scored(path, evaluation.with_groups(named, args.groups), card)
+        about = {"distance": args.distance, "card": card.to_json(), "groups": args.groups}
+        name = method or str(content.about.get("method") or Path(path).stem)
+        with ProgressLine(f"ranking {Path(path).name}") as progress:
+            result = evaluation.evaluate_dump(content, method=name, progress=progress, **about)
+        return _Scored(path, result, card, len(content.query) - len(result.queries.names))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
-def _regroup(
-    path: str,
-    result: Result,
-    method: str | None,
-    args: argparse.Namespace,
-    before: Sequence[_Scored],
-) -> _Scored:
-    card = ProtocolCard.from_json(result.card) if result.card else ProtocolCard()
-    if args.distance not in (None, card.distance):
+def _card(content: Result | FeatureDump, distance: str | None) -> ProtocolCard:
+    if isinstance(content, FeatureDump):
+        return card_of_dump(content, evaluation.distance_for(content, distance))
+    card = ProtocolCard.from_json(content.card) if content.card else ProtocolCard()
+    if distance not in (None, card.distance):
         raise ValueError(
-            f"--distance {args.distance}: a result is ranked already, by {card.distance}; try its "
+            f"--distance {distance}: a result is ranked already, by {card.distance}; try its "
             "feature dump"
         )
-    _refuse_another_protocol(card, before)
-    named = replace(result, method=method or result.method)
-    return _Scored(path, evaluation.with_groups(named, args.groups), card)
+    return card
 
 
 def _notes(scored: Sequence[_Scored]) -> list[str]:

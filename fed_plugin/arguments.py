@@ -78,9 +78,9 @@ def check_model_words(args: Namespace, *, untrained: bool = False, needed: bool 
 
 
 def check_weights(weights: str, *, untrained: bool = False, called: str = "--weights") -> None:
-    """Refuse a checkpoint, no URL, that does not exist, with a FileNotFoundError.
+    """Refuse a checkpoint that does not exist, with a FileNotFoundError; a URL is not looked up.
 
-    The word ``UNTRAINED`` may stand for random weights. Messages name the flag, or the key.
+    If ``untrained``, the word ``UNTRAINED`` is allowed. The message begins with ``called``.
     """
     if not ((untrained and weights == UNTRAINED) or "://" in weights or Path(weights).is_file()):
         also = f", or {UNTRAINED}" if untrained else ""
@@ -157,7 +157,7 @@ def name_of_run(folder: str | Path) -> str:
 
 
 def find_config(path: str) -> str:
-    """Return the path of a file, or of an installed config, named with or without ``.yml``.
+    """Return the path of a config: a file, or an installed config with or without ``.yml``.
 
     Raises:
         FileNotFoundError: neither is there; the message lists the installed names.

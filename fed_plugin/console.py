@@ -78,9 +78,9 @@ class PrintableStream:
 
 @contextmanager
 def printable_output(*, stdout: bool = True) -> Iterator[None]:
-    """Let standard error, logs and tracebacks spell control characters out, perhaps ``stdout`` too.
+    """Let standard error, logs and tracebacks spell control characters out.
 
-    The host's log colours its lines on standard output.
+    If ``stdout``, standard output does so, too: the host's log colours its lines there.
     """
     make_logs_printable()
     before = sys.stdout, sys.stderr

@@ -403,7 +403,7 @@ def read_arrays(
 ) -> dict[str, NDArray[Any]]:
     """Read an ``.npz`` without executing anything in the file.
 
-    Messages call such a file ``called``, such as "a feature dump", and say how to make one.
+    Messages call such a file ``called``, such as "a feature dump"; ``remedy`` is how to make one.
 
     Raises:
         ValueError: the file is something else.
@@ -644,7 +644,7 @@ def decode(source: str | os.PathLike[str] | bytes, kind: type[Kind] | Any, calle
 
 
 def object_in(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the object in a file of JSON; empty if the file cannot be read, or is another."""
+    """Return the object in a file of JSON; an empty one if the file holds or gives none."""
     try:
         return decode(path, dict[str, Any], "an object")
     except (OSError, ValueError):
@@ -842,7 +842,7 @@ class BoundedLoader(yaml.SafeLoader):
 def load_yaml(source: Any, *, refuses_twins: bool = False) -> Any:
     """Return what a text of YAML, or an open text file, holds.
 
-    Of a key that stands twice the last one counts, unless ``refuses_twins``.
+    If a key stands twice, the last value counts; with ``refuses_twins`` the key is an error.
 
     Raises:
         yaml.YAMLError: the text is no YAML, or stands for too much.

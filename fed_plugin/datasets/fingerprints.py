@@ -73,8 +73,8 @@ def perceptual_hash(image: Image.Image | str | PathLike[str]) -> int:
     The picture is turned upright by its EXIF data and laid on mid grey where it is transparent.
     Grey levels alone count: size, encoding, brightness and contrast change few bits or none.
 
-    The image is decoded, of any mode, or a path. The result is not negative, and 0 for a picture
-    without contrast, which resembles no other.
+    The image is a path, or a decoded image of any mode, which is not modified. The result has 64
+    bits, and is 0 for a picture without contrast, which resembles no other.
 
     Raises:
         Exception: any error of PIL's decoders for a broken file.
@@ -110,7 +110,7 @@ def near_pairs(
     """Find all pairs of hashes that differ in few bits; a hash of 0 is near to no other.
 
     Many equal hashes make many pairs: pass each value once where the files of a value are known.
-    Of 64 bits, ``max_distance`` may differ.
+    ``max_distance`` is the number of bits that may differ, 0 to 63.
 
     Returns:
         (N, 2) indices into ``left`` and ``right``, sorted. Without ``right``, the pairs are within

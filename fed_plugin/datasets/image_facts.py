@@ -49,7 +49,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def inspect(path: str, *, decode: bool = True) -> Facts:
     """Read one file, or without ``decode`` its header; never raise for what is wrong with the file.
 
-    The path is that of anything: a broken link, a folder or a pipe is a file with a problem.
+    The path may be that of anything: a broken link, a folder or a pipe is a file with a problem.
     """
     try:
         with open_regular(path) as file:
@@ -140,7 +140,7 @@ class FactsCache:
         self._usable = True
 
     def recall(self, stamps: Mapping[str, Stamp], *, decoded: bool) -> dict[str, Facts]:
-        """Return the facts of the files that still have the given stamps, perhaps decoded ones."""
+        """Return the facts of files that still have these stamps; perhaps of decoded ones alone."""
         known: dict[str, Facts] = {}
         try:
             paths = list(stamps) if self.file.exists() else []
@@ -239,9 +239,9 @@ def scan(
 ) -> Scan:
     """Inspect files; after Ctrl-C the cache keeps the facts of the files that were read.
 
-    A repeated path is inspected once. Without ``decode``, the headers alone are read. The number of
-    processes None takes one per processor, for few files this one alone. ``progress`` is called
-    with (files inspected, files to inspect).
+    A repeated path is inspected once. Without ``decode``, the headers alone are read. Without
+    ``workers``, there is a process per processor, for few files this one alone. ``progress`` is
+    called with (files inspected, files to inspect).
 
     Raises:
         ValueError: ``workers`` is below 1.

@@ -19,8 +19,8 @@ _NAMED = 3  # files that a log line names
 class FolderScan:
     """Images below a folder, sorted by base name, all other files, sorted, and errors.
 
-    Passed over is what is no image by the suffix, hidden, too deep, or no regular file. A folder
-    that is empty or cannot be read ends in a slash.
+    The other files are no images by the suffix, hidden, too deep, or no regular files. A folder
+    that is empty or cannot be read is one of them, and ends in a slash.
     """
 
     images: list[str] = field(default_factory=list)

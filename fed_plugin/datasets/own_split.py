@@ -198,8 +198,8 @@ def _refuse(key: str, value: Any, expected: str, default: float) -> None:
 def identities_to_test(eligible: Collection[str], everybody: int, rule: SplitRule) -> set[str]:
     """Choose the identities that are tested on; the other identities are for training.
 
-    Each of the ``eligible`` identities, which can be tested on, is drawn by itself. If one side
-    would be empty, of ``everybody`` identities, the identity nearest to that side goes there.
+    Each ``eligible`` identity, one that can be tested on, is drawn by itself. If one side would be
+    empty, the identity nearest to that side goes there. ``everybody`` is the number of all.
     """
     places = sorted((_draw(rule.seed, "identity", one), one) for one in eligible)
     chosen = {one for place, one in places if place < rule.test_share}

@@ -195,7 +195,7 @@ class SplitScan:
 
 
 def read_splits(layout: Layout, root: str, queries: str | None = None) -> Splits:
-    """List all splits of a data set, perhaps with another of its query sets; see `list_split`."""
+    """List all splits, as `list_split` does; ``queries`` names another query set of the layout."""
     if queries is not None:
         layout = layout.with_queries(queries)
     lists = {split: list_split(layout, root, split) for split in layout.splits}

@@ -45,9 +45,9 @@ def evaluate_dump(
     of the result holds the reason for a missing rate. More pairs are ranked by ``rank_features``,
     which never holds all distances in memory.
 
-    The method None takes the name in ``about`` of the dump, or "unnamed"; the distance None, of
-    ``cosine`` and ``euclidean``, the distance in ``about``, or cosine. The card is stored with the
-    numbers. The intervals of means draw ``groups``: ``query`` by query, or ``identity`` by
+    Without a method, the result takes the name in the dump's ``about``, or "unnamed". Without a
+    distance, ``cosine`` or ``euclidean``, it takes that of ``about``, or cosine. The card is stored
+    with the numbers. The intervals of means draw ``groups``: ``query`` by query, or ``identity`` by
     identity. ``progress`` gets gallery images done and in all, where there are many pairs.
 
     Raises:
@@ -154,8 +154,8 @@ def compare_results(
 ) -> dict[str, Estimate]:
     """Compute the differences of two results in points, with intervals and p-values.
 
-    Both ranked the same queries, in any order. Drawn and flipped is ``query`` by query, or
-    ``identity`` by identity.
+    Both ranked the same queries, in any order. The intervals draw ``groups``, and the tests flip
+    them: ``query`` by query, or ``identity`` by identity.
 
     Returns:
         ``result - baseline`` by metric, for metrics that are means over queries. If the interval

@@ -90,8 +90,8 @@ class NPOAugmentation:
     ) -> tuple[AnyPlacement, ...]:
         """Draw the occluders of an image of ``height`` x ``width`` pixels, in the order of pasting.
 
-        There are none for an image that stays whole. The generator None is torch's default one.
-        The identity ``pid`` of the image is needed if ``rule.people`` is above 0.
+        There are none for an image that stays whole. Without a generator, torch's default one is
+        used. The identity ``pid`` of the image is needed if ``rule.people`` is above 0.
 
         Raises:
             ValueError: an image without pixels, or an identity that is not among the people.

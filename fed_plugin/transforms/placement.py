@@ -114,8 +114,8 @@ def draw_placement(
     or right, brightness, contrast, saturation, order), whatever the outcome. Therefore one image
     never shifts the draws of the next image.
 
-    ``sizes`` are (height, width) of every occluder, at least one. The generator None is torch's
-    default one, which is seeded per loader worker.
+    ``sizes`` are (height, width) of every occluder, at least one. Without a generator, torch's
+    default one is used, which is seeded per loader worker.
 
     Raises:
         ValueError: no occluder, or an image without pixels.

@@ -77,9 +77,9 @@ def find_targets(words: str | None, data_root: str) -> list[Target]:
     if words is None:
         if targets := _in_parent(data_root):
             return targets
-        there = (
-            "none of the known data sets in it" if os.path.isdir(data_root) else "no such folder"
-        )
+        there = "no such folder"
+        if os.path.isdir(data_root):
+            there = "none of the known data sets in it"
         folders = ", ".join(dict.fromkeys(f"{lay.folders[0]}/" for lay in LAYOUTS.values()))
         raise FileNotFoundError(
             f"{printable(data_root)}: {there}; expected some of {folders}; try setting "

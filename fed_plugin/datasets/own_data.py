@@ -94,6 +94,10 @@ def read_own_data(path: str | os.PathLike[str], rule: SplitRule | None = None) -
     except ValueError as error:
         raise ValueError(f"{short(path)} ({_KEY}): {error}") from None
     pids = numbered(record.identity for record in people)
+    how = "which keep their numbers"
+    if not keep_their_value(pids):
+        pairs = first_names([f"{name} is {pid}" for name, pid in pids.items()])
+        how = f"numbered in sorted order: {pairs}"
     distractors = _distractors(division, pids) if people[0].split else ()
     counts = (
         f"{split} {counted(len(records), 'image')} of {identities(len(by_identity(records)))}"
@@ -101,7 +105,7 @@ def read_own_data(path: str | os.PathLike[str], rule: SplitRule | None = None) -
     )
     sentences = [
         *files.sentences,
-        _numbering(pids),
+        f"Identities: {len(pids):,}, {how}.",
         *division.sentences,
         *(f"Identity {pid} is in the gallery only: distractors." for pid in distractors),
         *_passed_over(path, "Passed over as nobody (-1)", nobody),
@@ -154,13 +158,6 @@ def _distractors(division: Division, pids: Mapping[str, int]) -> tuple[int, ...]
     asked = {record.identity for record in division.train + division.query}
     there = {record.identity for record in division.gallery}
     return (0,) if keep_their_value(pids) and "0" in there - asked else ()
-
-
-def _numbering(pids: Mapping[str, int]) -> str:
-    if keep_their_value(pids):
-        return f"Identities: {len(pids):,}, which keep their numbers."
-    pairs = first_names([f"{name} is {pid}" for name, pid in pids.items()])
-    return f"Identities: {len(pids):,}, numbered in sorted order: {pairs}."
 
 
 def _passed_over(root: str, what: str, paths: list[str]) -> list[str]:

@@ -93,10 +93,8 @@ def _hood(bones: Skeleton, cloth: Cloth) -> list[Part]:
 def _collar(bones: Skeleton, cloth: Cloth) -> Part:
     left, up, _ = bones.trunk
     path = [bones.neck + up * 0.045, bones.neck - up * 0.04]
-    rings, paint = (
-        tube(path, [(0, 0.084, 0.082), (1, 0.1, 0.09)], left, 8),
-        Flat(shaded(cloth.base, 0.85)),
-    )
+    rings = tube(path, [(0, 0.084, 0.082), (1, 0.1, 0.09)], left, 8)
+    paint = Flat(shaded(cloth.base, 0.85))
     return Part(rings, paint, keep=lambda u, angle: np.abs(angle) > 0.45 + 0 * u)
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fed_plugin.console import printable
@@ -196,9 +197,12 @@ def _readable_entries(folder: str, scan: FolderScan) -> list[os.DirEntry[str]]:
 
 
 def _sort_in(entry: os.DirEntry[str], scan: FolderScan) -> None:
+    is_file = False
+    with suppress(OSError):  # a ring of links
+        is_file = entry.is_file()  # without a question to the disk, for most
     if is_hidden(entry.name) or not entry.name.lower().endswith(IMAGE_SUFFIXES):
         scan.passed_over.append(entry.path)
-    elif os.path.isfile(entry.path):
+    elif is_file:
         scan.images.append(entry.path)
     elif entry.is_symlink() and not os.path.exists(entry.path):
         scan.images.append(entry.path)

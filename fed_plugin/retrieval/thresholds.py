@@ -370,7 +370,7 @@ def verification_intervals(
     """
     names, identity = np.unique(pairs.q_pids, return_inverse=True)
     rates = np.asarray(rates, dtype=np.float64)
-    if names.size < 2:
+    if names.size < 2 or not rates.size:
         return [None] * rates.size
     count = sum(int(np.count_nonzero(block.wrong)) for block in pairs)
     keep = min(count, _REACH * max(allowed_errors(rate, count) + 1 for rate in rates))

@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fed_plugin.arguments import find_config, key_value_pairs
 from fed_plugin.benchmark.training_process import train_in_process
-from fed_plugin.cli.show import draw_pairs
+from fed_plugin.cli.show import draw_pairs, read_photo
 from fed_plugin.console import ProgressLine
 from fed_plugin.files import OutputFolder, clear_folder, write_json
-from fed_plugin.photos import read_rgb
 from fed_plugin.pool import TRAINING, only_training
 from fed_plugin.retrieval import cosine_distance
 from fed_plugin.retrieval.estimates import Column, Estimate, as_text
@@ -223,7 +221,7 @@ def _visibility(method: str, description: Description, path: Path) -> Path:
     shares = _true_shares(description)
     spread = np.linspace(0, len(shares) - 1, min(NUM_QUERIES, len(shares))).astype(int)
     order = np.argsort(shares[:, 0])[spread]
-    images = np.stack([_read(description.paths[i]) for i in order])
+    images = np.stack([read_photo(description.paths[i], TILE) for i in order])
     truth = np.nan_to_num(shares[order, 1:], nan=1.0)
     title = f"{method}: visibility of occluded queries, predicted and true"
     return visibility_sheet(images, description.visibility[order], path, truth=truth, title=title)
@@ -236,7 +234,7 @@ def _rankings(described: dict[str, Description], path: Path) -> Path:
     precisions = np.stack([one.average_precisions for one in results])
     queries = np.argsort(-np.ptp(precisions, axis=0), kind="stable")[:NUM_LISTS]
     lists = {method: _lists(description, queries) for method, description in described.items()}
-    images = np.stack([_read(first.paths[i]) for i in queries])
+    images = np.stack([read_photo(first.paths[i], TILE) for i in queries])
     return ranking_sheet(images, lists, path, title="Queries on which the methods differ most")
 
 
@@ -244,10 +242,5 @@ def _lists(description: Description, queries: NDArray[np.int64]) -> RankingLists
     dump, gallery = description.to_dump({}), description.paths[description.num_query :]
     distances = cosine_distance(dump.features[queries], dump.features[dump.gallery])
     first = first_ranked(distances, *dump.labels(queries), LIST_LENGTH)
-    images = np.stack([[_read(gallery[i]) for i in row] for row in first.places])
+    images = np.stack([[read_photo(gallery[i], TILE) for i in row] for row in first.places])
     return RankingLists(images, first.matches, 1 - first.distances)
-
-
-def _read(path: str) -> NDArray[np.uint8]:
-    height, width = TILE
-    return np.asarray(Image.fromarray(read_rgb(path)).resize((width, height)))

@@ -52,7 +52,7 @@ def _check(args: argparse.Namespace, *counts: str) -> None:
             raise ValueError(f"--{name} {getattr(args, name)}: expected 1 or more")
 
 
-def _photo(path: str | Path, size: tuple[int, int] = SIZE) -> NDArray[Any]:
+def read_photo(path: str | Path, size: tuple[int, int] = SIZE) -> NDArray[Any]:
     """Return a photo as (*size, 3) uint8 RGB."""
     return cv2.resize(read_rgb(path), size[::-1], interpolation=cv2.INTER_AREA)
 
@@ -159,14 +159,14 @@ def _photos_of(dump: FeatureDump, folder: str | None) -> Callable[[int], NDArray
     def photo(row: int) -> NDArray[np.uint8]:
         name, split = str(dump.names[row]), str(dump.split[row])
         if folder is not None:
-            return _photo(_only_one(name, split, files, folder, recorded))
+            return read_photo(_only_one(name, split, files, folder, recorded))
         path = below(str(recorded[split]), name) if recorded.get(split) else None
         if path is None or not path.is_file():
             raise FileNotFoundError(
                 f"{name}: not below {recorded.get(split)}, the folder that the dump names; try "
                 "--folder DIR with the data set"
             )
-        return _photo(path)
+        return read_photo(path)
 
     return photo
 
@@ -346,7 +346,7 @@ def run_neighbors(args: argparse.Namespace) -> None:
         *(to_pictures(view) for view in samples.views.unbind(1)),
         None if diffused.visibility is None else diffused.visibility.numpy(),
         visualization.Neighbors(
-            np.stack([[_photo(file, size) for file in of] for of in files]),
+            np.stack([[read_photo(file, size) for file in of] for of in files]),
             weights.numpy(),
             diffused.similarity.numpy(),
             [_names(of) for of in files],
@@ -392,6 +392,6 @@ def run_visibility(args: argparse.Namespace) -> None:
             f"--config-file {args.config_file}: this model estimates no visibility; expected FED "
             "with MODEL.FED.OEM.ENABLED True"
         )
-    images = np.stack([_photo(photo) for photo in args.photos])
+    images = np.stack([read_photo(photo) for photo in args.photos])
     sheet = visualization.visibility_sheet(images, visibility, args.out, titles=_names(args.photos))
     print(f"{sheet}: {len(images)} photos, on average {visibility.mean():.0%} visible")

@@ -14,6 +14,7 @@ import numpy as np
 from fed_plugin.benchmark.cells import DUMP
 from fed_plugin.datasets.layouts import LAYOUTS
 from fed_plugin.datasets.splits import read_splits
+from fed_plugin.photos import read_rgb
 from fed_plugin.report.tables import FinishedCell, Table
 from fed_plugin.retrieval.evaluation import DISTANCES, distance_for
 from fed_plugin.retrieval.feature_dump import FeatureDump, unique_names
@@ -88,10 +89,8 @@ class RankedList:
 def data_uri(path: Path) -> str | None:
     """Return an image file as a JPEG of at most 160 rows, in a URI; None if it is no image."""
     try:
-        image = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
-        return None
-    if image is None:
+        image = np.ascontiguousarray(read_rgb(path)[..., ::-1])
+    except Exception:  # any error of a decoder
         return None
     height, width = image.shape[:2]
     if height > _TALLEST:

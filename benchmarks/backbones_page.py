@@ -1,6 +1,7 @@
 """Write the table of docs/backbones.md from its record; with ``--measure`` make the record first.
 
     python benchmarks/backbones_page.py --measure     # some minutes; writes both
+    python benchmarks/backbones_page.py --export      # exports each; adds the differences
     python benchmarks/backbones_page.py               # the page alone, --check compares
 
 Every backbone carries FED at 256 x 128: the model is built, takes training steps and describes
@@ -22,6 +23,7 @@ PAGE = ROOT / "docs" / "backbones.md"
 RECORD = ROOT / "benchmarks" / "results" / "backbones.json"
 START, END = "<!-- backbones -->\n", "<!-- /backbones -->"
 CONFIG = "Base-FED-any"
+EXPORTS = ("torchscript", "onnx")
 SIZE = (256, 128)
 IDENTITIES, BATCH, VIEWS, ROUNDS, THREADS = 702, 4, 2, 2, 1
 # MODEL.BACKBONE.NAME, and for the host's backbones DEPTH and FEAT_DIM
@@ -140,10 +142,38 @@ def measure_all(rounds: int, seconds: float) -> None:
         print(f"{number}/{len(BACKBONES)}  {record['seconds']} s  {backbone[0]}", file=sys.stderr)
 
 
+def exported(backbone: tuple[Any, ...]) -> dict[str, float]:
+    """Export FED on a backbone; return the largest difference from the model by format."""
+    from tempfile import TemporaryDirectory
+
+    from fed_plugin.fastreid_adapter.exporting import export_model
+
+    cfg, gaps = configured(*backbone), {}
+    with TemporaryDirectory() as folder:
+        for format in EXPORTS:
+            file = export_model(cfg, format, Path(folder) / "model", {})
+            gaps[format] = max(gap.greatest for gap in file.float32)
+    return gaps
+
+
+def export_all() -> None:
+    """Export the backbones of the record, and write the record after each."""
+    import projects_registry
+
+    projects_registry.arm()
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    rows = {row["name"]: row for row in record["backbones"]}
+    for number, backbone in enumerate(BACKBONES, start=1):
+        name = " ".join(str(word) for word in backbone[:2])
+        rows[name]["exported"] = exported(backbone)
+        RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        print(f"{number}/{len(BACKBONES)}  {name} {rows[name]['exported']}", file=sys.stderr)
+
+
 def table(record: dict[str, Any]) -> str:
     """Render a row per backbone, and what it was measured with."""
     heads = ["name", "grid", "channels", "prefix tokens", "parameters, M", "MACs, G"]
-    heads += ["FED step, s", "over bare [least, most]"]
+    heads += ["FED step, s", "over bare [least, most]", *(f"{name}, off by" for name in EXPORTS)]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in record["backbones"]:
         tokens, ratio = row["prefix_tokens"], row["ratio"]
@@ -157,6 +187,7 @@ def table(record: dict[str, Any]) -> str:
             f"{row['macs'] / 1e9:.2f}",
             f"{row['step']['FED']:.2f}",
             f"{ratio['median']:.2f} [{ratio['min']:.2f}, {ratio['max']:.2f}]",
+            *(f"{row['exported'][name]:.0e}" for name in EXPORTS),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     about, settings = record["about"], record["settings"]
@@ -178,9 +209,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=float, default=400, help="for all, about")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    parser.add_argument("--export", action="store_true", help="export first")
     args = parser.parse_args()
     if args.measure:
         measure_all(args.rounds, args.seconds)
+    if args.export or args.measure:
+        export_all()
     old = PAGE.read_text(encoding="utf-8")
     before, rest = old.split(START)
     rows = table(json.loads(RECORD.read_text(encoding="utf-8")))

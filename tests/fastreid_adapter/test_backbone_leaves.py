@@ -1,8 +1,8 @@
 """Every leaf of a pre-training builds its model and its optimizer, and takes two steps.
 
 Backbones and images have their full size. To save time, FED has two parts, a quarter of its own
-weights; the two leaves of a pre-training, which differ in data and rates alone, share a model; and
-the steps are in bf16 where the CPU multiplies in bf16.
+weights; leaves that differ in data, weights and rates alone share a model; and the steps are in
+bf16 where the CPU multiplies in bf16.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from fed_plugin.modeling.backbones import as_features
 CONFIGS = Path(__file__).parents[2] / "configs" / "FED"
 # Rate of the stem's first weight and of the classifier; rows and columns; channels.
 LEAVES = {
+    "imagenet_vit": (8e-3, 8e-3, (16, 8), 768),
     "lup_vit": (4e-4, 4e-4, (16, 8), 768),
     "clip_vit": (5e-6, 3.5e-4, (16, 8), 768),
     "dinov2_vit": (1e-4 * 0.7**13, 1e-4, (18, 9), 768),
@@ -73,7 +74,8 @@ def stem_and_classifier(model):
 @pytest.mark.parametrize("dataset", ["market1501", "occluded_duke"])
 @pytest.mark.parametrize("pretraining", LEAVES)
 def test_a_leaf_takes_two_steps(pretraining, dataset):
-    cfg, model = config(f"{dataset}_{pretraining}"), model_of(pretraining)
+    cfg = config(f"{dataset}_{pretraining}")
+    model = model_of("lup_vit" if pretraining == "imagenet_vit" else pretraining)
     *expected, grid, channels = LEAVES[pretraining]
     if (dataset, pretraining) == ("occluded_duke", "solider_swin"):
         expected = [2e-4, 2e-4]

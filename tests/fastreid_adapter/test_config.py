@@ -17,7 +17,14 @@ from fed_plugin.fastreid_adapter.config import OWN_KEYS, add_fed_config
 ROOT = Path(__file__).parents[2]
 LEAVES = sorted((ROOT / "configs" / "FED").glob("*.yml"))
 BASED = [leaf for leaf in LEAVES if "_BASE_:" in leaf.read_text()]
-OF_PRETRAININGS = ("lup_vit", "clip_vit", "dinov2_vit", "dinov3_vit", "solider_swin")
+OF_PRETRAININGS = (
+    "imagenet_vit",
+    "lup_vit",
+    "clip_vit",
+    "dinov2_vit",
+    "dinov3_vit",
+    "solider_swin",
+)
 OF_PRETRAININGS += ("resnet50_ibn", "lite0")  # test_backbone_leaves.py builds them
 
 

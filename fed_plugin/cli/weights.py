@@ -206,6 +206,8 @@ def run_fetch(args: argparse.Namespace) -> None:
     from urllib.error import URLError
     from urllib.request import urlopen
 
+    if args.out and Path(args.out).exists():  # refused before timm is imported
+        raise FileExistsError(f"{args.out}: exists already; try another --out")
     known = facts(PUBLISHED[args.name])
     url = str(known["url"])
     out = Path(args.out or f"weights/{args.name}{Path(url).suffix}")

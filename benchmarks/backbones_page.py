@@ -142,8 +142,8 @@ def measure_all(rounds: int, seconds: float) -> None:
         print(f"{number}/{len(BACKBONES)}  {record['seconds']} s  {backbone[0]}", file=sys.stderr)
 
 
-def exported(backbone: tuple[Any, ...]) -> dict[str, float]:
-    """Export FED on a backbone; return the largest difference from the model by format."""
+def exported(backbone: tuple[Any, ...]) -> dict[str, float | None]:
+    """Export FED on a backbone; return the largest difference by format, None if refused."""
     from tempfile import TemporaryDirectory
 
     from fed_plugin.fastreid_adapter.exporting import export_model
@@ -151,13 +151,18 @@ def exported(backbone: tuple[Any, ...]) -> dict[str, float]:
     cfg, gaps = configured(*backbone), {}
     with TemporaryDirectory() as folder:
         for format in EXPORTS:
-            file = export_model(cfg, format, Path(folder) / "model", {})
+            try:
+                file = export_model(cfg, format, Path(folder) / "model", {})
+            except ValueError as error:
+                print(f"{backbone[0]}: {error}", file=sys.stderr)
+                gaps[format] = None
+                continue
             gaps[format] = max(gap.greatest for gap in file.float32)
     return gaps
 
 
 def export_all() -> None:
-    """Export the backbones of the record, and write the record after each."""
+    """Export the backbones of the record that were not, and write the record after each."""
     import projects_registry
 
     projects_registry.arm()
@@ -165,6 +170,8 @@ def export_all() -> None:
     rows = {row["name"]: row for row in record["backbones"]}
     for number, backbone in enumerate(BACKBONES, start=1):
         name = " ".join(str(word) for word in backbone[:2])
+        if "exported" in rows[name]:
+            continue
         rows[name]["exported"] = exported(backbone)
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(f"{number}/{len(BACKBONES)}  {name} {rows[name]['exported']}", file=sys.stderr)
@@ -187,7 +194,10 @@ def table(record: dict[str, Any]) -> str:
             f"{row['macs'] / 1e9:.2f}",
             f"{row['step']['FED']:.2f}",
             f"{ratio['median']:.2f} [{ratio['min']:.2f}, {ratio['max']:.2f}]",
-            *(f"{row['exported'][name]:.0e}" for name in EXPORTS),
+            *(
+                "refused" if (gap := row["exported"][name]) is None else f"{gap:.0e}"
+                for name in EXPORTS
+            ),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     about, settings = record["about"], record["settings"]

@@ -462,7 +462,15 @@ def export_model(
             write(graph, example, format, file, entries, int8=precision == "int8")
             file.flush()
             written = ExportedFile(file.name, format)
-            result[precision] = tuple(differences(written, model, size))
+            try:
+                result[precision] = tuple(differences(written, model, size))
+            except RuntimeError as error:  # a model whose code keeps the batch of the example
+                reason = str(error).strip().splitlines()[-1]
+                raise ValueError(
+                    f"{path}: not written: the {format} file fails where the model does not "
+                    f"({reason}); expected a model that takes any number of images; try another "
+                    "format"
+                ) from error
             _check_limit(result[precision], precision, format)
     shapes = {name: array.shape[1:] for name, array in expected.items()}
     return Exported(Path(path), entries, shapes, result["float32"], result.get("int8"))

@@ -8,6 +8,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -67,6 +69,35 @@ def torch_six_exists(module: ModuleType) -> Callable[..., None] | None:
         "torch._six",
         lambda: sys.modules.__setitem__("torch._six", six),
         lambda: sys.modules.pop("torch._six"),
+    )
+
+
+class Later(ModuleType):
+    """Module that is imported when somebody asks it for a name."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(import_module(self.__name__), name)
+
+
+@mend(
+    "Every process imports scikit-learn for a figure that few ask for",
+    before=("fastreid.evaluation.reid_evaluation", "fastreid.utils.visualizer"),
+)
+def sklearn_waits_until_it_is_asked(module: ModuleType) -> Callable[..., None] | None:
+    """Let ``from sklearn import metrics`` give a module that is imported at its first use."""
+    found = find_spec("sklearn") if "sklearn" not in sys.modules else None
+    if not (found or _borrowers.get("sklearn")) or not _imports(
+        module, r"from sklearn import metrics$"
+    ):
+        return None
+    package = ModuleType("sklearn")
+    package.__spec__, package.metrics = found, Later("sklearn.metrics")  # type: ignore[attr-defined]
+    return _lend(
+        "sklearn",
+        lambda: sys.modules.__setitem__("sklearn", package),
+        lambda: sys.modules.pop("sklearn"),
     )
 
 

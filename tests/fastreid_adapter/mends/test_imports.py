@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import collections.abc
 import importlib
+import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -73,6 +74,28 @@ def test_somebody_else_s_stand_in_for_six_stays(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch._six", theirs)
     assert not imports.torch_six_exists(WITH_SIX)
     assert sys.modules["torch._six"] is theirs
+
+
+WITH_METRICS = host_module("from sklearn import metrics\nauc = metrics.auc")
+
+
+def test_scikit_learn_is_imported_when_its_metrics_are_asked(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sklearn"]:
+        monkeypatch.delitem(sys.modules, name)
+    take_back = imports.sklearn_waits_until_it_is_asked(WITH_METRICS)
+    from sklearn import metrics
+
+    take_back(WITH_METRICS)
+    assert "sklearn" not in sys.modules and not hasattr(metrics, "__path__")
+    assert metrics.auc([0, 1], [0, 1]) == 0.5 and "sklearn" in sys.modules
+    assert not imports.sklearn_waits_until_it_is_asked(WITH_METRICS)
+
+
+def test_importing_the_evaluation_imports_no_scikit_learn():
+    code = "import projects_registry, sys; projects_registry.arm(); import fastreid.evaluation"
+    code += "; import fastreid.evaluation.reid_evaluation as e; assert 'sklearn' not in sys.modules"
+    code += "; assert e.metrics.auc([0, 1], [0, 1]) == 0.5"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_stock_modules_cannot_be_imported_without_the_lent_names(stock):

@@ -8,7 +8,7 @@ from typing import Any
 from fastreid.modeling.backbones import BACKBONE_REGISTRY, build_backbone
 from torch import nn
 
-from fed_plugin.fastreid_adapter.config import OWN_BACKBONE, TIMM, naming_keys
+from fed_plugin.fastreid_adapter.config import OWN_BACKBONE, TIMM, WITH_VISIBILITY, naming_keys
 from fed_plugin.fastreid_adapter.config_checks import (
     TIMM_KEYS,
     check_config,
@@ -51,8 +51,8 @@ def build_fed_vit_backbone(cfg: Any) -> TokenViT:
 def build_timm_backbone(cfg: Any) -> TimmBackbone:
     """Build the model of timm that ``MODEL.BACKBONE.NAME`` names after ``timm:``.
 
-    FED gets features; other meta-architectures get what fast-reid's heads pool: the vector of a
-    model with a cls token, else the map.
+    FED gets features, and so does BaselineWithVisibility of a model with a cls token; others get
+    what fast-reid's heads pool: the vector of a model with a cls token, else the map.
 
     Raises:
         ValueError: as :func:`build_fed_vit_backbone`.
@@ -66,8 +66,10 @@ def build_timm_backbone(cfg: Any) -> TimmBackbone:
         model = TimmBackbone(name, size, stride, pretrained=pretrained, **_rates(cfg))
     if backbone.PRETRAIN and not of_timm:
         _load(cfg, model.model)
-    if cfg.MODEL.META_ARCHITECTURE != "FED":
-        model.output = "vector" if "cls" in model.prefix_tokens else "map"
+    method = cfg.MODEL.META_ARCHITECTURE
+    if method != "FED":
+        pooled = "features" if method == WITH_VISIBILITY else "vector"
+        model.output = pooled if "cls" in model.prefix_tokens else "map"
     return model
 
 

@@ -148,6 +148,7 @@ PIXEL_WORDS = ("auto", "reid")
 HOST = object()
 """Default of a row whose key another row, or the host, declares."""
 TRAINING, FED, OWN_BACKBONE = "a training", "META_ARCHITECTURE FED", "build_fed_vit_backbone"
+WITH_VISIBILITY = "BaselineWithVisibility"
 TIMM = "timm:"
 """Prefix of a name of timm in ``MODEL.BACKBONE.NAME``."""
 CROPPED = "INPUT.CROP.ENABLED True"

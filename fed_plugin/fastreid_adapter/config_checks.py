@@ -30,6 +30,7 @@ from fed_plugin.fastreid_adapter.config import (
     OWN_KEYS,
     TIMM,
     TRAINING,
+    WITH_VISIBILITY,
     check_keys,
     faults_of,
     naming_keys,
@@ -129,11 +130,15 @@ def _agreement_faults(cfg: Any, values: dict[str, Any]) -> list[Exception]:
         *_transform_faults(cfg),
         *faults_of(check_p_dukemtmc, cfg),
     ]
-    model: list[Exception] = list(_module_faults(cfg)) if is_fed else []
+    with_visibility = values.get("MODEL.META_ARCHITECTURE") == WITH_VISIBILITY
+    model: list[Exception] = list(_module_faults(cfg)) if is_fed or with_visibility else []
+    model += _head_faults(cfg)
     if has_vit:
         model += _vit_faults(cfg)
     if of_timm:
         model += _timm_faults(cfg)
+    if (is_fed or with_visibility) and not model:
+        model += _row_faults(cfg)
     if is_fed and not model:
         model += _part_faults(cfg)
     return faults + model
@@ -344,6 +349,22 @@ def _module_faults(cfg: Any) -> Iterator[Exception]:
         )
 
 
+def _head_faults(cfg: Any) -> Iterator[Exception]:
+    """Yield FED's head under the host's methods, and an OEM beside them that cannot see."""
+    model, method = cfg.MODEL, cfg.MODEL.META_ARCHITECTURE
+    with_visibility = method == WITH_VISIBILITY
+    if model.HEADS.NAME == "FEDHead" and (with_visibility or _is_stock(META_ARCH_REGISTRY, method)):
+        yield _fault(
+            "MODEL.HEADS.NAME",
+            "FEDHead",
+            f"a head of fast-reid for META_ARCHITECTURE {method}; try EmbeddingHead",
+        )
+    if with_visibility and not model.FED.OEM.ENABLED:
+        yield _fault("MODEL.FED.OEM.ENABLED", False, f"True for {method}, or Baseline without it")
+    if with_visibility and model.BACKBONE.NAME == OWN_BACKBONE and model.FED.VIT.OUTPUT == "cls":
+        yield _fault("MODEL.FED.VIT.OUTPUT", "cls", f"'tokens' for META_ARCHITECTURE {method}")
+
+
 def identity_faults(cfg: Any) -> Iterator[Exception]:
     """Yield the refusal of more neighbours than there are other identities."""
     fdm, num_classes = cfg.MODEL.FED.FDM, cfg.MODEL.HEADS.NUM_CLASSES
@@ -357,8 +378,8 @@ def identity_faults(cfg: Any) -> Iterator[Exception]:
         )
 
 
-def _part_faults(cfg: Any) -> Iterator[Exception]:
-    """Yield parts, OEM and heads that do not share out the features evenly."""
+def _row_faults(cfg: Any) -> Iterator[Exception]:
+    """Yield parts that do not share out the rows evenly, and channels that the OEM cannot."""
     fed, backbone = cfg.MODEL.FED, cfg.MODEL.BACKBONE
     channels = token_dim(cfg)
     if backbone.NAME == OWN_BACKBONE:
@@ -368,12 +389,19 @@ def _part_faults(cfg: Any) -> Iterator[Exception]:
         for key in ("SIZE_TRAIN", "SIZE_TEST"):
             rows = timm_facts(cfg, cfg.INPUT[key]).grid[0]
             yield from faults_of(check_rows, cfg, rows, key)
-        yield from faults_of(check_global_token, cfg, timm_facts(cfg).has_tokens)
-    else:
-        has_tokens = not _is_stock(BACKBONE_REGISTRY, backbone.NAME)
-        yield from faults_of(check_global_token, cfg, has_tokens)
     if fed.OEM.ENABLED and channels % REDUCTION:
         yield _fault("MODEL.FED.VIT.EMBED_DIM", channels, f"a multiple of {REDUCTION}")
+
+
+def _part_faults(cfg: Any) -> Iterator[Exception]:
+    """Yield a global token that is not there, and heads that do not share out the channels."""
+    fed, backbone = cfg.MODEL.FED, cfg.MODEL.BACKBONE
+    channels = token_dim(cfg)
+    if backbone.NAME != OWN_BACKBONE:
+        has_tokens = not _is_stock(BACKBONE_REGISTRY, backbone.NAME)
+        if backbone.NAME.startswith(TIMM):
+            has_tokens = timm_facts(cfg).has_tokens
+        yield from faults_of(check_global_token, cfg, has_tokens)
     if fed.FDM.ENABLED and fed.NUM_PARTS * channels % fed.FDM.NUM_HEADS:
         yield _fault(
             "MODEL.FED.FDM.NUM_HEADS",
@@ -467,6 +495,11 @@ def _training_faults(cfg: Any) -> Iterator[Exception]:
         yield ValueError(
             "INPUT.EXTRA_TRANSFORMS=(): expected a transform that makes the two views of FED; try "
             f"('{NPO_NAME}',)"
+        )
+    if method == WITH_VISIBILITY and (NPO_NAME not in extra or npo.VIEWS == 1):
+        yield ValueError(
+            f"INPUT.EXTRA_TRANSFORMS={extra}: expected {NPO_NAME}, with INPUT.NPO.VIEWS 2, for "
+            f"META_ARCHITECTURE {method}: its OEM learns from what changed; try ('{NPO_NAME}',)"
         )
     if NPO_NAME in extra and npo.VIEWS == 2 and _is_stock(META_ARCH_REGISTRY, method):
         yield _fault(

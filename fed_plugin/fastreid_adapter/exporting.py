@@ -37,7 +37,6 @@ from fed_plugin.fastreid_adapter.extract import (
     describe_images,
     load_trained,
 )
-from fed_plugin.fastreid_adapter.meta_arch import FED
 from fed_plugin.fastreid_adapter.running_method import tensors_read
 from fed_plugin.files import write_atomically
 from fed_plugin.retrieval.evaluation import evaluate_dump
@@ -72,7 +71,7 @@ class DeployedModel(nn.Module):
         super().__init__()
         self.model = model
         self.flip = flip
-        seen = isinstance(model, FED) and model.heads.estimates_visibility
+        seen = getattr(model, "estimates_visibility", False)
         self.output_names = (DESCRIPTOR, VISIBILITY) if seen else (DESCRIPTOR,)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -82,7 +81,7 @@ class DeployedModel(nn.Module):
             images: (B, H, W, 3) uint8 RGB.
 
         Returns:
-            Descriptors (B, D) of unit length; with FED's OEM also the visibility (B, P) in [0, 1],
+            Descriptors (B, D) of unit length; with an OEM also the visibility (B, P) in [0, 1],
             1 = visible.
 
         Raises:
@@ -99,7 +98,7 @@ class DeployedModel(nn.Module):
         return (F.normalize(descriptors), *rest)
 
     def _describe(self, images: Tensor) -> tuple[Tensor, ...]:
-        if isinstance(self.model, FED):
+        if hasattr(self.model, "describe"):
             return self.model.describe(images)[: len(self.output_names)]
         outputs = self.model({"images": images.clone()})  # stock models write into their input
         return (checked_descriptors(self.model, outputs),)

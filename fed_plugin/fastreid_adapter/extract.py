@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from fed_plugin.datasets.fingerprints import same_photos
 from fed_plugin.fastreid_adapter.config_files import read_config
-from fed_plugin.fastreid_adapter.meta_arch import FED, EvaluationOutputs
+from fed_plugin.fastreid_adapter.meta_arch import EvaluationOutputs
 from fed_plugin.fastreid_adapter.run_cards import (
     LEARNT,
     describe_evaluation,
@@ -220,7 +220,7 @@ def describe_images(model: nn.Module, images: Tensor, flip: bool) -> EvaluationO
 
 def _describe_once(model: nn.Module, images: Tensor) -> EvaluationOutputs:
     images = images.clone().to(model.device)  # stock models write into their input
-    if isinstance(model, FED):
+    if hasattr(model, "describe"):
         return model.describe(images)
     return EvaluationOutputs(checked_descriptors(model, model({"images": images})))
 

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from fastreid.config import configurable
 from fastreid.modeling.backbones import build_backbone
-from fastreid.modeling.heads import build_heads
+from fastreid.modeling.heads import REID_HEADS_REGISTRY, build_heads
+from fastreid.modeling.meta_arch.baseline import Baseline
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from fastreid.utils.events import get_event_storage
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ from fed_plugin.fastreid_adapter.ranks import gather_across_ranks
 from fed_plugin.modeling import HeadOutputs, visibility_target
 from fed_plugin.modeling.backbones import Features, as_features, measure
 from fed_plugin.modeling.checkpoints import misfit
+from fed_plugin.modeling.head import VisibilityHead
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 
@@ -153,16 +155,12 @@ class FED(nn.Module):
         descriptors = descriptors.float()  # (B, D)
         if self.normalize_output:
             descriptors = F.normalize(descriptors)
-        seen = visibility.float() if self.heads.estimates_visibility else None
+        seen = visibility.float() if self.estimates_visibility else None
         return EvaluationOutputs(descriptors, seen, parts.float())
 
     def _training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         images = batch["images"].to(self.device)
-        if images.ndim != 5 or images.shape[1] != 2:
-            raise ValueError(
-                f"training images are {tuple(images.shape)}, expected two views (B, 2, 3, H, W): "
-                "add NPOAugmentation to INPUT.EXTRA_TRANSFORMS, with INPUT.NPO.VIEWS 2"
-            )
+        check_views(images)
         remembered = check_targets(batch["targets"], self.num_classes)
         if remembered:
             self._initialize_memories()
@@ -189,6 +187,11 @@ class FED(nn.Module):
     def features(self, images: Tensor) -> Features:
         """Normalise images (B, 3, H, W) out of place and encode them."""
         return as_features(self.backbone((images - self.pixel_mean) / self.pixel_std))
+
+    @property
+    def estimates_visibility(self) -> bool:
+        """Whether :meth:`describe` returns a visibility."""
+        return bool(self.heads.estimates_visibility)
 
     @property
     def num_classes(self) -> int:
@@ -260,6 +263,85 @@ def _with_measured(cfg: Any, backbone: nn.Module) -> Any:
     measured.MODEL.BACKBONE.FEAT_DIM = facts.channels
     measured.MODEL.BACKBONE.VECTOR_DIM = facts.vector_channels
     return measured
+
+
+@META_ARCH_REGISTRY.register()
+class BaselineWithVisibility(Baseline):
+    """fast-reid's ``Baseline``, and FED's OEM beside its head.
+
+    Head and losses see the occluded view, as a ``Baseline`` does with ``INPUT.NPO.VIEWS`` 1. The
+    whole view only tells the OEM what is hidden. No gradient of the OEM reaches the rest:
+    losses, weights and descriptors are those of the ``Baseline``.
+
+    Args:
+        visibility: a ``VisibilityHead``.
+        **arguments: of ``Baseline``.
+    """
+
+    estimates_visibility = True
+
+    @configurable
+    def __init__(self, *, visibility: VisibilityHead, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.visibility = visibility
+
+    @classmethod
+    def from_config(cls, cfg: Any) -> dict[str, Any]:
+        """Read the config, see ``config.py``.
+
+        Raises:
+            ValueError: keys that contradict each other.
+        """
+        check_config(cfg)
+        arguments, fed = super().from_config(cfg), cfg.MODEL.FED
+        facts = measure(arguments["backbone"], tuple(cfg.INPUT.SIZE_TRAIN))
+        if facts.grid[1] > 1:
+            check_rows(cfg, facts.grid[0])
+        oem = REID_HEADS_REGISTRY.get(fed.OEM.NAME)(cfg)
+        head = VisibilityHead(oem, fed.NUM_PARTS, fed.ROWS, fed.OEM.TARGET, fed.OEM.LOSS_WEIGHT)
+        return {**arguments, "visibility": head}
+
+    def forward(self, batched_inputs: dict[str, Any] | Tensor) -> dict[str, Tensor] | Tensor:
+        """Compute losses in training, descriptors in evaluation, as :meth:`FED.forward`.
+
+        Raises:
+            ValueError: images of another shape.
+        """
+        images = batched_inputs if torch.is_tensor(batched_inputs) else batched_inputs["images"]
+        images = images.to(self.device)
+        if not self.training:
+            return self.describe(images).descriptors
+        check_views(images)
+        targets = batched_inputs["targets"].clamp(min=0).to(self.device)
+        holistic, occluded = images.unbind(1)
+        encoded, grid = self._encode(occluded)
+        losses: dict[str, Tensor] = self.losses(self.heads(encoded, targets), targets)
+        return {**losses, "loss_visibility": self.visibility.loss(grid, holistic, occluded)}
+
+    def describe(self, images: Tensor) -> EvaluationOutputs:
+        """Compute the descriptors of the ``Baseline``, and visibility, as :meth:`FED.describe`."""
+        encoded, grid = self._encode(images)
+        return EvaluationOutputs(self.heads(encoded), self.visibility(grid))
+
+    def _encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the host's heads pool, (B, C, rows, columns), and the grid."""
+        encoded = self.backbone((images - self.pixel_mean) / self.pixel_std)
+        grid, vector = as_features(encoded)
+        is_map = torch.is_tensor(encoded) and encoded.ndim == 4
+        return encoded if is_map else vector[:, :, None, None], grid
+
+
+def check_views(images: Tensor) -> None:
+    """Refuse training images that are not two views (B, 2, 3, H, W).
+
+    Raises:
+        ValueError: the message names the keys.
+    """
+    if images.ndim != 5 or images.shape[1] != 2:
+        raise ValueError(
+            f"training images are {tuple(images.shape)}, expected two views (B, 2, 3, H, W): "
+            "add NPOAugmentation to INPUT.EXTRA_TRANSFORMS, with INPUT.NPO.VIEWS 2"
+        )
 
 
 # Scalars for the host's event storage, which is open inside a training alone.

@@ -16,7 +16,11 @@ from fed_plugin.modeling import losses
 from fed_plugin.modeling.backbones import Features, as_features, check_choice
 from fed_plugin.modeling.fdm import FeatureDiffusionModule
 from fed_plugin.modeling.memory import IdentityMemory, cosines, nearest_others
-from fed_plugin.modeling.oem import NothingErased, OcclusionErasingModule
+from fed_plugin.modeling.oem import (
+    NothingErased,
+    OcclusionErasingModule,
+    visibility_target,
+)
 from fed_plugin.modeling.parts import ROWS, pool_rows
 
 
@@ -283,6 +287,46 @@ class FEDHead(nn.Module):
     def memory(self, name: str) -> IdentityMemory:
         """Return the memory ``"erased"`` or, with FDM, ``"diffused"``; one object when shared."""
         return cast(IdentityMemory, self.memories[name])
+
+
+class VisibilityHead(nn.Module):
+    """FED's OEM beside another method's head: it tells how visible parts are, and changes nothing.
+
+    Args:
+        oem: ``OcclusionErasingModule`` or a module with the same call.
+        num_parts: stripes P.
+        rows: ``"whole"`` or ``"adaptive"``, see ``pool_rows``.
+        rule: ``"reference"`` or ``"coverage"``, see ``visibility_target``.
+        weight: of the loss.
+    """
+
+    def __init__(
+        self,
+        oem: OcclusionErasingModule,
+        num_parts: int,
+        rows: str = "whole",
+        rule: str = "reference",
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.oem, self.num_parts, self.rows, self.rule = oem, num_parts, rows, rule
+        self.weight = weight
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """Return the visibility (B, P) in (0, 1) of a grid (B, rows, columns, C), cut off."""
+        visibility: Tensor = self.oem(pool_rows(grid.detach(), self.num_parts, self.rows))[0]
+        return visibility.float()
+
+    def loss(self, grid: Tensor, holistic: Tensor, occluded: Tensor) -> Tensor:
+        """Return the weighted loss, a scalar; the views (B, 3, H, W) tell what is hidden.
+
+        Args:
+            grid: (B, rows, columns, C) of the occluded view.
+            holistic: the images before, in any float range.
+            occluded: the images after an occluder was pasted on.
+        """
+        target = visibility_target(holistic, occluded, self.num_parts, self.rule)
+        return self.weight * losses.visibility_loss(self(grid), target)
 
 
 def _batch_norm(dim: int) -> nn.BatchNorm1d:

@@ -386,9 +386,10 @@ def _row_faults(cfg: Any) -> Iterator[Exception]:
         height, stride = cfg.INPUT.SIZE_TRAIN[0], backbone.STRIDE_SIZE[0]
         yield from faults_of(check_rows, cfg, (height - vit_size(cfg).patch_size) // stride + 1)
     elif backbone.NAME.startswith(TIMM):
-        for key in ("SIZE_TRAIN", "SIZE_TEST"):
-            rows = timm_facts(cfg, cfg.INPUT[key]).grid[0]
-            yield from faults_of(check_rows, cfg, rows, key)
+        sizes = ("SIZE_TEST", "SIZE_TRAIN")  # the second names a number of rows that both have
+        sizes_of = {timm_facts(cfg, cfg.INPUT[size]).grid[0]: size for size in sizes}
+        for rows, size in sizes_of.items():
+            yield from faults_of(check_rows, cfg, rows, size)
     if fed.OEM.ENABLED and channels % REDUCTION:
         yield _fault("MODEL.FED.VIT.EMBED_DIM", channels, f"a multiple of {REDUCTION}")
 

@@ -160,7 +160,7 @@ def find_config(path: str) -> str:
     """Return the path of a config: a file, or an installed config with or without ``.yml``.
 
     Raises:
-        FileNotFoundError: neither is there; the message lists the installed names.
+        FileNotFoundError: neither is there; the message names a similar one that is installed.
     """
     if path and Path(path).is_file():
         return path
@@ -170,8 +170,8 @@ def find_config(path: str) -> str:
         return str(installed)
     names = [file.stem for file in sorted(folder.glob("*.yml"))]
     raise FileNotFoundError(
-        f"--config-file {path!r}: no such file; expected a path or one of the installed configs: "
-        f"{', '.join(names)}{similar(Path(path).stem, names)}"
+        f"--config-file {path!r}: no such file; expected a path or one of the {len(names)} "
+        f"installed configs in {folder}{similar(Path(path).stem, names) or f'; try {names[-1]}'}"
     )
 
 

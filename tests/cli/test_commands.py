@@ -150,9 +150,12 @@ def test_a_value_that_cannot_work_is_refused_with_its_key(
     assert_one_sentence(result, message, tmp_path)
 
 
-def test_an_unknown_config_lists_the_installed_ones(capsys):
+def test_an_unknown_config_says_where_the_installed_ones_are_and_which_is_similar(capsys):
+    assert main(["train", "--config-file", "occluded_duke_lite.yml"]) == 1
+    message = capsys.readouterr().err
+    assert "installed configs in " in message and "try occluded_duke_lite0" in message
     assert main(["train", "--config-file", "nowhere.yml"]) == 1
-    assert "installed configs: Base-FED" in capsys.readouterr().err
+    assert "try synthocc_vit_tiny_fed_plus" in capsys.readouterr().err
 
 
 def test_an_unreadable_image_in_a_worker_is_named_and_ends_the_run(

@@ -55,12 +55,12 @@ def model_of(pretraining):
 
 @functools.lru_cache(maxsize=1)
 def drawn(height, width):
-    """Draw two images of two identities each, a band of the second view hidden."""
-    images = 255 * torch.rand(4, 1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    """Draw an image of two identities each, a band of the second view hidden."""
+    images = 255 * torch.rand(2, 1, 3, height, width, generator=torch.Generator().manual_seed(0))
     images = images.repeat(1, 2, 1, 1, 1)
     images[:, 1, :, height // 2 :] = 255
-    targets = torch.tensor([0, 0, 1, 1])
-    return {"images": images, "targets": targets, "camids": torch.zeros(4, dtype=torch.long)}
+    targets = torch.tensor([0, 1])
+    return {"images": images, "targets": targets, "camids": torch.zeros(2, dtype=torch.long)}
 
 
 def stem_and_classifier(model):
@@ -71,13 +71,24 @@ def stem_and_classifier(model):
     return stem, model.heads.global_classifier.weight
 
 
-@pytest.mark.parametrize("dataset", ["market1501", "occluded_duke"])
+def without_data(cfg):
+    """Return the text of a config without what names data and results."""
+    return repr({key: cfg[key] for key in cfg if key not in ("DATASETS", "OUTPUT_DIR")})
+
+
 @pytest.mark.parametrize("pretraining", LEAVES)
-def test_a_leaf_takes_two_steps(pretraining, dataset):
-    cfg = config(f"{dataset}_{pretraining}")
+def test_leaves_take_two_steps(pretraining):
+    leaves = [f"{dataset}_{pretraining}" for dataset in ("market1501", "occluded_duke")]
+    # Two leaves that name other data alone take the very same steps, once.
+    for leaf in {without_data(config(leaf)): leaf for leaf in leaves}.values():
+        take_two_steps(leaf, pretraining)
+
+
+def take_two_steps(leaf, pretraining):
+    cfg = config(leaf)
     model = model_of("lup_vit" if pretraining == "imagenet_vit" else pretraining)
     *expected, grid, channels = LEAVES[pretraining]
-    if (dataset, pretraining) == ("occluded_duke", "solider_swin"):
+    if leaf == "occluded_duke_solider_swin":
         expected = [2e-4, 2e-4]
     optimizer, _ = build_optimizer(cfg, model, contiguous=False)
     weights = stem_and_classifier(model)
@@ -97,7 +108,7 @@ def test_a_leaf_takes_two_steps(pretraining, dataset):
     handle.remove()
     assert len(losses) == 7 and all(torch.isfinite(loss) for loss in losses.values())
     assert not any(torch.equal(a, b) for a, b in zip(before, weights, strict=True))
-    assert shapes == [(8, *grid, channels)] * 2
+    assert shapes == [(4, *grid, channels)] * 2
 
 
 @pytest.mark.parametrize("pretraining", LEAVES)

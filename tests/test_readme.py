@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,13 +28,17 @@ def blocks_run(how):
     return [text for blocks in BLOCKS.values() for kind, _, text in blocks if kind == how]
 
 
-def run(command, folder, **options):
-    environment = {
+def surroundings(*first):
+    return {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
+        "PATH": os.pathsep.join((*first, str(Path(sys.executable).parent), os.environ["PATH"])),
         "OMP_NUM_THREADS": "1",
     }
+
+
+def run(command, folder, first=(), **options):
+    environment = surroundings(*first)
     result = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, **options
     )
@@ -94,14 +100,43 @@ WRITTEN = {
 RUN_ELSEWHERE = {"docs/extending.md"}  # test_example_project.py
 
 
+COLD = {"README.md", "docs/reliability.md", "docs/training.md"}
+"""Pages whose programs start cold, as a user's: the first that is read, kills, two machines."""
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    """A folder with a ``fed-plugin`` and a ``python`` that need not import the host again."""
+    folder = tmp_path_factory.mktemp("warm")
+    script, path = ROOT / "tests" / "warm_start.py", folder / "socket"
+    for name in ("fed-plugin", "python"):
+        line = f'exec {sys.executable} -I -S {script} ask {path} {name} "$@"'
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / name).chmod(0o755)
+    log = (folder / "log").open("w")
+    words = [sys.executable, str(script), "serve", str(path)]
+    server = subprocess.Popen(
+        words, env=surroundings(), stdout=log, stderr=log, start_new_session=True
+    )
+    while not path.exists():
+        assert server.poll() is None, (folder / "log").read_text()
+        time.sleep(0.05)
+    yield folder
+    os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+    log.close()
+
+
 @pytest.mark.parametrize("page", sorted(set(PAGES) - RUN_ELSEWHERE))
-def test_blocks_marked_run_do_run(page, tmp_path):
+def test_blocks_marked_run_do_run(page, tmp_path, request):
     (tmp_path / "configs").symlink_to(ROOT / "configs")
+    first = () if page in COLD else (str(request.getfixturevalue("warm")),)
+    python = f"{first[0]}/python" if first else sys.executable
     for how, language, text in BLOCKS[page]:
         if how == "run" and language == "bash":
-            run(["bash", "-euc", text], tmp_path, timeout=400)
+            run(["bash", "-euc", text], tmp_path, first, timeout=400)
         elif how == "run":
-            run([sys.executable, "-c", text], tmp_path, timeout=100)
+            run([python, "-c", text], tmp_path, first, timeout=100)
     assert [path for path in WRITTEN[page] if not (tmp_path / path).is_file()] == []
 
 

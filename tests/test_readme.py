@@ -140,6 +140,22 @@ def test_blocks_marked_run_do_run(page, tmp_path, request):
     assert [path for path in WRITTEN[page] if not (tmp_path / path).is_file()] == []
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("python -c 'import fastreid, sys; print(sys.argv); sys.exit(3)'", 3),
+        ("python -c '1 / 0'", 1),
+        ("python -c 'import os; os.kill(os.getpid(), 9)'", 137),
+        ("fed-plugin no_such_command", 2),
+        ("FASTREID_PROJECTS=off python -c ''", 2),
+        ("cd / && python -c 'import os; assert os.getcwd() == \"/\"'", 0),
+    ],
+)
+def test_a_warm_start_ends_as_its_program_does(warm, words, code):
+    result = subprocess.run(["bash", "-c", words], env=surroundings(str(warm)), capture_output=True)
+    assert result.returncode == code, result.stderr
+
+
 @pytest.mark.parametrize("text", blocks_run("run: make -n"))
 def test_make_knows_its_targets(text):
     for line in text.splitlines():

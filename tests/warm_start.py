@@ -2,24 +2,22 @@
 
 ``python warm_start.py serve SOCKET`` imports once and then forks for each request; a request is
 ``python warm_start.py ask SOCKET fed-plugin WORDS`` or ``... python -c CODE``. The fork takes the
-words, folder, environment, standard streams and umask of who asks, and gives its exit code back.
+words, folder, environment and standard streams of who asks, and gives its exit code back.
 """
 
+import json
 import os
 import signal
 import socket
 import sys
 
-SEPARATOR = "\0\0"
 READ_ONCE = ("PYTHONPATH", "OMP_NUM_THREADS", "FASTREID_DATASETS", "FASTREID_PROJECTS")
 READ_ONCE += ("FASTREID_COMPAT_SKIP", "MPLBACKEND", "CUDA_VISIBLE_DEVICES")
 """Variables that imports read; a request with another value of one is refused."""
 
 
 def ask(path, words):
-    request = SEPARATOR.join(
-        (os.getcwd(), "\0".join(words), "\0".join(f"{n}={v}" for n, v in os.environ.items()))
-    ).encode("utf-8", "surrogateescape")
+    request = json.dumps((os.getcwd(), words, dict(os.environ))).encode()
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
         socket.send_fds(connection, [len(request).to_bytes(8, "big")], [0, 1, 2])
@@ -29,6 +27,7 @@ def ask(path, words):
 
 
 def serve(path):
+    sys.path[0] = os.path.dirname(sys.executable)  # tests/ holds folders named as packages are
     # What the commands import at their first use; a module that is missing here only costs time.
     import fastreid.engine  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
@@ -57,12 +56,11 @@ def answer(connection):
     while left:
         parts.append(connection.recv(left))
         left -= len(parts[-1])
-    folder, words, names = b"".join(parts).decode("utf-8", "surrogateescape").split(SEPARATOR)
+    folder, words, wanted = json.loads(b"".join(parts))
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
     os.chdir(folder)
-    wanted = dict(line.split("=", 1) for line in names.split("\0"))
     if differing := [n for n in READ_ONCE if wanted.get(n) != os.environ.get(n)]:
         print(f"{differing} were read when this process began; start cold", file=sys.stderr)
         connection.sendall(b"2")
@@ -72,7 +70,7 @@ def answer(connection):
     child = os.fork()  # a child of its own, which may end in any way it likes
     if child == 0:
         connection.close()
-        run(words.split("\0"))
+        run(words)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     connection.sendall(str(code if code >= 0 else 128 - code).encode())
     os._exit(0)

@@ -199,17 +199,17 @@ def random_crop():
 
 
 SLOW_FILES = (
-    "test_readme.py",
+    "test_backbone_leaves.py",
     "test_soak_page.py",
-    "test_training.py",
-    "cli/test_demo.py",
-    "test_command_workers.py",
-    "test_training_loop_bad_losses.py",
-    "test_training_loop.py",
-    "test_engine_launch.py",
-    "test_exporting.py",
     "test_example_project.py",
-    "test_runner_lock.py",
+    "test_readme.py",
+    "test_training_loop_folder_lock.py",
+    "test_engine_launch.py",
+    "synthocc/test_build.py",
+    "test_training.py",
+    "test_training_loop_bad_losses.py",
+    "cli/test_demo.py",
+    "test_training_loop.py",
 )
 """Files that take longest; a file runs in one process, so that these files start first."""
 

@@ -194,14 +194,15 @@ SCENES = {
 def main() -> int:
     """Run the scenes, write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", metavar="WORD", help="scenes with it in their names")
+    words = "scenes with one of them in their names"
+    parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help=words)
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     rows, failures = [], []
     with small_run.drawn_data(), tempfile.TemporaryDirectory() as folder:
         machine = Machine(Path(folder))
         for name, scene in SCENES.items():
-            if args.only not in name:
+            if not any(word in name for word in args.only):
                 continue
             attempts = list(scene(machine))
             wrong = [f"{what}: {why}" for what, why in attempts if why]

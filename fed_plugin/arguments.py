@@ -6,6 +6,7 @@ They are checked before anything heavy is imported: a wrong word ends a command 
 from __future__ import annotations
 
 import difflib
+import os
 from argparse import REMAINDER, ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
@@ -82,9 +83,9 @@ def check_weights(weights: str, *, untrained: bool = False, called: str = "--wei
 
     If ``untrained``, the word ``UNTRAINED`` is allowed. The message begins with ``called``.
     """
-    if not ((untrained and weights == UNTRAINED) or "://" in weights or Path(weights).is_file()):
+    if not ((untrained and weights == UNTRAINED) or "://" in weights):
         also = f", or {UNTRAINED}" if untrained else ""
-        raise FileNotFoundError(f"{called} {weights}: no such file; expected a checkpoint{also}")
+        check_file(weights, f"a checkpoint{also}", f"{called} {weights}")
 
 
 def model_overrides(args: Namespace) -> list[Any]:
@@ -119,6 +120,23 @@ def key_value_pairs(words: Sequence[Any]) -> list[Any]:
             f"{' '.join(map(str, words))}; try a value after {pairs[-1]}"
         )
     return pairs
+
+
+def check_file(path: str | os.PathLike[str], expected: str, called: str = "") -> None:
+    """Refuse a path that is no file to read, before anything heavy starts.
+
+    Args:
+        path: of a regular file, or a link to one.
+        expected: what the file should be, such as ``"a checkpoint"``.
+        called: how the message names the path, if not by itself.
+
+    Raises:
+        FileNotFoundError: nothing is there, or a folder, a pipe or a device.
+    """
+    if not os.path.isfile(path):
+        there = "not a regular file" if os.path.exists(path) else "no such file"
+        there = "a folder, no file" if os.path.isdir(path) else there
+        raise FileNotFoundError(f"{called or os.fspath(path)}: {there}; expected {expected}")
 
 
 def similar(word: str, known: Iterable[str]) -> str:
@@ -168,6 +186,8 @@ def find_config(path: str) -> str:
     installed = folder / (Path(path).name.removesuffix(".yml") + ".yml")
     if path and installed.is_file():
         return str(installed)
+    if path and os.path.exists(path):
+        check_file(path, "a config", f"--config-file {path!r}")
     names = [file.stem for file in sorted(folder.glob("*.yml"))]
     raise FileNotFoundError(
         f"--config-file {path!r}: no such file; expected a path or one of the {len(names)} "

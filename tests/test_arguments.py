@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fed_plugin.arguments import key_value_pairs, name_of_method, similar
 from fed_plugin.cli import COMMANDS, GROUPS, main
@@ -223,3 +225,27 @@ def test_convert_takes_weights_and_out_as_the_other_commands_do(tmp_path, capsys
     for words in ([], [a], ["-o", b], [a, b, "-o", f"{b}2"], ["--weights", a, a, b]):
         assert main(["convert", *words]) == 1
         assert "expected IN.pth and OUT.pth" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("index", "photos", "--weights", "{}", "--config-file", "synthocc_vit_tiny", "-o", "i.npz"),
+        ("train", "--config-file", "{}"),
+        ("benchmark", "{}"),
+        ("evaluate", "{}"),
+        ("search", "{}", "photo.jpg"),
+        ("convert", "{}", "out.pth"),
+        ("weights", "inspect", "{}"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_pipe_is_no_missing_file(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.npz")
+    Path("photos").mkdir()
+    for name in ("photo.jpg", "photos/a.jpg"):
+        Image.new("RGB", (8, 16)).save(name)
+    assert main([word.format("pipe.npz") for word in words]) == 1
+    message = capsys.readouterr().err
+    assert "pipe.npz" in message and "not a regular file; expected" in message

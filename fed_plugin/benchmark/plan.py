@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from msgspec import Meta, Struct
 
-from fed_plugin.arguments import find_config, installed_configs
+from fed_plugin.arguments import check_file, find_config, installed_configs
 from fed_plugin.benchmark.cells import Cell
 from fed_plugin.datasets.fingerprints import content_hash
 from fed_plugin.files import convert, load_yaml
@@ -135,8 +135,7 @@ def read_plan(path: str | Path) -> Plan:
         ValueError: A key or a value is wrong; the message names the key.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected a plan (docs/benchmark.md)")
+    check_file(path, "a plan (docs/benchmark.md)")
     try:
         with path.open(encoding="utf-8") as file:
             content = load_yaml(file, refuses_twins=True)

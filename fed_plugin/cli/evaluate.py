@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from fed_plugin.arguments import check_file
 from fed_plugin.console import ProgressLine
 from fed_plugin.files import OutputFile, write_json
 from fed_plugin.retrieval import evaluation, protocol_card
@@ -64,8 +65,7 @@ def run(args: argparse.Namespace) -> None:
     if args.compare and len(args.files) < 2:
         raise ValueError("--compare: expected two files or more, got one")
     for path in args.files:
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: no such file, expected a feature dump or a result")
+        check_file(path, "a feature dump or a result")
     scored = _score(args)
     results = [one.result for one in scored]
     differences = differences_table(results, args.groups) if args.compare else ""

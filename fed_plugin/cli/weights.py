@@ -12,7 +12,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from fed_plugin.arguments import find_config
+from fed_plugin.arguments import check_file, find_config
 from fed_plugin.files import OutputFile, OutputFileInNewFolder, write_atomically
 
 # ``convert``: a checkpoint of the released FED code, for fast-reid's ``--eval-only``.
@@ -38,8 +38,7 @@ def run_convert(args: argparse.Namespace) -> None:
     source, target = map(Path, words)
     if target.exists() and not args.force:
         raise FileExistsError(f"{target}: exists already; try another name, or --force")
-    if not source.is_file():
-        raise FileNotFoundError(f"{source}: no such file; expected a checkpoint to convert")
+    check_file(source, "a checkpoint to convert")
 
     import torch
 
@@ -132,8 +131,7 @@ def add_inspect_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_inspect(args: argparse.Namespace) -> int:
     """Print JSON, or a table; return 1 where the file does not fit the config's backbone."""
-    if not Path(args.file).is_file():
-        raise FileNotFoundError(f"{args.file}: no such file; expected weights")
+    check_file(args.file, "weights")
     config = find_config(args.config) if args.config else ""
 
     from fed_plugin.modeling.weight_loading import describe_weights, plan_weights

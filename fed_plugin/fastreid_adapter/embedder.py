@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from fed_plugin.arguments import find_config, key_value_pairs
+from fed_plugin.arguments import check_file, find_config, key_value_pairs
 from fed_plugin.fastreid_adapter.config import without_keys
 from fed_plugin.fastreid_adapter.config_files import keys_of_other_projects, read_config
 from fed_plugin.fastreid_adapter.extract import describe_images, load_trained
@@ -249,8 +248,8 @@ class Embedder:
         batch_size: int | None = None,
     ) -> None:
         weights = os.fspath(weights)
-        if weights and not Path(weights).is_file():
-            raise FileNotFoundError(f"weights {weights!r}: no such file; expected a checkpoint")
+        if weights:
+            check_file(weights, "a checkpoint", f"weights {weights!r}")
         if precision not in (None, *PRECISIONS):
             raise ValueError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
         try:

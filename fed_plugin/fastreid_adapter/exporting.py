@@ -29,7 +29,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fed_plugin import __version__, arguments
-from fed_plugin.arguments import FORMATS
+from fed_plugin.arguments import FORMATS, check_file
 from fed_plugin.fastreid_adapter.extract import (
     Description,
     TrainedModel,
@@ -343,8 +343,7 @@ class ExportedFile:
 
     def __init__(self, path: str | os.PathLike[str], format: str) -> None:
         check_format(format)
-        if not os.path.isfile(path):
-            raise FileNotFoundError(f"{path}: no such file; expected one that `export` wrote")
+        check_file(path, "one that `export` wrote")
         try:
             opened = _open_onnx(path) if format == "onnx" else _open_torch(os.fspath(path), format)
         except Exception as error:  # each reader has errors of its own
@@ -464,12 +463,8 @@ def export_model(
             try:
                 result[precision] = tuple(differences(written, model, size))
             except RuntimeError as error:  # a model whose code keeps the batch of the example
-                reason = str(error).strip().splitlines()[-1]
-                raise ValueError(
-                    f"{path}: not written: the {format} file fails where the model does not "
-                    f"({reason}); expected a model that takes any number of images; try another "
-                    "format"
-                ) from error
+                why = f"not written: fails where the model does not ({str(error).splitlines()[-1]})"
+                raise ValueError(f"{path}: {why}; try another format than {format}") from error
             _check_limit(result[precision], precision, format)
     shapes = {name: array.shape[1:] for name, array in expected.items()}
     return Exported(Path(path), entries, shapes, result["float32"], result.get("int8"))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fed_plugin.arguments import check_file
 from fed_plugin.files import refuse_bomb
 
 SAFETENSORS = ".safetensors"
@@ -135,8 +136,7 @@ def read_weight_file(path: str | os.PathLike[str], wrapper: str = "") -> WeightF
         FileNotFoundError: no file at ``path``.
         ValueError: the file holds something else, or needs code to run.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"path={str(path)!r}: no such file; expected a file of weights")
+    check_file(path, "a file of weights", f"path={str(path)!r}")
     try:
         if str(path).endswith(".npz"):
             content: Any = _read_npz(path)

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import numpy as np
 
+from fed_plugin.arguments import check_file
 from fed_plugin.console import printable
 from fed_plugin.files import decode, write_json
 from fed_plugin.retrieval.feature_dump import FeatureDump
@@ -106,8 +107,7 @@ def read_card(path: str | os.PathLike[str]) -> ProtocolCard:
         file = next((folder / one for one in IN_A_FOLDER if (folder / one).is_file()), folder)
         if file == folder:
             raise FileNotFoundError(f"{folder}: a folder without {kinds}; expected {KINDS}")
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file; expected {KINDS}")
+    check_file(file, KINDS)
     is_dump = file.suffix == ".npz"
     content = dict(FeatureDump.load(file).about) if is_dump else decode(file, Any, KINDS)
     try:

@@ -18,12 +18,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fed_plugin.arguments import check_file
 from fed_plugin.files import about_as_text, about_from_array, read_arrays, write_atomically
 from fed_plugin.retrieval.ranking import cameras_and_photos
 
@@ -243,8 +244,7 @@ class FeatureDump:
             FileNotFoundError: The file does not exist.
             ValueError: The file is no feature dump.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: no such file, expected a feature dump (.npz)")
+        check_file(path, "a feature dump (.npz)")
         arrays = read_arrays(path, "a feature dump")
         if missing := [name for name in REQUIRED if name not in arrays]:
             raise ValueError(

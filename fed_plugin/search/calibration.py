@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fed_plugin.arguments import check_file
 from fed_plugin.files import OutputFile, check_apart, check_writable, decode, write_json
 from fed_plugin.retrieval.distances import cosine_distance, visible_similarity
 from fed_plugin.retrieval.estimates import Column, as_text
@@ -309,8 +310,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _check_arguments(args: argparse.Namespace, target: Path) -> None:
-    if not Path(args.weights).is_file():
-        raise FileNotFoundError(f"--weights {args.weights}: no such file; expected a checkpoint")
+    check_file(args.weights, "a checkpoint", f"--weights {args.weights}")
     check_writable(target)
     check_apart(target, filter(None, (args.json, args.picture, args.dump)))
     if args.picture and Path(args.picture).suffix.lower() not in (".png", ".svg"):

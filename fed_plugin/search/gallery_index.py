@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from fed_plugin.arguments import check_file
 from fed_plugin.files import about_as_text, about_from_array, read_arrays, write_atomically
 from fed_plugin.retrieval.distances import visible_similarity
 
@@ -491,8 +491,7 @@ class GalleryIndex:
             FileNotFoundError: the file does not exist.
             ValueError: the file is no gallery index; the message names the file.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: no such file, expected {CALLED} (.npz)")
+        check_file(path, f"{CALLED} (.npz)")
         arrays = read_arrays(path, CALLED, "making the index anew with `fed-plugin index`")
         try:
             names, visibility = arrays["names"], None

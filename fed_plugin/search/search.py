@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fed_plugin.arguments import check_file
 from fed_plugin.console import printable
 from fed_plugin.files import OutputFile, below, check_apart, write_json
 from fed_plugin.search import MATCHINGS
@@ -153,10 +154,8 @@ def embedder_of(index: GalleryIndex, weights: str | None, device: str | None) ->
         ValueError: the weights or the config are not those of the index.
     """
     where = index.about.get("weights", "") if weights is None else weights
-    if where and not Path(where).is_file():
-        raise FileNotFoundError(
-            f"{where}: no such file; expected the weights of the index, try --weights FILE"
-        )
+    if where:
+        check_file(where, "the weights of the index, try --weights FILE")
     from fed_plugin.fastreid_adapter.embedder import Embedder, config_of_former_hash
 
     sha256, text = index.about["model"].get("config_sha256"), str(index.about["config"])

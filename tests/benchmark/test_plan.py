@@ -120,7 +120,11 @@ def test_a_data_set_may_be_tested_after_training_on_others(read):
             "untrained: 1",
             r"random: untrained: expected true, got 1",
         ),
-        ("stock.yml", "gone.yml", r"methods\.random\.config: no such file; expected .* Base-FED"),
+        (
+            "stock.yml",
+            "gone.yml",
+            r"methods\.random\.config: no such file; expected .* installed configs in",
+        ),
         ("  random:", "  FED_+_npo:", "'fed_._npo' stands there twice"),
         ("  random:", "  FED + NPO:", "'FED . NPO' stands there twice"),
         (

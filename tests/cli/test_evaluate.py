@@ -216,7 +216,7 @@ def test_dumps_of_different_protocols_stand_in_no_table(write_dump, tmp_path, ca
         (["--compare"], "--compare: expected two files or more, got one"),
         (["--method", "a", "--method", "b"], "--method: expected a name per file, 1, got 2"),
         (["--json", "gone/result.json"], "expected a file in an existing folder"),
-        (["gone.npz"], "gone.npz: no such file, expected a feature dump"),
+        (["gone.npz"], "gone.npz: no such file; expected a feature dump"),
     ],
 )
 def test_words_that_cannot_work_are_refused_in_a_sentence(

@@ -184,10 +184,7 @@ def numpy_globals() -> list[Any]:
 
 @mend("Checkpoints with NumPy numbers are refused", after="fastreid.utils.checkpoint")
 def checkpoints_may_hold_numpy(module: ModuleType) -> bool:
-    """Let ``Checkpointer`` read tensors, numbers and ``.safetensors``, and execute nothing.
-
-    Models that TransReID and projects after it fine-tuned get the host's names.
-    """
+    """Let ``Checkpointer`` read tensors, numbers and other projects' models; execute nothing."""
 
     def read(call: Call) -> Iterator[None]:
         from fed_plugin.modeling.checkpoints import in_host_layout, is_fine_tuned

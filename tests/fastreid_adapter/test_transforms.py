@@ -38,6 +38,7 @@ def test_crops_are_decoded_no_larger_than_an_image_can_show(tmp_path, tiny_cfg):
     freely = ("INPUT.NPO.PLACEMENT", "free", "INPUT.NPO.HEIGHT", (0.5, 1.0))
     assert NPOAugmentation(tiny_cfg(*keys, *freely)).occluders.sizes[2] == (64, 107)
     stock = ("MODEL.META_ARCHITECTURE", "Baseline", "MODEL.BACKBONE.NAME", "build_resnet_backbone")
+    stock += ("MODEL.HEADS.NAME", "EmbeddingHead")
     cropped = ("INPUT.CROP.ENABLED", True, "INPUT.CROP.SIZE", [96, 96], *stock)
     assert NPOAugmentation(tiny_cfg(*keys, *cropped)).occluders.sizes[1] == (240, 48)
 
